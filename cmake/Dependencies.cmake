@@ -1,0 +1,53 @@
+# Where the libraries come from. LibTorch: CMAKE_PREFIX_PATH first, then the project's virtual environment.
+find_program(CCACHE ccache)
+if(CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime ${CCACHE})
+endif()
+
+file(GLOB _venv_torch ${CMAKE_SOURCE_DIR}/.venv/lib/python3*/site-packages/torch)
+list(APPEND CMAKE_PREFIX_PATH ${_venv_torch})
+# The wheel's package file looks for a compiler it does not need (kineto, CUDA); its library list is enough.
+find_package(Torch QUIET)
+if(NOT Torch_FOUND)
+  message(FATAL_ERROR "LibTorch not found. Run 'make setup' (installs it into .venv) or pass -DCMAKE_PREFIX_PATH=<libtorch>.")
+endif()
+get_filename_component(VICHA_TORCH_LIB ${TORCH_LIBRARY} DIRECTORY)
+
+# LibTorch brings its own OpenMP run time; a second one in the process would mean a second pool of threads that
+# fight for the same cores. Compile with -fopenmp, link the run time that LibTorch uses.
+file(GLOB _torch_omp ${VICHA_TORCH_LIB}/libgomp*.so* ${VICHA_TORCH_LIB}/libomp*.so* ${VICHA_TORCH_LIB}/libiomp5*.so*
+     ${VICHA_TORCH_LIB}/../../torch.libs/libgomp*.so*)
+find_package(OpenMP REQUIRED)
+find_package(Threads REQUIRED)
+if(_torch_omp)
+  list(GET _torch_omp 0 VICHA_OPENMP_LIBRARY)
+else()
+  set(VICHA_OPENMP_LIBRARY ${OpenMP_CXX_LIBRARIES})
+endif()
+
+add_library(vicha_torch INTERFACE)
+target_include_directories(vicha_torch SYSTEM INTERFACE ${TORCH_INCLUDE_DIRS})
+target_link_libraries(vicha_torch INTERFACE ${TORCH_LIBRARIES} ${VICHA_OPENMP_LIBRARY})
+target_compile_options(vicha_torch INTERFACE ${OpenMP_CXX_FLAGS})
+
+add_library(vicha_flags INTERFACE)
+target_include_directories(vicha_flags INTERFACE ${CMAKE_SOURCE_DIR}/src)
+target_compile_options(vicha_flags INTERFACE -Wall -Wextra -Wno-unknown-pragmas $<$<BOOL:${VICHA_WERROR}>:-Werror>)
+target_compile_definitions(vicha_flags INTERFACE FMT_HEADER_ONLY=1)
+target_link_libraries(vicha_flags INTERFACE Threads::Threads)
+if(VICHA_SANITIZE)
+  target_compile_options(vicha_flags INTERFACE -fsanitize=${VICHA_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=undefined)
+  target_link_options(vicha_flags INTERFACE -fsanitize=${VICHA_SANITIZE})
+endif()
+
+if(NOT VICHA_CORE_ONLY)
+  find_package(PkgConfig REQUIRED)
+  pkg_check_modules(RSVG REQUIRED IMPORTED_TARGET librsvg-2.0 cairo)
+  pkg_check_modules(PNG REQUIRED IMPORTED_TARGET libpng)
+  pkg_check_modules(WEBP REQUIRED IMPORTED_TARGET libwebp)
+  pkg_check_modules(JPEG REQUIRED IMPORTED_TARGET libjpeg)
+  pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
+  find_package(ICU REQUIRED COMPONENTS uc i18n)
+  find_package(OpenCV REQUIRED COMPONENTS core imgproc)
+  find_library(GIF_LIBRARY gif REQUIRED)
+endif()

@@ -1,0 +1,148 @@
+#include "base/files.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "base/error.h"
+
+namespace vicha {
+namespace {
+
+class Descriptor {
+ public:
+  Descriptor(const fs::path& path, int flags, mode_t mode = 0644) : fd_(::open(path.c_str(), flags | O_CLOEXEC, mode)) {}
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int get() const { return fd_; }
+  bool open() const { return fd_ >= 0; }
+  int close() { return ::close(std::exchange(fd_, -1)); }
+
+ private:
+  int fd_;
+};
+
+std::string reason() { return std::strerror(errno); }
+
+void append(int fd, std::string_view data, const fs::path& path) {
+  while (!data.empty()) {
+    const ssize_t n = ::write(fd, data.data(), data.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) {
+      throw Error(path.string() + ": cannot write (" + reason() + "). Nothing was left under that name; free space or " +
+                  "choose another folder and repeat");
+    }
+    data.remove_prefix(static_cast<std::size_t>(n));
+  }
+}
+
+void sync_path(const fs::path& path) {
+  Descriptor file(path, O_RDONLY);
+  if (!file.open() || ::fsync(file.get()) != 0) throw Error(path.string() + ": cannot sync to disk (" + reason() + ")");
+}
+
+void rename_or_throw(const fs::path& from, const fs::path& to) {
+  std::error_code failed;
+  fs::rename(from, to, failed);
+  if (failed) throw Error(to.string() + ": cannot give the finished file its name (" + failed.message() + ")");
+}
+
+fs::path parent_of(const fs::path& path) { return path.has_parent_path() ? path.parent_path() : fs::path("."); }
+
+}  // namespace
+
+std::string read_file(const fs::path& path) {
+  Descriptor file(path, O_RDONLY);
+  if (!file.open()) throw DataError(path.string(), "cannot open (" + reason() + ")");
+  struct stat info {};
+  if (::fstat(file.get(), &info) != 0) throw DataError(path.string(), "cannot read (" + reason() + ")");
+  if (S_ISDIR(info.st_mode)) throw DataError(path.string(), "is a folder, not a file");
+  std::string content;
+  content.resize(static_cast<std::size_t>(info.st_size));
+  std::size_t done = 0;
+  while (true) {
+    if (done == content.size()) content.resize(content.size() + 4096);  // pipes and /proc report no size
+    const ssize_t n = ::read(file.get(), content.data() + done, content.size() - done);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) throw DataError(path.string(), "cannot read (" + reason() + ")");
+    if (n == 0) break;
+    done += static_cast<std::size_t>(n);
+  }
+  content.resize(done);
+  return content;
+}
+
+void write_file_atomic(const fs::path& path,
+                       const std::function<void(const std::function<void(std::string_view)>&)>& produce) {
+  const fs::path folder = parent_of(path);
+  std::error_code ignored;
+  fs::create_directories(folder, ignored);
+  const fs::path temporary = folder / ("." + path.filename().string() + ".tmp." + std::to_string(::getpid()));
+  Descriptor file(temporary, O_WRONLY | O_CREAT | O_TRUNC);
+  if (!file.open()) throw Error(path.string() + ": cannot create a file in this folder (" + reason() + ")");
+  try {
+    produce([&](std::string_view piece) { append(file.get(), piece, path); });
+    if (::fsync(file.get()) != 0 || file.close() != 0) throw Error(path.string() + ": cannot write (" + reason() + ")");
+    rename_or_throw(temporary, path);
+  } catch (...) {
+    fs::remove(temporary, ignored);
+    throw;
+  }
+}
+
+void write_file_atomic(const fs::path& path, std::string_view content) {
+  write_file_atomic(path, [&](const auto& out) { out(content); });
+}
+
+AtomicFolder::AtomicFolder(fs::path final_path) : final_(std::move(final_path)) {
+  temporary_ = parent_of(final_) / ("." + final_.filename().string() + ".tmp." + std::to_string(::getpid()));
+  std::error_code failed;
+  fs::remove_all(temporary_, failed);
+  fs::create_directories(temporary_, failed);
+  if (failed) throw Error(temporary_.string() + ": cannot create the folder (" + failed.message() + ")");
+}
+
+AtomicFolder::~AtomicFolder() {
+  std::error_code ignored;
+  if (!committed_) fs::remove_all(temporary_, ignored);
+}
+
+void AtomicFolder::commit() {
+  for (const auto& entry : fs::recursive_directory_iterator(temporary_)) sync_path(entry.path());
+  sync_path(temporary_);
+  const fs::path old = parent_of(final_) / ("." + final_.filename().string() + ".old." + std::to_string(::getpid()));
+  std::error_code ignored;
+  const bool replaced = fs::exists(final_);
+  if (replaced) rename_or_throw(final_, old);
+  rename_or_throw(temporary_, final_);
+  sync_path(parent_of(final_));
+  if (replaced) fs::remove_all(old, ignored);
+  committed_ = true;
+}
+
+MappedFile::MappedFile(const fs::path& path) {
+  Descriptor file(path, O_RDONLY);
+  if (!file.open()) throw DataError(path.string(), "cannot open (" + reason() + ")");
+  struct stat info {};
+  if (::fstat(file.get(), &info) != 0) throw DataError(path.string(), "cannot read (" + reason() + ")");
+  if (!S_ISREG(info.st_mode)) throw DataError(path.string(), "is not a regular file");
+  size_ = static_cast<std::size_t>(info.st_size);
+  if (size_ == 0) return;
+  void* at = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file.get(), 0);
+  if (at == MAP_FAILED) throw DataError(path.string(), "cannot map into memory (" + reason() + ")");
+  data_ = static_cast<const std::byte*>(at);
+}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
+}
+
+}  // namespace vicha

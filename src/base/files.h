@@ -1,0 +1,59 @@
+// Reading whole files, and writing them so that a name never stands for half a file.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace vicha {
+
+namespace fs = std::filesystem;
+
+/// The whole file. Throws DataError naming the path if it cannot be opened or read.
+std::string read_file(const fs::path& path);
+
+/// Writes beside `path`, syncs, then renames over it. On any failure (disk full included) the temporary file is
+/// removed, `path` is left as it was and an Error says what happened.
+void write_file_atomic(const fs::path& path, std::string_view content);
+
+/// The same for content made piece by piece; `produce` is called with a function that appends.
+void write_file_atomic(const fs::path& path,
+                       const std::function<void(const std::function<void(std::string_view)>&)>& produce);
+
+/// A folder filled under a temporary name and given its final one by `commit`: readers see all of it or nothing.
+/// Without `commit` (an exception on the way) the temporary folder is removed.
+class AtomicFolder {
+ public:
+  explicit AtomicFolder(fs::path final_path);
+  ~AtomicFolder();
+  AtomicFolder(const AtomicFolder&) = delete;
+  AtomicFolder& operator=(const AtomicFolder&) = delete;
+
+  const fs::path& path() const { return temporary_; }  ///< write here
+  /// Syncs every file and the folders, then renames. An older folder of the final name is replaced.
+  void commit();
+
+ private:
+  fs::path final_, temporary_;
+  bool committed_ = false;
+};
+
+/// A read-only memory map of a file; empty files map to an empty span.
+class MappedFile {
+ public:
+  explicit MappedFile(const fs::path& path);
+  ~MappedFile();
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+  std::span<const std::byte> bytes() const { return {data_, size_}; }
+
+ private:
+  const std::byte* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+}  // namespace vicha

@@ -1,0 +1,40 @@
+// The one way anything below `cli` speaks. Lines go to standard error, so that standard output stays for results.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+namespace vicha::log {
+
+enum class Level { kDebug, kInfo, kWarning, kError };
+
+/// Receives every line that passes the level; the default writes "12:34:56 W message" to standard error.
+using Sink = std::function<void(Level, std::string_view)>;
+
+/// Both are set once at start (by `cli`) or by a test; not meant to be changed while threads log.
+void set_sink(Sink sink);
+void set_level(Level level);
+
+void write(Level level, std::string_view line);
+
+template <class... Args>
+void debug(fmt::format_string<Args...> format, Args&&... args) {
+  write(Level::kDebug, fmt::format(format, std::forward<Args>(args)...));
+}
+template <class... Args>
+void info(fmt::format_string<Args...> format, Args&&... args) {
+  write(Level::kInfo, fmt::format(format, std::forward<Args>(args)...));
+}
+template <class... Args>
+void warning(fmt::format_string<Args...> format, Args&&... args) {
+  write(Level::kWarning, fmt::format(format, std::forward<Args>(args)...));
+}
+template <class... Args>
+void error(fmt::format_string<Args...> format, Args&&... args) {
+  write(Level::kError, fmt::format(format, std::forward<Args>(args)...));
+}
+
+}  // namespace vicha::log

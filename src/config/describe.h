@@ -1,0 +1,52 @@
+// A described struct: one `describe` member names every option once, with its unit and meaning. That table drives
+// TOML parsing, `--set`, `vicha config show`, help and docs/config.md (config/recipe.h does the driving).
+//
+//   struct ItcOptions {
+//     std::int64_t queue_size = 65536;
+//     void describe(Visitor& v) {
+//       v.field({"queue_size", "features", "Momentum features kept as negatives"}, queue_size);
+//     }
+//   };
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace vicha {
+
+struct Field {
+  std::string_view key;
+  std::string_view unit;     ///< "" where there is none
+  std::string_view meaning;  ///< one sentence
+  double min = -std::numeric_limits<double>::infinity();  ///< allowed range of numbers, inclusive
+  double max = std::numeric_limits<double>::infinity();
+  std::vector<std::string_view> choices = {};  ///< allowed values of a string; empty: any
+};
+
+class Visitor {
+ public:
+  virtual ~Visitor() = default;
+  virtual void field(const Field& about, bool& value) = 0;
+  virtual void field(const Field& about, std::int64_t& value) = 0;
+  virtual void field(const Field& about, double& value) = 0;
+  virtual void field(const Field& about, std::string& value) = 0;
+  virtual void field(const Field& about, std::vector<double>& value) = 0;
+  virtual void field(const Field& about, std::vector<std::string>& value) = 0;
+
+  /// A nested table: `v.section("itc", "Image–text contrast", itc)`.
+  template <class Options>
+  void section(std::string_view key, std::string_view meaning, Options& options) {
+    begin_section(key, meaning);
+    options.describe(*this);
+    end_section();
+  }
+
+ protected:
+  virtual void begin_section(std::string_view key, std::string_view meaning) = 0;
+  virtual void end_section() = 0;
+};
+
+}  // namespace vicha
