@@ -19,8 +19,8 @@ namespace vicha {
 
 struct Field {
   std::string_view key;
-  std::string_view unit;     ///< "" where there is none
-  std::string_view meaning;  ///< one sentence
+  std::string_view unit = "";                             ///< "" where there is none
+  std::string_view meaning = "";                          ///< one sentence
   double min = -std::numeric_limits<double>::infinity();  ///< allowed range of numbers, inclusive
   double max = std::numeric_limits<double>::infinity();
   std::vector<std::string_view> choices = {};  ///< allowed values of a string; empty: any
