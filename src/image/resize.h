@@ -6,10 +6,17 @@
 namespace vicha {
 
 /// `image.resize((width, height), BICUBIC)`; with `box` the crop comes first (no pixel from outside of it is read).
-/// RGBA is resized premultiplied, as Pillow does. Equal to Pillow bit for bit.
+/// Grey + alpha and RGBA are resized premultiplied, as Pillow does. Equal to Pillow bit for bit. One thread.
 Image resize_bicubic(const Image& image, int width, int height);
 Image crop(const Image& image, const Box& box);
 Image crop_resize_bicubic(const Image& image, const Box& box, int width, int height);
 Image flip_horizontal(const Image& image);
+
+/// Every channel for itself, also the last of 2 and 4: Pillow's treatment of CMYK.
+Image resize_bicubic_plain(const Image& image, int width, int height);
+/// Grey of 16 bits: 2 bytes a pixel, low byte first (PixelMode::kGrey16).
+Image resize_bicubic_grey16(const Image& image, int width, int height);
+/// `resize((width, height), NEAREST)`.
+Image resize_nearest(const Image& image, int width, int height);
 
 }  // namespace vicha

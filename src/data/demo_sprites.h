@@ -1,0 +1,27 @@
+// The picture side of the demonstration set: cut-outs (RGBA) put on a pastel ground. Same pixels as Pillow's.
+#pragma once
+
+#include <string_view>
+
+#include "image/image.h"
+
+namespace vicha::demo {
+
+/// `image` (RGBA) cropped to the box of all pixels whose alpha is above 16; as it is where there are none.
+Image trim(const Image& image);
+
+/// Scaled so that the longer side has `side` pixels (bicubic); sides are rounded half to even, never below 1.
+Image fit(const Image& image, int side);
+
+/// Pillow's `thumbnail((side, side))` without its reducing step: like `fit`, but never larger than it is, and the
+/// shorter side is rounded to what keeps the aspect best.
+Image thumbnail(const Image& image, int side);
+
+/// How many different colours the pixels with an alpha above 200 have.
+int count_colours(const Image& image);
+
+/// `image` (RGBA) trimmed, brought through a bottleneck of `low` pixels (so that no artist is told by sharpness),
+/// scaled to 84 % of `side` and put in the middle of a side x side RGB picture whose ground is drawn from `name`.
+Image flatten(const Image& image, int side, int low, std::string_view name);
+
+}  // namespace vicha::demo

@@ -1,0 +1,33 @@
+// The text side of the demonstration set: cleaning of labels and captions, and the draws that decide splits.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace vicha::demo {
+
+bool is_utf8(std::string_view text);
+
+/// Lower case, code point by code point. Like everything below: UTF-8 in, UTF-8 out.
+std::string lower(std::string_view text);
+
+/// Typographic quotes made plain, runs of white space made one blank, ends trimmed.
+std::string clean(std::string_view text);
+
+/// The letters, digits and underscores of `text`: what is compared to see whether two captions say the same.
+std::string word_characters(std::string_view text);
+
+/// The runs of a–z in the lower-cased text.
+std::vector<std::string> words(std::string_view text);
+
+/// An icon set's name for a label: accents and apostrophes dropped, all but a–z and 0–9 made single hyphens.
+std::string slug(std::string_view label);
+
+/// The label without a leading "man", "woman", "person" …: variants of one act share it, and with it their split.
+std::string stem(std::string_view label);
+
+/// A number in [0, 1) that depends on `key` alone (48 bits of its SHA-256).
+double draw(std::string_view key);
+
+}  // namespace vicha::demo

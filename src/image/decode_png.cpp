@@ -1,0 +1,164 @@
+// PNG by libpng, without any of its colour transformations: the file's samples, as Pillow takes them.
+#include <png.h>
+
+#include <csetjmp>
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#include "image/native.h"
+
+namespace vicha::decoders {
+namespace {
+
+struct Decoder {
+  png_structp png = nullptr;
+  png_infop info = nullptr;
+  const Source* source = nullptr;
+  std::size_t position = 0;
+  bool ended = false;  ///< libpng asked for bytes beyond the end
+  char message[128] = "";
+  NativeImage image;
+  std::vector<png_bytep> rows;
+
+  Decoder() = default;
+  Decoder(const Decoder&) = delete;
+  Decoder& operator=(const Decoder&) = delete;
+  ~Decoder() { png_destroy_read_struct(&png, &info, nullptr); }
+};
+
+[[noreturn]] void on_error(png_structp png, png_const_charp message) {
+  auto& decoder = *static_cast<Decoder*>(png_get_error_ptr(png));
+  std::strncpy(decoder.message, message, sizeof decoder.message - 1);
+  png_longjmp(png, 1);
+}
+
+void on_read(png_structp png, png_bytep out, std::size_t count) {
+  auto& decoder = *static_cast<Decoder*>(png_get_io_ptr(png));
+  const std::span<const std::uint8_t> bytes = decoder.source->bytes;
+  if (count > bytes.size() - decoder.position) {
+    decoder.ended = true;
+    png_error(png, "the file ends too early");
+  }
+  std::memcpy(out, bytes.data() + decoder.position, count);
+  decoder.position += count;
+}
+
+// The two functions below contain the only frames between setjmp and longjmp: no destructors there.
+
+bool read_header(Decoder& decoder) {
+  decoder.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &decoder, on_error, [](png_structp, png_const_charp) {});
+  if (decoder.png == nullptr) return false;
+  if (setjmp(png_jmpbuf(decoder.png)) != 0) return false;
+  decoder.info = png_create_info_struct(decoder.png);
+  if (decoder.info == nullptr) return false;
+  png_set_read_fn(decoder.png, &decoder, on_read);
+  png_set_user_limits(decoder.png, 0x7fffffff, 0x7fffffff);  // Source::check_size is what limits
+  if (decoder.source->options.accept_truncated) png_set_crc_action(decoder.png, PNG_CRC_QUIET_USE, PNG_CRC_QUIET_USE);
+  png_read_info(decoder.png, decoder.info);
+  return true;
+}
+
+bool read_pixels(Decoder& decoder) {
+  if (setjmp(png_jmpbuf(decoder.png)) != 0) return false;
+  png_read_image(decoder.png, decoder.rows.data());
+  return true;
+}
+
+[[noreturn]] void fail(const Decoder& decoder) {
+  if (decoder.ended) decoder.source->truncated();
+  decoder.source->fail(std::string("not a readable PNG: ") + decoder.message);
+}
+
+void read_palette(Decoder& decoder) {
+  png_colorp colors = nullptr;
+  int count = 0;
+  png_get_PLTE(decoder.png, decoder.info, &colors, &count);
+  Palette& palette = decoder.image.palette;
+  palette = grey_ramp();
+  for (int i = 0; i < std::min(count, 256); ++i) palette[i] = {colors[i].red, colors[i].green, colors[i].blue, 255};
+  png_bytep alphas = nullptr;
+  int alpha_count = 0;
+  if (png_get_tRNS(decoder.png, decoder.info, &alphas, &alpha_count, nullptr) != 0 && alphas != nullptr) {
+    for (int i = 0; i < std::min(alpha_count, 256); ++i) palette[i][3] = alphas[i];
+  }
+}
+
+void read_transparent_color(Decoder& decoder, bool grey) {
+  png_color_16p color = nullptr;
+  if (png_get_tRNS(decoder.png, decoder.info, nullptr, nullptr, &color) == 0 || color == nullptr) return;
+  using Key = std::array<std::uint16_t, 3>;
+  decoder.image.transparent =
+      grey ? Key{color->gray, color->gray, color->gray} : Key{color->red, color->green, color->blue};
+}
+
+}  // namespace
+
+NativeImage png(const Source& source) {
+  const auto decoder = std::make_unique<Decoder>();
+  decoder->source = &source;
+  if (!read_header(*decoder)) fail(*decoder);
+  png_structp png = decoder->png;
+  png_infop info = decoder->info;
+  const auto width = static_cast<int>(png_get_image_width(png, info));
+  const auto height = static_cast<int>(png_get_image_height(png, info));
+  source.check_size(width, height);
+
+  // Deflate shrinks at most 1032-fold: a file shorter than that cannot hold its pixels, so make no room for them.
+  if (png_get_rowbytes(png, info) * static_cast<std::size_t>(height) / 1032 > source.bytes.size() &&
+      !source.options.accept_truncated) {
+    source.truncated();
+  }
+
+  const int depth = png_get_bit_depth(png, info);
+  NativeImage& image = decoder->image;
+  switch (png_get_color_type(png, info)) {
+    case PNG_COLOR_TYPE_PALETTE:
+      image.mode = PixelMode::kPalette;
+      read_palette(*decoder);
+      break;
+    case PNG_COLOR_TYPE_GRAY:
+      image.mode = depth == 16 ? PixelMode::kGrey16 : depth == 1 ? PixelMode::kBilevel : PixelMode::kGrey;
+      read_transparent_color(*decoder, true);
+      break;
+    case PNG_COLOR_TYPE_GRAY_ALPHA:
+      image.mode = PixelMode::kGreyAlpha;
+      break;
+    case PNG_COLOR_TYPE_RGB:
+      image.mode = PixelMode::kRgb;
+      read_transparent_color(*decoder, false);
+      break;
+    case PNG_COLOR_TYPE_RGB_ALPHA:
+      image.mode = PixelMode::kRgba;
+      break;
+    default:
+      source.fail("a PNG of an unknown colour type");
+  }
+  if (depth < 8) {
+    if (image.mode == PixelMode::kPalette) {
+      png_set_packing(png);
+    } else {
+      png_set_expand_gray_1_2_4_to_8(png);
+    }
+  } else if (depth == 16) {
+    if (image.mode == PixelMode::kGrey16) {
+      png_set_swap(png);
+    } else {
+      png_set_strip_16(png);
+    }
+  }
+  png_set_interlace_handling(png);
+  png_read_update_info(png, info);
+
+  static constexpr int kBytes[] = {1, 1, 2, 2, 3, 4, 4, 1};  // of each PixelMode
+  const int channels = kBytes[static_cast<int>(image.mode)];
+  if (png_get_rowbytes(png, info) != static_cast<std::size_t>(width) * channels) source.fail("a PNG of a strange layout");
+  image.pixels = Image(width, height, channels);
+  decoder->rows.resize(height);
+  for (int y = 0; y < height; ++y) decoder->rows[y] = image.pixels.row(y);
+  // What follows the last row (text, time, the end mark) is not read.
+  if (!read_pixels(*decoder) && !source.options.accept_truncated) fail(*decoder);
+  return std::move(image);
+}
+
+}  // namespace vicha::decoders

@@ -1,0 +1,181 @@
+#include "image/resize.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <vector>
+
+#include "base/error.h"
+#include "image/resample.h"
+
+namespace vicha {
+namespace {
+
+using resample::View;
+using resample::Weights;
+
+/// a * b / 255, rounded, as Pillow does it.
+std::uint8_t multiply_255(unsigned a, unsigned b) {
+  const unsigned t = a * b + 128;
+  return static_cast<std::uint8_t>(((t >> 8) + t) >> 8);
+}
+
+View view_of(const Image& image) {
+  return {image.pixels.data(), static_cast<std::size_t>(image.width) * image.channels, image.width, image.height,
+          image.channels};
+}
+
+View view_of(const Image& image, const Box& box) {
+  VICHA_ASSERT(box.x >= 0 && box.y >= 0 && box.width > 0 && box.height > 0 && box.width <= image.width - box.x &&
+               box.height <= image.height - box.y);
+  View view = view_of(image);
+  view.data += view.stride * box.y + static_cast<std::size_t>(box.x) * image.channels;
+  view.width = box.width;
+  view.height = box.height;
+  return view;
+}
+
+Image copy(const View& view) {
+  Image out(view.width, view.height, view.channels);
+  const std::size_t bytes = static_cast<std::size_t>(view.width) * view.channels;
+  for (int y = 0; y < view.height; ++y) std::memcpy(out.row(y), view.row(y), bytes);
+  return out;
+}
+
+/// Pillow's `RGBA -> RGBa` (and `LA -> La`).
+Image premultiplied(const View& view) {
+  Image out = copy(view);
+  const int colors = view.channels - 1;
+  for (auto* p = out.pixels.data(); p != out.pixels.data() + out.pixels.size(); p += view.channels) {
+    for (int c = 0; c < colors; ++c) p[c] = multiply_255(p[c], p[colors]);
+  }
+  return out;
+}
+
+void undo_premultiply(Image& image) {
+  const int colors = image.channels - 1;
+  for (auto* p = image.pixels.data(); p != image.pixels.data() + image.pixels.size(); p += image.channels) {
+    const unsigned alpha = p[colors];
+    if (alpha == 0 || alpha == 255) continue;
+    for (int c = 0; c < colors; ++c) p[c] = static_cast<std::uint8_t>(std::min(255u * p[c] / alpha, 255u));
+  }
+}
+
+Image resize_plain(const View& in, int width, int height) {
+  const bool across = width != in.width, down = height != in.height;
+  if (!across && !down) return copy(in);
+  Image out(width, height, in.channels);
+  if (!down) {
+    resample::horizontal(in, resample::bicubic_weights(in.width, width), out.pixels.data());
+  } else if (!across) {
+    resample::vertical(in, resample::bicubic_weights(in.height, height), out.pixels.data());
+  } else {
+    Image between(width, in.height, in.channels);
+    resample::horizontal(in, resample::bicubic_weights(in.width, width), between.pixels.data());
+    resample::vertical(view_of(between), resample::bicubic_weights(in.height, height), out.pixels.data());
+  }
+  return out;
+}
+
+Image resize(const View& in, int width, int height) {
+  VICHA_ASSERT(width > 0 && height > 0 && in.width > 0 && in.height > 0);
+  if (width == in.width && height == in.height) return copy(in);
+  if (in.channels != 2 && in.channels != 4) return resize_plain(in, width, height);
+  const Image weighted = premultiplied(in);
+  Image out = resize_plain(view_of(weighted), width, height);
+  undo_premultiply(out);
+  return out;
+}
+
+}  // namespace
+
+Image crop(const Image& image, const Box& box) { return copy(view_of(image, box)); }
+
+Image resize_bicubic(const Image& image, int width, int height) { return resize(view_of(image), width, height); }
+
+Image crop_resize_bicubic(const Image& image, const Box& box, int width, int height) {
+  return resize(view_of(image, box), width, height);
+}
+
+Image resize_bicubic_plain(const Image& image, int width, int height) {
+  return resize_plain(view_of(image), width, height);
+}
+
+Image resize_bicubic_grey16(const Image& image, int width, int height) {
+  VICHA_ASSERT(image.channels == 2);
+  // Pillow works in double precision here; the low byte of a negative sum is clipped for itself.
+  const auto pass = [](const Image& in, const Weights& weights, bool across) {
+    Image out(across ? weights.out : in.width, across ? in.height : weights.out, 2);
+    for (int y = 0; y < out.height; ++y) {
+      for (int x = 0; x < out.width; ++x) {
+        const int i = across ? x : y;
+        const double* weight = weights.exact.data() + static_cast<std::size_t>(i) * weights.taps;
+        double sum = 0.0;
+        for (int t = 0; t < weights.count[i]; ++t) {
+          const int at = weights.first[i] + t;
+          const std::uint8_t* p = across ? in.row(y) + 2 * at : in.row(at) + 2 * x;
+          sum += (p[0] + (p[1] << 8)) * weight[t];
+        }
+        const int whole = static_cast<int>(sum >= 0.0 ? std::floor(sum + 0.5) : -std::floor(std::fabs(sum) + 0.5));
+        out.row(y)[2 * x] = static_cast<std::uint8_t>(std::clamp(whole % 256, 0, 255));
+        out.row(y)[2 * x + 1] = static_cast<std::uint8_t>(std::clamp(whole >> 8, 0, 255));
+      }
+    }
+    return out;
+  };
+  Image out = image;
+  if (width != image.width) out = pass(out, resample::bicubic_weights(image.width, width), true);
+  if (height != image.height) out = pass(out, resample::bicubic_weights(image.height, height), false);
+  return out;
+}
+
+Image resize_nearest(const Image& image, int width, int height) {
+  // The source coordinate is summed up step by step, as Pillow does: its rounding decides at the borders.
+  const auto sources = [](int in, int out) {
+    std::vector<int> sources(out);
+    const double step = static_cast<double>(in) / out;
+    double at = step * 0.5;
+    for (int& source : sources) {
+      source = std::min(static_cast<int>(at), in - 1);
+      at += step;
+    }
+    return sources;
+  };
+  const std::vector<int> columns = sources(image.width, width), rows = sources(image.height, height);
+  Image out(width, height, image.channels);
+  for (int y = 0; y < height; ++y) {
+    std::uint8_t* to = out.row(y);
+    for (int x = 0; x < width; ++x, to += image.channels) {
+      std::copy_n(image.row(rows[y]) + static_cast<std::size_t>(columns[x]) * image.channels, image.channels, to);
+    }
+  }
+  return out;
+}
+
+Image flip_horizontal(const Image& image) {
+  Image out(image.width, image.height, image.channels);
+  const auto flip = [&]<int Channels>() {
+    for (int y = 0; y < image.height; ++y) {
+      const std::uint8_t* from = image.row(y) + static_cast<std::size_t>(image.width) * Channels;
+      std::uint8_t* to = out.row(y);
+      for (int x = 0; x < image.width; ++x, to += Channels) std::memcpy(to, from -= Channels, Channels);
+    }
+  };
+  switch (image.channels) {
+    case 1:
+      flip.template operator()<1>();
+      break;
+    case 2:
+      flip.template operator()<2>();
+      break;
+    case 3:
+      flip.template operator()<3>();
+      break;
+    default:
+      VICHA_ASSERT(image.channels == 4);
+      flip.template operator()<4>();
+  }
+  return out;
+}
+
+}  // namespace vicha

@@ -1,0 +1,72 @@
+#include "nn/gelu.h"
+
+#include <ATen/ATen.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include "nn/kernels.h"
+#include "nn/parallel.h"
+
+namespace vicha {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::Variable;
+using torch::autograd::variable_list;
+
+template <class F>
+void dispatch(at::ScalarType type, const F& f) {
+  if (type == at::kFloat) {
+    f(static_cast<float*>(nullptr));
+  } else {
+    f(static_cast<c10::BFloat16*>(nullptr));
+  }
+}
+
+struct BiasGeluFunction : torch::autograd::Function<BiasGeluFunction> {
+  static Variable forward(AutogradContext* ctx, const Variable& x, const Variable& bias) {
+    const at::Tensor input = x.contiguous();
+    at::Tensor out = at::empty_like(input);
+    const std::int64_t width = input.size(-1), rows = input.numel() / width;
+    dispatch(input.scalar_type(), [&](auto* type) {
+      using T = std::remove_pointer_t<decltype(type)>;
+      const T* from = input.data_ptr<T>();
+      T* to = out.data_ptr<T>();
+      const float* bias_p = bias.data_ptr<float>();
+      parallel_rows(rows, width, [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t i = begin; i < end; ++i) kernels::bias_gelu_row<T>(from + i * width, bias_p, to + i * width, width);
+      });
+    });
+    ctx->save_for_backward({input, bias});
+    return out;
+  }
+
+  static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
+    const variable_list saved = ctx->get_saved_variables();
+    const at::Tensor &input = saved[0], grad = grads[0].contiguous();
+    at::Tensor grad_x = at::empty_like(input);
+    const std::int64_t width = input.size(-1), rows = input.numel() / width;
+    ThreadSums sums(width);
+    dispatch(input.scalar_type(), [&](auto* type) {
+      using T = std::remove_pointer_t<decltype(type)>;
+      const T *from = grad.data_ptr<T>(), *x = input.data_ptr<T>();
+      T* to = grad_x.data_ptr<T>();
+      const float* bias_p = saved[1].data_ptr<float>();
+      parallel_rows(rows, width, [&](std::int64_t begin, std::int64_t end) {
+        float* mine = sums.mine();
+        for (std::int64_t i = begin; i < end; ++i) {
+          kernels::bias_gelu_backward_row<T>(from + i * width, x + i * width, bias_p, to + i * width, mine, width);
+        }
+      });
+    });
+    return {grad_x, sums.total()};
+  }
+};
+
+}  // namespace
+
+at::Tensor bias_gelu(const at::Tensor& x_TF, const at::Tensor& bias_F) {
+  if (!x_TF.is_cpu()) return at::gelu(x_TF + bias_F.to(x_TF.scalar_type()));
+  return BiasGeluFunction::apply(x_TF, bias_F);
+}
+
+}  // namespace vicha

@@ -1,0 +1,235 @@
+#include "nn/kernels.h"
+
+#include <cmath>
+
+#include "nn/simd.h"
+#include "nn/vector_math.h"
+
+namespace vicha::kernels {
+namespace {
+
+// Bodies are always inlined into the multiversioned entry points below, so that each clone vectorises its own copy.
+#define VICHA_INLINE inline __attribute__((always_inline))
+
+template <class T, class R>
+VICHA_INLINE NormStatistics residual_norm_body(const R* residual, const T* delta, const float* bias, const float* weight,
+                                               const float* shift, float eps, std::uint32_t threshold,
+                                               std::uint32_t row_seed, float drop_scale, R* sum, T* out, std::int64_t n) {
+  float total = 0.0f;
+  if (delta == nullptr) {
+#pragma omp simd reduction(+ : total)
+    for (std::int64_t i = 0; i < n; ++i) total += load(sum + i);
+  } else if (threshold == 0) {
+#pragma omp simd reduction(+ : total)
+    for (std::int64_t i = 0; i < n; ++i) {
+      const float x = load(residual + i) + (load(delta + i) + bias[i]);
+      store(sum + i, x);
+      total += x;
+    }
+  } else {
+#pragma omp simd reduction(+ : total)
+    for (std::int64_t i = 0; i < n; ++i) {
+      const float d = random_bits(row_seed, static_cast<std::uint32_t>(i)) < threshold ? 0.0f : drop_scale;
+      const float x = load(residual + i) + d * (load(delta + i) + bias[i]);
+      store(sum + i, x);
+      total += x;
+    }
+  }
+  const float mean = total / static_cast<float>(n);
+  float square = 0.0f;
+#pragma omp simd reduction(+ : square)
+  for (std::int64_t i = 0; i < n; ++i) {
+    const float x = load(sum + i) - mean;
+    square += x * x;
+  }
+  const float rstd = 1.0f / std::sqrt(square / static_cast<float>(n) + eps);
+#pragma omp simd
+  for (std::int64_t i = 0; i < n; ++i) store(out + i, (load(sum + i) - mean) * rstd * weight[i] + shift[i]);
+  return {mean, rstd};
+}
+
+template <class T, class R>
+VICHA_INLINE void residual_norm_backward_body(const T* grad_out, const R* upstream, const R* sum, NormStatistics s,
+                                              const float* weight, R* grad_sum, float* grad_weight, float* grad_shift,
+                                              std::int64_t n) {
+  float a = 0.0f, b = 0.0f;
+#pragma omp simd reduction(+ : a, b)
+  for (std::int64_t i = 0; i < n; ++i) {
+    const float g = load(grad_out + i), x = (load(sum + i) - s.mean) * s.rstd;
+    const float gw = g * weight[i];
+    a += gw;
+    b += gw * x;
+    grad_weight[i] += g * x;
+    grad_shift[i] += g;
+  }
+  a /= static_cast<float>(n);
+  b /= static_cast<float>(n);
+  if (upstream != nullptr) {
+#pragma omp simd
+    for (std::int64_t i = 0; i < n; ++i) {
+      const float x = (load(sum + i) - s.mean) * s.rstd;
+      store(grad_sum + i, load(upstream + i) + s.rstd * (load(grad_out + i) * weight[i] - a - x * b));
+    }
+  } else {
+#pragma omp simd
+    for (std::int64_t i = 0; i < n; ++i) {
+      const float x = (load(sum + i) - s.mean) * s.rstd;
+      store(grad_sum + i, s.rstd * (load(grad_out + i) * weight[i] - a - x * b));
+    }
+  }
+}
+
+template <class T, class R>
+VICHA_INLINE void drop_backward_body(const R* grad_sum, std::uint32_t threshold, std::uint32_t row_seed, float scale,
+                                     T* grad_delta, float* grad_bias, std::int64_t n) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < n; ++i) {
+    const float d = random_bits(row_seed, static_cast<std::uint32_t>(i)) < threshold ? 0.0f : scale;
+    const float g = d * load(grad_sum + i);
+    store(grad_delta + i, g);
+    grad_bias[i] += g;
+  }
+}
+
+template <class T>
+VICHA_INLINE void bias_gelu_body(const T* x, const float* bias, T* out, std::int64_t n) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < n; ++i) {
+    const float v = load(x + i) + bias[i];
+    store(out + i, v * normal(v).cdf);
+  }
+}
+
+template <class T>
+VICHA_INLINE void bias_gelu_backward_body(const T* grad_out, const T* x, const float* bias, T* grad_x, float* grad_bias,
+                                          std::int64_t n) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < n; ++i) {
+    const float v = load(x + i) + bias[i];
+    const Normal d = normal(v);
+    const float g = load(grad_out + i) * (d.cdf + v * d.density);
+    store(grad_x + i, g);
+    grad_bias[i] += g;
+  }
+}
+
+}  // namespace
+
+// target_clones does not apply to templates: one entry per combination of types.
+#define VICHA_NORM(T, R)                                                                                               \
+  template <>                                                                                                          \
+  VICHA_MULTIVERSION NormStatistics residual_norm_row<T, R>(                                                           \
+      const R* residual, const T* delta, const float* bias, const float* weight, const float* shift, float eps,        \
+      std::uint32_t threshold, std::uint32_t row_seed, float drop_scale, R* sum, T* out, std::int64_t n) {             \
+    return residual_norm_body(residual, delta, bias, weight, shift, eps, threshold, row_seed, drop_scale, sum, out, n); \
+  }                                                                                                                    \
+  template <>                                                                                                          \
+  VICHA_MULTIVERSION void residual_norm_backward_row<T, R>(const T* grad_out, const R* upstream, const R* sum,         \
+                                                           NormStatistics s, const float* weight, R* grad_sum,         \
+                                                           float* grad_weight, float* grad_shift, std::int64_t n) {    \
+    residual_norm_backward_body(grad_out, upstream, sum, s, weight, grad_sum, grad_weight, grad_shift, n);             \
+  }                                                                                                                    \
+  template <>                                                                                                          \
+  VICHA_MULTIVERSION void drop_backward_row<T, R>(const R* grad_sum, std::uint32_t threshold, std::uint32_t row_seed,  \
+                                                  float scale, T* grad_delta, float* grad_bias, std::int64_t n) {      \
+    drop_backward_body(grad_sum, threshold, row_seed, scale, grad_delta, grad_bias, n);                                \
+  }
+
+#define VICHA_GELU(T)                                                                                               \
+  template <>                                                                                                       \
+  VICHA_MULTIVERSION void bias_gelu_row<T>(const T* x, const float* bias, T* out, std::int64_t n) {                 \
+    bias_gelu_body(x, bias, out, n);                                                                                \
+  }                                                                                                                 \
+  template <>                                                                                                       \
+  VICHA_MULTIVERSION void bias_gelu_backward_row<T>(const T* grad_out, const T* x, const float* bias, T* grad_x,    \
+                                                    float* grad_bias, std::int64_t n) {                             \
+    bias_gelu_backward_body(grad_out, x, bias, grad_x, grad_bias, n);                                               \
+  }                                                                                                                 \
+  template <>                                                                                                       \
+  VICHA_MULTIVERSION void copy_to_float<T>(const T* from, float* to, std::int64_t n) {                              \
+    _Pragma("omp simd") for (std::int64_t i = 0; i < n; ++i) to[i] = load(from + i);                                \
+  }                                                                                                                 \
+  template <>                                                                                                       \
+  VICHA_MULTIVERSION void copy_from_float<T>(const float* from, T* to, std::int64_t n) {                            \
+    _Pragma("omp simd") for (std::int64_t i = 0; i < n; ++i) store(to + i, from[i]);                                \
+  }
+
+VICHA_NORM(float, float)
+VICHA_NORM(c10::BFloat16, float)
+VICHA_NORM(c10::BFloat16, c10::BFloat16)
+VICHA_GELU(float)
+VICHA_GELU(c10::BFloat16)
+
+VICHA_MULTIVERSION float softmax_row(float* p, float scale, std::int64_t n) {
+  float largest = -INFINITY;
+#pragma omp simd reduction(max : largest)
+  for (std::int64_t i = 0; i < n; ++i) largest = p[i] > largest ? p[i] : largest;
+  largest *= scale;
+  float total = 0.0f;
+#pragma omp simd reduction(+ : total)
+  for (std::int64_t i = 0; i < n; ++i) {
+    const float e = fast_exp(scale * p[i] - largest);
+    p[i] = e;
+    total += e;
+  }
+  const float inverse = 1.0f / total;
+#pragma omp simd
+  for (std::int64_t i = 0; i < n; ++i) p[i] *= inverse;
+  return largest + std::log(total);
+}
+
+VICHA_MULTIVERSION void exp_row(float* p, float scale, float lse, std::int64_t n) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < n; ++i) p[i] = fast_exp(scale * p[i] - lse);
+}
+
+VICHA_MULTIVERSION void drop_row(float* p, std::uint32_t threshold, std::uint32_t row_seed, float scale, std::int64_t n) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < n; ++i) {
+    p[i] *= random_bits(row_seed, static_cast<std::uint32_t>(i)) < threshold ? 0.0f : scale;
+  }
+}
+
+VICHA_MULTIVERSION void softmax_backward_row(const float* p, float* grad_p, float dot, float scale,
+                                             std::uint32_t threshold, std::uint32_t row_seed, float drop_scale,
+                                             std::int64_t n) {
+  if (threshold == 0) {
+#pragma omp simd
+    for (std::int64_t i = 0; i < n; ++i) grad_p[i] = scale * p[i] * (grad_p[i] - dot);
+  } else {
+#pragma omp simd
+    for (std::int64_t i = 0; i < n; ++i) {
+      const float d = random_bits(row_seed, static_cast<std::uint32_t>(i)) < threshold ? 0.0f : drop_scale;
+      grad_p[i] = scale * p[i] * (d * grad_p[i] - dot);
+    }
+  }
+}
+
+VICHA_MULTIVERSION float dot_row(const float* a, const float* b, std::int64_t n) {
+  float total = 0.0f;
+#pragma omp simd reduction(+ : total)
+  for (std::int64_t i = 0; i < n; ++i) total += a[i] * b[i];
+  return total;
+}
+
+VICHA_MULTIVERSION void adamw_row(float* p, const float* grad, float* m, float* v, const AdamwFactors& factors,
+                                  std::int64_t n) {
+  const AdamwFactors f = factors;
+  const float inverse_bias2 = 1.0f / f.bias2_sqrt;
+#pragma omp simd
+  for (std::int64_t i = 0; i < n; ++i) {
+    const float g = grad[i] * f.grad_scale;
+    const float mi = m[i] + (1.0f - f.beta1) * (g - m[i]);
+    const float vi = f.beta2 * v[i] + (1.0f - f.beta2) * g * g;
+    m[i] = mi;
+    v[i] = vi;
+    p[i] = p[i] * f.keep - f.step * mi / (std::sqrt(vi) * inverse_bias2 + f.eps);
+  }
+}
+
+VICHA_MULTIVERSION void ema_row(float* momentum, const float* online, float rate, std::int64_t n) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < n; ++i) momentum[i] += rate * (online[i] - momentum[i]);
+}
+
+}  // namespace vicha::kernels

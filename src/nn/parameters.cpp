@@ -1,0 +1,93 @@
+#include "nn/parameters.h"
+
+#include <ATen/ATen.h>
+
+#include <cmath>
+
+#include "base/error.h"
+
+namespace vicha {
+namespace {
+
+bool is_decayed(const std::string& name, at::IntArrayRef shape) { return shape.size() != 1 && !name.ends_with(".bias"); }
+
+}  // namespace
+
+at::Tensor ParameterStore::initialised(at::IntArrayRef shape, Init init, std::int64_t fan_in) {
+  at::Tensor value = at::empty(shape, at::kFloat);
+  float* p = value.data_ptr<float>();
+  const std::int64_t n = value.numel();
+  const double bound = init == Init::kLinearDefault ? 1.0 / std::sqrt(static_cast<double>(fan_in)) : 0.0;
+  for (std::int64_t i = 0; i < n; ++i) {
+    double x = 0.0;
+    switch (init) {
+      case Init::kZeros: break;
+      case Init::kOnes: x = 1.0; break;
+      case Init::kNormal002: x = 0.02 * rng_.normal(); break;
+      case Init::kTruncatedNormal002:
+        do x = rng_.normal();
+        while (std::abs(x) > 2.0);
+        x *= 0.02;
+        break;
+      case Init::kLinearDefault: x = rng_.uniform(-bound, bound); break;
+    }
+    p[i] = static_cast<float>(x);
+  }
+  return value;
+}
+
+at::Tensor ParameterStore::add(const std::string& name, at::IntArrayRef shape, Init init, std::int64_t fan_in) {
+  return add_fused(name, {name}, shape, init, fan_in);
+}
+
+at::Tensor ParameterStore::add_fused(const std::string& name, const std::vector<std::string>& part_names,
+                                     at::IntArrayRef shape, Init init, std::int64_t fan_in) {
+  VICHA_ASSERT(by_name_.count(name) == 0);
+  at::Tensor value = initialised(shape, init, fan_in);
+  value.set_requires_grad(true);
+  const auto index = static_cast<std::int64_t>(parameters_.size());
+  by_name_[name] = parameters_.size();
+  parameters_.push_back({name, value, is_decayed(name, shape)});
+  for (std::size_t i = 0; i < part_names.size(); ++i) {
+    released_.push_back({part_names[i], index, static_cast<std::int64_t>(i), static_cast<std::int64_t>(part_names.size())});
+  }
+  return value;
+}
+
+void ParameterStore::alias(const std::string& name, const std::string& target) {
+  const auto at = by_name_.find(target);
+  VICHA_ASSERT(at != by_name_.end());
+  released_.push_back({name, static_cast<std::int64_t>(at->second), 0, 1, true});
+}
+
+at::Tensor ParameterStore::add_buffer(const std::string& name, at::Tensor value) {
+  released_.push_back({name, -1 - static_cast<std::int64_t>(buffers_.size())});
+  buffers_.push_back(value);
+  return value;
+}
+
+const Parameter& ParameterStore::parameter(std::string_view name) const {
+  const auto at = by_name_.find(std::string(name));
+  if (at == by_name_.end()) throw std::logic_error("internal error: no parameter named " + std::string(name));
+  return parameters_[at->second];
+}
+
+at::Tensor ParameterStore::view(const Released& r) const {
+  if (r.parameter < 0) return buffers_[static_cast<std::size_t>(-1 - r.parameter)];
+  const at::Tensor whole = parameters_[static_cast<std::size_t>(r.parameter)].value.detach();
+  return r.parts == 1 ? whole : whole.chunk(r.parts, 0)[static_cast<std::size_t>(r.part)];
+}
+
+at::Tensor ParameterStore::grad_view(const Released& r) const {
+  if (r.parameter < 0) return {};
+  const at::Tensor& grad = parameters_[static_cast<std::size_t>(r.parameter)].value.grad();
+  if (!grad.defined() || r.parts == 1) return grad;
+  return grad.chunk(r.parts, 0)[static_cast<std::size_t>(r.part)];
+}
+
+void ParameterStore::to(const at::Device& device) {
+  for (Parameter& p : parameters_) p.value.set_data(p.value.detach().to(device));
+  for (at::Tensor& b : buffers_) b.set_data(b.to(device));
+}
+
+}  // namespace vicha

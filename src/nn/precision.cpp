@@ -1,0 +1,15 @@
+#include "nn/precision.h"
+
+#include <utility>
+
+namespace vicha {
+namespace {
+thread_local bool bf16 = false;
+}
+
+at::ScalarType compute_type() { return bf16 ? at::kBFloat16 : at::kFloat; }
+
+Bf16Scope::Bf16Scope(bool on) : before_(std::exchange(bf16, on)) {}
+Bf16Scope::~Bf16Scope() { bf16 = before_; }
+
+}  // namespace vicha

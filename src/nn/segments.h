@@ -1,0 +1,36 @@
+// Which rows of a packed (T, D) matrix attend to which: sequences of different lengths lie one after the other, without
+// padding, and a segment says that rows [q_begin, q_begin + q_len) ask rows [k_begin, k_begin + k_len) of the keys.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+namespace vicha {
+
+struct Segment {
+  std::int64_t q_begin, q_len, k_begin, k_len;
+};
+
+/// Segments in ascending order of k_begin; segments with the same keys stand together (their key gradients are summed by
+/// one thread), and otherwise key ranges do not overlap.
+struct Segments {
+  std::vector<Segment> list;
+  std::int64_t q_rows = 0, k_rows = 0;
+
+  /// `count` sequences of `length` rows, each attending to itself; with `real`, only to its first real[i] rows.
+  static std::shared_ptr<const Segments> uniform(std::int64_t count, std::int64_t length,
+                                                 std::span<const std::int64_t> real = {});
+  /// Sequences of the given lengths, packed, each attending to itself.
+  static std::shared_ptr<const Segments> packed(std::span<const std::int64_t> lengths);
+  /// Several lists one after the other (rows of each follow those of the one before).
+  static std::shared_ptr<const Segments> joined(const std::vector<std::shared_ptr<const Segments>>& parts);
+  /// Queries packed with `lengths`; sequence i asks key block `block[i]` of blocks of `block_rows` rows.
+  static std::shared_ptr<const Segments> cross(std::span<const std::int64_t> lengths, std::span<const std::int64_t> block,
+                                               std::int64_t blocks, std::int64_t block_rows);
+};
+
+using SegmentsPtr = std::shared_ptr<const Segments>;
+
+}  // namespace vicha

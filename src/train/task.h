@@ -1,0 +1,62 @@
+// What the training loop needs to know of the thing it trains, and of where batches come from. Nothing else.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/random.h"
+#include "checkpoint/state_dict.h"
+#include "models/batch.h"
+#include "nn/parameters.h"
+
+namespace vicha {
+
+/// Where in the run a step stands. Everything is a function of the step number: nothing here needs saving.
+struct StepContext {
+  std::int64_t step = 0;             ///< optimiser steps done before this one
+  std::int64_t epoch = 0;
+  std::int64_t step_in_epoch = 0;
+  std::int64_t steps_per_epoch = 0;
+  std::int64_t total_steps = 0;      ///< planned for the whole run
+  Rng* rng = nullptr;                ///< this step's random numbers (dropout, negatives, patches), seeded from (seed, step)
+};
+
+struct Losses {
+  at::Tensor total;                                          ///< scalar, weights applied: what is differentiated
+  std::vector<std::pair<std::string, at::Tensor>> terms;     ///< unweighted scalars, detached or not, for the log
+  std::vector<std::pair<std::string, at::Tensor>> measures;  ///< other scalars worth logging (temperature, accuracies)
+};
+
+class Task {
+ public:
+  virtual ~Task() = default;
+  /// Forward pass of one (micro-)batch. The loop differentiates `total`.
+  virtual Losses step(const Batch& batch, const StepContext& context) = 0;
+  virtual ParameterStore& parameters() = 0;
+  /// State beside the parameter store's tensors (queue pointer …), saved and restored for exact resume.
+  virtual void save_state(StateDict& state) const = 0;
+  virtual void load_state(const StateDict& state) = 0;
+  /// The resolved configuration as JSON: `config.json` of a checkpoint.
+  virtual std::string config_json() const = 0;
+  /// The recipe as TOML: `recipe.toml` of a checkpoint.
+  virtual std::string recipe_toml() const = 0;
+};
+
+class BatchSource {
+ public:
+  virtual ~BatchSource() = default;
+  /// Full batches per epoch (incomplete ones are dropped).
+  virtual std::int64_t batches_per_epoch() const = 0;
+  /// Go to the given place; the batches from there on depend on (seed, epoch, index) only.
+  virtual void seek(std::int64_t epoch, std::int64_t batch_in_epoch) = 0;
+  /// The next batch; goes on into the next epoch by itself. Throws on unrecoverable data errors.
+  virtual Batch next() = 0;
+  /// Samples skipped so far because they could not be read.
+  virtual std::int64_t skipped() const { return 0; }
+};
+
+}  // namespace vicha
