@@ -1,13 +1,22 @@
 # Where the libraries come from. LibTorch: CMAKE_PREFIX_PATH first, then the project's virtual environment.
 find_program(CCACHE ccache)
 if(CCACHE)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime ${CCACHE})
+  # Paths relative to the source tree, so that a second clone finds what the first has compiled.
+  set(CMAKE_CXX_COMPILER_LAUNCHER
+      ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1
+      CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime ${CCACHE})
+  if(VICHA_WERROR)
+    # -Werror would be part of the cache's key; looking at the (cached) messages instead, switching costs nothing.
+    list(PREPEND CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_SOURCE_DIR}/tools/fail_on_warning.sh)
+  endif()
 endif()
 
 file(GLOB _venv_torch ${CMAKE_SOURCE_DIR}/.venv/lib/python3*/site-packages/torch)
 list(APPEND CMAKE_PREFIX_PATH ${_venv_torch})
 # The wheel's package file looks for a compiler it does not need (kineto, CUDA); its library list is enough.
+set(CMAKE_MESSAGE_LOG_LEVEL ERROR)
 find_package(Torch QUIET)
+unset(CMAKE_MESSAGE_LOG_LEVEL)
 if(NOT Torch_FOUND)
   message(FATAL_ERROR "LibTorch not found. Run 'make setup' (installs it into .venv) or pass -DCMAKE_PREFIX_PATH=<libtorch>.")
 endif()
@@ -30,9 +39,23 @@ target_include_directories(vicha_torch SYSTEM INTERFACE ${TORCH_INCLUDE_DIRS})
 target_link_libraries(vicha_torch INTERFACE ${TORCH_LIBRARIES} ${VICHA_OPENMP_LIBRARY})
 target_compile_options(vicha_torch INTERFACE ${OpenMP_CXX_FLAGS})
 
+# LibTorch's x86 builds export BLAS; where they do not, attention runs through LibTorch's own operations.
+include(CheckCXXSourceCompiles)
+set(CMAKE_REQUIRED_LIBRARIES ${VICHA_TORCH_LIB}/libtorch_cpu.so -Wl,--allow-shlib-undefined)
+check_cxx_source_compiles("extern \"C\" void sgemm_(); int main() { sgemm_(); }" VICHA_HAVE_SGEMM)
+unset(CMAKE_REQUIRED_LIBRARIES)
+if(VICHA_HAVE_SGEMM)
+  target_compile_definitions(vicha_torch INTERFACE VICHA_HAVE_SGEMM)
+endif()
+
 add_library(vicha_flags INTERFACE)
 target_include_directories(vicha_flags INTERFACE ${CMAKE_SOURCE_DIR}/src)
-target_compile_options(vicha_flags INTERFACE -Wall -Wextra -Wno-unknown-pragmas $<$<BOOL:${VICHA_WERROR}>:-Werror>)
+# g++ 12 sees overlapping copies in std::string's operator+ where there are none (GCC bug 105651): no -Wrestrict.
+target_compile_options(vicha_flags INTERFACE
+  -Wall -Wextra -fno-math-errno -fno-trapping-math $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict> -fmacro-prefix-map=${CMAKE_SOURCE_DIR}/=)
+if(VICHA_WERROR AND NOT CCACHE)
+  target_compile_options(vicha_flags INTERFACE -Werror)
+endif()
 target_compile_definitions(vicha_flags INTERFACE FMT_HEADER_ONLY=1)
 target_link_libraries(vicha_flags INTERFACE Threads::Threads)
 if(VICHA_SANITIZE)
@@ -44,7 +67,7 @@ if(NOT VICHA_CORE_ONLY)
   find_package(PkgConfig REQUIRED)
   pkg_check_modules(RSVG REQUIRED IMPORTED_TARGET librsvg-2.0 cairo)
   pkg_check_modules(PNG REQUIRED IMPORTED_TARGET libpng)
-  pkg_check_modules(WEBP REQUIRED IMPORTED_TARGET libwebp)
+  pkg_check_modules(WEBP REQUIRED IMPORTED_TARGET libwebp libwebpdemux)
   pkg_check_modules(JPEG REQUIRED IMPORTED_TARGET libjpeg)
   pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
   find_package(ICU REQUIRED COMPONENTS uc i18n)

@@ -1,0 +1,1 @@
+#include "text/clean.h"

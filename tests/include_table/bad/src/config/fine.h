@@ -1,0 +1,5 @@
+#include <string>
+
+#include "base/error.h"
+#include "config/other.h"
+// #include "data/comment.h"

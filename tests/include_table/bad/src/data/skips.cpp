@@ -1,0 +1,3 @@
+#include <image/sideways.h>
+
+#include "base/through_config.h"

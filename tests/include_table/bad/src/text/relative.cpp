@@ -1,0 +1,3 @@
+#include "relative.h"
+
+#include "base/error.h"
