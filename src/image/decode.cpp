@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "image/native.h"
+#include "image/samples.h"
 
 namespace vicha {
 namespace decoders {
@@ -48,12 +49,6 @@ bool starts_with(std::span<const std::uint8_t> bytes, std::string_view magic, st
 
 std::span<const std::uint8_t> as_bytes(const std::string& content) {
   return {reinterpret_cast<const std::uint8_t*>(content.data()), content.size()};
-}
-
-/// a * b / 255, rounded, as Pillow does it.
-std::uint8_t multiply_255(unsigned a, unsigned b) {
-  const unsigned t = a * b + 128;
-  return static_cast<std::uint8_t>(((t >> 8) + t) >> 8);
 }
 
 /// Calls `pixel(in, out)` for every pixel; the sizes of both are known to the compiler.
@@ -123,8 +118,8 @@ Image convert(NativeImage&& image) {
         opaque(out);
       });
     case PixelMode::kPalette:
-      return map_pixels<1, Out>(
-          pixels, [&](const Byte* in, Byte* out) { std::copy_n(image.palette[in[0]].data(), Out, out); });
+      return map_pixels<1, Out>(pixels,
+                                [&](const Byte* in, Byte* out) { std::copy_n(image.palette[in[0]].data(), Out, out); });
   }
   VICHA_ASSERT(false);
 }

@@ -10,8 +10,8 @@
 namespace vicha {
 
 struct DecodeOptions {
-  bool accept_truncated = false;           ///< `data.truncated: accept`: keep what could be read, rest grey/black
-  std::int64_t max_pixels = 178'956'970;   ///< refuse larger pictures (Pillow's bomb limit)
+  bool accept_truncated = false;          ///< `data.truncated: accept`: keep what could be read, rest grey/black
+  std::int64_t max_pixels = 178'956'970;  ///< refuse larger pictures (Pillow's bomb limit)
 };
 
 /// JPEG, PNG, WebP, GIF (first frame), BMP/PPM where simple; by content, not by name. `convert('RGB')` of Pillow: EXIF

@@ -11,14 +11,14 @@
 namespace vicha::decoders {
 namespace {
 
-struct Reader {
+struct GifReader {
   const Source* source;
   std::size_t position = 0;
   bool ended = false;
 };
 
 int on_read(GifFileType* gif, GifByteType* out, int count) {
-  auto& reader = *static_cast<Reader*>(gif->UserData);
+  auto& reader = *static_cast<GifReader*>(gif->UserData);
   const std::size_t left = reader.source->bytes.size() - reader.position;
   const std::size_t taken = std::min(left, static_cast<std::size_t>(std::max(count, 0)));
   if (taken < static_cast<std::size_t>(count)) reader.ended = true;
@@ -27,13 +27,13 @@ int on_read(GifFileType* gif, GifByteType* out, int count) {
   return static_cast<int>(taken);
 }
 
-[[noreturn]] void fail(const Reader& reader, const char* what) {
+[[noreturn]] void fail(const GifReader& reader, const char* what) {
   if (reader.ended) reader.source->truncated();
   reader.source->fail(std::string("not a readable GIF: ") + what);
 }
 
 /// Reads the records before the first picture; gives the transparent index if one is set.
-std::optional<std::uint8_t> find_frame(GifFileType* gif, const Reader& reader) {
+std::optional<std::uint8_t> find_frame(GifFileType* gif, const GifReader& reader) {
   std::optional<std::uint8_t> transparent;
   for (;;) {
     GifRecordType record;
@@ -57,7 +57,7 @@ std::optional<std::uint8_t> find_frame(GifFileType* gif, const Reader& reader) {
 }  // namespace
 
 NativeImage gif(const Source& source) {
-  Reader reader{&source};
+  GifReader reader{&source};
   int error = 0;
   const auto close = [](GifFileType* gif) { DGifCloseFile(gif, nullptr); };
   const std::unique_ptr<GifFileType, decltype(close)> file(DGifOpen(&reader, on_read, &error), close);

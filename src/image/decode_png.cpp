@@ -11,7 +11,7 @@
 namespace vicha::decoders {
 namespace {
 
-struct Decoder {
+struct PngReader {
   png_structp png = nullptr;
   png_infop info = nullptr;
   const Source* source = nullptr;
@@ -21,85 +21,88 @@ struct Decoder {
   NativeImage image;
   std::vector<png_bytep> rows;
 
-  Decoder() = default;
-  Decoder(const Decoder&) = delete;
-  Decoder& operator=(const Decoder&) = delete;
-  ~Decoder() { png_destroy_read_struct(&png, &info, nullptr); }
+  PngReader() = default;
+  PngReader(const PngReader&) = delete;
+  PngReader& operator=(const PngReader&) = delete;
+  ~PngReader() { png_destroy_read_struct(&png, &info, nullptr); }
 };
 
 [[noreturn]] void on_error(png_structp png, png_const_charp message) {
-  auto& decoder = *static_cast<Decoder*>(png_get_error_ptr(png));
-  std::strncpy(decoder.message, message, sizeof decoder.message - 1);
+  auto& reader = *static_cast<PngReader*>(png_get_error_ptr(png));
+  std::strncpy(reader.message, message, sizeof reader.message - 1);
   png_longjmp(png, 1);
 }
 
 void on_read(png_structp png, png_bytep out, std::size_t count) {
-  auto& decoder = *static_cast<Decoder*>(png_get_io_ptr(png));
-  const std::span<const std::uint8_t> bytes = decoder.source->bytes;
-  if (count > bytes.size() - decoder.position) {
-    decoder.ended = true;
+  auto& reader = *static_cast<PngReader*>(png_get_io_ptr(png));
+  const std::span<const std::uint8_t> bytes = reader.source->bytes;
+  if (count > bytes.size() - reader.position) {
+    reader.ended = true;
     png_error(png, "the file ends too early");
   }
-  std::memcpy(out, bytes.data() + decoder.position, count);
-  decoder.position += count;
+  std::memcpy(out, bytes.data() + reader.position, count);
+  reader.position += count;
 }
 
 // The two functions below contain the only frames between setjmp and longjmp: no destructors there.
 
-bool read_header(Decoder& decoder) {
-  decoder.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &decoder, on_error, [](png_structp, png_const_charp) {});
-  if (decoder.png == nullptr) return false;
-  if (setjmp(png_jmpbuf(decoder.png)) != 0) return false;
-  decoder.info = png_create_info_struct(decoder.png);
-  if (decoder.info == nullptr) return false;
-  png_set_read_fn(decoder.png, &decoder, on_read);
-  png_set_user_limits(decoder.png, 0x7fffffff, 0x7fffffff);  // Source::check_size is what limits
-  if (decoder.source->options.accept_truncated) png_set_crc_action(decoder.png, PNG_CRC_QUIET_USE, PNG_CRC_QUIET_USE);
-  png_read_info(decoder.png, decoder.info);
+bool read_header(PngReader& reader) {
+  reader.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &reader, on_error, [](png_structp, png_const_charp) {});
+  if (reader.png == nullptr) return false;
+  if (setjmp(png_jmpbuf(reader.png)) != 0) return false;
+  reader.info = png_create_info_struct(reader.png);
+  if (reader.info == nullptr) return false;
+  png_set_read_fn(reader.png, &reader, on_read);
+  png_set_user_limits(reader.png, 0x7fffffff, 0x7fffffff);  // Source::check_size is what limits
+  if (reader.source->options.accept_truncated) {
+    png_set_crc_action(reader.png, PNG_CRC_QUIET_USE, PNG_CRC_QUIET_USE);
+    png_set_compression_buffer_size(reader.png, 64);  // what is lost at the end
+  }
+  png_read_info(reader.png, reader.info);
   return true;
 }
 
-bool read_pixels(Decoder& decoder) {
-  if (setjmp(png_jmpbuf(decoder.png)) != 0) return false;
-  png_read_image(decoder.png, decoder.rows.data());
+bool read_pixels(PngReader& reader) {
+  if (setjmp(png_jmpbuf(reader.png)) != 0) return false;
+  png_read_image(reader.png, reader.rows.data());
   return true;
 }
 
-[[noreturn]] void fail(const Decoder& decoder) {
-  if (decoder.ended) decoder.source->truncated();
-  decoder.source->fail(std::string("not a readable PNG: ") + decoder.message);
+[[noreturn]] void fail(const PngReader& reader) {
+  if (reader.ended) reader.source->truncated();
+  reader.source->fail(std::string("not a readable PNG: ") + reader.message);
 }
 
-void read_palette(Decoder& decoder) {
+void read_palette(PngReader& reader) {
   png_colorp colors = nullptr;
   int count = 0;
-  png_get_PLTE(decoder.png, decoder.info, &colors, &count);
-  Palette& palette = decoder.image.palette;
+  png_get_PLTE(reader.png, reader.info, &colors, &count);
+  Palette& palette = reader.image.palette;
   palette = grey_ramp();
   for (int i = 0; i < std::min(count, 256); ++i) palette[i] = {colors[i].red, colors[i].green, colors[i].blue, 255};
   png_bytep alphas = nullptr;
   int alpha_count = 0;
-  if (png_get_tRNS(decoder.png, decoder.info, &alphas, &alpha_count, nullptr) != 0 && alphas != nullptr) {
+  if (png_get_tRNS(reader.png, reader.info, &alphas, &alpha_count, nullptr) != 0 && alphas != nullptr) {
     for (int i = 0; i < std::min(alpha_count, 256); ++i) palette[i][3] = alphas[i];
   }
 }
 
-void read_transparent_color(Decoder& decoder, bool grey) {
+void read_transparent_color(PngReader& reader, bool grey) {
   png_color_16p color = nullptr;
-  if (png_get_tRNS(decoder.png, decoder.info, nullptr, nullptr, &color) == 0 || color == nullptr) return;
+  if (png_get_tRNS(reader.png, reader.info, nullptr, nullptr, &color) == 0 || color == nullptr) return;
   using Key = std::array<std::uint16_t, 3>;
-  decoder.image.transparent =
+  reader.image.transparent =
       grey ? Key{color->gray, color->gray, color->gray} : Key{color->red, color->green, color->blue};
 }
 
 }  // namespace
 
 NativeImage png(const Source& source) {
-  const auto decoder = std::make_unique<Decoder>();
-  decoder->source = &source;
-  if (!read_header(*decoder)) fail(*decoder);
-  png_structp png = decoder->png;
-  png_infop info = decoder->info;
+  const auto reader = std::make_unique<PngReader>();
+  reader->source = &source;
+  if (!read_header(*reader)) fail(*reader);
+  png_structp png = reader->png;
+  png_infop info = reader->info;
   const auto width = static_cast<int>(png_get_image_width(png, info));
   const auto height = static_cast<int>(png_get_image_height(png, info));
   source.check_size(width, height);
@@ -111,22 +114,22 @@ NativeImage png(const Source& source) {
   }
 
   const int depth = png_get_bit_depth(png, info);
-  NativeImage& image = decoder->image;
+  NativeImage& image = reader->image;
   switch (png_get_color_type(png, info)) {
     case PNG_COLOR_TYPE_PALETTE:
       image.mode = PixelMode::kPalette;
-      read_palette(*decoder);
+      read_palette(*reader);
       break;
     case PNG_COLOR_TYPE_GRAY:
       image.mode = depth == 16 ? PixelMode::kGrey16 : depth == 1 ? PixelMode::kBilevel : PixelMode::kGrey;
-      read_transparent_color(*decoder, true);
+      read_transparent_color(*reader, true);
       break;
     case PNG_COLOR_TYPE_GRAY_ALPHA:
       image.mode = PixelMode::kGreyAlpha;
       break;
     case PNG_COLOR_TYPE_RGB:
       image.mode = PixelMode::kRgb;
-      read_transparent_color(*decoder, false);
+      read_transparent_color(*reader, false);
       break;
     case PNG_COLOR_TYPE_RGB_ALPHA:
       image.mode = PixelMode::kRgba;
@@ -152,12 +155,13 @@ NativeImage png(const Source& source) {
 
   static constexpr int kBytes[] = {1, 1, 2, 2, 3, 4, 4, 1};  // of each PixelMode
   const int channels = kBytes[static_cast<int>(image.mode)];
-  if (png_get_rowbytes(png, info) != static_cast<std::size_t>(width) * channels) source.fail("a PNG of a strange layout");
+  if (png_get_rowbytes(png, info) != static_cast<std::size_t>(width) * channels)
+    source.fail("a PNG of a strange layout");
   image.pixels = Image(width, height, channels);
-  decoder->rows.resize(height);
-  for (int y = 0; y < height; ++y) decoder->rows[y] = image.pixels.row(y);
+  reader->rows.resize(height);
+  for (int y = 0; y < height; ++y) reader->rows[y] = image.pixels.row(y);
   // What follows the last row (text, time, the end mark) is not read.
-  if (!read_pixels(*decoder) && !source.options.accept_truncated) fail(*decoder);
+  if (!read_pixels(*reader) && !source.options.accept_truncated) fail(*reader);
   return std::move(image);
 }
 

@@ -16,8 +16,7 @@ struct Image {
 
   Image() = default;
   Image(int width, int height, int channels)
-      : width(width), height(height), channels(channels),
-        pixels(static_cast<std::size_t>(width) * height * channels) {}
+      : width(width), height(height), channels(channels), pixels(static_cast<std::size_t>(width) * height * channels) {}
   std::uint8_t* row(int y) { return pixels.data() + static_cast<std::size_t>(y) * width * channels; }
   const std::uint8_t* row(int y) const { return pixels.data() + static_cast<std::size_t>(y) * width * channels; }
   bool empty() const { return pixels.empty(); }

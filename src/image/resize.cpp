@@ -7,18 +7,13 @@
 
 #include "base/error.h"
 #include "image/resample.h"
+#include "image/samples.h"
 
 namespace vicha {
 namespace {
 
 using resample::View;
 using resample::Weights;
-
-/// a * b / 255, rounded, as Pillow does it.
-std::uint8_t multiply_255(unsigned a, unsigned b) {
-  const unsigned t = a * b + 128;
-  return static_cast<std::uint8_t>(((t >> 8) + t) >> 8);
-}
 
 View view_of(const Image& image) {
   return {image.pixels.data(), static_cast<std::size_t>(image.width) * image.channels, image.width, image.height,
@@ -61,20 +56,29 @@ void undo_premultiply(Image& image) {
   }
 }
 
-Image resize_plain(const View& in, int width, int height) {
-  const bool across = width != in.width, down = height != in.height;
-  if (!across && !down) return copy(in);
-  Image out(width, height, in.channels);
-  if (!down) {
-    resample::horizontal(in, resample::bicubic_weights(in.width, width), out.pixels.data());
-  } else if (!across) {
-    resample::vertical(in, resample::bicubic_weights(in.height, height), out.pixels.data());
-  } else {
-    Image between(width, in.height, in.channels);
-    resample::horizontal(in, resample::bicubic_weights(in.width, width), between.pixels.data());
-    resample::vertical(view_of(between), resample::bicubic_weights(in.height, height), out.pixels.data());
-  }
+Image across(const View& in, int width) {
+  Image out(width, in.height, in.channels);
+  resample::horizontal(in, resample::bicubic_weights(in.width, width), out.pixels.data());
   return out;
+}
+
+Image down(const View& in, int height) {
+  Image out(in.width, height, in.channels);
+  resample::vertical(in, resample::bicubic_weights(in.height, height), out.pixels.data());
+  return out;
+}
+
+/// Pillow's order since version 13: each pass rounds, so the order shows.
+bool vertical_first(int in_width, int in_height, int width, int height) {
+  return in_height > height && in_height - height > 2 * (in_width - width);
+}
+
+Image resize_plain(const View& in, int width, int height) {
+  if (width == in.width && height == in.height) return copy(in);
+  if (height == in.height) return across(in, width);
+  if (width == in.width) return down(in, height);
+  if (vertical_first(in.width, in.height, width, height)) return across(view_of(down(in, height)), width);
+  return down(view_of(across(in, width)), height);
 }
 
 Image resize(const View& in, int width, int height) {
@@ -104,16 +108,16 @@ Image resize_bicubic_plain(const Image& image, int width, int height) {
 Image resize_bicubic_grey16(const Image& image, int width, int height) {
   VICHA_ASSERT(image.channels == 2);
   // Pillow works in double precision here; the low byte of a negative sum is clipped for itself.
-  const auto pass = [](const Image& in, const Weights& weights, bool across) {
-    Image out(across ? weights.out : in.width, across ? in.height : weights.out, 2);
+  const auto pass = [](const Image& in, const Weights& weights, bool along_rows) {
+    Image out(along_rows ? weights.out : in.width, along_rows ? in.height : weights.out, 2);
     for (int y = 0; y < out.height; ++y) {
       for (int x = 0; x < out.width; ++x) {
-        const int i = across ? x : y;
+        const int i = along_rows ? x : y;
         const double* weight = weights.exact.data() + static_cast<std::size_t>(i) * weights.taps;
         double sum = 0.0;
         for (int t = 0; t < weights.count[i]; ++t) {
           const int at = weights.first[i] + t;
-          const std::uint8_t* p = across ? in.row(y) + 2 * at : in.row(at) + 2 * x;
+          const std::uint8_t* p = along_rows ? in.row(y) + 2 * at : in.row(at) + 2 * x;
           sum += (p[0] + (p[1] << 8)) * weight[t];
         }
         const int whole = static_cast<int>(sum >= 0.0 ? std::floor(sum + 0.5) : -std::floor(std::fabs(sum) + 0.5));
@@ -123,10 +127,13 @@ Image resize_bicubic_grey16(const Image& image, int width, int height) {
     }
     return out;
   };
-  Image out = image;
-  if (width != image.width) out = pass(out, resample::bicubic_weights(image.width, width), true);
-  if (height != image.height) out = pass(out, resample::bicubic_weights(image.height, height), false);
-  return out;
+  const auto rows = [&](const Image& in) {
+    return width == in.width ? in : pass(in, resample::bicubic_weights(in.width, width), true);
+  };
+  const auto columns = [&](const Image& in) {
+    return height == in.height ? in : pass(in, resample::bicubic_weights(in.height, height), false);
+  };
+  return vertical_first(image.width, image.height, width, height) ? rows(columns(image)) : columns(rows(image));
 }
 
 Image resize_nearest(const Image& image, int width, int height) {

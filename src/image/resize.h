@@ -1,4 +1,5 @@
-// Pillow's resampling: antialiased bicubic (a = -0.5), weights in fixed point (22 bits), horizontal pass first.
+// Pillow's resampling: antialiased bicubic (a = -0.5), weights in fixed point (22 bits), horizontal pass first, except
+// where the height shrinks by more than twice as many pixels as the width does (Pillow 13).
 #pragma once
 
 #include "image/image.h"
