@@ -2,9 +2,10 @@
 find_program(CCACHE ccache)
 if(CCACHE)
   # Paths relative to the source tree, so that a second clone finds what the first has compiled.
-  set(CMAKE_CXX_COMPILER_LAUNCHER
+  set(VICHA_CCACHE
       ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1
       CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime ${CCACHE})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${VICHA_CCACHE})
   if(VICHA_WERROR)
     # -Werror would be part of the cache's key; looking at the (cached) messages instead, switching costs nothing.
     list(PREPEND CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_SOURCE_DIR}/tools/fail_on_warning.sh)
