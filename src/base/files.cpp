@@ -16,7 +16,8 @@ namespace {
 
 class Descriptor {
  public:
-  Descriptor(const fs::path& path, int flags, mode_t mode = 0644) : fd_(::open(path.c_str(), flags | O_CLOEXEC, mode)) {}
+  Descriptor(const fs::path& path, int flags, mode_t mode = 0644)
+      : fd_(::open(path.c_str(), flags | O_CLOEXEC, mode)) {}
   ~Descriptor() {
     if (fd_ >= 0) ::close(fd_);
   }
@@ -37,8 +38,8 @@ void append(int fd, std::string_view data, const fs::path& path) {
     const ssize_t n = ::write(fd, data.data(), data.size());
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) {
-      throw Error(path.string() + ": cannot write (" + reason() + "). Nothing was left under that name; free space or " +
-                  "choose another folder and repeat");
+      throw Error(path.string() + ": cannot write (" + reason() +
+                  "). Nothing was left under that name; free space or " + "choose another folder and repeat");
     }
     data.remove_prefix(static_cast<std::size_t>(n));
   }

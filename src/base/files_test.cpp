@@ -1,8 +1,7 @@
 #include "base/files.h"
 
-#include <unistd.h>
-
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "base/random.h"

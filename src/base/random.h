@@ -23,10 +23,10 @@ class Rng {
   static constexpr result_type max() { return std::numeric_limits<std::uint64_t>::max(); }
 
   std::uint64_t operator()();
-  double uniform();                              ///< in [0, 1), 53 bits
+  double uniform();  ///< in [0, 1), 53 bits
   double uniform(double low, double high) { return low + (high - low) * uniform(); }
-  std::uint64_t below(std::uint64_t n);          ///< in [0, n), unbiased; n > 0
-  double normal();                               ///< mean 0, deviation 1 (Box–Muller, one value a call)
+  std::uint64_t below(std::uint64_t n);  ///< in [0, n), unbiased; n > 0
+  double normal();                       ///< mean 0, deviation 1 (Box–Muller, one value a call)
   bool chance(double probability) { return uniform() < probability; }
 
   const State& state() const { return state_; }

@@ -29,12 +29,12 @@ struct MaskedWords {
 };
 
 struct Batch {
-  at::Tensor image;         ///< (B, 3, R, R) fp32, normalised
-  Tokens text;              ///< captions
-  Tokens concepts;          ///< joined concept words; undefined where the model has none
-  MaskedWords masked;       ///< undefined where no objective asks for it
-  at::Tensor image_ids;     ///< (B) int64, equal for the same picture
-  at::Tensor caption_ids;   ///< (B) int64, equal for the same caption text
+  at::Tensor image;                   ///< (B, 3, R, R) fp32, normalised
+  Tokens text;                        ///< captions
+  Tokens concepts;                    ///< joined concept words; undefined where the model has none
+  MaskedWords masked;                 ///< undefined where no objective asks for it
+  at::Tensor image_ids;               ///< (B) int64, equal for the same picture
+  at::Tensor caption_ids;             ///< (B) int64, equal for the same caption text
   std::vector<std::int64_t> records;  ///< (B) place of each sample in the source, for messages
 
   std::int64_t size() const { return text.defined() ? text.size() : (image.defined() ? image.size(0) : 0); }

@@ -17,7 +17,7 @@ struct MaskingOptions {
 MaskedWords mask_words(const Tokens& text, const MaskingOptions& options, Rng& rng);
 
 /// The same from recorded draws, each (B, L): chosen, becomes [MASK], becomes random, random ids.
-MaskedWords mask_words(const Tokens& text, const MaskingOptions& options, const at::Tensor& chosen, const at::Tensor& mask,
-                       const at::Tensor& random, const at::Tensor& words);
+MaskedWords mask_words(const Tokens& text, const MaskingOptions& options, const at::Tensor& chosen,
+                       const at::Tensor& mask, const at::Tensor& random, const at::Tensor& words);
 
 }  // namespace vicha

@@ -35,7 +35,8 @@ struct Rows {
   const float* data;
   std::int64_t stride;
 };
-Rows as_float(View<const float> x, std::int64_t row, std::int64_t column, std::int64_t, std::int64_t, std::vector<float>&) {
+Rows as_float(View<const float> x, std::int64_t row, std::int64_t column, std::int64_t, std::int64_t,
+              std::vector<float>&) {
   return {x.at(row, column), x.stride};
 }
 Rows as_float(View<const c10::BFloat16> x, std::int64_t row, std::int64_t column, std::int64_t rows, std::int64_t width,
@@ -51,7 +52,8 @@ Rows as_float(View<const c10::BFloat16> x, std::int64_t row, std::int64_t column
 template <class T>
 class Sink {
  public:
-  Sink(View<T> to, std::int64_t row, std::int64_t column, std::int64_t rows, std::int64_t width, std::vector<float>& scratch)
+  Sink(View<T> to, std::int64_t row, std::int64_t column, std::int64_t rows, std::int64_t width,
+       std::vector<float>& scratch)
       : to_(to), row_(row), column_(column), rows_(rows), width_(width), scratch_(scratch) {
     if constexpr (!std::is_same_v<T, float>) scratch_.resize(static_cast<std::size_t>(rows * width));
   }
@@ -82,7 +84,9 @@ struct Problem {
   std::int64_t heads, width;  ///< width of one head
   float scale;
   DropoutDraw drop;
-  std::uint32_t row_seed(std::int64_t row, std::int64_t head) const { return drop.row_seed(head * segments.q_rows + row); }
+  std::uint32_t row_seed(std::int64_t row, std::int64_t head) const {
+    return drop.row_seed(head * segments.q_rows + row);
+  }
 };
 
 template <class T>
@@ -99,8 +103,8 @@ void forward_kernel(const Problem& p, View<const T> q, View<const T> k, View<con
       for (std::int64_t at = 0; at < s.q_len; at += kQueryBlock) {
         const std::int64_t rows = std::min(kQueryBlock, s.q_len - at), row = s.q_begin + at;
         const Rows query = as_float(q, row, column, rows, p.width, qs);
-        gemm(false, true, rows, s.k_len, p.width, 1.0f, query.data, query.stride, key.data, key.stride, 0.0f, scores.data(),
-             s.k_len);
+        gemm(false, true, rows, s.k_len, p.width, 1.0f, query.data, query.stride, key.data, key.stride, 0.0f,
+             scores.data(), s.k_len);
         for (std::int64_t i = 0; i < rows; ++i) {
           float* line = scores.data() + i * s.k_len;
           lse[head * p.segments.q_rows + row + i] = kernels::softmax_row(line, p.scale, s.k_len);
@@ -109,8 +113,8 @@ void forward_kernel(const Problem& p, View<const T> q, View<const T> k, View<con
           }
         }
         const Sink<T> sink(out, row, column, rows, p.width, os);
-        gemm(false, false, rows, p.width, s.k_len, 1.0f, scores.data(), s.k_len, value.data, value.stride, 0.0f, sink.data(),
-             sink.stride());
+        gemm(false, false, rows, p.width, s.k_len, 1.0f, scores.data(), s.k_len, value.data, value.stride, 0.0f,
+             sink.data(), sink.stride());
         sink.flush();
       }
     }
@@ -128,8 +132,8 @@ std::vector<std::pair<std::size_t, std::size_t>> groups_of(const Segments& segme
 }
 
 template <class T>
-void backward_kernel(const Problem& p, View<const T> q, View<const T> k, View<const T> v, View<const T> out, const float* lse,
-                     View<const T> grad_out, View<T> grad_q, View<T> grad_k, View<T> grad_v) {
+void backward_kernel(const Problem& p, View<const T> q, View<const T> k, View<const T> v, View<const T> out,
+                     const float* lse, View<const T> grad_out, View<T> grad_q, View<T> grad_k, View<T> grad_v) {
   const auto groups = groups_of(p.segments);
   const std::uint32_t threshold = p.drop.threshold();
   at::parallel_for(0, static_cast<std::int64_t>(groups.size()) * p.heads, 1, [&](std::int64_t begin, std::int64_t end) {
@@ -140,7 +144,8 @@ void backward_kernel(const Problem& p, View<const T> q, View<const T> k, View<co
       const std::int64_t k_begin = p.segments.list[first].k_begin, k_len = p.segments.list[first].k_len;
       const Rows key = as_float(k, k_begin, column, k_len, p.width, ks);
       const Rows value = as_float(v, k_begin, column, k_len, p.width, vs);
-      const Sink<T> key_sink(grad_k, k_begin, column, k_len, p.width, dk), value_sink(grad_v, k_begin, column, k_len, p.width, dv);
+      const Sink<T> key_sink(grad_k, k_begin, column, k_len, p.width, dk),
+          value_sink(grad_v, k_begin, column, k_len, p.width, dv);
       float beta = 0.0f;  // the first product overwrites, the others add
       for (std::size_t j = first; j < last; ++j) {
         const Segment& s = p.segments.list[j];
@@ -162,8 +167,8 @@ void backward_kernel(const Problem& p, View<const T> q, View<const T> k, View<co
             const std::uint32_t seed = p.row_seed(row + i, head);
             kernels::exp_row(line, p.scale, lse[head * p.segments.q_rows + row + i], k_len);
             const float dot = kernels::dot_row(grad.data + i * grad.stride, result.data + i * result.stride, p.width);
-            kernels::softmax_backward_row(line, grad_scores.data() + i * k_len, dot, p.scale, threshold, seed, p.drop.scale(),
-                                          k_len);
+            kernels::softmax_backward_row(line, grad_scores.data() + i * k_len, dot, p.scale, threshold, seed,
+                                          p.drop.scale(), k_len);
             if (threshold != 0) {
               std::copy_n(line, k_len, dropped.data() + i * k_len);
               kernels::drop_row(dropped.data() + i * k_len, threshold, seed, p.drop.scale(), k_len);
@@ -209,9 +214,9 @@ bool covers_keys(const Segments& segments) {
 /// q_source holds queries in its first `width` columns; kv_source holds keys and values in its last 2 * width ones. For
 /// self-attention both are the same tensor.
 struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
-  static Variable forward(AutogradContext* ctx, const Variable& q_source, const Variable& kv_source, std::int64_t heads,
-                          const SegmentsPtr& segments, const DropoutDraw& drop) {
-    const at::Tensor q = q_source.contiguous(), kv = kv_source.defined() ? kv_source.contiguous() : at::Tensor();
+  static Variable forward(AutogradContext* ctx, const Variable& q_source, const std::optional<at::Tensor>& kv_source,
+                          std::int64_t heads, const SegmentsPtr& segments, const DropoutDraw& drop) {
+    const at::Tensor q = q_source.contiguous(), kv = kv_source ? kv_source->contiguous() : at::Tensor();
     const std::int64_t width = kv.defined() ? q.size(1) : q.size(1) / 3;
     at::Tensor out = at::empty({q.size(0), width}, q.options());
     at::Tensor lse = at::empty({heads, segments->q_rows}, q.options().dtype(at::kFloat));
@@ -250,9 +255,9 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
       const std::int64_t first = other.size(1) - 2 * width, stride = other.size(1);
       const T* keys = other.data_ptr<T>() + first;
       T* grad_keys = grad_other.data_ptr<T>() + first;
-      backward_kernel<T>(problem, {q.data_ptr<T>(), q.size(1)}, {keys, stride}, {keys + width, stride}, {out.data_ptr<T>(), width},
-                         lse.data_ptr<float>(), {grad.data_ptr<T>(), width}, {grad_q.data_ptr<T>(), q.size(1)},
-                         {grad_keys, stride}, {grad_keys + width, stride});
+      backward_kernel<T>(problem, {q.data_ptr<T>(), q.size(1)}, {keys, stride}, {keys + width, stride},
+                         {out.data_ptr<T>(), width}, lse.data_ptr<float>(), {grad.data_ptr<T>(), width},
+                         {grad_q.data_ptr<T>(), q.size(1)}, {grad_keys, stride}, {grad_keys + width, stride});
     });
     return {grad_q, grad_kv, Variable(), Variable(), Variable()};
   }
@@ -274,24 +279,25 @@ at::Tensor self_attention(const at::Tensor& qkv_T3D, std::int64_t heads, const S
                           const DropoutDraw& dropout) {
   VICHA_ASSERT(qkv_T3D.size(0) == segments->q_rows && segments->q_rows == segments->k_rows);
 #ifdef VICHA_HAVE_SGEMM
-  if (own_kernel(qkv_T3D)) return AttentionFunction::apply(qkv_T3D, at::Tensor(), heads, segments, dropout);
+  if (own_kernel(qkv_T3D)) return AttentionFunction::apply(qkv_T3D, std::nullopt, heads, segments, dropout);
 #endif
   const auto parts = qkv_T3D.chunk(3, 1);
   return attention_reference(parts[0], parts[1], parts[2], heads, segments, dropout.probability);
 }
 
-at::Tensor cross_attention(const at::Tensor& q_TD, const at::Tensor& kv_S2D, std::int64_t heads, const SegmentsPtr& segments,
-                           const DropoutDraw& dropout) {
+at::Tensor cross_attention(const at::Tensor& q_TD, const at::Tensor& kv_S2D, std::int64_t heads,
+                           const SegmentsPtr& segments, const DropoutDraw& dropout) {
   VICHA_ASSERT(q_TD.size(0) == segments->q_rows && kv_S2D.size(0) == segments->k_rows);
 #ifdef VICHA_HAVE_SGEMM
-  if (own_kernel(q_TD)) return AttentionFunction::apply(q_TD, kv_S2D, heads, segments, dropout);
+  if (own_kernel(q_TD))
+    return AttentionFunction::apply(q_TD, std::optional<at::Tensor>(kv_S2D), heads, segments, dropout);
 #endif
   const auto parts = kv_S2D.chunk(2, 1);
   return attention_reference(q_TD, parts[0], parts[1], heads, segments, dropout.probability);
 }
 
-at::Tensor attention_reference(const at::Tensor& q_TD, const at::Tensor& k_SD, const at::Tensor& v_SD, std::int64_t heads,
-                               const SegmentsPtr& segments, double dropout_probability) {
+at::Tensor attention_reference(const at::Tensor& q_TD, const at::Tensor& k_SD, const at::Tensor& v_SD,
+                               std::int64_t heads, const SegmentsPtr& segments, double dropout_probability) {
   const std::int64_t count = static_cast<std::int64_t>(segments->list.size()), width = q_TD.size(1) / heads;
   std::int64_t q_most = 0, k_most = 0;
   for (const Segment& s : segments->list) {
@@ -312,8 +318,9 @@ at::Tensor attention_reference(const at::Tensor& q_TD, const at::Tensor& k_SD, c
   const auto heads_of = [&](const at::Tensor& x, const at::Tensor& at) {
     return x.index({at.to(device)}).view({count, at.size(1), heads, width}).transpose(1, 2);
   };
-  const at::Tensor out = at::scaled_dot_product_attention(heads_of(q_TD, q_at), heads_of(k_SD, k_at), heads_of(v_SD, k_at),
-                                                          seen.view({count, 1, 1, k_most}).to(device), dropout_probability);
+  const at::Tensor out =
+      at::scaled_dot_product_attention(heads_of(q_TD, q_at), heads_of(k_SD, k_at), heads_of(v_SD, k_at),
+                                       seen.view({count, 1, 1, k_most}).to(device), dropout_probability);
   return out.transpose(1, 2).reshape({count * q_most, heads * width}).index_select(0, back.to(device));
 }
 

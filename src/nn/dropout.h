@@ -16,7 +16,8 @@ struct DropoutDraw {
   std::uint32_t threshold() const { return static_cast<std::uint32_t>(probability * 4294967296.0); }
   float scale() const { return static_cast<float>(1.0 / (1.0 - probability)); }
   std::uint32_t row_seed(std::int64_t row) const {
-    const std::uint64_t mixed = (seed + static_cast<std::uint64_t>(row) * 0x9e3779b97f4a7c15ULL) * 0xbf58476d1ce4e5b9ULL;
+    const std::uint64_t mixed =
+        (seed + static_cast<std::uint64_t>(row) * 0x9e3779b97f4a7c15ULL) * 0xbf58476d1ce4e5b9ULL;
     return static_cast<std::uint32_t>(mixed >> 32) ^ static_cast<std::uint32_t>(mixed);
   }
 };

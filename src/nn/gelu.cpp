@@ -33,7 +33,8 @@ struct BiasGeluFunction : torch::autograd::Function<BiasGeluFunction> {
       T* to = out.data_ptr<T>();
       const float* bias_p = bias.data_ptr<float>();
       parallel_rows(rows, width, [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t i = begin; i < end; ++i) kernels::bias_gelu_row<T>(from + i * width, bias_p, to + i * width, width);
+        for (std::int64_t i = begin; i < end; ++i)
+          kernels::bias_gelu_row<T>(from + i * width, bias_p, to + i * width, width);
       });
     });
     ctx->save_for_backward({input, bias});

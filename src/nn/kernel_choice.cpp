@@ -15,8 +15,9 @@ namespace {
 
 std::optional<MatmulKernel> forced;
 
-using PointwiseLinear = at::Tensor(const at::Tensor&, const at::Tensor&, const std::optional<at::Tensor>&, std::string_view,
-                                   c10::List<std::optional<at::Scalar>>, std::optional<std::string_view>);
+using PointwiseLinear = at::Tensor(const at::Tensor&, const at::Tensor&, const std::optional<at::Tensor>&,
+                                   std::string_view, c10::List<std::optional<at::Scalar>>,
+                                   std::optional<std::string_view>);
 
 /// oneDNN's inner product; LibTorch offers it to its compiler only, so it is reached by name.
 std::optional<c10::TypedOperatorHandle<PointwiseLinear>> find_pointwise() {
@@ -58,7 +59,8 @@ KernelChoice measure() {
     // Without hardware support bf16 is an order of magnitude slower; a small product tells.
     const at::Tensor xs = xb.slice(0, 0, 64).contiguous();
     const double small = gflops(2.0 * 64 * i * o, [&] { at::mm(xs, wb.t()); });
-    choice.bf16_gflops = small < 0.5 * choice.blas_fp32_gflops ? small : gflops(operations, [&] { at::mm(xb, wb.t()); });
+    choice.bf16_gflops =
+        small < 0.5 * choice.blas_fp32_gflops ? small : gflops(operations, [&] { at::mm(xb, wb.t()); });
   }
   // Ten percent is within what a shared machine's noise does to so short a measurement.
   if (choice.onednn_fp32_gflops > 1.1 * choice.blas_fp32_gflops) choice.fp32 = MatmulKernel::kOneDnn;
@@ -76,7 +78,8 @@ bool use_onednn(const at::Tensor& x) {
 
 std::string KernelChoice::describe() const {
   return fmt::format("fp32 products by {} (BLAS {:.0f}, oneDNN {:.0f} GFLOP/s), bf16 {:.0f} GFLOP/s",
-                     fp32 == MatmulKernel::kBlas ? "BLAS" : "oneDNN", blas_fp32_gflops, onednn_fp32_gflops, bf16_gflops);
+                     fp32 == MatmulKernel::kBlas ? "BLAS" : "oneDNN", blas_fp32_gflops, onednn_fp32_gflops,
+                     bf16_gflops);
 }
 
 const KernelChoice& kernel_choice() {

@@ -27,8 +27,8 @@ void set_matmul_kernel(std::string_view name);
 namespace products {
 // Plain products without gradient, by the chosen kernel. Types of both operands are equal.
 at::Tensor nt(const at::Tensor& x_TI, const at::Tensor& weight_OI, const at::Tensor& bias_O);  ///< x W^T (+ b)
-at::Tensor nn(const at::Tensor& grad_TO, const at::Tensor& weight_OI);                          ///< g W
-at::Tensor tn(const at::Tensor& grad_TO, const at::Tensor& x_TI);                               ///< g^T x
+at::Tensor nn(const at::Tensor& grad_TO, const at::Tensor& weight_OI);                         ///< g W
+at::Tensor tn(const at::Tensor& grad_TO, const at::Tensor& x_TI);                              ///< g^T x
 }  // namespace products
 
 }  // namespace vicha

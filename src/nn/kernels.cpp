@@ -12,9 +12,10 @@ namespace {
 #define VICHA_INLINE inline __attribute__((always_inline))
 
 template <class T, class R>
-VICHA_INLINE NormStatistics residual_norm_body(const R* residual, const T* delta, const float* bias, const float* weight,
-                                               const float* shift, float eps, std::uint32_t threshold,
-                                               std::uint32_t row_seed, float drop_scale, R* sum, T* out, std::int64_t n) {
+VICHA_INLINE NormStatistics residual_norm_body(const R* residual, const T* delta, const float* bias,
+                                               const float* weight, const float* shift, float eps,
+                                               std::uint32_t threshold, std::uint32_t row_seed, float drop_scale,
+                                               R* sum, T* out, std::int64_t n) {
   float total = 0.0f;
   if (delta == nullptr) {
 #pragma omp simd reduction(+ : total)
@@ -116,42 +117,43 @@ VICHA_INLINE void bias_gelu_backward_body(const T* grad_out, const T* x, const f
 }  // namespace
 
 // target_clones does not apply to templates: one entry per combination of types.
-#define VICHA_NORM(T, R)                                                                                               \
-  template <>                                                                                                          \
-  VICHA_MULTIVERSION NormStatistics residual_norm_row<T, R>(                                                           \
-      const R* residual, const T* delta, const float* bias, const float* weight, const float* shift, float eps,        \
-      std::uint32_t threshold, std::uint32_t row_seed, float drop_scale, R* sum, T* out, std::int64_t n) {             \
-    return residual_norm_body(residual, delta, bias, weight, shift, eps, threshold, row_seed, drop_scale, sum, out, n); \
-  }                                                                                                                    \
-  template <>                                                                                                          \
-  VICHA_MULTIVERSION void residual_norm_backward_row<T, R>(const T* grad_out, const R* upstream, const R* sum,         \
-                                                           NormStatistics s, const float* weight, R* grad_sum,         \
-                                                           float* grad_weight, float* grad_shift, std::int64_t n) {    \
-    residual_norm_backward_body(grad_out, upstream, sum, s, weight, grad_sum, grad_weight, grad_shift, n);             \
-  }                                                                                                                    \
-  template <>                                                                                                          \
-  VICHA_MULTIVERSION void drop_backward_row<T, R>(const R* grad_sum, std::uint32_t threshold, std::uint32_t row_seed,  \
-                                                  float scale, T* grad_delta, float* grad_bias, std::int64_t n) {      \
-    drop_backward_body(grad_sum, threshold, row_seed, scale, grad_delta, grad_bias, n);                                \
+#define VICHA_NORM(T, R)                                                                                              \
+  template <>                                                                                                         \
+  VICHA_MULTIVERSION NormStatistics residual_norm_row<T, R>(                                                          \
+      const R* residual, const T* delta, const float* bias, const float* weight, const float* shift, float eps,       \
+      std::uint32_t threshold, std::uint32_t row_seed, float drop_scale, R* sum, T* out, std::int64_t n) {            \
+    return residual_norm_body(residual, delta, bias, weight, shift, eps, threshold, row_seed, drop_scale, sum, out,   \
+                              n);                                                                                     \
+  }                                                                                                                   \
+  template <>                                                                                                         \
+  VICHA_MULTIVERSION void residual_norm_backward_row<T, R>(const T* grad_out, const R* upstream, const R* sum,        \
+                                                           NormStatistics s, const float* weight, R* grad_sum,        \
+                                                           float* grad_weight, float* grad_shift, std::int64_t n) {   \
+    residual_norm_backward_body(grad_out, upstream, sum, s, weight, grad_sum, grad_weight, grad_shift, n);            \
+  }                                                                                                                   \
+  template <>                                                                                                         \
+  VICHA_MULTIVERSION void drop_backward_row<T, R>(const R* grad_sum, std::uint32_t threshold, std::uint32_t row_seed, \
+                                                  float scale, T* grad_delta, float* grad_bias, std::int64_t n) {     \
+    drop_backward_body(grad_sum, threshold, row_seed, scale, grad_delta, grad_bias, n);                               \
   }
 
-#define VICHA_GELU(T)                                                                                               \
-  template <>                                                                                                       \
-  VICHA_MULTIVERSION void bias_gelu_row<T>(const T* x, const float* bias, T* out, std::int64_t n) {                 \
-    bias_gelu_body(x, bias, out, n);                                                                                \
-  }                                                                                                                 \
-  template <>                                                                                                       \
-  VICHA_MULTIVERSION void bias_gelu_backward_row<T>(const T* grad_out, const T* x, const float* bias, T* grad_x,    \
-                                                    float* grad_bias, std::int64_t n) {                             \
-    bias_gelu_backward_body(grad_out, x, bias, grad_x, grad_bias, n);                                               \
-  }                                                                                                                 \
-  template <>                                                                                                       \
-  VICHA_MULTIVERSION void copy_to_float<T>(const T* from, float* to, std::int64_t n) {                              \
-    _Pragma("omp simd") for (std::int64_t i = 0; i < n; ++i) to[i] = load(from + i);                                \
-  }                                                                                                                 \
-  template <>                                                                                                       \
-  VICHA_MULTIVERSION void copy_from_float<T>(const float* from, T* to, std::int64_t n) {                            \
-    _Pragma("omp simd") for (std::int64_t i = 0; i < n; ++i) store(to + i, from[i]);                                \
+#define VICHA_GELU(T)                                                                                            \
+  template <>                                                                                                    \
+  VICHA_MULTIVERSION void bias_gelu_row<T>(const T* x, const float* bias, T* out, std::int64_t n) {              \
+    bias_gelu_body(x, bias, out, n);                                                                             \
+  }                                                                                                              \
+  template <>                                                                                                    \
+  VICHA_MULTIVERSION void bias_gelu_backward_row<T>(const T* grad_out, const T* x, const float* bias, T* grad_x, \
+                                                    float* grad_bias, std::int64_t n) {                          \
+    bias_gelu_backward_body(grad_out, x, bias, grad_x, grad_bias, n);                                            \
+  }                                                                                                              \
+  template <>                                                                                                    \
+  VICHA_MULTIVERSION void copy_to_float<T>(const T* from, float* to, std::int64_t n) {                           \
+    _Pragma("omp simd") for (std::int64_t i = 0; i < n; ++i) to[i] = load(from + i);                             \
+  }                                                                                                              \
+  template <>                                                                                                    \
+  VICHA_MULTIVERSION void copy_from_float<T>(const float* from, T* to, std::int64_t n) {                         \
+    _Pragma("omp simd") for (std::int64_t i = 0; i < n; ++i) store(to + i, from[i]);                             \
   }
 
 VICHA_NORM(float, float)
@@ -183,7 +185,8 @@ VICHA_MULTIVERSION void exp_row(float* p, float scale, float lse, std::int64_t n
   for (std::int64_t i = 0; i < n; ++i) p[i] = fast_exp(scale * p[i] - lse);
 }
 
-VICHA_MULTIVERSION void drop_row(float* p, std::uint32_t threshold, std::uint32_t row_seed, float scale, std::int64_t n) {
+VICHA_MULTIVERSION void drop_row(float* p, std::uint32_t threshold, std::uint32_t row_seed, float scale,
+                                 std::int64_t n) {
 #pragma omp simd
   for (std::int64_t i = 0; i < n; ++i) {
     p[i] *= random_bits(row_seed, static_cast<std::uint32_t>(i)) < threshold ? 0.0f : scale;

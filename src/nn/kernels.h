@@ -24,7 +24,8 @@ NormStatistics residual_norm_row(const R* residual, const T* delta, const float*
 /// grad_sum = d out / d sum (+ upstream, may be null); adds to grad_weight and grad_shift.
 template <class T, class R>
 void residual_norm_backward_row(const T* grad_out, const R* upstream, const R* sum, NormStatistics statistics,
-                                const float* weight, R* grad_sum, float* grad_weight, float* grad_shift, std::int64_t n);
+                                const float* weight, R* grad_sum, float* grad_weight, float* grad_shift,
+                                std::int64_t n);
 
 /// grad_delta = dropout applied to grad_sum; adds to grad_bias unless null.
 template <class T, class R>
@@ -36,7 +37,8 @@ template <class T>
 void bias_gelu_row(const T* x, const float* bias, T* out, std::int64_t n);
 /// grad_x = grad_out * gelu'(x + bias); adds to grad_bias.
 template <class T>
-void bias_gelu_backward_row(const T* grad_out, const T* x, const float* bias, T* grad_x, float* grad_bias, std::int64_t n);
+void bias_gelu_backward_row(const T* grad_out, const T* x, const float* bias, T* grad_x, float* grad_bias,
+                            std::int64_t n);
 
 /// In place: p = softmax(scale * p); returns log sum exp of the scaled row.
 float softmax_row(float* p, float scale, std::int64_t n);
@@ -57,12 +59,12 @@ void copy_from_float(const float* from, T* to, std::int64_t n);
 /// One AdamW step (decoupled decay) over n elements. PyTorch's arithmetic: p *= 1 - lr * decay; m, v; p -= step * m /
 /// (sqrt(v) / bias2_sqrt + eps).
 struct AdamwFactors {
-  float keep;         ///< 1 - lr * decay
+  float keep;  ///< 1 - lr * decay
   float beta1, beta2;
-  float step;         ///< lr / (1 - beta1^t)
-  float bias2_sqrt;   ///< sqrt(1 - beta2^t)
+  float step;        ///< lr / (1 - beta1^t)
+  float bias2_sqrt;  ///< sqrt(1 - beta2^t)
   float eps;
-  float grad_scale;   ///< gradient clipping, 1 without
+  float grad_scale;  ///< gradient clipping, 1 without
 };
 void adamw_row(float* p, const float* grad, float* m, float* v, const AdamwFactors& f, std::int64_t n);
 /// m = m + rate * (p - m)

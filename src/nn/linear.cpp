@@ -21,17 +21,17 @@ at::Tensor column_sums(const at::Tensor& grad_TO) {
 }
 
 struct MatmulFunction : torch::autograd::Function<MatmulFunction> {
-  static Variable forward(AutogradContext* ctx, const Variable& x, const Variable& weight, const Variable& bias) {
+  static Variable forward(AutogradContext* ctx, const Variable& x, const Variable& weight,
+                          const std::optional<at::Tensor>& bias) {
     const at::ScalarType type = branch_type(x);
     const at::Tensor input = x.to(type);
     const at::Tensor w = type == at::kFloat ? weight : weight.to(type);
     ctx->save_for_backward({input, w});
-    ctx->saved_data["bias"] = bias.defined();
+    ctx->saved_data["bias"] = bias.has_value();
     ctx->saved_data["x_type"] = static_cast<std::int64_t>(x.scalar_type());
     ctx->saved_data["needs_x"] = x.requires_grad();
     ctx->saved_data["needs_w"] = weight.requires_grad();
-    const at::Tensor b = bias.defined() && type != at::kFloat ? bias.to(type) : bias;
-    return products::nt(input, w, b);
+    return products::nt(input, w, bias ? bias->to(type) : at::Tensor());
   }
 
   static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
@@ -49,7 +49,7 @@ struct MatmulFunction : torch::autograd::Function<MatmulFunction> {
   }
 };
 
-at::Tensor apply(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+at::Tensor apply(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias) {
   const std::int64_t inputs = weight.size(1), outputs = weight.size(0);
   const at::Tensor flat = x.dim() == 2 ? x : x.reshape({-1, inputs});
   const at::Tensor y = MatmulFunction::apply(flat, weight, bias);
@@ -61,8 +61,12 @@ at::Tensor apply(const at::Tensor& x, const at::Tensor& weight, const at::Tensor
 
 }  // namespace
 
-at::Tensor matmul_nt(const at::Tensor& x_TI, const at::Tensor& weight_OI) { return apply(x_TI, weight_OI, {}); }
+at::Tensor matmul_nt(const at::Tensor& x_TI, const at::Tensor& weight_OI) {
+  return apply(x_TI, weight_OI, std::nullopt);
+}
 
-at::Tensor Linear::operator()(const at::Tensor& x) const { return apply(x, weight, bias); }
+at::Tensor Linear::operator()(const at::Tensor& x) const {
+  return apply(x, weight, bias.defined() ? std::optional<at::Tensor>(bias) : std::nullopt);
+}
 
 }  // namespace vicha

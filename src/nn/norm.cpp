@@ -34,9 +34,10 @@ T* data(const at::Tensor& x) {
 }
 
 /// out, statistics (rows, 2); fills `sum` unless delta is undefined (then `sum` is the input).
-std::pair<at::Tensor, at::Tensor> norm_forward(const at::Tensor& residual, const at::Tensor& delta, const at::Tensor& bias,
-                                               const at::Tensor& sum, const at::Tensor& weight, const at::Tensor& shift,
-                                               double eps, const DropoutDraw& drop, at::ScalarType out_type) {
+std::pair<at::Tensor, at::Tensor> norm_forward(const at::Tensor& residual, const at::Tensor& delta,
+                                               const at::Tensor& bias, const at::Tensor& sum, const at::Tensor& weight,
+                                               const at::Tensor& shift, double eps, const DropoutDraw& drop,
+                                               at::ScalarType out_type) {
   const auto [rows, width] = shape_of(sum);
   at::Tensor out = at::empty(sum.sizes(), sum.options().dtype(out_type));
   at::Tensor statistics = at::empty({rows, 2}, sum.options().dtype(at::kFloat));
@@ -52,9 +53,9 @@ std::pair<at::Tensor, at::Tensor> norm_forward(const at::Tensor& residual, const
     parallel_rows(rows, width, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) {
         const auto s = kernels::residual_norm_row<T, R>(
-            residual_p == nullptr ? nullptr : residual_p + i * width, delta_p == nullptr ? nullptr : delta_p + i * width,
-            bias_p, weight_p, shift_p, static_cast<float>(eps), drop.threshold(), drop.row_seed(i), drop.scale(),
-            sum_p + i * width, out_p + i * width, width);
+            residual_p == nullptr ? nullptr : residual_p + i * width,
+            delta_p == nullptr ? nullptr : delta_p + i * width, bias_p, weight_p, shift_p, static_cast<float>(eps),
+            drop.threshold(), drop.row_seed(i), drop.scale(), sum_p + i * width, out_p + i * width, width);
         statistics_p[2 * i] = s.mean;
         statistics_p[2 * i + 1] = s.rstd;
       }
@@ -82,9 +83,9 @@ NormGrads norm_backward(const at::Tensor& grad_out, const at::Tensor& upstream, 
     parallel_rows(rows, width, [&](std::int64_t begin, std::int64_t end) {
       float* mine = sums.mine();
       for (std::int64_t i = begin; i < end; ++i) {
-        kernels::residual_norm_backward_row<T, R>(grad_p + i * width, upstream_p == nullptr ? nullptr : upstream_p + i * width,
-                                                  sum_p + i * width, {statistics_p[2 * i], statistics_p[2 * i + 1]}, weight_p,
-                                                  result_p + i * width, mine, mine + width, width);
+        kernels::residual_norm_backward_row<T, R>(
+            grad_p + i * width, upstream_p == nullptr ? nullptr : upstream_p + i * width, sum_p + i * width,
+            {statistics_p[2 * i], statistics_p[2 * i + 1]}, weight_p, result_p + i * width, mine, mine + width, width);
       }
     });
   });
@@ -95,7 +96,8 @@ NormGrads norm_backward(const at::Tensor& grad_out, const at::Tensor& upstream, 
 }
 
 struct LayerNormFunction : torch::autograd::Function<LayerNormFunction> {
-  static Variable forward(AutogradContext* ctx, const Variable& x, const Variable& weight, const Variable& shift, double eps) {
+  static Variable forward(AutogradContext* ctx, const Variable& x, const Variable& weight, const Variable& shift,
+                          double eps) {
     const at::Tensor input = x.contiguous();
     auto [out, statistics] = norm_forward({}, {}, {}, input, weight, shift, eps, {}, branch_type(input));
     ctx->save_for_backward({input, statistics, weight});
@@ -109,8 +111,9 @@ struct LayerNormFunction : torch::autograd::Function<LayerNormFunction> {
 };
 
 struct ResidualNormFunction : torch::autograd::Function<ResidualNormFunction> {
-  static variable_list forward(AutogradContext* ctx, const Variable& residual, const Variable& delta, const Variable& bias,
-                               const Variable& weight, const Variable& shift, double eps, const DropoutDraw& drop) {
+  static variable_list forward(AutogradContext* ctx, const Variable& residual, const Variable& delta,
+                               const Variable& bias, const Variable& weight, const Variable& shift, double eps,
+                               const DropoutDraw& drop) {
     const at::Tensor stream = residual.contiguous(), branch = delta.contiguous();
     at::Tensor sum = at::empty_like(stream);
     auto [out, statistics] = norm_forward(stream, branch, bias, sum, weight, shift, eps, drop, branch.scalar_type());
@@ -175,7 +178,8 @@ ResidualNorm residual_layer_norm(const at::Tensor& residual_TD, const at::Tensor
     const at::Tensor sum = residual_TD + drop_composite(delta_TD + bias_D, dropout);
     return {sum, at::layer_norm(sum, {sum.size(-1)}, norm.weight, norm.bias, norm.eps)};
   }
-  const variable_list both = ResidualNormFunction::apply(residual_TD, delta_TD, bias_D, norm.weight, norm.bias, norm.eps, dropout);
+  const variable_list both =
+      ResidualNormFunction::apply(residual_TD, delta_TD, bias_D, norm.weight, norm.bias, norm.eps, dropout);
   return {both[0], both[1]};
 }
 

@@ -9,7 +9,9 @@
 namespace vicha {
 namespace {
 
-bool is_decayed(const std::string& name, at::IntArrayRef shape) { return shape.size() != 1 && !name.ends_with(".bias"); }
+bool is_decayed(const std::string& name, at::IntArrayRef shape) {
+  return shape.size() != 1 && !name.ends_with(".bias");
+}
 
 }  // namespace
 
@@ -21,15 +23,22 @@ at::Tensor ParameterStore::initialised(at::IntArrayRef shape, Init init, std::in
   for (std::int64_t i = 0; i < n; ++i) {
     double x = 0.0;
     switch (init) {
-      case Init::kZeros: break;
-      case Init::kOnes: x = 1.0; break;
-      case Init::kNormal002: x = 0.02 * rng_.normal(); break;
+      case Init::kZeros:
+        break;
+      case Init::kOnes:
+        x = 1.0;
+        break;
+      case Init::kNormal002:
+        x = 0.02 * rng_.normal();
+        break;
       case Init::kTruncatedNormal002:
         do x = rng_.normal();
         while (std::abs(x) > 2.0);
         x *= 0.02;
         break;
-      case Init::kLinearDefault: x = rng_.uniform(-bound, bound); break;
+      case Init::kLinearDefault:
+        x = rng_.uniform(-bound, bound);
+        break;
     }
     p[i] = static_cast<float>(x);
   }
@@ -49,7 +58,8 @@ at::Tensor ParameterStore::add_fused(const std::string& name, const std::vector<
   by_name_[name] = parameters_.size();
   parameters_.push_back({name, value, is_decayed(name, shape)});
   for (std::size_t i = 0; i < part_names.size(); ++i) {
-    released_.push_back({part_names[i], index, static_cast<std::int64_t>(i), static_cast<std::int64_t>(part_names.size())});
+    released_.push_back(
+        {part_names[i], index, static_cast<std::int64_t>(i), static_cast<std::int64_t>(part_names.size())});
   }
   return value;
 }

@@ -36,8 +36,8 @@ class ParameterStore {
   /// A new parameter. `fan_in` only matters to kLinearDefault.
   at::Tensor add(const std::string& name, at::IntArrayRef shape, Init init, std::int64_t fan_in = 0);
   /// A parameter whose equal blocks of rows are stored under `part_names` in checkpoints.
-  at::Tensor add_fused(const std::string& name, const std::vector<std::string>& part_names, at::IntArrayRef shape, Init init,
-                       std::int64_t fan_in = 0);
+  at::Tensor add_fused(const std::string& name, const std::vector<std::string>& part_names, at::IntArrayRef shape,
+                       Init init, std::int64_t fan_in = 0);
   /// A second released name of a parameter (tied weights).
   void alias(const std::string& name, const std::string& target);
   /// State that is saved but not learned (queues); `name` as in released checkpoints.

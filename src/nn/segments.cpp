@@ -43,8 +43,8 @@ SegmentsPtr Segments::joined(const std::vector<SegmentsPtr>& parts) {
   return result;
 }
 
-SegmentsPtr Segments::cross(std::span<const std::int64_t> lengths, std::span<const std::int64_t> block, std::int64_t blocks,
-                            std::int64_t block_rows) {
+SegmentsPtr Segments::cross(std::span<const std::int64_t> lengths, std::span<const std::int64_t> block,
+                            std::int64_t blocks, std::int64_t block_rows) {
   VICHA_ASSERT(lengths.size() == block.size());
   auto result = std::make_shared<Segments>();
   result->k_rows = blocks * block_rows;

@@ -13,8 +13,8 @@ struct Segment {
   std::int64_t q_begin, q_len, k_begin, k_len;
 };
 
-/// Segments in ascending order of k_begin; segments with the same keys stand together (their key gradients are summed by
-/// one thread), and otherwise key ranges do not overlap.
+/// Segments in ascending order of k_begin; segments with the same keys stand together (their key gradients are summed
+/// by one thread), and otherwise key ranges do not overlap.
 struct Segments {
   std::vector<Segment> list;
   std::int64_t q_rows = 0, k_rows = 0;
@@ -27,8 +27,9 @@ struct Segments {
   /// Several lists one after the other (rows of each follow those of the one before).
   static std::shared_ptr<const Segments> joined(const std::vector<std::shared_ptr<const Segments>>& parts);
   /// Queries packed with `lengths`; sequence i asks key block `block[i]` of blocks of `block_rows` rows.
-  static std::shared_ptr<const Segments> cross(std::span<const std::int64_t> lengths, std::span<const std::int64_t> block,
-                                               std::int64_t blocks, std::int64_t block_rows);
+  static std::shared_ptr<const Segments> cross(std::span<const std::int64_t> lengths,
+                                               std::span<const std::int64_t> block, std::int64_t blocks,
+                                               std::int64_t block_rows);
 };
 
 using SegmentsPtr = std::shared_ptr<const Segments>;

@@ -17,12 +17,12 @@ namespace vicha {
 
 /// Where in the run a step stands. Everything is a function of the step number: nothing here needs saving.
 struct StepContext {
-  std::int64_t step = 0;             ///< optimiser steps done before this one
+  std::int64_t step = 0;  ///< optimiser steps done before this one
   std::int64_t epoch = 0;
   std::int64_t step_in_epoch = 0;
   std::int64_t steps_per_epoch = 0;
-  std::int64_t total_steps = 0;      ///< planned for the whole run
-  Rng* rng = nullptr;                ///< this step's random numbers (dropout, negatives, patches), seeded from (seed, step)
+  std::int64_t total_steps = 0;  ///< planned for the whole run
+  Rng* rng = nullptr;            ///< this step's random numbers (dropout, negatives, patches), seeded from (seed, step)
 };
 
 struct Losses {
