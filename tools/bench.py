@@ -1,0 +1,161 @@
+"""Times vicha against bench/peer. First every mode of both sides once; then the best of each side in alternation.
+
+The first pass finds the peer's best mode, with and without its --savings; the alternation makes the ratio fair on a machine
+whose speed drifts. Ratios are of throughput (above 1: vicha is faster) and come from medians and from the fastest steps.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+VICHA = ROOT / "build/release/bin/vicha"
+PEER = ROOT / "bench/peer/bench_peer.py"
+RUN_LIMIT_S = 1500  # a mode that takes longer than this is given up: it is not the best one
+
+Result = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Size:
+    task: str
+    arguments: str  # understood by both sides
+    peer_arguments: str  # the peer's alone: its defaults differ
+    rate: str  # the figure that is compared
+
+
+SIZES = {
+    "small": Size("pretrain", "--config small --batch 16 --image-res 128 --steps 6", "--warmup 2", "samples_per_s"),
+    "base": Size("pretrain", "--config base --batch 8 --image-res 256 --steps 4", "--warmup 1", "samples_per_s"),
+    "retrieval": Size(
+        "retrieval-eval",
+        "--config base --images 32 --captions 160 --k-test 16",
+        "--image-res 256 --warmup 1",
+        "pairs_per_s",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Contender:
+    side: str  # "vicha" or "peer"
+    mode: str  # vicha: a precision
+    savings: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.side} {self.mode}" + (" --savings" if self.side == "peer" and self.savings else "")
+
+    def command(self, size: Size, threads: int) -> list[str]:
+        common = [*size.arguments.split(), "--threads", str(threads), "--json"]
+        if self.side == "vicha":
+            return [str(VICHA), "bench", size.task, *common, "--precision", self.mode]
+        savings = ["--savings"] if self.savings else []
+        return [
+            sys.executable, str(PEER), "--task", size.task, *common, *size.peer_arguments.split(),
+            "--mode", self.mode, *savings,
+        ]  # fmt: skip
+
+
+def has_bf16() -> bool:
+    """Without these instructions bf16 is some 25 times slower than fp32, on both sides."""
+    flags = Path("/proc/cpuinfo").read_text().split()
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def contenders(all_modes: bool) -> list[Contender]:
+    precisions = ["fp32", "bf16"] if all_modes or has_bf16() else ["fp32"]
+    peer_modes = [f"{style}-{p}" for style in ("eager", "compile") for p in precisions] + ["plain-fp32"]
+    ours = [Contender("vicha", p) for p in precisions]
+    peers = [Contender("peer", mode, savings) for savings in (True, False) for mode in peer_modes]
+    return ours + peers
+
+
+def run(name: str, who: Contender, threads: int, log: Path) -> Result | None:
+    """One process, one result; None if it failed or took too long (said on stderr)."""
+    command = who.command(SIZES[name], threads)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=RUN_LIMIT_S, cwd=ROOT, check=True)
+        result: Result = json.loads(done.stdout.strip().splitlines()[-1])
+    except subprocess.TimeoutExpired:
+        print(f"{name}: {who}: given up after {RUN_LIMIT_S} s", file=sys.stderr)
+        return None
+    except (subprocess.CalledProcessError, json.JSONDecodeError, IndexError) as error:
+        said = getattr(error, "stderr", "") or str(error)
+        print(f"{name}: {who}: failed: {' '.join(command)}\n{said}", file=sys.stderr)
+        return None
+    with log.open("a") as file:
+        file.write(json.dumps({"size": name, "contender": str(who)} | result) + "\n")
+    print(f"{name:10} {who!s:26} {figures(SIZES[name], result)}", flush=True)
+    return result
+
+
+def figures(size: Size, result: Result) -> str:
+    """Rate, seconds and memory of one result."""
+    seconds = result.get("seconds_per_step", result.get("seconds"))
+    return f"{result[size.rate]:9.2f} {size.rate:13} {seconds:9.3f} s {result['peak_rss_gib']:6.2f} GiB"
+
+
+def fastest_rate(size: Size, result: Result) -> float:
+    """The rate of the fastest step, where steps are timed one by one."""
+    return result["batch"] / result["best_seconds"] if "best_seconds" in result else result[size.rate]
+
+
+def compare(name: str, args: argparse.Namespace, log: Path) -> bool:
+    """All modes, then the two best in alternation. False if a side has no result."""
+    size = SIZES[name]
+    first = {who: run(name, who, args.threads, log) for who in contenders(args.all_modes)}
+    finalists: dict[str, Contender] = {}
+    for side in ("vicha", "peer"):
+        done = {who: r for who, r in first.items() if r is not None and who.side == side}
+        if not done:
+            print(f"{name}: no run of {side} succeeded", file=sys.stderr)
+            return False
+        finalists[side] = max(done, key=lambda who: done[who][size.rate])
+
+    results: dict[str, list[Result]] = {side: [] for side in finalists}
+    for _ in range(args.rounds):
+        for side, who in finalists.items():
+            result = run(name, who, args.threads, log)
+            if result is None:
+                return False
+            results[side].append(result)
+
+    median = {side: statistics.median(r[size.rate] for r in rows) for side, rows in results.items()}
+    best = {side: max(fastest_rate(size, r) for r in rows) for side, rows in results.items()}
+    print(
+        f"{name:10} {finalists['vicha']} is {median['vicha'] / median['peer']:.2f} x {finalists['peer']} "
+        f"({median['vicha']:.2f} to {median['peer']:.2f} {size.rate}, medians of {args.rounds}); "
+        f"fastest to fastest {best['vicha'] / best['peer']:.2f} x"
+    )
+    shares = [r["matmul_share"] for r in results["vicha"] if "matmul_share" in r]
+    if shares:
+        print(f"{name:10} {100 * statistics.median(shares):.0f} % of the machine's measured matrix-product rate")
+    return True
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sizes", nargs="+", choices=list(SIZES), default=list(SIZES))
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each side in the alternation (%(default)s)")
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--all-modes", action="store_true", help="bf16 also where the processor has no bf16 products")
+    args = parser.parse_args()
+    log = ROOT / "runs/bench/results.jsonl"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    if not (args.all_modes or has_bf16()):
+        print("this processor has no bf16 products: bf16 modes are left out (--all-modes runs them)")
+    finished = [compare(name, args, log) for name in args.sizes]
+    print(f"all runs: {log.relative_to(ROOT)}")
+    return 0 if all(finished) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
