@@ -30,6 +30,12 @@ void Source::check_size(std::int64_t width, std::int64_t height) const {
   }
 }
 
+Palette black_palette() {
+  Palette palette;
+  palette.fill({0, 0, 0, 255});
+  return palette;
+}
+
 Palette grey_ramp() {
   Palette palette;
   for (int i = 0; i < 256; ++i) {

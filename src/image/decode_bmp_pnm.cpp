@@ -43,7 +43,7 @@ std::uint8_t packed_sample(const std::uint8_t* row, int x, int bits) {
 
 void read_bmp_palette(const Source& source, const Fields& fields, std::size_t at, std::size_t entry, std::size_t count,
                       NativeImage& image) {
-  image.palette = grey_ramp();
+  image.palette = black_palette();
   for (std::size_t i = 0; i < std::min<std::size_t>(count, 256); ++i) {
     if (at + entry * (i + 1) > source.bytes.size()) source.truncated();
     const std::size_t p = at + entry * i;

@@ -74,11 +74,13 @@ NativeImage gif(const Source& source) {
 
   NativeImage image;
   image.mode = PixelMode::kPalette;
-  image.palette = grey_ramp();
   if (const ColorMapObject* colors = frame.ColorMap != nullptr ? frame.ColorMap : gif->SColorMap) {
+    image.palette = black_palette();
     for (int i = 0; i < std::min(colors->ColorCount, 256); ++i) {
       image.palette[i] = {colors->Colors[i].Red, colors->Colors[i].Green, colors->Colors[i].Blue, 255};
     }
+  } else {
+    image.palette = grey_ramp();
   }
   image.pixels = Image(width, height, 1);
   if (transparent) {

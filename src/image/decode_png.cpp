@@ -78,7 +78,7 @@ void read_palette(PngReader& reader) {
   int count = 0;
   png_get_PLTE(reader.png, reader.info, &colors, &count);
   Palette& palette = reader.image.palette;
-  palette = grey_ramp();
+  palette = black_palette();
   for (int i = 0; i < std::min(count, 256); ++i) palette[i] = {colors[i].red, colors[i].green, colors[i].blue, 255};
   png_bytep alphas = nullptr;
   int alpha_count = 0;
@@ -90,9 +90,10 @@ void read_palette(PngReader& reader) {
 void read_transparent_color(PngReader& reader, bool grey) {
   png_color_16p color = nullptr;
   if (png_get_tRNS(reader.png, reader.info, nullptr, nullptr, &color) == 0 || color == nullptr) return;
+  std::uint16_t value = color->gray;
+  if (reader.image.mode == PixelMode::kBilevel && value != 0) value = 255;  // Pillow scales this depth's value only
   using Key = std::array<std::uint16_t, 3>;
-  reader.image.transparent =
-      grey ? Key{color->gray, color->gray, color->gray} : Key{color->red, color->green, color->blue};
+  reader.image.transparent = grey ? Key{value, value, value} : Key{color->red, color->green, color->blue};
 }
 
 }  // namespace

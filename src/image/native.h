@@ -26,7 +26,7 @@ using Palette = std::array<std::array<std::uint8_t, 4>, 256>;  ///< RGBA
 struct NativeImage {
   PixelMode mode = PixelMode::kRgb;
   Image pixels;     ///< channels = bytes a pixel of the mode
-  Palette palette;  ///< of kPalette; entries that the file does not give are opaque greys, as in Pillow
+  Palette palette;  ///< of kPalette; entries that the file does not give are black, as in Pillow
   /// Of kBilevel, kGrey and kRgb: the sample values that stand for "transparent" (PNG's tRNS).
   std::optional<std::array<std::uint16_t, 3>> transparent;
 };
@@ -61,6 +61,7 @@ NativeImage gif(const Source& source);
 NativeImage bmp(const Source& source);
 NativeImage pnm(const Source& source);
 
+Palette black_palette();
 Palette grey_ramp();
 
 }  // namespace decoders

@@ -40,7 +40,11 @@ struct Size {
 Size natural_size(RsvgHandle* svg, std::string_view name) {
   Size size;
   if (rsvg_handle_get_intrinsic_size_in_pixels(svg, &size.width, &size.height) != 0) return size;
-  RsvgRectangle ink{};
+  gboolean has_width = 0, has_height = 0, has_box = 0;
+  RsvgLength ignored{};
+  RsvgRectangle box{}, ink{};
+  rsvg_handle_get_intrinsic_dimensions(svg, &has_width, &ignored, &has_height, &ignored, &has_box, &box);
+  if (has_box != 0) return {box.width, box.height};
   GError* error = nullptr;
   if (rsvg_handle_get_geometry_for_element(svg, nullptr, &ink, nullptr, &error) == 0) {
     fail(name, "the drawing's size cannot be found", error);

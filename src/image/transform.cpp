@@ -1,0 +1,52 @@
+#include "image/transform.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "base/error.h"
+#include "image/resize.h"
+
+namespace vicha {
+
+ImageTransform::ImageTransform(const ImageTransformOptions& options)
+    : options_(options),
+      side_(static_cast<int>(options.image_res)),
+      crop_{options.crop_scale_min, options.crop_scale_max, options.crop_ratio_min, options.crop_ratio_max},
+      autocontrast_(options.augment.autocontrast == "released" ? AutoContrast::kReleased : AutoContrast::kExact),
+      normalizer_(options.mean, options.std) {
+  const auto check_order = [](std::string_view what, double low, double high) {
+    if (!(low > 0) || !(low <= high)) {
+      throw UsageError(fmt::format(
+          "{0}_min is {1} and {0}_max is {2}; the first must be above 0 and not above the second", what, low, high));
+    }
+  };
+  if (options.image_res < 1 || options.image_res > 4096) {
+    throw UsageError(fmt::format("image_res is {}; it goes from 1 to 4096", options.image_res));
+  }
+  check_order("crop_scale", crop_.scale_min, crop_.scale_max);
+  check_order("crop_ratio", crop_.ratio_min, crop_.ratio_max);
+}
+
+Image ImageTransform::train_picture(const Image& rgb, Rng& rng) const {
+  VICHA_ASSERT(rgb.channels == 3);
+  const Box box = options_.crop ? draw_crop(rgb.width, rgb.height, crop_, rng) : Box{0, 0, rgb.width, rgb.height};
+  Image picture = crop_resize_bicubic(rgb, box, side_, side_);
+  if (rng.chance(options_.flip_probability)) picture = flip_horizontal(picture);
+  return apply_augment_steps(std::move(picture), draw_randaugment(options_.augment, rng), autocontrast_);
+}
+
+Image ImageTransform::evaluate_picture(const Image& rgb) const {
+  VICHA_ASSERT(rgb.channels == 3);
+  return resize_bicubic(rgb, side_, side_);
+}
+
+void ImageTransform::train(const Image& rgb, Rng& rng, std::span<float> out) const {
+  normalizer_.apply(train_picture(rgb, rng), out);
+}
+
+void ImageTransform::evaluate(const Image& rgb, std::span<float> out) const {
+  normalizer_.apply(evaluate_picture(rgb), out);
+}
+
+}  // namespace vicha
