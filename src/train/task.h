@@ -22,6 +22,7 @@ struct StepContext {
   std::int64_t step_in_epoch = 0;
   std::int64_t steps_per_epoch = 0;
   std::int64_t total_steps = 0;  ///< planned for the whole run
+  std::int64_t micro_batch = 0;  ///< which part of an accumulated step this is
   Rng* rng = nullptr;            ///< this step's random numbers (dropout, negatives, patches), seeded from (seed, step)
 };
 
@@ -36,6 +37,8 @@ class Task {
   virtual ~Task() = default;
   /// Forward pass of one (micro-)batch. The loop differentiates `total`.
   virtual Losses step(const Batch& batch, const StepContext& context) = 0;
+  /// Called after each backward pass, before the optimiser: what must not change under the feet of autograd (queues).
+  virtual void after_backward() {}
   virtual ParameterStore& parameters() = 0;
   /// State beside the parameter store's tensors (queue pointer …), saved and restored for exact resume.
   virtual void save_state(StateDict& state) const = 0;
