@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <system_error>
 #include <thread>
+#include <utility>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -31,16 +32,9 @@ void write_manifests(const fs::path& out, const demo::DemoSet& set) {
   write_file_atomic(out / kStats, set.stats.dump(1) + "\n");
 }
 
-}  // namespace
-
-DemoKwords demo_kwords_from_name(std::string_view name) {
-  if (name == "none") return DemoKwords::kNone;
-  if (name == "oracle") return DemoKwords::kOracle;
-  throw UsageError("--kwords " + std::string(name) + ": there is no such choice. Use none or oracle");
-}
-
-BuildReport build_demo(const DemoOptions& options) {
-  const int threads = options.threads > 0 ? options.threads : std::max(1U, std::thread::hardware_concurrency());
+BuildReport build_set(const DemoOptions& options) {
+  const int threads =
+      options.threads > 0 ? options.threads : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   demo::require_sources(options.sources);
   log::info("reading the packages in {}", options.sources.string());
   demo::DemoSet set =
@@ -54,6 +48,23 @@ BuildReport build_demo(const DemoOptions& options) {
   set.report.pictures_drawn = drawn;
   set.report.pictures_kept = kept;
   return set.report;
+}
+
+}  // namespace
+
+DemoKwords demo_kwords_from_name(std::string_view name) {
+  if (name == "none") return DemoKwords::kNone;
+  if (name == "oracle") return DemoKwords::kOracle;
+  throw UsageError("--kwords " + std::string(name) + ": there is no such choice. Use none or oracle");
+}
+
+BuildReport build_demo(const DemoOptions& options) {
+  try {
+    return build_set(options);
+  } catch (const fs::filesystem_error& problem) {
+    throw Error(problem.path1().string() + ": " + problem.code().message() +
+                ". See that the sources can be read and the output folder can be written, and repeat");
+  }
 }
 
 }  // namespace vicha

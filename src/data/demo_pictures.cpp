@@ -1,8 +1,9 @@
 #include "data/demo_pictures.h"
 
 #include <array>
-#include <atomic>
+#include <fstream>
 #include <set>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -41,6 +42,36 @@ std::string fingerprint_of(const std::vector<PictureTask>& tasks) {
   return sha256_hex(text);
 }
 
+constexpr std::string_view kPngEnd{"\0\0\0\0IEND\xae\x42\x60\x82", 12};
+
+/// Whether a finished picture is there. Pictures get their names when they are complete, but as thousands of small
+/// files they are not synced one by one: after a power failure a name may stand for an empty or a short file.
+bool is_finished(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary | std::ios::ate);
+  if (!file || file.tellg() < static_cast<std::streamoff>(kPngEnd.size())) return false;
+  std::array<char, kPngEnd.size()> end{};
+  file.seekg(-static_cast<std::streamoff>(end.size()), std::ios::end);
+  file.read(end.data(), end.size());
+  return file && std::string_view(end.data(), end.size()) == kPngEnd;
+}
+
+/// Writes beside `path` and renames.
+void write_picture(const fs::path& path, std::string_view png) {
+  const fs::path part = path.string() + ".part";
+  std::ofstream file(part, std::ios::binary);
+  file.write(png.data(), static_cast<std::streamsize>(png.size()));
+  file.close();
+  std::error_code failed;
+  if (file) {
+    fs::rename(part, path, failed);
+    if (!failed) return;
+  }
+  std::error_code ignored;
+  fs::remove(part, ignored);
+  throw Error(path.string() + ": the picture cannot be written. Free space or make the folder writable, and repeat: " +
+              "finished pictures are kept");
+}
+
 }  // namespace
 
 PictureFolder::PictureFolder(fs::path folder, std::vector<PictureTask> tasks)
@@ -51,7 +82,7 @@ bool PictureFolder::is_current() const { return fs::exists(marker()) && read_fil
 void PictureFolder::start_anew() {
   fs::remove(marker());
   for (const char* name : kFolders) fs::remove_all(folder_ / name);
-  for (const PictureTask& task : tasks_) fs::create_directories((folder_ / task.name).parent_path());
+  fs::create_directories(folder_);
   write_file_atomic(marker(), fingerprint_);
 }
 
@@ -70,24 +101,19 @@ void PictureFolder::remove_strays() {
 }
 
 PictureFolder::Result PictureFolder::fill(int threads) {
-  try {
-    if (!is_current()) start_anew();
-    remove_strays();
-    for (const PictureTask& task : tasks_) fs::create_directories((folder_ / task.name).parent_path());
-  } catch (const fs::filesystem_error& problem) {
-    throw Error(folder_.string() + ": cannot prepare the folder (" + problem.code().message() +
-                "). Choose another one with --out, or make this one writable");
-  }
+  if (!is_current()) start_anew();
+  remove_strays();
+  for (const PictureTask& task : tasks_) fs::create_directories((folder_ / task.name).parent_path());
   std::vector<const PictureTask*> missing;
   for (const PictureTask& task : tasks_) {
-    if (!fs::exists(folder_ / task.name)) missing.push_back(&task);
+    if (!is_finished(folder_ / task.name)) missing.push_back(&task);
   }
   const auto kept = static_cast<std::int64_t>(tasks_.size() - missing.size());
   if (!missing.empty()) log::info("drawing {} pictures into {} ({} are there)", missing.size(), folder_.string(), kept);
   for_each_index(missing.size(), threads, [&](std::size_t i) {
     const PictureTask& task = *missing[i];
     const Image picture = flatten(load(task.drawing), task.side, task.bottleneck, task.name);
-    write_file_atomic(folder_ / task.name, encode_png(picture));
+    write_picture(folder_ / task.name, encode_png(picture));
   });
   return {static_cast<std::int64_t>(missing.size()), kept};
 }
