@@ -45,7 +45,7 @@ cv::Mat as_mat(const Image& image) {
 
 Image warp_affine(const Image& image, const cv::Mat& forward) {
   // Pictures are worked on by many threads already; OpenCV's own would only get into their way.
-  static const bool single_threaded = (cv::setNumThreads(0), true);
+  static const bool single_threaded = (cv::setNumThreads(1), true);
   static_cast<void>(single_threaded);
   Image out(image.width, image.height, 3);
   cv::Mat to = as_mat(out);

@@ -4,6 +4,7 @@
 
 #include <cstring>
 #include <memory>
+#include <string>
 
 #include "base/error.h"
 #include "image/decode.h"
@@ -28,7 +29,9 @@ struct FreeWith {
 /// Throws, with librsvg's own words, and releases them.
 [[noreturn]] void fail(std::string_view name, std::string_view what, GError* error) {
   const std::unique_ptr<GError, FreeWith<g_error_free>> owned(error);
-  fail(name, fmt::format("{}: {}", what, error != nullptr ? error->message : "no reason given"));
+  std::string reason = error != nullptr ? error->message : "no reason given";
+  reason.erase(reason.find_last_not_of(" .\r\n") + 1);
+  fail(name, fmt::format("{}: {}", what, reason));
 }
 
 struct Size {
