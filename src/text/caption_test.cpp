@@ -9,10 +9,10 @@
 namespace vicha {
 namespace {
 
-const std::string kGolden = VICHA_SOURCE_DIR "/tests/golden/";
+const std::string kCaptionGolden = VICHA_SOURCE_DIR "/tests/golden/";
 
 TEST(CleanCaption, EqualsTheReference) {
-  std::ifstream file(kGolden + "library/captions/pre_caption.jsonl");
+  std::ifstream file(kCaptionGolden + "library/captions/pre_caption.jsonl");
   int rows = 0;
   for (std::string line; std::getline(file, line); ++rows) {
     const auto row = nlohmann::json::parse(line);
@@ -23,7 +23,7 @@ TEST(CleanCaption, EqualsTheReference) {
 }
 
 TEST(CleanQuestion, EqualsTheReference) {
-  std::ifstream file(kGolden + "library/captions/pre_question.jsonl");
+  std::ifstream file(kCaptionGolden + "library/captions/pre_question.jsonl");
   int rows = 0;
   for (std::string line; std::getline(file, line); ++rows) {
     const auto row = nlohmann::json::parse(line);
@@ -34,7 +34,7 @@ TEST(CleanQuestion, EqualsTheReference) {
 }
 
 TEST(CleanCaption, EqualsTheReleasedCode) {
-  const auto rows = nlohmann::json::parse(std::ifstream(kGolden + "vicha_extra/text_norm.json"));
+  const auto rows = nlohmann::json::parse(std::ifstream(kCaptionGolden + "vicha_extra/text_norm.json"));
   ASSERT_FALSE(rows.empty());
   for (const auto& row : rows) {
     const auto text = row["inp"].get<std::string>();
