@@ -1,0 +1,58 @@
+#include "train/metrics.h"
+
+#include <nlohmann/json.hpp>
+
+#include "base/files.h"
+
+namespace vicha {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json object(const NamedValues& values) {
+  Json json = Json::object();
+  for (const auto& [name, value] : values) json[name] = value;
+  return json;
+}
+
+/// Whether the line is a whole record of a step up to `last_step`.
+bool belongs(std::string_view line, std::int64_t last_step) {
+  const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object()) return false;
+  const auto step = json.find("step");
+  return step != json.end() && step->is_number_integer() && step->get<std::int64_t>() <= last_step;
+}
+
+fs::path cut_after(const fs::path& path, std::int64_t last_step) {
+  if (!fs::exists(path)) return path;
+  const std::string content = read_file(path);
+  std::string kept;
+  for (std::size_t at = 0; at < content.size();) {
+    const std::size_t end = content.find('\n', at);
+    if (end == std::string::npos) break;
+    const std::string_view line = std::string_view(content).substr(at, end - at);
+    if (belongs(line, last_step)) kept.append(line).push_back('\n');
+    at = end + 1;
+  }
+  if (kept != content) write_file_atomic(path, kept);
+  return path;
+}
+
+}  // namespace
+
+MetricsFile::MetricsFile(const fs::path& path, std::int64_t last_step) : file_(cut_after(path, last_step)) {}
+
+void MetricsFile::write(const StepRecord& r) {
+  const Json json = {{"step", r.step},
+                     {"epoch", r.epoch},
+                     {"lr", r.lr},
+                     {"losses", object(r.losses)},
+                     {"measures", object(r.measures)},
+                     {"samples_per_s", r.samples_per_s},
+                     {"seconds", r.seconds},
+                     {"data_wait", r.data_wait},
+                     {"skipped", r.skipped}};
+  file_.write(json.dump(-1, ' ', false, Json::error_handler_t::replace) + '\n');
+}
+
+}  // namespace vicha
