@@ -1,6 +1,8 @@
 // Dropout without stored masks: what is dropped follows from a seed, so the backward pass works it out again.
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
 #include <cstdint>
 
 #include "base/random.h"
@@ -36,5 +38,8 @@ class Dropout {
   double probability_ = 0.0;
   Rng* rng_ = nullptr;
 };
+
+/// x with elements dropped and the others scaled; x itself where the probability is 0.
+at::Tensor apply_dropout(const at::Tensor& x, const DropoutDraw& draw);
 
 }  // namespace vicha

@@ -1,7 +1,9 @@
 #include "nn/parameters.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/error.h"
@@ -16,32 +18,31 @@ bool is_decayed(const std::string& name, at::IntArrayRef shape) {
 }  // namespace
 
 at::Tensor ParameterStore::initialised(at::IntArrayRef shape, Init init, std::int64_t fan_in) {
+  if (init == Init::kZeros) return at::zeros(shape, at::kFloat);
+  if (init == Init::kOnes) return at::ones(shape, at::kFloat);
   at::Tensor value = at::empty(shape, at::kFloat);
   float* p = value.data_ptr<float>();
   const std::int64_t n = value.numel();
   const double bound = init == Init::kLinearDefault ? 1.0 / std::sqrt(static_cast<double>(fan_in)) : 0.0;
-  for (std::int64_t i = 0; i < n; ++i) {
-    double x = 0.0;
-    switch (init) {
-      case Init::kZeros:
-        break;
-      case Init::kOnes:
-        x = 1.0;
-        break;
-      case Init::kNormal002:
-        x = 0.02 * rng_.normal();
-        break;
-      case Init::kTruncatedNormal002:
-        do x = rng_.normal();
-        while (std::abs(x) > 2.0);
-        x *= 0.02;
-        break;
-      case Init::kLinearDefault:
-        x = rng_.uniform(-bound, bound);
-        break;
+  const std::uint64_t seed = rng_();
+  // Runs of fixed length with a generator each: the values do not depend on the number of threads.
+  constexpr std::int64_t kRun = 16384;
+  at::parallel_for(0, (n + kRun - 1) / kRun, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t run = begin; run < end; ++run) {
+      Rng rng(mix_seed({seed, static_cast<std::uint64_t>(run)}));
+      for (std::int64_t i = run * kRun; i < std::min(n, (run + 1) * kRun); ++i) {
+        double x;
+        if (init == Init::kLinearDefault) {
+          x = rng.uniform(-bound, bound);
+        } else {
+          x = rng.normal();
+          while (init == Init::kTruncatedNormal002 && std::abs(x) > 2.0) x = rng.normal();
+          x *= 0.02;
+        }
+        p[i] = static_cast<float>(x);
+      }
     }
-    p[i] = static_cast<float>(x);
-  }
+  });
   return value;
 }
 

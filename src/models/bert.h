@@ -1,0 +1,111 @@
+// Text side: BERT embeddings, text layers, fusion layers, MLM head; and the concept encoder made of the same parts.
+// T rows of packed tokens (no padding), or B * L rows with it; D width; V vocabulary.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "models/batch.h"
+#include "models/options.h"
+#include "nn/bert_layer.h"
+
+namespace vicha {
+
+/// Tokens as the encoders read them: rows one after the other.
+struct PackedText {
+  at::Tensor ids, positions;          ///< (T) int64
+  std::vector<std::int64_t> lengths;  ///< real tokens of each sequence
+  std::vector<std::int64_t> strides;  ///< rows each sequence takes: its length, or the padded one
+  std::vector<std::int64_t> begin;    ///< first row of each sequence
+  SegmentsPtr segments;               ///< self-attention: every row asks the real tokens of its sequence
+
+  std::int64_t rows() const { return segments->q_rows; }
+  std::int64_t size() const { return static_cast<std::int64_t>(lengths.size()); }
+
+  /// Real tokens only.
+  static PackedText packed(const Tokens& tokens, const at::Device& device);
+  /// With the padding, whose rows are computed like any other (the concept encoder; the plain path).
+  static PackedText padded(const Tokens& tokens, const at::Device& device);
+};
+
+struct BertEmbeddings {
+  at::Tensor word, position, type;
+  LayerNorm norm;
+  std::int64_t pad_id = 0;
+
+  BertEmbeddings() = default;
+  BertEmbeddings(ParameterStore& store, const std::string& prefix, const TextOptions& options);
+
+  /// (T) ids and positions -> (T, D). Look-ups of the padding id give the word embedding no gradient.
+  at::Tensor operator()(const at::Tensor& ids, const at::Tensor& positions, const Dropout& dropout) const;
+};
+
+class Bert {
+ public:
+  /// `image_width`: what cross-attention reads. Registers "<prefix>bert.…" and "<prefix>cls.predictions.…".
+  Bert(ParameterStore& store, const std::string& prefix, const TextOptions& options, std::int64_t image_width);
+
+  struct TextStates {
+    at::Tensor states;  ///< (T, D) after the last text layer
+    std::vector<at::Tensor>
+        hidden_rows;  ///< rows asked for, of (embeddings, layer 1, … last layer), from `hidden_from`
+  };
+  /// Embeddings and text layers. `rows` (R) picks hidden states (undefined: none), from state `hidden_from` on.
+  TextStates encode(const at::Tensor& ids, const at::Tensor& positions, const SegmentsPtr& segments,
+                    const at::Tensor& rows, std::int64_t hidden_from, const Dropout& dropout) const;
+
+  /// Keys and values of the pictures for each fusion layer: (S, D_image) -> fusion_layers x (S, 2 D).
+  std::vector<at::Tensor> image_kv(const at::Tensor& image_SD) const;
+
+  /// What the fusion layers do: rows attend to their own text and to one picture.
+  struct Fusion {
+    SegmentsPtr self, cross;
+    /// With `rows` (P) defined the last layer runs at those rows only; its segments have P query rows.
+    at::Tensor rows;
+    SegmentsPtr rows_self, rows_cross;
+  };
+  /// (T, D) -> (T, D), or (P, D) with Fusion::rows.
+  at::Tensor fuse(const at::Tensor& text_TD, const std::vector<at::Tensor>& kv, const Fusion& fusion,
+                  const Dropout& dropout) const;
+  /// As `fuse`, from states that the first fusion layer's self-attention has already seen (it does not read the
+  /// picture).
+  at::Tensor fuse_after_first(const at::Tensor& attended_TD, const std::vector<at::Tensor>& kv, const Fusion& fusion,
+                              const Dropout& dropout) const;
+  at::Tensor first_self_attention(const at::Tensor& text_TD, const SegmentsPtr& self, const Dropout& dropout) const;
+
+  /// MLM head at some rows: (M, D) -> (M, V).
+  at::Tensor vocabulary_logits(const at::Tensor& rows_MD) const;
+
+  const TextOptions& options() const { return options_; }
+  const BertEmbeddings& embeddings() const { return embeddings_; }
+
+ private:
+  TextOptions options_;
+  BertEmbeddings embeddings_;
+  std::vector<BertLayer> text_layers_, fusion_layers_;
+  Linear transform_;
+  LayerNorm transform_norm_;
+  at::Tensor vocabulary_bias_;
+};
+
+/// Concept words to tokens of the image encoder: BERT embeddings, a few layers, one linear map to the ViT's width.
+class ConceptEncoder {
+ public:
+  /// Registers "<encoder_prefix>…" and "<proj_prefix>…".
+  ConceptEncoder(ParameterStore& store, const std::string& encoder_prefix, const std::string& proj_prefix,
+                 const TextOptions& text, const ConceptOptions& options, std::int64_t image_width);
+
+  struct Output {
+    at::Tensor hidden;  ///< (B, K, D_text)
+    at::Tensor tokens;  ///< (B, K, D_image)
+  };
+  /// Padding is masked in self-attention; padded tokens are computed and returned all the same.
+  Output operator()(const Tokens& concepts, const at::Device& device, const Dropout& dropout) const;
+
+ private:
+  BertEmbeddings embeddings_;
+  std::vector<BertLayer> layers_;
+  Linear proj_;
+};
+
+}  // namespace vicha

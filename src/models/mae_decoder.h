@@ -1,0 +1,51 @@
+// Masked image modelling's decoder (method, section 3, MAE).
+// B pictures, N patches, V visible ones, H = N - V hidden ones, D decoder width, P = 3 p p pixels of a patch.
+#pragma once
+
+#include "models/options.h"
+#include "nn/vit_block.h"
+
+namespace vicha {
+
+class MaeDecoder {
+ public:
+  /// Registers "decoder_…", "mask_token", "mae_proj" (and "mae_proj_uni" where both variants are used) as the released
+  /// checkpoints name them.
+  MaeDecoder(ParameterStore& store, const VitOptions& vit, const MaeDecoderOptions& options, MaeVariant variant);
+
+  /// Predicted pixels of the hidden patches (B * H, P), in the order of `order`'s tail. `latent` (B, 1 + V, D_image):
+  /// class token and visible patches; `order` (B, N): the patches, visible ones first.
+  at::Tensor unimodal(const at::Tensor& latent, const at::Tensor& order) const;
+
+  /// Every step of the plain path, for comparison with recorded tensors.
+  struct Trace {
+    at::Tensor decoder_in;   ///< (B, 1 + V, D)
+    at::Tensor decoder_out;  ///< (B, 1 + N, D), after the last block, before the norm
+    at::Tensor prediction;   ///< (B, 1 + N, P)
+  };
+  Trace trace(const at::Tensor& latent, const at::Tensor& order) const;
+
+  /// Cross-modal stream: visible tokens put back in their places among mask tokens, without positions (B, 1 + N,
+  /// D_image).
+  at::Tensor cross_modal_stream(const at::Tensor& latent, const at::Tensor& order) const;
+  /// Its head, at the hidden patches: (B * H, D_image) -> (B * H, P).
+  at::Tensor cross_modal_head(const at::Tensor& fused) const;
+
+ private:
+  at::Tensor restored(const at::Tensor& visible, const at::Tensor& order) const;
+  /// Stream and norm1 of it before block `last`.
+  ResidualNorm before_last_block(const at::Tensor& latent, const at::Tensor& order, const SegmentsPtr& segments) const;
+
+  MaeVariant variant_;
+  Linear embed_;
+  at::Tensor mask_token_, positions_;
+  std::vector<VitBlock> blocks_;
+  LayerNorm norm_;
+  Linear proj_, proj_uni_;
+};
+
+/// Patches normalised by their own mean and unbiased variance (+ 1e-6): pixels in the order row, column, channel.
+/// (B, 3, R, R) -> (B, N, P).
+at::Tensor mae_target(const at::Tensor& image, std::int64_t patch);
+
+}  // namespace vicha

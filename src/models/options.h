@@ -1,0 +1,97 @@
+// Sizes of the model. Defaults are the paper's: ViT-B/16 and BERT-base.
+#pragma once
+
+#include "config/describe.h"
+
+namespace vicha {
+
+struct VitOptions {
+  std::int64_t image_res = 256, patch = 16, width = 768, depth = 12, heads = 12;
+
+  std::int64_t side() const { return image_res / patch; }
+  std::int64_t patches() const { return side() * side(); }
+  void describe(Visitor& v) {
+    v.field({"image_res", "pixels", "Side of the square picture the model reads", 1, 8192}, image_res);
+    v.field({"patch", "pixels", "Side of a patch", 1, 1024}, patch);
+    v.field({"width", "channels", "Width of the image encoder", 1, 65536}, width);
+    v.field({"depth", "blocks", "Transformer blocks", 1, 1024}, depth);
+    v.field({"heads", "", "Attention heads; must divide the width", 1, 1024}, heads);
+  }
+};
+
+struct TextOptions {
+  std::int64_t vocabulary = 30522, max_positions = 512, width = 768, heads = 12, inner = 3072;
+  std::int64_t text_layers = 6, fusion_layers = 6;
+  double dropout = 0.1;
+  std::int64_t pad_id = 0, cls_id = 101, sep_id = 102, mask_id = 103;
+
+  void describe(Visitor& v) {
+    v.field({"vocabulary", "words", "Size of the WordPiece vocabulary", 8, 1e7}, vocabulary);
+    v.field({"max_positions", "tokens", "Learned positions", 1, 1e6}, max_positions);
+    v.field({"width", "channels", "Width of the text and fusion encoders", 1, 65536}, width);
+    v.field({"heads", "", "Attention heads; must divide the width", 1, 1024}, heads);
+    v.field({"inner", "channels", "Width inside the MLP", 1, 1e6}, inner);
+    v.field({"text_layers", "layers", "Layers that read text alone", 1, 1024}, text_layers);
+    v.field({"fusion_layers", "layers", "Layers that also look at the picture", 0, 1024}, fusion_layers);
+    v.field({"dropout", "", "Dropout of hidden states and attention in BERT", 0, 0.9}, dropout);
+    v.field({"pad_id", "", "Token id of [PAD]", 0, 1e7}, pad_id);
+    v.field({"cls_id", "", "Token id of [CLS]", 0, 1e7}, cls_id);
+    v.field({"sep_id", "", "Token id of [SEP]", 0, 1e7}, sep_id);
+    v.field({"mask_id", "", "Token id of [MASK]", 0, 1e7}, mask_id);
+  }
+};
+
+struct ConceptOptions {
+  bool enabled = true;
+  std::int64_t layers = 2;
+  bool mask_padding = false;
+
+  void describe(Visitor& v) {
+    v.field({"enabled", "", "The image encoder also reads visual concepts"}, enabled);
+    v.field({"layers", "layers", "Transformer layers of the concept encoder; 0: bare embeddings", 0, 1024}, layers);
+    v.field(
+        {"mask_padding", "", "Hide padded concept tokens from the ViT and from cross-attention (released weights: no)"},
+        mask_padding);
+  }
+};
+
+struct MaeDecoderOptions {
+  std::int64_t width = 768, heads = 16, depth = 2;
+
+  void describe(Visitor& v) {
+    v.field({"width", "channels", "Width of the MAE decoder; divisible by 4", 4, 65536}, width);
+    v.field({"heads", "", "Attention heads of the MAE decoder", 1, 1024}, heads);
+    v.field({"depth", "blocks", "Blocks of the MAE decoder", 1, 64}, depth);
+  }
+};
+
+enum class MaeVariant { kNone, kUnimodal, kCrossModal, kUniCrossModal };
+
+struct ModelOptions {
+  VitOptions vit;
+  TextOptions text;
+  ConceptOptions concepts;
+  MaeDecoderOptions mae_decoder;
+  std::int64_t embed_dim = 256, queue_size = 65536;
+  double temperature = 0.07, momentum = 0.995;
+
+  // Filled in from the objectives of a recipe, not read from its [model] table: which parts have to exist.
+  std::int64_t hierarchical_levels = 0;
+  MaeVariant mae = MaeVariant::kNone;
+  bool queue_ids = false;  ///< the queue also keeps ids, for positives other than the pair itself
+
+  void describe(Visitor& v) {
+    v.section("vit", "Image encoder", vit);
+    v.section("text", "Text and fusion encoders (BERT)", text);
+    v.section("concepts", "Visual concepts", concepts);
+    v.section("mae_decoder", "Decoder of masked image modelling", mae_decoder);
+    v.field({"embed_dim", "channels", "Size of the common embedding of pictures and texts", 1, 65536}, embed_dim);
+    v.field({"queue_size", "features", "Momentum features kept as negatives", 1, 1e9}, queue_size);
+    v.field({"temperature", "", "Where the learned temperature starts", 0.001, 0.5}, temperature);
+    v.field({"momentum", "", "Share of the momentum model kept at each step", 0, 1}, momentum);
+  }
+  /// Throws UsageError naming the keys that do not fit together.
+  void check() const;
+};
+
+}  // namespace vicha

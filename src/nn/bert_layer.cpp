@@ -1,0 +1,82 @@
+#include "nn/bert_layer.h"
+
+#include <ATen/ATen.h>
+
+#include "nn/gelu.h"
+#include "nn/vit_block.h"
+
+namespace vicha {
+namespace {
+
+constexpr double kEps = 1e-12;
+
+/// Linear maps that released checkpoints store one by one and that are read as one product.
+Linear add_joined(ParameterStore& store, const std::string& prefix, const std::string& name,
+                  const std::vector<std::string>& parts, std::int64_t inputs, std::int64_t outputs) {
+  const auto named = [&](const char* kind) {
+    std::vector<std::string> names;
+    for (const std::string& part : parts) names.push_back(prefix + part + kind);
+    return names;
+  };
+  const std::int64_t rows = outputs * static_cast<std::int64_t>(parts.size());
+  const at::Tensor weight =
+      store.add_fused(prefix + name + ".weight", named(".weight"), {rows, inputs}, Init::kNormal002);
+  return {weight, store.add_fused(prefix + name + ".bias", named(".bias"), {rows}, Init::kZeros)};
+}
+
+}  // namespace
+
+BertLayer::BertLayer(ParameterStore& store, const std::string& prefix, const BertLayerShape& shape)
+    : heads(shape.heads) {
+  const std::int64_t width = shape.width;
+  const auto linear = [&](const char* name, std::int64_t inputs, std::int64_t outputs) {
+    return add_linear(store, prefix + name, inputs, outputs, Init::kNormal002);
+  };
+  qkv = add_joined(store, prefix, "attention.self.qkv",
+                   {"attention.self.query", "attention.self.key", "attention.self.value"}, width, width);
+  proj = linear("attention.output.dense.", width, width);
+  attention_norm = add_layer_norm(store, prefix + "attention.output.LayerNorm.", width, kEps);
+  if (shape.cross_width > 0) {
+    cross_query = linear("crossattention.self.query.", width, width);
+    cross_kv = add_joined(store, prefix, "crossattention.self.kv",
+                          {"crossattention.self.key", "crossattention.self.value"}, shape.cross_width, width);
+    cross_proj = linear("crossattention.output.dense.", width, width);
+    cross_norm = add_layer_norm(store, prefix + "crossattention.output.LayerNorm.", width, kEps);
+  }
+  fc1 = linear("intermediate.dense.", width, shape.inner);
+  fc2 = linear("output.dense.", shape.inner, width);
+  output_norm = add_layer_norm(store, prefix + "output.LayerNorm.", width, kEps);
+}
+
+at::Tensor BertLayer::operator()(const at::Tensor& x, const SegmentsPtr& self, const Dropout& dropout) const {
+  return mlp(attend_self(x, self, dropout), dropout);
+}
+
+at::Tensor BertLayer::attend_self(const at::Tensor& x, const SegmentsPtr& self, const Dropout& dropout) const {
+  const at::Tensor attended = self_attention(qkv(x), heads, self, dropout.draw());
+  return residual_layer_norm(x, matmul_nt(attended, proj.weight), proj.bias, attention_norm, dropout.draw()).out;
+}
+
+at::Tensor BertLayer::attend_self_at(const at::Tensor& x, const at::Tensor& rows, const SegmentsPtr& self,
+                                     const Dropout& dropout) const {
+  const std::int64_t width = x.size(1);
+  const Linear ask{qkv.weight.narrow(0, 0, width), qkv.bias.narrow(0, 0, width)};
+  const Linear answer{qkv.weight.narrow(0, width, 2 * width), qkv.bias.narrow(0, width, 2 * width)};
+  const at::Tensor asking = x.index_select(0, rows);
+  const at::Tensor attended = cross_attention(ask(asking), answer(x), heads, self, dropout.draw());
+  return residual_layer_norm(asking, matmul_nt(attended, proj.weight), proj.bias, attention_norm, dropout.draw()).out;
+}
+
+at::Tensor BertLayer::attend_image(const at::Tensor& x, const at::Tensor& kv, const SegmentsPtr& cross,
+                                   const Dropout& dropout) const {
+  const at::Tensor attended = cross_attention(cross_query(x), kv, heads, cross, dropout.draw());
+  return residual_layer_norm(x, matmul_nt(attended, cross_proj.weight), cross_proj.bias, cross_norm, dropout.draw())
+      .out;
+}
+
+at::Tensor BertLayer::mlp(const at::Tensor& x, const Dropout& dropout) const {
+  const at::Tensor hidden = bias_gelu(matmul_nt(x, fc1.weight), fc1.bias);
+  return residual_layer_norm(x, matmul_nt(hidden, fc2.weight), fc2.bias, output_norm, dropout.draw()).out;
+}
+
+}  // namespace vicha

@@ -1,0 +1,62 @@
+#include "nn/dropout.h"
+
+#include <ATen/ATen.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include "nn/kernels.h"
+#include "nn/parallel.h"
+
+namespace vicha {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::Variable;
+using torch::autograd::variable_list;
+
+/// The forward and the backward pass are the same: multiply by the mask.
+at::Tensor masked(const at::Tensor& x, const DropoutDraw& draw) {
+  const at::Tensor input = x.contiguous();
+  at::Tensor out = at::empty_like(input);
+  const std::int64_t width = input.size(-1), rows = input.numel() / width;
+  ThreadSums unused(width);
+  const auto run = [&](auto* type) {
+    using T = std::remove_pointer_t<decltype(type)>;
+    const T* from = input.data_ptr<T>();
+    T* to = out.data_ptr<T>();
+    parallel_rows(rows, width, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) {
+        kernels::drop_backward_row<T, T>(from + i * width, draw.threshold(), draw.row_seed(i), draw.scale(),
+                                         to + i * width, unused.mine(), width);
+      }
+    });
+  };
+  if (input.scalar_type() == at::kFloat) {
+    run(static_cast<float*>(nullptr));
+  } else {
+    run(static_cast<c10::BFloat16*>(nullptr));
+  }
+  return out;
+}
+
+struct DropoutFunction : torch::autograd::Function<DropoutFunction> {
+  static Variable forward(AutogradContext* ctx, const Variable& x, const DropoutDraw& draw) {
+    ctx->saved_data["probability"] = draw.probability;
+    ctx->saved_data["seed"] = static_cast<std::int64_t>(draw.seed);
+    return masked(x, draw);
+  }
+  static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
+    const DropoutDraw draw{ctx->saved_data["probability"].toDouble(),
+                           static_cast<std::uint64_t>(ctx->saved_data["seed"].toInt())};
+    return {masked(grads[0], draw), Variable()};
+  }
+};
+
+}  // namespace
+
+at::Tensor apply_dropout(const at::Tensor& x, const DropoutDraw& draw) {
+  if (draw.probability == 0.0) return x;
+  if (!x.is_cpu()) return at::dropout(x, draw.probability, true);
+  return DropoutFunction::apply(x, draw);
+}
+
+}  // namespace vicha

@@ -1,0 +1,29 @@
+// Image–text contrast with a queue and momentum soft targets (method, section 3, ITC).
+#pragma once
+
+#include "objectives/objective.h"
+
+namespace vicha {
+
+/// Mean over both directions of (1 - alpha) * hard + alpha * soft cross-entropy over all candidates (B, C). `positives`
+/// (B, C) bool, undefined: the diagonal; a row's target is uniform over its positives. `soft_*`: similarities of the
+/// momentum features, read if alpha > 0.
+at::Tensor itc_loss(const at::Tensor& i2t_BC, const at::Tensor& t2i_BC, const at::Tensor& positives_BC,
+                    const at::Tensor& soft_i2t_BC, const at::Tensor& soft_t2i_BC, double alpha);
+/// One direction of it.
+at::Tensor contrast_loss(const at::Tensor& sim_BC, const at::Tensor& positives_BC, const at::Tensor& soft_BC,
+                         double alpha);
+
+class ItcObjective : public Objective {
+ public:
+  explicit ItcObjective(const ObjectiveOptions& options) : options_(options) {}
+  std::string_view name() const override { return "itc"; }
+  const ObjectiveOptions& options() const override { return options_; }
+  void want(Wants& wants, const Distillation&) const override { wants.features = true; }
+  at::Tensor loss(Encodings& encodings, const Distillation& distillation) const override;
+
+ private:
+  ObjectiveOptions options_;
+};
+
+}  // namespace vicha

@@ -1,0 +1,245 @@
+// The fast passes equal the plain ones, for losses and gradients; edge cases of the objectives.
+#include "objectives/pretrain_step.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include "base/error.h"
+#include "models/masking.h"
+#include "objectives/itc.h"
+#include "objectives/itm.h"
+
+namespace vicha {
+namespace {
+
+ModelOptions tiny() {
+  ModelOptions m;
+  m.vit = {32, 8, 24, 5, 3};
+  m.text.vocabulary = 60;
+  m.text.max_positions = 20;
+  m.text.width = 24;
+  m.text.heads = 4;
+  m.text.inner = 40;
+  m.text.text_layers = 3;
+  m.text.fusion_layers = 2;
+  m.text.dropout = 0.0;
+  m.text.cls_id = 2;
+  m.text.mask_id = 4;
+  m.concepts.layers = 1;
+  m.mae_decoder = {24, 4, 2};
+  m.embed_dim = 10;
+  m.queue_size = 14;
+  return m;
+}
+
+Tokens tokens(const std::vector<std::int64_t>& lengths, Rng& rng) {
+  const std::int64_t longest = *std::max_element(lengths.begin(), lengths.end());
+  Tokens t;
+  t.lengths = lengths;
+  t.ids = at::zeros({static_cast<std::int64_t>(lengths.size()), longest}, at::kLong);
+  for (std::size_t i = 0; i < lengths.size(); ++i) {
+    for (std::int64_t j = 0; j < lengths[i]; ++j) {
+      t.ids[static_cast<std::int64_t>(i)][j] = j == 0 ? 2 : static_cast<std::int64_t>(5 + rng.below(55));
+    }
+  }
+  return t;
+}
+
+Batch batch(std::uint64_t seed) {
+  Rng rng(seed);
+  Batch b;
+  at::manual_seed(static_cast<std::int64_t>(seed));
+  b.image = at::randn({4, 3, 32, 32});
+  b.text = tokens({5, 9, 3, 7}, rng);
+  b.concepts = tokens({4, 2, 6, 1}, rng);
+  MaskingOptions masking;
+  masking.probability = 0.4;
+  masking.cls_id = 2;
+  masking.mask_id = 4;
+  masking.vocabulary = 60;
+  b.masked = mask_words(b.text, masking, rng);
+  b.image_ids = at::tensor(std::vector<std::int64_t>{7, 8, 7, 9});
+  b.caption_ids = at::tensor(std::vector<std::int64_t>{1, 1, 2, 3});
+  return b;
+}
+
+ObjectivesOptions recipe() {
+  ObjectivesOptions o;
+  o.hitc.levels = 2;
+  return o;
+}
+
+std::unique_ptr<Vicha> model_for(const ObjectivesOptions& objectives, ModelOptions options = tiny()) {
+  objectives.shape_model(options);
+  return std::make_unique<Vicha>(options, 5);
+}
+
+struct Outcome {
+  double total;
+  std::vector<at::Tensor> grads;
+};
+
+Outcome run(Vicha& model, const PretrainStep& step, const Batch& b, bool plain, TextCache* cache = nullptr) {
+  Rng rng(3);
+  RandomDraws draws(rng);
+  for (const Parameter& p : model.parameters().parameters()) at::Tensor(p.value).mutable_grad() = at::Tensor();
+  Encodings e = step.encodings(model, b, draws, 0.0, 0.4, cache, plain);
+  const PretrainStep::Result r = step.losses(e, 0.0, 0.4);
+  torch::autograd::backward({r.total});
+  Outcome out{r.total.item<double>(), {}};
+  for (const Parameter& p : model.parameters().parameters()) {
+    out.grads.push_back(p.value.grad().defined() ? p.value.grad().clone() : at::Tensor());
+  }
+  return out;
+}
+
+void expect_same(Vicha& model, const Outcome& a, const Outcome& b) {
+  EXPECT_NEAR(a.total, b.total, 2e-5 * std::abs(b.total));
+  for (std::size_t i = 0; i < a.grads.size(); ++i) {
+    const std::string& name = model.parameters().parameters()[i].name;
+    ASSERT_EQ(a.grads[i].defined(), b.grads[i].defined()) << name;
+    if (!a.grads[i].defined()) continue;
+    const double scale = std::max(1e-3, b.grads[i].norm().item<double>());
+    EXPECT_LT((a.grads[i] - b.grads[i]).norm().item<double>() / scale, 2e-4) << name;
+  }
+}
+
+class FastEqualsPlain : public testing::TestWithParam<std::string> {};
+
+TEST_P(FastEqualsPlain, LossAndEveryGradient) {
+  ObjectivesOptions objectives = recipe();
+  ModelOptions options = tiny();
+  const std::string& which = GetParam();
+  if (which == "mlm only")
+    objectives.itc.enabled = objectives.hitc.enabled = objectives.itm.enabled = objectives.mae.enabled = false;
+  if (which == "caption positives") objectives.itc.positives = "caption";
+  if (which == "no concepts") options.concepts.enabled = false;
+  if (which == "masked concepts") options.concepts.mask_padding = true;
+  if (which == "one fusion layer") options.text.fusion_layers = 1;
+  if (which == "cross_modal" || which == "uni_cross_modal") objectives.mae.variant = which;
+  const PretrainStep step(objectives);
+  const auto model = model_for(objectives, options);
+  Batch b = batch(11);
+  if (which == "no concepts") b.concepts = {};
+  expect_same(*model, run(*model, step, b, false), run(*model, step, b, true));
+}
+
+INSTANTIATE_TEST_SUITE_P(Recipes, FastEqualsPlain,
+                         testing::Values("vicha", "mlm only", "caption positives", "no concepts", "masked concepts",
+                                         "one fusion layer", "cross_modal", "uni_cross_modal"));
+
+TEST(TextCacheTest, FrozenTextEqualsComputingItAnew) {
+  const ObjectivesOptions objectives = recipe();
+  const PretrainStep step(objectives);
+  const auto model = model_for(objectives);
+  model->freeze("text");
+  const Batch b = batch(12);
+  TextCache cache(1 << 20);
+  const Outcome plain = run(*model, step, b, false);
+  expect_same(*model, run(*model, step, b, false, &cache), plain);
+  EXPECT_EQ(cache.size(), 4u);
+  expect_same(*model, run(*model, step, b, false, &cache), plain);  // now all from the cache
+}
+
+TEST(Mlm, ABatchWithoutMaskedWordsGivesZero) {
+  ObjectivesOptions objectives = recipe();
+  objectives.itc.enabled = objectives.hitc.enabled = objectives.itm.enabled = objectives.mae.enabled = false;
+  const PretrainStep step(objectives);
+  const auto model = model_for(objectives);
+  Batch b = batch(13);
+  b.masked = {b.text.ids, {}, at::empty({0}, at::kLong)};
+  Rng rng(1);
+  RandomDraws draws(rng);
+  Encodings e = step.encodings(*model, b, draws, 0.0, 0.4);
+  EXPECT_EQ(step.losses(e, 0.0, 0.4).total.item<double>(), 0.0);
+}
+
+TEST(Itm, RowsWithoutANegativeAreLeftOut) {
+  const at::Tensor logits = at::randn({6, 2});
+  const at::Tensor some = at::cat({logits.slice(0, 0, 3), logits.slice(0, 5, 6)});
+  const double expected =
+      at::cross_entropy_loss(some, at::tensor(std::vector<std::int64_t>{1, 1, 0, 0})).item<double>();
+  EXPECT_NEAR(itm_loss(logits, {1, -1}, {-1, 0}).item<double>(), expected, 1e-6);
+}
+
+TEST(Itm, EveryPairOfOnePictureStillTrains) {
+  ObjectivesOptions objectives = recipe();
+  objectives.itc.positives = "image_id";
+  const PretrainStep step(objectives);
+  const auto model = model_for(objectives);
+  Batch b = batch(14);
+  b.image_ids = at::zeros({4}, at::kLong);  // no negative exists at all
+  EXPECT_TRUE(std::isfinite(run(*model, step, b, false).total));
+}
+
+TEST(Draws, NegativesFollowTheWeights) {
+  Rng rng(9);
+  RandomDraws draws(rng);
+  const at::Tensor weights = at::tensor(std::vector<float>{0, 3, 1, 0, 0, 0}).view({2, 3});
+  int ones = 0;
+  for (int i = 0; i < 4000; ++i) {
+    const auto chosen = draws.negatives(weights, NegativeSide::kImage);
+    ASSERT_TRUE(chosen[0] == 1 || chosen[0] == 2);
+    ASSERT_EQ(chosen[1], -1);
+    ones += chosen[0] == 1;
+  }
+  EXPECT_NEAR(ones / 4000.0, 0.75, 0.03);
+}
+
+TEST(Queue, WrapsRound) {
+  const ObjectivesOptions objectives = recipe();
+  const auto model = model_for(objectives);
+  const at::Tensor before = model->queue.images().clone();
+  const at::Tensor f = at::randn({9, 10}), g = at::randn({9, 10});
+  model->queue.push(f, f, {});
+  model->queue.push(g, g, {});
+  EXPECT_TRUE(at::equal(model->queue.images().slice(1, 9, 14), g.slice(0, 0, 5).t()));
+  EXPECT_TRUE(at::equal(model->queue.images().slice(1, 0, 4), g.slice(0, 5, 9).t()));
+  EXPECT_TRUE(at::equal(model->queue.images().slice(1, 4, 9), f.slice(0, 4, 9).t()));
+}
+
+TEST(Vicha, TemperatureIsClampedAtTheStart) {
+  const ObjectivesOptions objectives = recipe();
+  const auto model = model_for(objectives);
+  const at::NoGradGuard guard;
+  model->temperature.fill_(0.9);
+  model->clamp_temperature();
+  EXPECT_FLOAT_EQ(model->temperature.item<float>(), 0.5f);
+}
+
+TEST(Vicha, RefusesSizesThatDoNotFit) {
+  ObjectivesOptions objectives = recipe();
+  ModelOptions options = tiny();
+  options.vit.width = 30;  // mae cross-modal needs equal widths
+  objectives.mae.variant = "cross_modal";
+  objectives.shape_model(options);
+  EXPECT_THROW(Vicha(options, 1), UsageError);
+  options = tiny();
+  objectives = recipe();
+  objectives.hitc.levels = 4;
+  objectives.shape_model(options);
+  EXPECT_THROW(Vicha(options, 1), UsageError);
+  EXPECT_THROW(model_for(recipe())->freeze("texts"), UsageError);
+}
+
+TEST(Distillation, RampsOverTheFirstEpoch) {
+  const DistillationOptions d;
+  EXPECT_EQ(d.at(0, 0, 100), 0.0);
+  EXPECT_DOUBLE_EQ(d.at(0, 50, 100), 0.2);
+  EXPECT_DOUBLE_EQ(d.at(1, 0, 100), 0.4);
+}
+
+TEST(Contrast, GradientMatchesFiniteDifferences) {
+  const at::Tensor sim = at::randn({3, 5}, at::kDouble).set_requires_grad(true), soft = at::randn({3, 5});
+  const at::Tensor positives = at::randn({3, 5}).gt(0).logical_or(at::eye(3, 5).to(at::kBool));
+  const at::Tensor direction = at::randn({3, 5}, at::kDouble);
+  const auto f = [&](double h) {
+    return contrast_loss(sim.detach() + h * direction, positives, soft, 0.3).item<double>();
+  };
+  const auto g = torch::autograd::grad({contrast_loss(sim, positives, soft, 0.3)}, {sim});
+  EXPECT_NEAR((g[0] * direction).sum().item<double>(), (f(1e-2) - f(-1e-2)) / 2e-2, 1e-3);
+}
+
+}  // namespace
+}  // namespace vicha
