@@ -7,12 +7,6 @@
 namespace vicha {
 namespace {
 
-std::string key_text(const PickleValue& key) {
-  if (const auto* text = key.get_if<std::string>()) return *text;
-  if (const auto* number = key.get_if<std::int64_t>()) return std::to_string(*number);
-  return "?";
-}
-
 void flatten(const PickleValue& value, const std::string& path, StateDict& tensors) {
   const auto below = [&](const std::string& part) { return path.empty() ? part : path + "." + part; };
   if (const auto* tensor = value.get_if<PickleTensor>()) {
@@ -27,6 +21,12 @@ void flatten(const PickleValue& value, const std::string& path, StateDict& tenso
 }
 
 }  // namespace
+
+std::string key_text(const PickleValue& key) {
+  if (const auto* text = key.get_if<std::string>()) return *text;
+  if (const auto* number = key.get_if<std::int64_t>()) return std::to_string(*number);
+  return "?";
+}
 
 const PickleValue* PickleValue::find(std::string_view key) const {
   const auto* dict = get_if<PickleDict>();
@@ -66,12 +66,17 @@ bool is_state_dict(const PickleValue& value) {
                      [](const auto& item) { return item.second.template get_if<PickleTensor>() != nullptr; });
 }
 
-ModelState locate_model_state(const PickleValue& root, std::string_view where) {
+std::optional<ModelState> try_locate_model_state(const PickleValue& root) {
   for (const char* key : {"model", "state_dict", "model_state_dict"}) {
     const PickleValue* inner = root.find(key);
-    if (inner != nullptr && is_state_dict(*inner)) return {key, inner->get_if<PickleDict>()};
+    if (inner != nullptr && is_state_dict(*inner)) return ModelState{key, inner->get_if<PickleDict>()};
   }
-  if (is_state_dict(root)) return {"", root.get_if<PickleDict>()};
+  if (is_state_dict(root)) return ModelState{"", root.get_if<PickleDict>()};
+  return std::nullopt;
+}
+
+ModelState locate_model_state(const PickleValue& root, std::string_view where) {
+  if (const auto found = try_locate_model_state(root)) return *found;
   throw DataError(where,
                   "holds no weights: neither its top level nor 'model', 'state_dict' or 'model_state_dict' is a "
                   "dict of named tensors");

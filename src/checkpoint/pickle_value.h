@@ -5,6 +5,7 @@
 
 #include <complex>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -100,6 +101,9 @@ class PickleValue {
 /// scalars, NumPy's scalars. Every other unknown class is refused.
 bool is_placeholder_class(std::string_view module, std::string_view name);
 
+/// A dict's key as part of a path: texts and whole numbers as they are, anything else "?".
+std::string key_text(const PickleValue& key);
+
 /// Every tensor of the tree under its path: keys and list positions joined by dots ("optimizer.state.0.exp_avg").
 StateDict flatten_tensors(const PickleValue& root);
 
@@ -111,6 +115,7 @@ struct ModelState {
   std::string key;         ///< "model", "state_dict", "model_state_dict", or "" for the top-level dict
   const PickleDict* dict;  ///< lives as long as the tree it was found in
 };
+std::optional<ModelState> try_locate_model_state(const PickleValue& root);
 /// Throws DataError naming `where` if there are none.
 ModelState locate_model_state(const PickleValue& root, std::string_view where = "checkpoint");
 
