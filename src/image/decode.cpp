@@ -130,19 +130,29 @@ Image convert(NativeImage&& image) {
   VICHA_ASSERT(false);
 }
 
+using Decoder = NativeImage (*)(const decoders::Source&);
+
+/// By the file's first bytes; null for none of ours.
+Decoder decoder_of(std::span<const std::uint8_t> bytes) {
+  if (starts_with(bytes, "\xff\xd8\xff")) return decoders::jpeg;
+  if (starts_with(bytes, "\x89PNG\r\n\x1a\n")) return decoders::png;
+  if (starts_with(bytes, "RIFF") && starts_with(bytes, "WEBP", 8)) return decoders::webp;
+  if (starts_with(bytes, "GIF87a") || starts_with(bytes, "GIF89a")) return decoders::gif;
+  if (starts_with(bytes, "BM")) return decoders::bmp;
+  if (starts_with(bytes, "P4") || starts_with(bytes, "P5") || starts_with(bytes, "P6")) return decoders::pnm;
+  return nullptr;
+}
+
 }  // namespace
 
 NativeImage decode_native(std::span<const std::uint8_t> bytes, std::string_view name, const DecodeOptions& options) {
   const decoders::Source source{bytes, name, options};
   if (bytes.empty()) source.fail("the file is empty");
-  if (starts_with(bytes, "\xff\xd8\xff")) return decoders::jpeg(source);
-  if (starts_with(bytes, "\x89PNG\r\n\x1a\n")) return decoders::png(source);
-  if (starts_with(bytes, "RIFF") && starts_with(bytes, "WEBP", 8)) return decoders::webp(source);
-  if (starts_with(bytes, "GIF87a") || starts_with(bytes, "GIF89a")) return decoders::gif(source);
-  if (starts_with(bytes, "BM")) return decoders::bmp(source);
-  if (starts_with(bytes, "P4") || starts_with(bytes, "P5") || starts_with(bytes, "P6")) return decoders::pnm(source);
+  if (const Decoder decoder = decoder_of(bytes)) return decoder(source);
   source.fail("no picture of a known format (JPEG, PNG, WebP, GIF, BMP, PBM, PGM, PPM)");
 }
+
+bool is_known_format(std::span<const std::uint8_t> bytes) { return decoder_of(bytes) != nullptr; }
 
 Image to_rgb(NativeImage&& image) { return convert<3>(std::move(image)); }
 Image to_rgba(NativeImage&& image) { return convert<4>(std::move(image)); }

@@ -17,6 +17,8 @@ struct DecodeOptions {
 /// JPEG, PNG, WebP, GIF (first frame), BMP/PPM where simple; by content, not by name. `convert('RGB')` of Pillow: EXIF
 /// orientation ignored, alpha dropped, 16-bit grey saturated at 255. Throws DataError naming `name`.
 Image decode_rgb(std::span<const std::uint8_t> bytes, std::string_view name, const DecodeOptions& options = {});
+/// Whether the bytes begin as a file of one of these formats does.
+bool is_known_format(std::span<const std::uint8_t> bytes);
 /// `convert('RGBA')` of Pillow.
 Image decode_rgba(std::span<const std::uint8_t> bytes, std::string_view name, const DecodeOptions& options = {});
 

@@ -9,6 +9,10 @@
 #include "image/decode.h"
 #include "image/testing.h"
 
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/lsan_interface.h>
+#endif
+
 namespace vicha {
 namespace {
 
@@ -120,6 +124,9 @@ TEST(Hostile, DamagedDrawings) {
     damaged[rng.below(svg.size())] = static_cast<char>(rng.below(256));
     draw(damaged);
   }
+#if defined(__SANITIZE_ADDRESS__)
+  const __lsan::ScopedDisabler ignore_leaks;  // librsvg 2.54 loses the text of every entity
+#endif
   std::string laughs = "<!DOCTYPE svg [<!ENTITY l0 'ha'>";
   for (int i = 1; i < 30; ++i) {
     const std::string before = "&l" + std::to_string(i - 1) + ";";
