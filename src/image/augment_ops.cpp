@@ -101,10 +101,11 @@ Image brightness(const Image& image, double factor) {
 Image sharpness(const Image& image, double factor) {
   Image out = image;
   const auto f = static_cast<float>(factor);
+  const int end = 3 * (image.width - 1);
   for (int y = 1; y + 1 < image.height; ++y) {
     const std::uint8_t *above = image.row(y - 1), *here = image.row(y), *below = image.row(y + 1);
     std::uint8_t* __restrict to = out.row(y);  // overlaps with nothing, so the loop becomes vector instructions
-    for (int x = 3; x < 3 * (image.width - 1); ++x) {
+    for (int x = 3; x < end; ++x) {
       const int sum = above[x - 3] + above[x] + above[x + 3] + here[x - 3] + 5 * here[x] + here[x + 3] + below[x - 3] +
                       below[x] + below[x + 3];
       // sum / 13, rounded; thirteenths are never halfway, so single precision finds the right integer.

@@ -82,6 +82,15 @@ TEST(Decode, AlphaIsDroppedOrKept) {
   }
 }
 
+TEST(Decode, KnowsItsFormatsByContent) {
+  const Image image = gradient(4, 4, 3);
+  for (const std::string& file : {encode_png(image), encode_jpeg(image), encode_webp(image), make_bmp(image)}) {
+    EXPECT_TRUE(is_known_format(bytes_of(file)));
+    EXPECT_FALSE(is_known_format(bytes_of(file.substr(1))));
+  }
+  EXPECT_FALSE(is_known_format({}));
+}
+
 TEST(Decode, PlainFormats) {
   const Image image = noise(7, 5, 3);
   EXPECT_EQ(decode_rgb(bytes_of(make_bmp(image)), "a.bmp").pixels, image.pixels);
