@@ -49,9 +49,10 @@ BertEmbeddings::BertEmbeddings(ParameterStore& store, const std::string& prefix,
       norm(add_layer_norm(store, prefix + "LayerNorm.", options.width, kBertEps)),
       pad_id(options.pad_id) {}
 
-at::Tensor BertEmbeddings::operator()(const at::Tensor& ids, const at::Tensor& positions,
-                                      const Dropout& dropout) const {
-  const at::Tensor sum = at::embedding(word, ids, pad_id) + at::embedding(position, positions) + type.select(0, 0);
+at::Tensor BertEmbeddings::operator()(const at::Tensor& ids, const at::Tensor& positions, const Dropout& dropout,
+                                      const at::Tensor& types) const {
+  const at::Tensor kind = types.defined() ? at::embedding(type, types) : type.select(0, 0);
+  const at::Tensor sum = at::embedding(word, ids, pad_id) + at::embedding(position, positions) + kind;
   return apply_dropout(norm(sum), dropout.draw());
 }
 
@@ -73,8 +74,13 @@ Bert::Bert(ParameterStore& store, const std::string& prefix, const TextOptions& 
 
 Bert::TextStates Bert::encode(const at::Tensor& ids, const at::Tensor& positions, const SegmentsPtr& segments,
                               const at::Tensor& rows, std::int64_t hidden_from, const Dropout& dropout) const {
+  return encode_embedded(embeddings_(ids, positions, dropout), segments, rows, hidden_from, dropout);
+}
+
+Bert::TextStates Bert::encode_embedded(const at::Tensor& embedded_TD, const SegmentsPtr& segments,
+                                       const at::Tensor& rows, std::int64_t hidden_from, const Dropout& dropout) const {
   TextStates result;
-  at::Tensor x = embeddings_(ids, positions, dropout);
+  at::Tensor x = embedded_TD;
   const auto keep = [&](std::int64_t state) {
     if (rows.defined() && state >= hidden_from) result.hidden_rows.push_back(x.index_select(0, rows));
   };

@@ -36,8 +36,10 @@ struct BertEmbeddings {
   BertEmbeddings() = default;
   BertEmbeddings(ParameterStore& store, const std::string& prefix, const TextOptions& options);
 
-  /// (T) ids and positions -> (T, D). Look-ups of the padding id give the word embedding no gradient.
-  at::Tensor operator()(const at::Tensor& ids, const at::Tensor& positions, const Dropout& dropout) const;
+  /// (T) ids and positions -> (T, D); token type 0 throughout unless `types` (T) is given. Look-ups of the padding id
+  /// give the word embedding no gradient.
+  at::Tensor operator()(const at::Tensor& ids, const at::Tensor& positions, const Dropout& dropout,
+                        const at::Tensor& types = {}) const;
 };
 
 class Bert {
@@ -56,6 +58,10 @@ class Bert {
 
   /// Keys and values of the pictures for each fusion layer: (S, D_image) -> fusion_layers x (S, 2 D).
   std::vector<at::Tensor> image_kv(const at::Tensor& image_SD) const;
+
+  /// The same from embeddings (T, D).
+  TextStates encode_embedded(const at::Tensor& embedded_TD, const SegmentsPtr& segments, const at::Tensor& rows,
+                             std::int64_t hidden_from, const Dropout& dropout) const;
 
   /// What the fusion layers do: rows attend to their own text and to one picture.
   struct Fusion {

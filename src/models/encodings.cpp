@@ -380,8 +380,8 @@ const Encodings::Fused& Encodings::fused() {
   }
   fused_.emplace();
   if (plan.sequences.empty()) return *fused_;  // no masked word in the whole batch
-  const at::Tensor rows =
-      fuse_sequences(model_.online.text, states, model_.online.text.image_kv(picture.states), picture.tokens, plan, &fused_->all_rows);
+  const at::Tensor rows = fuse_sequences(model_.online.text, states, model_.online.text.image_kv(picture.states),
+                                         picture.tokens, plan, &fused_->all_rows);
   if (wants_.itm) fused_->pair_cls = rows.slice(0, 0, pair_rows);
   if (wants_.mlm) fused_->masked_rows = pair_rows > 0 ? rows.slice(0, pair_rows) : rows;
   return *fused_;
@@ -397,8 +397,8 @@ const at::Tensor& Encodings::teacher_logits() {
   if (plan.sequences.empty())
     return teacher_ = at::empty({0, model_.options().text.vocabulary}, m.image_states.options());
   const std::int64_t tokens = m.image_states.size(0) / batch_size_;
-  return teacher_ =
-             copy.vocabulary_logits(fuse_sequences(copy, m.masked_states, copy.image_kv(m.image_states), tokens, plan, nullptr));
+  return teacher_ = copy.vocabulary_logits(
+             fuse_sequences(copy, m.masked_states, copy.image_kv(m.image_states), tokens, plan, nullptr));
 }
 
 at::Tensor Encodings::cross_modal_hidden() {

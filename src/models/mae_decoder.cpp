@@ -82,7 +82,7 @@ MaeDecoder::Trace MaeDecoder::trace(const at::Tensor& latent, const at::Tensor& 
   const SegmentsPtr segments = Segments::uniform(batch, tokens);
   const ResidualNorm x = before_last_block(latent, order, segments);
   const ResidualNorm last = blocks_.back()(x.sum, x.out, segments, norm_);
-  return {embed_(latent), last.sum.view({batch, tokens, -1}), proj_(last.out).view({batch, tokens, -1})};
+  return {embed_(latent), last.out.view({batch, tokens, -1}), proj_(last.out).view({batch, tokens, -1})};
 }
 
 at::Tensor MaeDecoder::cross_modal_stream(const at::Tensor& latent, const at::Tensor& order) const {

@@ -20,7 +20,7 @@ class MaeDecoder {
   /// Every step of the plain path, for comparison with recorded tensors.
   struct Trace {
     at::Tensor decoder_in;   ///< (B, 1 + V, D)
-    at::Tensor decoder_out;  ///< (B, 1 + N, D), after the last block, before the norm
+    at::Tensor decoder_out;  ///< (B, 1 + N, D), after the last block and the norm
     at::Tensor prediction;   ///< (B, 1 + N, P)
   };
   Trace trace(const at::Tensor& latent, const at::Tensor& order) const;

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "nn/gemm.h"
 #include "nn/kernels.h"
+#include "nn/operations.h"
 
 namespace vicha {
 namespace {
@@ -89,9 +90,15 @@ struct Problem {
   }
 };
 
+/// `products` of (queries, keys, width) for every segment and head.
+void count_attention(const Problem& p, int products) {
+  for (const Segment& s : p.segments.list) count_product(products * p.heads * s.q_len, s.k_len, p.width);
+}
+
 template <class T>
 void forward_kernel(const Problem& p, View<const T> q, View<const T> k, View<const T> v, View<T> out, float* lse) {
   const std::int64_t count = static_cast<std::int64_t>(p.segments.list.size());
+  count_attention(p, 2);
   at::parallel_for(0, count * p.heads, 1, [&](std::int64_t begin, std::int64_t end) {
     std::vector<float> scores, qs, ks, vs, os;
     for (std::int64_t item = begin; item < end; ++item) {
@@ -135,6 +142,7 @@ template <class T>
 void backward_kernel(const Problem& p, View<const T> q, View<const T> k, View<const T> v, View<const T> out,
                      const float* lse, View<const T> grad_out, View<T> grad_q, View<T> grad_k, View<T> grad_v) {
   const auto groups = groups_of(p.segments);
+  count_attention(p, 5);
   const std::uint32_t threshold = p.drop.threshold();
   at::parallel_for(0, static_cast<std::int64_t>(groups.size()) * p.heads, 1, [&](std::int64_t begin, std::int64_t end) {
     std::vector<float> probabilities, dropped, grad_scores, qs, ks, vs, os, gs, dq, dk, dv;

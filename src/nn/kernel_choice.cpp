@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "nn/operations.h"
 
 namespace vicha {
 namespace {
@@ -102,17 +103,20 @@ void set_matmul_kernel(std::string_view name) {
 namespace products {
 
 at::Tensor nt(const at::Tensor& x_TI, const at::Tensor& weight_OI, const at::Tensor& bias_O) {
+  count_product(x_TI.size(0), weight_OI.size(0), weight_OI.size(1));
   if (use_onednn(x_TI)) return onednn_nt(x_TI.contiguous(), weight_OI.contiguous(), bias_O);
   return bias_O.defined() ? at::addmm(bias_O, x_TI, weight_OI.t()) : at::mm(x_TI, weight_OI.t());
 }
 
 at::Tensor nn(const at::Tensor& grad_TO, const at::Tensor& weight_OI) {
+  count_product(grad_TO.size(0), weight_OI.size(1), weight_OI.size(0));
   // oneDNN takes the second operand transposed: the copy of W^T is small beside the product.
   if (use_onednn(grad_TO)) return onednn_nt(grad_TO.contiguous(), weight_OI.t().contiguous(), {});
   return at::mm(grad_TO, weight_OI);
 }
 
 at::Tensor tn(const at::Tensor& grad_TO, const at::Tensor& x_TI) {
+  count_product(grad_TO.size(1), x_TI.size(1), x_TI.size(0));
   if (use_onednn(grad_TO)) return onednn_nt(grad_TO.t().contiguous(), x_TI.t().contiguous(), {});
   return at::mm(grad_TO.t(), x_TI);
 }

@@ -215,21 +215,6 @@ VICHA_MULTIVERSION float dot_row(const float* a, const float* b, std::int64_t n)
   return total;
 }
 
-VICHA_MULTIVERSION void adamw_row(float* p, const float* grad, float* m, float* v, const AdamwFactors& factors,
-                                  std::int64_t n) {
-  const AdamwFactors f = factors;
-  const float inverse_bias2 = 1.0f / f.bias2_sqrt;
-#pragma omp simd
-  for (std::int64_t i = 0; i < n; ++i) {
-    const float g = grad[i] * f.grad_scale;
-    const float mi = m[i] + (1.0f - f.beta1) * (g - m[i]);
-    const float vi = f.beta2 * v[i] + (1.0f - f.beta2) * g * g;
-    m[i] = mi;
-    v[i] = vi;
-    p[i] = p[i] * f.keep - f.step * mi / (std::sqrt(vi) * inverse_bias2 + f.eps);
-  }
-}
-
 VICHA_MULTIVERSION void ema_row(float* momentum, const float* online, float rate, std::int64_t n) {
 #pragma omp simd
   for (std::int64_t i = 0; i < n; ++i) momentum[i] += rate * (online[i] - momentum[i]);

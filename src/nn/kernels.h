@@ -60,7 +60,8 @@ void copy_from_float(const float* from, T* to, std::int64_t n);
 /// (sqrt(v) / bias2_sqrt + eps).
 struct AdamwFactors {
   float keep;  ///< 1 - lr * decay
-  float beta1, beta2;
+  float beta2;
+  float new1, new2;  ///< 1 - beta1, 1 - beta2, rounded once from double
   float step;        ///< lr / (1 - beta1^t)
   float bias2_sqrt;  ///< sqrt(1 - beta2^t)
   float eps;

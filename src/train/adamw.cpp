@@ -144,7 +144,8 @@ void AdamW::step_by_own_kernels(double lr, double scale) {
     const auto t = static_cast<double>(m.steps);
     kernels::AdamwFactors f{};
     f.keep = static_cast<float>(1.0 - (p.decayed ? lr * options_.weight_decay : 0.0));
-    f.beta1 = static_cast<float>(options_.beta1);
+    f.new1 = static_cast<float>(1.0 - options_.beta1);
+    f.new2 = static_cast<float>(1.0 - options_.beta2);
     f.beta2 = static_cast<float>(options_.beta2);
     f.step = static_cast<float>(lr / (1.0 - std::pow(options_.beta1, t)));
     f.bias2_sqrt = static_cast<float>(std::sqrt(1.0 - std::pow(options_.beta2, t)));

@@ -83,7 +83,8 @@ int run(int argc, char** argv) {
     }
   } else {
     for (const std::string& name : only) {
-      const auto group = std::find_if(std::begin(kGroups), std::end(kGroups), [&](const Group& g) { return name == g.name; });
+      const auto group =
+          std::find_if(std::begin(kGroups), std::end(kGroups), [&](const Group& g) { return name == g.name; });
       if (group == std::end(kGroups)) {
         std::printf("FAIL %s: no such group\n", name.c_str());
         ++missing;
@@ -96,7 +97,8 @@ int run(int argc, char** argv) {
     }
   }
   const bool passed = report.groups() > 0 && report.failed() == 0 && missing == 0;
-  std::printf("%s: %d groups, %d failed, %d not run\n", passed ? "PASS" : "FAIL", report.groups(), report.failed(), missing);
+  std::printf("%s: %d groups, %d failed, %d not run\n", passed ? "PASS" : "FAIL", report.groups(), report.failed(),
+              missing);
   return passed ? 0 : 1;
 }
 

@@ -16,7 +16,8 @@ double relative_l2(const at::Tensor& ours, const at::Tensor& theirs) {
 }
 
 void Report::add(std::string_view what, double error, double tolerance) {
-  entries_.push_back({std::string(what), std::isnan(error) ? std::numeric_limits<double>::infinity() : error, tolerance});
+  entries_.push_back(
+      {std::string(what), std::isnan(error) ? std::numeric_limits<double>::infinity() : error, tolerance});
 }
 
 void Report::tensor(std::string_view what, const at::Tensor& ours, const at::Tensor& theirs, double tolerance) {
@@ -27,7 +28,9 @@ void Report::close(std::string_view group) {
   const auto beyond = [](const Entry& e) { return e.error > e.tolerance; };
   const auto bad = std::count_if(entries_.begin(), entries_.end(), beyond);
   // The worst is the one that uses up the largest share of its tolerance.
-  const auto share = [](const Entry& e) { return e.tolerance > 0 ? e.error / e.tolerance : (e.error > 0 ? 1e300 : 0.0); };
+  const auto share = [](const Entry& e) {
+    return e.tolerance > 0 ? e.error / e.tolerance : (e.error > 0 ? 1e300 : 0.0);
+  };
   std::sort(entries_.begin(), entries_.end(), [&](const Entry& a, const Entry& b) { return share(a) > share(b); });
   const bool failed = bad > 0 || entries_.empty();
   ++groups_;

@@ -1,0 +1,182 @@
+#include "model_bench.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <sys/resource.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "models/retrieval.h"
+#include "nn/kernel_choice.h"
+#include "nn/operations.h"
+#include "nn/precision.h"
+#include "synthetic.h"
+#include "train/adamw.h"
+
+namespace vicha::bench {
+namespace {
+
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+double peak_rss_gib() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<double>(usage.ru_maxrss) / (1 << 20);
+}
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const std::size_t n = values.size();
+  return n % 2 == 1 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
+}
+
+bool use_bf16(const std::string& precision) {
+  if (precision == "auto") return kernel_choice().bf16_is_faster;
+  if (precision == "fp32" || precision == "bf16") return precision == "bf16";
+  throw UsageError("unknown precision '" + precision + "': one of auto, fp32, bf16");
+}
+
+/// Best rate of a large product: what the machine can do.
+double product_gflops(bool bf16) {
+  const c10::InferenceMode guard;
+  const std::int64_t n = 1536;
+  const at::Tensor a = at::randn({n, n}).to(bf16 ? at::kBFloat16 : at::kFloat),
+                   b = at::randn({n, n}).to(a.scalar_type());
+  double best = 1e9;
+  for (int i = 0; i < 6; ++i) {
+    const double start = now();
+    products::nt(a, b, {});
+    best = std::min(best, now() - start);
+  }
+  return 2.0 * static_cast<double>(n * n * n) / best * 1e-9;
+}
+
+nlohmann::json common(const std::string& task, const std::string& config, std::int64_t image_res, bool bf16) {
+  return {{"task", task},
+          {"config", config},
+          {"image_res", image_res},
+          {"precision", bf16 ? "bf16" : "fp32"},
+          {"threads", at::get_num_threads()},
+          {"peak_rss_gib", peak_rss_gib()},
+          {"kernels", kernel_choice().describe()}};
+}
+
+double rounded(double x, int digits) {
+  const double scale = std::pow(10.0, digits);
+  return std::round(x * scale) / scale;
+}
+
+}  // namespace
+
+std::string bench_pretrain(const PretrainBench& options) {
+  const SyntheticConfig config = synthetic_config(options.config, options.image_res, options.queue);
+  const bool bf16 = use_bf16(options.precision);
+  Vicha model(config.model, 0);
+  const PretrainStep step(config.objectives);
+  AdamW optimizer(model.parameters(), OptimizerOptions{});
+  Rng rng(0);
+  RandomDraws draws(rng);
+  std::vector<double> seconds, forward, backward, update, operations;
+  for (std::int64_t i = 0; i < options.warmup + options.steps; ++i) {
+    const Batch batch = synthetic_batch(config, options.batch, rng);  // making the batch is not timed, as in the peer
+    const std::int64_t before = product_operations();
+    const double start = now();
+    double middle, end_backward;
+    {
+      const Bf16Scope scope(bf16);
+      model.update_momentum();
+      Encodings encodings = step.encodings(model, batch, draws, 0.5, 0.4);
+      const PretrainStep::Result losses = step.losses(encodings, 0.5, 0.4);
+      middle = now();
+      torch::autograd::backward({losses.total});
+      if (!std::isfinite(losses.total.item<double>())) throw Error("the loss is not finite");
+      end_backward = now();
+      model.queue.push(encodings.momentum().features.image, encodings.momentum().features.text, {});
+    }
+    optimizer.step(1e-4);
+    optimizer.clear_gradients();
+    const double end = now();
+    if (i < options.warmup) continue;
+    seconds.push_back(end - start);
+    forward.push_back(middle - start);
+    backward.push_back(end_backward - middle);
+    update.push_back(end - end_backward);
+    operations.push_back(static_cast<double>(product_operations() - before));
+  }
+  const double typical = median(seconds), gflop = median(operations) * 1e-9, rate = product_gflops(bf16);
+  nlohmann::json result = common("pretrain", options.config, options.image_res, bf16);
+  result["samples_per_s"] = rounded(static_cast<double>(options.batch) / typical, 3);
+  result["seconds_per_step"] = rounded(typical, 4);
+  result["best_seconds"] = rounded(*std::min_element(seconds.begin(), seconds.end()), 4);
+  for (double& s : seconds) s = rounded(s, 4);
+  result["all_seconds"] = seconds;
+  result["batch"] = options.batch;
+  result["queue"] = options.queue;
+  result["gflop_per_sample"] = rounded(gflop / static_cast<double>(options.batch), 2);
+  result["gflops"] = rounded(gflop / typical, 1);
+  result["product_gflops"] = rounded(rate, 1);
+  result["share_of_product_rate"] = rounded(gflop / typical / rate, 3);
+  if (options.profile) {
+    result["forward_seconds"] = rounded(median(forward), 4);
+    result["backward_seconds"] = rounded(median(backward), 4);
+    result["update_seconds"] = rounded(median(update), 4);
+  }
+  return result.dump();
+}
+
+std::string bench_retrieval(const RetrievalBench& options) {
+  SyntheticConfig config = synthetic_config(options.config, options.image_res, 64);
+  config.model.hierarchical_levels = 0;
+  config.model.mae = MaeVariant::kNone;
+  const bool bf16 = use_bf16(options.precision);
+  Vicha model(config.model, 0);
+  const c10::InferenceMode guard;
+  const Bf16Scope scope(bf16);
+  Rng rng(0);
+  const at::Tensor images = at::randn({options.images, 3, options.image_res, options.image_res});
+  const Tokens concepts = synthetic_tokens(config.model.text, options.images, 35, 55, 55, rng);
+  const Tokens texts = synthetic_tokens(config.model.text, options.captions, 8, 25, 25, rng);
+  const auto part = [](const Tokens& t, std::int64_t begin, std::int64_t end) {
+    return Tokens{t.ids.slice(0, begin, end), {t.lengths.begin() + begin, t.lengths.begin() + end}};
+  };
+  const auto encode = [&](RetrievalScorer& scorer, std::int64_t count) {
+    for (std::int64_t i = 0; i < count; i += options.batch) {
+      const std::int64_t end = std::min(count, i + options.batch);
+      scorer.add_images(images.slice(0, i, end), part(concepts, i, end));
+    }
+    for (std::int64_t i = 0; i < options.captions; i += 4 * options.batch) {
+      scorer.add_texts(part(texts, i, std::min(options.captions, i + 4 * options.batch)));
+    }
+  };
+  {
+    RetrievalScorer warm(model);
+    encode(warm, std::min<std::int64_t>(4, options.images));
+    warm.rerank(options.k_test);
+  }
+  RetrievalScorer scorer(model);
+  const double start = now();
+  encode(scorer, options.images);
+  const double middle = now();
+  const std::int64_t before = product_operations();
+  const RetrievalScorer::Scores scores = scorer.rerank(options.k_test);
+  const double end = now();
+  nlohmann::json result = common("retrieval-eval", options.config, options.image_res, bf16);
+  result["seconds"] = rounded(end - start, 3);
+  result["encode_seconds"] = rounded(middle - start, 3);
+  result["rerank_seconds"] = rounded(end - middle, 3);
+  result["pairs"] = scores.pairs;
+  result["pairs_per_s"] = rounded(static_cast<double>(scores.pairs) / (end - middle), 1);
+  result["samples_per_s"] = rounded(static_cast<double>(options.images) / (middle - start), 3);
+  result["gflops"] = rounded(static_cast<double>(product_operations() - before) * 1e-9 / (end - middle), 1);
+  result["images"] = options.images;
+  result["captions"] = options.captions;
+  result["k_test"] = options.k_test;
+  return result.dump();
+}
+
+}  // namespace vicha::bench

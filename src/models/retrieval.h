@@ -1,0 +1,70 @@
+// Two-stage retrieval: cosine of the two towers for all pairs, image–text matching for the best of each query.
+// I pictures, X texts, k the number of candidates that are matched.
+#pragma once
+
+#include <vector>
+
+#include "models/vicha.h"
+
+namespace vicha {
+
+/// Holds the states of a set of pictures and texts and scores pairs of them; evaluation mode, no gradient.
+class RetrievalScorer {
+ public:
+  explicit RetrievalScorer(Vicha& model) : model_(model) {}
+
+  /// (n, 3, R, R) and their concepts (undefined where the model has none); appended in order.
+  void add_images(const at::Tensor& image, const Tokens& concepts);
+  void add_texts(const Tokens& texts);
+
+  std::int64_t images() const { return image_count_; }
+  std::int64_t texts() const { return static_cast<std::int64_t>(text_lengths_.size()); }
+
+  /// Cosine of all pairs, without temperature: (I, X).
+  at::Tensor similarities() const;
+
+  struct Scores {
+    at::Tensor i2t;          ///< (I, X): matching logit of the k best texts of each picture, -100 elsewhere
+    at::Tensor t2i;          ///< (X, I)
+    std::int64_t pairs = 0;  ///< pairs of both directions, as if each were scored on its own
+  };
+  /// `k_test` is cut to the number there is. A picture's keys and values are made once and read by all of its pairs of
+  /// both directions; a pair in both is scored once; the first fusion layer's self-attention, which does not see the
+  /// picture, once per text; the last fusion layer runs at [CLS] only.
+  Scores rerank(std::int64_t k_test) const;
+
+  /// Matching logits of class 1 for pairs (picture, text), in the given order.
+  at::Tensor match(const std::vector<std::pair<std::int64_t, std::int64_t>>& pairs) const;
+
+ private:
+  Vicha& model_;
+  std::int64_t image_count_ = 0, tokens_ = 0;
+  std::vector<at::Tensor> image_states_;    ///< each (S, D_image)
+  std::vector<std::int64_t> image_tokens_;  ///< real tokens of each picture
+  std::vector<at::Tensor> image_feats_, text_feats_, attended_;
+  std::vector<std::int64_t> text_lengths_, text_begin_;
+  mutable at::Tensor attended_all_;
+};
+
+/// R@1, R@5, R@10 in percent.
+struct Recalls {
+  double r1 = 0, r5 = 0, r10 = 0;
+  double mean() const { return (r1 + r5 + r10) / 3; }
+};
+struct RetrievalMetrics {
+  Recalls text;   ///< pictures ask for texts (image -> text)
+  Recalls image;  ///< texts ask for pictures (text -> image)
+  double mean() const { return (text.mean() + image.mean()) / 2; }
+};
+
+/// Rank = place in a stable descending order, lower index first; a picture counts its best-ranked text. `texts_of[i]`:
+/// the texts of picture i (not empty), `image_of[t]`: the picture of text t.
+RetrievalMetrics retrieval_metrics(const at::Tensor& i2t, const at::Tensor& t2i,
+                                   const std::vector<std::vector<std::int64_t>>& texts_of,
+                                   const std::vector<std::int64_t>& image_of);
+/// As above where a text may have several right pictures: the best-ranked one counts.
+RetrievalMetrics retrieval_metrics(const at::Tensor& i2t, const at::Tensor& t2i,
+                                   const std::vector<std::vector<std::int64_t>>& texts_of,
+                                   const std::vector<std::vector<std::int64_t>>& images_of);
+
+}  // namespace vicha
