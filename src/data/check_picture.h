@@ -1,0 +1,29 @@
+// One picture file, looked at closely.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+
+namespace vicha {
+
+enum class PictureState : std::uint8_t {
+  kGood,
+  kMissing,
+  kUnreadable,  ///< a folder, or the system refuses
+  kUnknownFormat,
+  kTruncated,  ///< decodes with `data.truncated = "accept"` only
+  kCorrupt,
+};
+
+struct PictureCheck {
+  PictureState state = PictureState::kMissing;
+  std::array<std::uint64_t, 2> digest{};  ///< of the file's bytes: the first half of its SHA-256
+  std::int64_t bytes = 0;
+  int width = 0, height = 0;  ///< 0 where nothing could be decoded
+};
+
+/// Reads and decodes the whole file. Throws nothing that a file could cause.
+PictureCheck check_picture(std::string_view path);
+
+}  // namespace vicha
