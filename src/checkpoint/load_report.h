@@ -36,11 +36,11 @@ using Reshape =
     std::function<at::Tensor(const std::string& name, const at::Tensor& source, at::IntArrayRef target_shape)>;
 
 struct LoadPolicy {
-  std::string where = "weights";              ///< for messages: the file
-  std::vector<std::string> allow_missing;     ///< patterns as in names.h; the tensors keep their values
-  std::vector<std::string> allow_unexpected;  ///< patterns of tensors that are left aside
-  Reshape reshape;
-  std::string remedy;  ///< of an error: what this caller's user can do
+  std::string where = "weights";                   ///< for messages: the file
+  std::vector<std::string> allow_missing = {};     ///< patterns as in names.h; the tensors keep their values
+  std::vector<std::string> allow_unexpected = {};  ///< patterns of tensors that are left aside
+  Reshape reshape = {};
+  std::string remedy = {};  ///< of an error: what this caller's user can do
 };
 
 /// Copies `source` into `targets` by name, converting among floating types, or among whole-number types, and devices.

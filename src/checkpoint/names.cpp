@@ -42,10 +42,15 @@ constexpr NameRule kTimmVit[] = {
 
 // What every downstream model does with a pretraining checkpoint.
 constexpr NameRule kDownstream[] = {
-    {"**.position_ids", "", "constant, not a weight"}, {"text_encoder.bert.**", "text_encoder.**"},
-    {"text_encoder_m.bert.**", "text_encoder_m.**"},   {"decoder_*", "", "MAE, pretraining only"},
-    {"decoder_*.**", "", "MAE, pretraining only"},     {"mae_proj*.**", "", "MAE, pretraining only"},
-    {"mask_token", "", "MAE, pretraining only"},       {"*_proj_hidden.**", "", "hierarchical ITC, pretraining only"},
+    {"**.position_ids", "", "constant, not a weight"},
+    {"text_encoder.bert.**", "text_encoder.**"},
+    {"text_encoder_m.bert.**", "text_encoder_m.**"},
+    {"decoder_*", "", "MAE, pretraining only"},
+    {"decoder_*.**", "", "MAE, pretraining only"},
+    {"mae_proj.**", "", "MAE, pretraining only"},
+    {"mae_proj_uni.**", "", "MAE, pretraining only"},
+    {"mask_token", "", "MAE, pretraining only"},
+    {"*_proj_hidden.**", "", "hierarchical ITC, pretraining only"},
 };
 constexpr NameRule kMlmHead[] = {{"text_encoder.cls.**", "", "the MLM head"},
                                  {"text_encoder_m.cls.**", "", "the MLM head"}};

@@ -115,8 +115,9 @@ TEST_F(SafetensorsTest, EveryTruncationIsRefused) {
   tensors.set("b", at::arange(3, at::kLong));
   write_safetensors(file("whole.safetensors"), tensors, {{"k", "v"}});
   const std::string whole = read_file(file("whole.safetensors"));
-  for (std::size_t length = 0; length < whole.size(); ++length) {
-    std::ofstream(file("cut"), std::ios::binary) << whole.substr(0, length);
+  fs::copy_file(file("whole.safetensors"), file("cut"));
+  for (std::size_t length = whole.size(); length-- > 0;) {
+    fs::resize_file(file("cut"), length);
     EXPECT_THROW(read_safetensors(file("cut")), DataError) << length;
     EXPECT_THROW(read_safetensors(file("cut"), nullptr, true), DataError) << length;
   }
@@ -125,12 +126,13 @@ TEST_F(SafetensorsTest, EveryTruncationIsRefused) {
 TEST_F(SafetensorsTest, DamagedFilesAreReadOrRefusedButNeverCrash) {
   write_safetensors(file("whole.safetensors"), all_kinds(), {{"k", "v"}});
   const std::string whole = read_file(file("whole.safetensors"));
+  fs::copy_file(file("whole.safetensors"), file("damaged"));
   Rng rng(11);
   int refused = 0;
-  for (int i = 0; i < 1500; ++i) {
+  for (int i = 0; i < 600; ++i) {
     std::string damaged = whole;
     for (std::uint64_t n = 1 + rng.below(4); n > 0; --n) damaged[rng.below(damaged.size())] = static_cast<char>(rng());
-    std::ofstream(file("damaged"), std::ios::binary) << damaged;
+    std::fstream(file("damaged"), std::ios::binary | std::ios::in | std::ios::out) << damaged;
     try {
       for (const auto& [name, tensor] : read_safetensors(file("damaged"), nullptr, i % 2 == 0)) {
         ASSERT_LE(tensor.nbytes(), whole.size());
@@ -139,7 +141,7 @@ TEST_F(SafetensorsTest, DamagedFilesAreReadOrRefusedButNeverCrash) {
       ++refused;
     }
   }
-  EXPECT_GT(refused, 100);
+  EXPECT_GT(refused, 50);
 }
 
 TEST_F(SafetensorsTest, TheMessageNamesTheFileAndTheTensor) {
