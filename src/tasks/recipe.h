@@ -1,0 +1,78 @@
+// Everything a recipe can say about a pretraining run.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "data/options.h"
+#include "models/options.h"
+#include "objectives/pretrain_step.h"
+#include "train/options.h"
+
+namespace vicha {
+
+struct InitOptions {
+  std::string checkpoint, vit, text, vocabulary;
+  std::string text_projection = "default";
+
+  void describe(Visitor& v) {
+    v.field({"checkpoint", "", "Released ViCHA or ALBEF checkpoint, or one of ours, to start from; empty: none"},
+            checkpoint);
+    v.field({"vit", "", "DeiT or timm ViT weights for the image encoder; empty: random"}, vit);
+    v.field(
+        {"text", "", "BERT weights (file or Hugging Face folder) for text, fusion and concept encoders; empty: random"},
+        text);
+    v.field({"vocabulary", "", "WordPiece vocabulary (vocab.txt); needed by every run"}, vocabulary);
+    v.field(
+        {.key = "text_projection",
+         .meaning = "Where the text projections start: at random, or whitening the training captions' states (for text "
+                    "encoders whose [CLS] hardly differs between texts)",
+         .choices = {"default", "whiten"}},
+        text_projection);
+  }
+};
+
+struct EvalOptions {
+  std::string manifest;
+  std::int64_t k_test = 256;
+  std::int64_t batch_size = 64;
+
+  void describe(Visitor& v) {
+    v.field({"manifest", "", "Retrieval set that is evaluated at each checkpoint; empty: none"}, manifest);
+    v.field({"k_test", "candidates", "Best candidates of each query that are matched and re-ranked", 0, 1e9}, k_test);
+    v.field({"batch_size", "pictures", "Pictures encoded at once", 1, 1e6}, batch_size);
+  }
+};
+
+struct PretrainRecipe {
+  ModelOptions model;
+  ObjectivesOptions objectives;
+  InitOptions init;
+  DataOptions data;
+  TrainOptions training;
+  EvalOptions eval;
+  std::vector<std::string> freeze;
+  std::int64_t text_cache_mib = 512;
+
+  void describe(Visitor& v) {
+    v.field({"freeze", "", "Parts that do not learn: image, text, fusion, concepts, mlm_head"}, freeze);
+    v.field({"text_cache_mib", "MiB", "Memory for the states of captions under a frozen text encoder", 0, 1e7},
+            text_cache_mib);
+    v.section("model", "Sizes", model);
+    objectives.describe(v);
+    v.section("init", "Where the weights start", init);
+    v.section("data", "Pictures and captions", data);
+    training.describe(v);
+    v.section("eval", "Evaluation along the way", eval);
+  }
+
+  /// Makes the parts fit each other (picture size, concepts, what the objectives need of the model) and checks them.
+  /// Throws UsageError naming the keys.
+  void finish();
+};
+
+/// Reads a recipe file, applies `--set` overrides, finishes it.
+PretrainRecipe load_pretrain_recipe(const std::filesystem::path& file, const std::vector<std::string>& overrides = {});
+
+}  // namespace vicha

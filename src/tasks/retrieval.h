@@ -1,0 +1,40 @@
+// Zero-shot retrieval of a model on a manifest: `vicha eval retrieval`.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "data/evaluation.h"
+#include "models/retrieval.h"
+#include "models/vicha.h"
+
+namespace vicha {
+
+/// One query of the gallery: what was asked, what came best, what would have been right.
+struct RetrievalExample {
+  std::string query;              ///< caption, or path of the picture
+  std::vector<std::string> best;  ///< paths of pictures, or captions, best first
+  std::vector<std::string> right;
+  std::int64_t rank = 0;  ///< place of the best-placed right answer, from 1
+};
+
+struct RetrievalResult {
+  std::int64_t images = 0, captions = 0, k_test = 0, pairs = 0;
+  RetrievalMetrics reranked;  ///< the paper's evaluation: ITC, then ITM of the k best
+  RetrievalMetrics itc;       ///< the two towers alone
+  RetrievalMetrics chance;
+  double seconds = 0;
+  std::vector<RetrievalExample> text_queries, image_queries;
+
+  /// {"text_to_image": {"r1", "r5", "r10"}, "image_to_text": …, "chance": …, "itc": …, …}, percent.
+  std::string to_json() const;
+  std::string to_table() const;
+};
+
+/// Evaluates on all pictures and captions of the set. k_test 0: ITC alone decides. `examples`: how many queries of each
+/// direction are kept for a gallery, spread evenly over the set.
+RetrievalResult evaluate_retrieval(Vicha& model, std::shared_ptr<const EvaluationSet> set, std::int64_t k_test,
+                                   std::int64_t batch_size, std::int64_t examples = 12);
+
+}  // namespace vicha
