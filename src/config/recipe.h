@@ -35,7 +35,10 @@ class OptionsRef {
   OptionsRef(Options& options)  // NOLINT(google-explicit-constructor): made to be passed a struct
       : object_(&options),
         visit_([](void* object, Visitor& v) { static_cast<Options*>(object)->describe(v); }),
-        visit_defaults_([](Visitor& v) { Options{}.describe(v); }) {}
+        visit_defaults_([](Visitor& v) {
+          Options defaults;
+          defaults.describe(v);
+        }) {}
 
   void describe(Visitor& visitor) const { visit_(object_, visitor); }
   void describe_defaults(Visitor& visitor) const { visit_defaults_(visitor); }
