@@ -1,5 +1,8 @@
 #include "base/log.h"
 
+#include <sys/ioctl.h>
+#include <unistd.h>
+
 #include <cstdio>
 #include <ctime>
 #include <mutex>
@@ -11,6 +14,8 @@ struct State {
   std::mutex mutex;
   Sink sink;
   Level level = Level::kInfo;
+  bool terminal = ::isatty(STDERR_FILENO) == 1;
+  std::string status;
 };
 
 State& state() {
@@ -28,6 +33,16 @@ void to_standard_error(Level level, std::string_view line) {
                line.data());
 }
 
+/// Cut to the window: a line that wraps cannot be rewritten.
+void draw_status(const std::string& line) {
+  winsize window{};
+  const bool known = ::ioctl(STDERR_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col > 1;
+  const int width = known ? window.ws_col - 1 : 79;
+  std::fprintf(stderr, "\r%.*s\033[K", width, line.c_str());
+}
+
+void erase_status() { std::fputs("\r\033[K", stderr); }
+
 }  // namespace
 
 void set_sink(Sink sink) { state().sink = std::move(sink); }
@@ -37,7 +52,20 @@ void write(Level level, std::string_view line) {
   State& s = state();
   if (level < s.level) return;
   const std::lock_guard lock(s.mutex);
-  s.sink ? s.sink(level, line) : to_standard_error(level, line);
+  if (s.sink) return s.sink(level, line);
+  if (!s.status.empty()) erase_status();
+  to_standard_error(level, line);
+  if (!s.status.empty()) draw_status(s.status);
+}
+
+bool shows_status() { return state().terminal && !state().sink && state().level <= Level::kInfo; }
+
+void status(std::string_view line) {
+  if (!shows_status()) return;
+  State& s = state();
+  const std::lock_guard lock(s.mutex);
+  s.status = line;
+  s.status.empty() ? erase_status() : draw_status(s.status);
 }
 
 }  // namespace vicha::log

@@ -20,6 +20,12 @@ void set_level(Level level);
 
 void write(Level level, std::string_view line);
 
+/// Whether `status` shows: standard error is a terminal, no sink is set and the level lets information pass.
+bool shows_status();
+/// The last line of the terminal, rewritten by each call; log lines appear above it. Empty: removed. Elsewhere,
+/// nothing.
+void status(std::string_view line);
+
 template <class... Args>
 void debug(fmt::format_string<Args...> format, Args&&... args) {
   write(Level::kDebug, fmt::format(format, std::forward<Args>(args)...));

@@ -7,17 +7,17 @@
 namespace vicha {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
-Json object(const NamedValues& values) {
-  Json json = Json::object();
+OrderedJson object(const NamedValues& values) {
+  OrderedJson json = OrderedJson::object();
   for (const auto& [name, value] : values) json[name] = value;
   return json;
 }
 
 /// Whether the line is a whole record of a step up to `last_step`.
 bool belongs(std::string_view line, std::int64_t last_step) {
-  const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+  const OrderedJson json = OrderedJson::parse(line, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object()) return false;
   const auto step = json.find("step");
   return step != json.end() && step->is_number_integer() && step->get<std::int64_t>() <= last_step;
@@ -43,16 +43,16 @@ fs::path cut_after(const fs::path& path, std::int64_t last_step) {
 MetricsFile::MetricsFile(const fs::path& path, std::int64_t last_step) : file_(cut_after(path, last_step)) {}
 
 void MetricsFile::write(const StepRecord& r) {
-  const Json json = {{"step", r.step},
-                     {"epoch", r.epoch},
-                     {"lr", r.lr},
-                     {"losses", object(r.losses)},
-                     {"measures", object(r.measures)},
-                     {"samples_per_s", r.samples_per_s},
-                     {"seconds", r.seconds},
-                     {"data_wait", r.data_wait},
-                     {"skipped", r.skipped}};
-  file_.write(json.dump(-1, ' ', false, Json::error_handler_t::replace) + '\n');
+  const OrderedJson json = {{"step", r.step},
+                            {"epoch", r.epoch},
+                            {"lr", r.lr},
+                            {"losses", object(r.losses)},
+                            {"measures", object(r.measures)},
+                            {"samples_per_s", r.samples_per_s},
+                            {"seconds", r.seconds},
+                            {"data_wait", r.data_wait},
+                            {"skipped", r.skipped}};
+  file_.write(json.dump(-1, ' ', false, OrderedJson::error_handler_t::replace) + '\n');
 }
 
 }  // namespace vicha

@@ -18,8 +18,8 @@ struct StepRecord {
   std::int64_t step = 0;   ///< steps done, this one included
   std::int64_t epoch = 0;  ///< that it belonged to, from 0
   double lr = 0.0;
-  NamedValues losses;  ///< "total" first; means over the step's micro-batches
-  NamedValues measures;
+  NamedValues losses = {};  ///< "total" first; means over the step's micro-batches
+  NamedValues measures = {};
   double samples_per_s = 0.0;  ///< of this step
   double seconds = 0.0;        ///< since the run began, without the time between a stop and its resume
   double data_wait = 0.0;      ///< share of the step spent waiting for batches, 0 … 1

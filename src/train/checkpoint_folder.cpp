@@ -1,0 +1,276 @@
+#include "train/checkpoint_folder.h"
+
+#include <ATen/ATen.h>
+#include <fmt/ranges.h>
+#include <signal.h>
+#include <torch/headeronly/version.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cmath>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <unordered_set>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/log.h"
+#include "base/sha256.h"
+#include "checkpoint/safetensors.h"
+#include "train/config_changes.h"
+
+namespace vicha {
+namespace {
+
+constexpr std::string_view kPrefix = "step-", kFormat = "vicha training state";
+constexpr const char *kModel = "model.safetensors", *kOptimizer = "optimizer.safetensors", *kTask = "task.safetensors",
+                     *kState = "state.json", *kConfig = "config.json", *kRecipe = "recipe.toml";
+constexpr std::int64_t kVersion = 1;
+constexpr std::string_view kOtherModel =
+    "The checkpoint is of another model; use the recipe.toml that lies beside it, or start anew with --resume none";
+
+fs::path checkpoints(const fs::path& out) { return out / "checkpoints"; }
+
+std::optional<std::int64_t> number(std::string_view digits) {
+  std::int64_t value = 0;
+  const auto [end, failed] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+  if (failed != std::errc() || end != digits.data() + digits.size() || value < 0) return std::nullopt;
+  return value;
+}
+
+StateDict model_tensors(const ParameterStore& store) {
+  StateDict tensors;
+  for (const ParameterStore::Released& r : store.released()) tensors.set(r.name, store.view(r));
+  return tensors;
+}
+
+void require_finite(const StateDict& tensors, std::int64_t step) {
+  for (const auto& [name, tensor] : tensors) {
+    if (!at::isFloatingType(tensor.scalar_type())) continue;
+    if (std::isfinite(tensor.sum(at::kDouble).item<double>())) continue;  // NaN and infinities survive a sum
+    throw Error(
+        fmt::format("step {}: tensor '{}' holds NaN or infinite values, so it was not saved. Lower optimizer.lr "
+                    "or set optimizer.clip_norm, and resume from an earlier checkpoint",
+                    step, name));
+  }
+}
+
+std::string state_json(const TrainState& s, const std::string& config) {
+  const nlohmann::ordered_json json = {{"format", kFormat},
+                                       {"version", kVersion},
+                                       {"step", s.step},
+                                       {"epoch", s.epoch},
+                                       {"batch_in_epoch", s.batch_in_epoch},
+                                       {"batches_per_epoch", s.batches_per_epoch},
+                                       {"seed", s.seed},
+                                       {"precision", s.precision},
+                                       {"matmul_kernel", s.matmul_kernel},
+                                       {"threads", s.threads},
+                                       {"seconds", s.seconds},
+                                       {"skipped", s.skipped},
+                                       {"config_sha256", sha256_hex(config)},
+                                       {"libtorch", TORCH_VERSION}};
+  return json.dump(2) + '\n';
+}
+
+TrainState parse_state(const fs::path& file) {
+  const auto json = nlohmann::json::parse(read_file(file), nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object() || !json.contains("format") || json["format"] != kFormat) {
+    throw DataError(file.string(), "is not the training state of a checkpoint",
+                    "Name a folder …/checkpoints/step-NNNNNN");
+  }
+  try {
+    if (json.at("version") != kVersion) {
+      throw DataError(file.string(),
+                      fmt::format("is of version {}, this program reads {}", json.at("version").dump(), kVersion),
+                      "Resume with the program that wrote it");
+    }
+    TrainState s;
+    s.step = json.at("step");
+    s.epoch = json.at("epoch");
+    s.batch_in_epoch = json.at("batch_in_epoch");
+    s.batches_per_epoch = json.at("batches_per_epoch");
+    s.seed = json.at("seed");
+    s.precision = json.at("precision");
+    s.matmul_kernel = json.at("matmul_kernel");
+    s.threads = json.at("threads");
+    s.seconds = json.at("seconds");
+    s.skipped = json.at("skipped");
+    if (s.step < 0 || s.epoch < 0 || s.batch_in_epoch < 0) {
+      throw DataError(file.string(), "counts less than nothing", "The checkpoint is damaged; use another one");
+    }
+    return s;
+  } catch (const nlohmann::json::exception& e) {
+    throw DataError(file.string(), std::string("lacks a field or has one of the wrong type (") + e.what() + ")",
+                    "The checkpoint is damaged; use another one");
+  }
+}
+
+void require_same_config(const fs::path& folder, const std::string& config,
+                         const std::vector<std::string>& may_change) {
+  const fs::path file = folder / kConfig;
+  std::string refused;
+  for (const ConfigChange& change : config_changes(read_file(file), config, file.string())) {
+    if (matches_key(change.key, may_change)) {
+      log::warning("{}: {}. The run goes on, but is not the one it would have been", file.string(), change.description);
+    } else {
+      refused += (refused.empty() ? "" : "; ") + change.description;
+    }
+  }
+  if (refused.empty()) return;
+  throw DataError(file.string(), "was made with another recipe: " + refused,
+                  "Put the values back, or start a new run with --resume none or another --out");
+}
+
+/// "a, b, c and 12 more"
+std::string listed(const std::vector<std::string>& items) {
+  constexpr std::size_t kShown = 5;
+  const auto shown = static_cast<std::ptrdiff_t>(std::min(items.size(), kShown));
+  std::string text = fmt::format("{}", fmt::join(items.begin(), items.begin() + shown, ", "));
+  if (items.size() > kShown) text += fmt::format(" and {} more", items.size() - kShown);
+  return text;
+}
+
+std::string type_and_shape(const at::Tensor& tensor) {
+  return fmt::format("{} ({})", c10::toString(tensor.scalar_type()), fmt::join(tensor.sizes(), ", "));
+}
+
+/// The stored tensors in the order of store.released(); checks them all before anything is copied.
+std::vector<at::Tensor> matched(const fs::path& file, const StateDict& stored, const ParameterStore& store) {
+  std::vector<std::string> missing, other, unexpected;
+  std::unordered_set<std::string> known;
+  std::vector<at::Tensor> tensors;
+  for (const ParameterStore::Released& r : store.released()) {
+    known.insert(r.name);
+    const at::Tensor here = store.view(r), there = stored.find(r.name);
+    tensors.push_back(there);
+    if (!there.defined()) {
+      missing.push_back(r.name);
+    } else if (there.sizes() != here.sizes() || there.scalar_type() != here.scalar_type()) {
+      other.push_back(fmt::format("{} is {}, expected {}", r.name, type_and_shape(there), type_and_shape(here)));
+    }
+  }
+  for (const auto& [name, tensor] : stored) {
+    if (!known.contains(name)) unexpected.push_back(name);
+  }
+  std::vector<std::string> wrong;
+  if (!missing.empty()) wrong.push_back("tensors missing: " + listed(missing));
+  if (!other.empty()) wrong.push_back("of another shape or type: " + listed(other));
+  if (!unexpected.empty()) wrong.push_back("not of this model: " + listed(unexpected));
+  if (!wrong.empty()) throw DataError(file.string(), fmt::format("{}", fmt::join(wrong, "; ")), kOtherModel);
+  return tensors;
+}
+
+void copy_into(ParameterStore& store, const std::vector<at::Tensor>& tensors) {
+  const at::NoGradGuard no_grad;
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    const ParameterStore::Released& r = store.released()[i];
+    if (!r.is_alias) store.view(r).copy_(tensors[i]);
+  }
+}
+
+}  // namespace
+
+std::vector<FoundCheckpoint> list_checkpoints(const fs::path& out) {
+  std::vector<FoundCheckpoint> found;
+  std::error_code none;
+  for (const auto& entry : fs::directory_iterator(checkpoints(out), none)) {
+    const std::string name = entry.path().filename().string();
+    if (!name.starts_with(kPrefix)) continue;
+    const auto step = number(std::string_view(name).substr(kPrefix.size()));
+    if (step && fs::exists(entry.path() / kState, none)) found.push_back({*step, entry.path()});
+  }
+  std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.step < b.step; });
+  return found;
+}
+
+fs::path save_checkpoint(const fs::path& out, Task& task, const AdamW& optimizer, const TrainState& state) {
+  const fs::path path = checkpoints(out) / fmt::format("{}{:06d}", kPrefix, state.step);
+  const StateDict model = model_tensors(task.parameters());
+  require_finite(model, state.step);
+  StateDict optimizer_state, task_state;
+  optimizer.save_state(optimizer_state);
+  task.save_state(task_state);
+  const std::string config = task.config_json();
+  try {
+    AtomicFolder folder(path);
+    write_safetensors(folder.path() / kModel, model, {{"format", "pt"}});
+    write_safetensors(folder.path() / kOptimizer, optimizer_state);
+    write_safetensors(folder.path() / kTask, task_state);
+    write_file_atomic(folder.path() / kConfig, config);
+    write_file_atomic(folder.path() / kRecipe, task.recipe_toml());
+    write_file_atomic(folder.path() / kState, state_json(state, config));
+    folder.commit();
+  } catch (const std::exception& e) {
+    throw Error(fmt::format("{}: the checkpoint could not be saved: {}. Earlier checkpoints are as they were",
+                            path.string(), e.what()));
+  }
+  return path;
+}
+
+TrainState load_checkpoint(const fs::path& folder, Task& task, AdamW& optimizer,
+                           const std::vector<std::string>& may_change) {
+  const TrainState state = parse_state(folder / kState);
+  require_same_config(folder, task.config_json(), may_change);
+  const StateDict model = read_safetensors(folder / kModel, nullptr, /*map=*/true);
+  const std::vector<at::Tensor> weights = matched(folder / kModel, model, task.parameters());
+  const StateDict optimizer_state = read_safetensors(folder / kOptimizer, nullptr, /*map=*/true);
+  const StateDict task_state = read_safetensors(folder / kTask);
+  optimizer.load_state(optimizer_state, (folder / kOptimizer).string());
+  task.load_state(task_state);
+  copy_into(task.parameters(), weights);
+  return state;
+}
+
+void load_model(const fs::path& file, ParameterStore& store) {
+  copy_into(store, matched(file, read_safetensors(file, nullptr, /*map=*/true), store));
+}
+
+void prune_checkpoints(const fs::path& out, std::int64_t keep) {
+  if (keep == 0) return;
+  const std::vector<FoundCheckpoint> found = list_checkpoints(out);
+  for (std::int64_t i = 0; i + keep < static_cast<std::int64_t>(found.size()); ++i) {
+    // Renamed first: a name must not stand for a folder that is half removed.
+    const fs::path& path = found[static_cast<std::size_t>(i)].path;
+    const fs::path going = path.parent_path() / fmt::format(".{}.old.{}", path.filename().string(), ::getpid());
+    std::error_code failed;
+    fs::rename(path, going, failed);
+    if (!failed) fs::remove_all(going, failed);
+    if (failed) log::warning("{}: cannot remove the old checkpoint ({})", path.string(), failed.message());
+  }
+}
+
+void set_aside_checkpoints(const fs::path& out, std::int64_t step) {
+  for (const FoundCheckpoint& found : list_checkpoints(out)) {
+    if (found.step <= step) continue;
+    const fs::path aside = found.path.parent_path() / ("superseded-" + found.path.filename().string());
+    std::error_code failed;
+    fs::remove_all(aside, failed);
+    fs::rename(found.path, aside, failed);
+    if (failed)
+      throw Error(found.path.string() + ": cannot rename to " + aside.string() + " (" + failed.message() + ")");
+    log::warning("{}: the run starts over before it; set aside as {}", found.path.string(), aside.filename().string());
+  }
+}
+
+void remove_leftovers(const fs::path& out) {
+  for (const fs::path& folder : {out, checkpoints(out)}) {
+    std::error_code none;
+    for (const auto& entry : fs::directory_iterator(folder, none)) {
+      const std::string name = entry.path().filename().string();
+      const std::size_t dot = name.rfind('.');
+      if (!name.starts_with('.') || dot == 0) continue;
+      const std::string_view stem = std::string_view(name).substr(0, dot);
+      if (!stem.ends_with(".tmp") && !stem.ends_with(".old")) continue;
+      const auto pid = number(std::string_view(name).substr(dot + 1));
+      if (!pid || *pid == 0 || *pid > std::numeric_limits<pid_t>::max()) continue;
+      const auto owner = static_cast<pid_t>(*pid);
+      const bool dead = owner == ::getpid() || (::kill(owner, 0) != 0 && errno == ESRCH);
+      if (dead) fs::remove_all(entry.path(), none);
+    }
+  }
+}
+
+}  // namespace vicha

@@ -1,0 +1,24 @@
+// Whether a run may go on from a checkpoint that was made with another configuration.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace vicha {
+
+struct ConfigChange {
+  std::string key;          ///< "optimizer.lr"
+  std::string description;  ///< "optimizer.lr was 0.0001, is 0.001"
+};
+
+/// Every leaf that differs between two JSON objects. Throws DataError naming `where` if `before` is not JSON.
+std::vector<ConfigChange> config_changes(std::string_view before, std::string_view after, std::string_view where);
+
+/// Whether `key` is one of `patterns`: a whole key, or the start of some if it ends in a dot ("log.").
+bool matches_key(std::string_view key, const std::vector<std::string>& patterns);
+
+/// Keys that may change on resume: the run goes on, with a warning, though it is then not the run it would have been.
+std::vector<std::string> resumable_keys();
+
+}  // namespace vicha

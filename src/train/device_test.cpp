@@ -1,0 +1,74 @@
+#include "train/device.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <string>
+
+#include "base/error.h"
+#include "nn/kernel_choice.h"
+#include "train/stop_signals.h"
+
+namespace vicha {
+namespace {
+
+TEST(Device, Names) {
+  EXPECT_TRUE(choose_device("cpu").is_cpu());
+  EXPECT_EQ(choose_device("auto").is_cpu(), !at::hasCUDA());
+  for (const char* name : {"gpu", "cuda:", "cuda:x", "cuda:-1", "cuda:1x", "", "CPU"}) {
+    EXPECT_THROW(choose_device(name), UsageError) << name;
+  }
+  try {
+    choose_device("cuda:99");
+    FAIL();
+  } catch (const UsageError& e) {
+    EXPECT_NE(std::string(e.what()).find("cuda:99"), std::string::npos);
+    EXPECT_NE(std::string(e.what()).find("'cpu'"), std::string::npos);
+  }
+}
+
+TEST(Device, Precision) {
+  EXPECT_TRUE(use_bf16("bf16", at::kCPU));
+  EXPECT_FALSE(use_bf16("fp32", at::kCPU));
+  EXPECT_EQ(use_bf16("auto", at::kCPU), kernel_choice().bf16_is_faster);
+  EXPECT_TRUE(use_bf16("auto", at::Device(at::kCUDA, 0)));
+  EXPECT_THROW(use_bf16("fp16", at::kCPU), UsageError);
+}
+
+TEST(Device, EveryTensorOfABatchMoves) {
+  Batch batch;
+  batch.image = at::zeros({2, 3, 4, 4});
+  batch.text = {at::ones({2, 5}, at::kLong), {5, 3}};
+  batch.masked = {at::ones({2, 5}, at::kLong), {1, 6}, at::ones({2}, at::kLong)};
+  batch.image_ids = batch.caption_ids = at::ones({2}, at::kLong);
+  const Batch moved = to_device(batch, at::kMeta);
+  for (const at::Tensor& t :
+       {moved.image, moved.text.ids, moved.masked.ids, moved.masked.labels, moved.image_ids, moved.caption_ids}) {
+    EXPECT_TRUE(t.is_meta());
+  }
+  EXPECT_FALSE(moved.concepts.defined());
+  EXPECT_EQ(moved.text.lengths, batch.text.lengths);
+  EXPECT_EQ(moved.masked.positions, batch.masked.positions);
+}
+
+int seen = 0;
+
+TEST(StopSignals, TheFirstIsNotedAndTheOldHandlerComesBack) {
+  std::signal(SIGTERM, [](int signal) { seen = signal; });
+  {
+    const StopSignals signals;
+    EXPECT_EQ(signals.caught(), 0);
+    std::raise(SIGTERM);
+    EXPECT_EQ(signals.caught(), SIGTERM);
+    EXPECT_EQ(seen, 0);
+  }
+  std::raise(SIGTERM);
+  EXPECT_EQ(seen, SIGTERM);
+  std::signal(SIGTERM, SIG_DFL);
+  const StopSignals again;
+  EXPECT_EQ(again.caught(), 0);
+}
+
+}  // namespace
+}  // namespace vicha

@@ -1,0 +1,307 @@
+#include "train/loop.h"
+
+#include <ATen/Parallel.h>
+#include <fmt/format.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <chrono>
+#include <cstring>
+#include <memory>
+#include <optional>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/log.h"
+#include "nn/kernel_choice.h"
+#include "nn/precision.h"
+#include "train/adamw.h"
+#include "train/checkpoint_folder.h"
+#include "train/device.h"
+#include "train/loss_reader.h"
+#include "train/progress.h"
+#include "train/schedule.h"
+#include "train/stop_signals.h"
+#include "train/tensorboard.h"
+
+namespace vicha {
+namespace {
+
+double seconds_now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+std::string_view matmul_kernel() { return kernel_choice().fp32 == MatmulKernel::kBlas ? "blas" : "onednn"; }
+
+/// The checkpoint to start from, if any.
+std::optional<fs::path> starting_point(const RunSetup& setup) {
+  if (setup.resume.kind == ResumeChoice::Kind::kNone) return std::nullopt;
+  const bool named = setup.resume.kind == ResumeChoice::Kind::kCheckpoint;
+  const fs::path run = named ? setup.resume.path : setup.out;
+  if (named && fs::exists(run / "state.json")) return run;
+  const std::vector<FoundCheckpoint> found = list_checkpoints(run);
+  if (!found.empty()) return found.back().path;
+  if (!named) return std::nullopt;
+  throw DataError(run.string(), "is neither a checkpoint nor the folder of a run that has one",
+                  "Name a folder …/checkpoints/step-NNNNNN, or use --resume auto");
+}
+
+class TrainingRun {
+ public:
+  TrainingRun(Task& task, BatchSource& source, const TrainOptions& options, const RunSetup& setup);
+  RunResult run();
+
+ private:
+  void start_or_resume();
+  TrainState restore(const fs::path& checkpoint);
+  void train_step();
+  std::int64_t forward_backward(std::int64_t micro);
+  void record(bool wait);
+  void stop_if_not_finite(const NamedValues& values, std::int64_t step) const;
+  bool checkpoint_due() const;
+  void save();
+
+  std::int64_t epoch() const { return step_ / steps_per_epoch_; }
+  std::int64_t step_in_epoch() const { return step_ % steps_per_epoch_; }
+  double seconds() const { return earlier_seconds_ + seconds_now() - session_start_; }
+  double current_lr() const;
+  std::string checkpoint_name() const { return last_checkpoint_.empty() ? "none" : last_checkpoint_.string(); }
+
+  Task& task_;
+  BatchSource& source_;
+  const TrainOptions& options_;
+  const RunSetup& setup_;
+  const at::Device device_;
+  const std::int64_t accumulate_, batches_per_epoch_, steps_per_epoch_, total_steps_;
+  LossReader readings_;
+  std::optional<AdamW> optimizer_;
+  std::optional<MetricsFile> metrics_;
+  std::optional<EventWriter> events_;
+  std::optional<Progress> progress_;
+
+  std::int64_t step_ = 0, saved_step_ = 0;
+  bool bf16_ = false;
+  std::int64_t earlier_skipped_ = 0;
+  double earlier_seconds_ = 0.0, session_start_ = 0.0, step_seconds_ = 0.0, waited_ = 0.0;
+  fs::path last_checkpoint_;
+};
+
+std::int64_t steps_of_epoch(std::int64_t batches, std::int64_t accumulate) {
+  if (batches / accumulate > 0) return batches / accumulate;
+  throw UsageError(
+      fmt::format("an epoch has {} full batches, fewer than the {} of one optimiser step "
+                  "(optimizer.accumulate); lower the batch size or optimizer.accumulate, or add data",
+                  batches, accumulate));
+}
+
+TrainingRun::TrainingRun(Task& task, BatchSource& source, const TrainOptions& options, const RunSetup& setup)
+    : task_(task),
+      source_(source),
+      options_(options),
+      setup_(setup),
+      device_(choose_device(setup.device)),
+      accumulate_(options.optimizer.accumulate),
+      batches_per_epoch_(source.batches_per_epoch()),
+      steps_per_epoch_(steps_of_epoch(batches_per_epoch_, accumulate_)),
+      total_steps_(options.length.max_steps > 0 ? options.length.max_steps : options.length.epochs * steps_per_epoch_),
+      readings_(device_) {}
+
+RunResult TrainingRun::run() {
+  start_or_resume();
+  const StopSignals signals;
+  while (step_ < total_steps_ && signals.caught() == 0) {
+    train_step();
+    if (checkpoint_due()) save();
+  }
+  progress_->finish();
+  if (step_ < total_steps_) {
+    if (saved_step_ != step_) save();
+    log::warning("stopped by {} after step {} of {}; last checkpoint: {}. Go on with --resume auto",
+                 ::strsignal(signals.caught()), step_, total_steps_, checkpoint_name());
+  } else {
+    log::info("trained {} steps in {}; last checkpoint: {}", step_, format_duration(seconds()), checkpoint_name());
+  }
+  return {step_, total_steps_, last_checkpoint_, seconds(), step_ >= total_steps_};
+}
+
+void TrainingRun::start_or_resume() {
+  task_.parameters().to(device_);
+  optimizer_.emplace(task_.parameters(), options_.optimizer);
+  remove_leftovers(setup_.out);
+  const std::optional<fs::path> checkpoint = starting_point(setup_);
+  std::string precision = options_.length.precision;
+  if (checkpoint) {
+    const TrainState state = restore(*checkpoint);
+    if (precision == "auto") precision = state.precision;
+  }
+  bf16_ = use_bf16(precision, device_);
+  saved_step_ = step_;
+  set_aside_checkpoints(setup_.out, step_);
+  metrics_.emplace(setup_.out / "metrics.jsonl", step_);
+  if (options_.log.tensorboard) {
+    events_.emplace(setup_.out / "tensorboard", checkpoint ? std::optional(step_) : std::nullopt);
+  }
+  progress_.emplace(total_steps_, options_.log.every_steps);
+  session_start_ = seconds_now();
+  log::info("{} at step {} of {} ({} steps an epoch), on {} in {}; {}", checkpoint ? "resuming" : "starting", step_,
+            total_steps_, steps_per_epoch_, device_.str(), bf16_ ? "bf16" : "fp32", kernel_choice().describe());
+  if (step_ < total_steps_) source_.seek(epoch(), step_in_epoch() * accumulate_);
+}
+
+TrainState TrainingRun::restore(const fs::path& checkpoint) {
+  const TrainState state = load_checkpoint(checkpoint, task_, *optimizer_, setup_.may_change);
+  if (state.seed != options_.length.seed || state.batches_per_epoch != batches_per_epoch_) {
+    throw DataError((checkpoint / "state.json").string(),
+                    fmt::format("was written with seed {} and {} batches an epoch, the run now has seed {} and {}",
+                                state.seed, state.batches_per_epoch, options_.length.seed, batches_per_epoch_),
+                    "Restore recipe and data, or start a new run with --resume none or another --out");
+  }
+  // Another kernel would round differently: what was measured when the run began holds to its end.
+  try {
+    set_matmul_kernel(state.matmul_kernel);
+  } catch (const UsageError&) {
+    // Not there on this machine; the comparison below says so.
+  }
+  if (matmul_kernel() != state.matmul_kernel || at::get_num_threads() != state.threads) {
+    log::warning(
+        "{}: was trained with {} threads and {} products, this process has {} and {}: results may differ in "
+        "the last bits",
+        checkpoint.string(), state.threads, state.matmul_kernel, at::get_num_threads(), matmul_kernel());
+  }
+  step_ = state.step;
+  earlier_seconds_ = state.seconds;
+  earlier_skipped_ = state.skipped;
+  last_checkpoint_ = checkpoint;
+  return state;
+}
+
+void TrainingRun::train_step() {
+  const double start = seconds_now();
+  waited_ = 0.0;
+  const bool leftover_batches = batches_per_epoch_ % accumulate_ != 0;
+  if (leftover_batches && step_in_epoch() == 0) source_.seek(epoch(), 0);
+
+  std::int64_t samples = 0;
+  for (std::int64_t micro = 0; micro < accumulate_; ++micro) samples += forward_backward(micro);
+
+  // Several processes would average their gradients here, before their norm is taken.
+  at::Tensor norm;
+  if (options_.optimizer.clip_norm > 0.0) {
+    norm = optimizer_->gradient_norm();
+    readings_.add_measure("grad_norm", norm);
+    if (device_.is_cpu()) stop_if_not_finite({{"grad_norm", norm.item<double>()}}, step_ + 1);
+  }
+  const double lr = current_lr();
+  optimizer_->step(lr, norm);
+  optimizer_->clear_gradients();
+
+  step_seconds_ = seconds_now() - start;
+  StepRecord record{.step = step_ + 1, .epoch = epoch(), .lr = lr};
+  record.samples_per_s = static_cast<double>(samples) / step_seconds_;
+  record.seconds = seconds();
+  record.data_wait = waited_ / step_seconds_;
+  record.skipped = earlier_skipped_ + source_.skipped();
+  readings_.close(std::move(record));
+  ++step_;
+  this->record(/*wait=*/step_ == total_steps_);
+}
+
+/// Adds one batch's share to the gradients; returns its samples.
+std::int64_t TrainingRun::forward_backward(std::int64_t micro) {
+  const double start = seconds_now();
+  const Batch batch = to_device(source_.next(), device_);
+  waited_ += seconds_now() - start;
+
+  const auto seed = static_cast<std::uint64_t>(options_.length.seed);
+  Rng rng(mix_seed({seed, static_cast<std::uint64_t>(step_), static_cast<std::uint64_t>(micro)}));
+  StepContext context;
+  context.step = step_;
+  context.epoch = epoch();
+  context.step_in_epoch = step_in_epoch();
+  context.steps_per_epoch = steps_per_epoch_;
+  context.total_steps = total_steps_;
+  context.micro_batch = micro;
+  context.rng = &rng;
+  Losses losses;
+  {
+    const Bf16Scope scope(bf16_);
+    losses = task_.step(batch, context);
+  }
+  readings_.add(losses);
+  if (device_.is_cpu()) stop_if_not_finite(readings_.last_losses(), step_ + 1);
+  torch::autograd::backward({accumulate_ == 1 ? losses.total : losses.total / accumulate_});
+  task_.after_backward();
+  return batch.size();
+}
+
+/// Logs the steps whose losses have arrived: the last one, or on devices other than the processor the one before.
+void TrainingRun::record(bool wait) {
+  for (const StepRecord& r : readings_.take(wait)) {
+    stop_if_not_finite(r.losses, r.step);
+    if (r.step % options_.log.metrics_every_steps == 0) {
+      metrics_->write(r);
+      if (events_) events_->write(r);
+    }
+    progress_->update(r, step_seconds_);
+    if (setup_.on_log) setup_.on_log(r);
+  }
+}
+
+void TrainingRun::stop_if_not_finite(const NamedValues& values, std::int64_t step) const {
+  const auto bad = first_not_finite(values);
+  if (!bad) return;
+  throw Error(
+      fmt::format("step {}: {} is {}. Training has stopped and nothing was saved after it; the last good checkpoint "
+                  "is {}. Lower optimizer.lr or set optimizer.clip_norm, then resume",
+                  step, bad->first == "grad_norm" ? "the norm of the gradients" : "loss '" + bad->first + "'",
+                  bad->second, checkpoint_name()));
+}
+
+bool TrainingRun::checkpoint_due() const {
+  const std::int64_t steps = options_.checkpoint.every_steps,
+                     epoch_steps = options_.checkpoint.every_epochs * steps_per_epoch_;
+  return step_ == total_steps_ || (steps > 0 && step_ % steps == 0) || (epoch_steps > 0 && step_ % epoch_steps == 0);
+}
+
+void TrainingRun::save() {
+  record(/*wait=*/true);  // a loss that is not finite must be noticed before its weights are saved
+  metrics_->sync();       // the curve up to here must be on the disk when the checkpoint is
+  TrainState state;
+  state.step = step_;
+  state.epoch = epoch();
+  state.batch_in_epoch = step_in_epoch() * accumulate_;
+  state.batches_per_epoch = batches_per_epoch_;
+  state.seed = options_.length.seed;
+  state.precision = bf16_ ? "bf16" : "fp32";
+  state.matmul_kernel = matmul_kernel();
+  state.threads = at::get_num_threads();
+  state.seconds = seconds();
+  state.skipped = earlier_skipped_ + source_.skipped();
+  last_checkpoint_ = save_checkpoint(setup_.out, task_, *optimizer_, state);
+  saved_step_ = step_;
+  prune_checkpoints(setup_.out, options_.checkpoint.keep);
+  if (setup_.on_checkpoint) setup_.on_checkpoint(last_checkpoint_, step_);
+}
+
+double TrainingRun::current_lr() const {
+  return learning_rate(options_.schedule, options_.optimizer.lr,
+                       {.step = step_,
+                        .epoch = epoch(),
+                        .step_in_epoch = step_in_epoch(),
+                        .total_steps = total_steps_,
+                        .epochs = options_.length.epochs});
+}
+
+}  // namespace
+
+ResumeChoice ResumeChoice::parse(std::string_view text) {
+  if (text == "auto") return {Kind::kAuto};
+  if (text == "none") return {Kind::kNone};
+  if (text.empty()) throw UsageError("--resume: one of auto, none, or the folder of a checkpoint");
+  return {Kind::kCheckpoint, fs::path(text)};
+}
+
+RunResult run_training(Task& task, BatchSource& source, const TrainOptions& options, const RunSetup& setup) {
+  return TrainingRun(task, source, options, setup).run();
+}
+
+}  // namespace vicha

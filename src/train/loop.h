@@ -1,0 +1,57 @@
+// The training loop: batches in, checkpoints and curves out. It knows no model and no data set.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "train/config_changes.h"
+#include "train/metrics.h"
+#include "train/options.h"
+#include "train/task.h"
+
+namespace vicha {
+
+/// Where a run starts: `--resume auto|none|CHECKPOINT`.
+struct ResumeChoice {
+  enum class Kind {
+    kAuto,        ///< at the run's last checkpoint if there is one
+    kNone,        ///< at the beginning
+    kCheckpoint,  ///< at `path`, a checkpoint, or a run's folder for its last one
+  };
+  Kind kind = Kind::kAuto;
+  std::filesystem::path path = {};
+
+  static ResumeChoice parse(std::string_view text);
+};
+
+struct RunSetup {
+  std::filesystem::path out;  ///< checkpoints/, metrics.jsonl and tensorboard/ go there
+  ResumeChoice resume = {};
+  std::string device = "auto";                             ///< see choose_device
+  std::vector<std::string> may_change = resumable_keys();  ///< configuration keys free to change on resume
+  std::function<void(const StepRecord&)> on_log = {};      ///< after each step, with its losses
+  /// After each checkpoint is complete: periodic evaluation. The last checkpoint is included.
+  std::function<void(const std::filesystem::path& checkpoint, std::int64_t step)> on_checkpoint = {};
+};
+
+struct RunResult {
+  std::int64_t step = 0, total_steps = 0;
+  std::filesystem::path last_checkpoint;
+  double seconds = 0.0;   ///< of training, earlier sessions of the run included
+  bool finished = false;  ///< false: a signal ended it early
+};
+
+/// Trains until the run's length is reached or SIGINT or SIGTERM comes, either way with a checkpoint at the end. Killed
+/// at any moment and resumed on the same machine, a run ends with the same weights, optimiser state and metrics (but
+/// for the timings) as one that was never stopped.
+///
+/// Throws Error when a loss is NaN or infinite (naming step, term and last good checkpoint; nothing is saved after it)
+/// and when a checkpoint cannot be written; DataError as load_checkpoint does, and when the data has another size than
+/// at the checkpoint; UsageError on values that fit no run.
+RunResult run_training(Task& task, BatchSource& source, const TrainOptions& options, const RunSetup& setup);
+
+}  // namespace vicha

@@ -1,0 +1,55 @@
+// Brings a step's scalars to the host. On the processor they are there at once; on other devices they are copied
+// without waiting and read one step later, so that the host never stalls the device.
+#pragma once
+
+#include <c10/core/Device.h>
+#include <c10/core/Event.h>
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "train/metrics.h"
+#include "train/task.h"
+
+namespace vicha {
+
+/// The first value that is NaN or infinite, if any.
+std::optional<std::pair<std::string, double>> first_not_finite(const NamedValues& values);
+
+class LossReader {
+ public:
+  explicit LossReader(const at::Device& device) : device_(device) {}
+
+  /// The scalars of one micro-batch of the open step. Every micro-batch of a step must have the same ones.
+  void add(const Losses& losses);
+  /// A scalar of the whole step.
+  void add_measure(const std::string& name, const at::Tensor& scalar);
+  /// The losses of the micro-batch added last, "total" first. Only on the processor.
+  NamedValues last_losses() const;
+
+  /// Ends the open step, whose other fields are in `record`.
+  void close(StepRecord record);
+  /// Ended steps with their losses and measures, means over their micro-batches, each once and in order: all of them,
+  /// or on devices other than the processor, unless `wait`, all but the last.
+  std::vector<StepRecord> take(bool wait);
+
+ private:
+  struct Step {
+    StepRecord record;
+    std::vector<std::string> losses, measures, step_measures;  ///< names
+    std::vector<at::Tensor> values;                            ///< one fp64 vector a micro-batch, losses then measures
+    std::vector<at::Tensor> step_values;
+    std::unique_ptr<c10::Event> copied;
+  };
+  at::Tensor to_host(const at::Tensor& scalars) const;
+  static StepRecord read(Step& step);
+
+  at::Device device_;
+  Step open_;
+  std::deque<Step> closed_;
+};
+
+}  // namespace vicha
