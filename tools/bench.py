@@ -135,9 +135,13 @@ def compare(name: str, args: argparse.Namespace, log: Path) -> bool:
         f"({median['vicha']:.2f} to {median['peer']:.2f} {size.rate}, medians of {args.rounds}); "
         f"fastest to fastest {best['vicha'] / best['peer']:.2f} x"
     )
-    shares = [r["matmul_share"] for r in results["vicha"] if "matmul_share" in r]
-    if shares:
-        print(f"{name:10} {100 * statistics.median(shares):.0f} % of the machine's measured matrix-product rate")
+    products = [r for r in results["vicha"] if "share_of_product_rate" in r]
+    if products:
+        share = statistics.median(r["share_of_product_rate"] for r in products)
+        print(
+            f"{name:10} the step computes at {products[-1]['gflops']:.0f} GFLOP/s, {100 * share:.0f} % of the machine's "
+            f"measured matrix-product rate ({products[-1]['product_gflops']:.0f})"
+        )
     return True
 
 
