@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "base/error.h"
+#include "nn/norm.h"
 #include "nn/position.h"
 
 namespace vicha {
@@ -18,11 +19,6 @@ struct FusionPlan {
 };
 
 namespace {
-
-at::Tensor normalised(const at::Tensor& x) {
-  const at::Tensor y = x.to(at::kFloat);
-  return y / y.norm(2, {1}, true).clamp_min(1e-12);
-}
 
 at::Tensor indices(const std::vector<std::int64_t>& values, const at::Device& device) {
   return at::tensor(values, at::kLong).to(device);
@@ -199,7 +195,7 @@ const Encodings::Text& Encodings::text() {
 const Encodings::Features& Encodings::features() {
   if (features_) return *features_;
   return features_.emplace(
-      Features{normalised(model_.online.vision_proj(image().cls)), normalised(model_.online.text_proj(text().cls))});
+      Features{unit_rows(model_.online.vision_proj(image().cls)), unit_rows(model_.online.text_proj(text().cls))});
 }
 
 const Encodings::MomentumStates& Encodings::momentum() {
@@ -235,7 +231,7 @@ const Encodings::MomentumStates& Encodings::momentum() {
     m.text_cls = states.index_select(0, cls_rows);
     if (both) m.masked_states = states.slice(0, pack.rows());
   }
-  m.features = {normalised(copy.vision_proj(m.image_cls)), normalised(copy.text_proj(m.text_cls))};
+  m.features = {unit_rows(copy.vision_proj(m.image_cls)), unit_rows(copy.text_proj(m.text_cls))};
   return momentum_.emplace(std::move(m));
 }
 

@@ -5,15 +5,11 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "nn/norm.h"
 #include "nn/position.h"
 
 namespace vicha {
 namespace {
-
-at::Tensor normalised(const at::Tensor& x) {
-  const at::Tensor y = x.to(at::kFloat);
-  return y / y.norm(2, {1}, true).clamp_min(1e-12);
-}
 
 /// Text rows that one fusion pass should have: enough to keep matrix products busy, few enough to stay in cache.
 constexpr std::int64_t kRowsPerPass = 2048;
@@ -42,7 +38,7 @@ void RetrievalScorer::add_images(const at::Tensor& image, const Tokens& concepts
   }
   const at::Tensor states = online.vit.run(tokens.view({-1, vit.width}), Segments::uniform(count, length, real), {}, 0)
                                 .states.view({count, length, -1});
-  image_feats_.push_back(normalised(online.vision_proj(states.select(1, 0))));
+  image_feats_.push_back(unit_rows(online.vision_proj(states.select(1, 0))));
   for (std::int64_t i = 0; i < count; ++i) image_states_.push_back(states[i]);
   image_tokens_.insert(image_tokens_.end(), real.begin(), real.end());
   image_count_ += count;
@@ -54,7 +50,7 @@ void RetrievalScorer::add_texts(const Tokens& texts) {
   const Bert& bert = model_.online.text;
   const at::Tensor states = bert.encode(pack.ids, pack.positions, pack.segments, {}, 0, Dropout()).states;
   const at::Tensor cls = states.index_select(0, at::tensor(pack.begin, at::kLong).to(model_.device()));
-  text_feats_.push_back(normalised(model_.online.text_proj(cls)));
+  text_feats_.push_back(unit_rows(model_.online.text_proj(cls)));
   attended_all_ = at::Tensor();
   std::int64_t base = 0;
   for (const at::Tensor& part : attended_) base += part.size(0);

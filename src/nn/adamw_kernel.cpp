@@ -1,5 +1,5 @@
-// Compiled without contraction to fused multiply-adds (src/CMakeLists.txt): each product is rounded as PyTorch rounds it,
-// so that parameters follow a PyTorch run to the last bits.
+// Compiled without contraction to fused multiply-adds (src/CMakeLists.txt): each product is rounded as PyTorch rounds
+// it, so that parameters follow a PyTorch run to the last bits.
 #include <cmath>
 
 #include "nn/kernels.h"

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "nn/dispatch.h"
 #include "nn/gemm.h"
 #include "nn/kernels.h"
 #include "nn/operations.h"
@@ -200,15 +201,6 @@ void backward_kernel(const Problem& p, View<const T> q, View<const T> k, View<co
   });
 }
 
-template <class F>
-void dispatch(at::ScalarType type, const F& f) {
-  if (type == at::kFloat) {
-    f(static_cast<float*>(nullptr));
-  } else {
-    f(static_cast<c10::BFloat16*>(nullptr));
-  }
-}
-
 /// True if every row of keys is asked by somebody, so that its gradient is written.
 bool covers_keys(const Segments& segments) {
   std::int64_t covered = 0, last = -1;
@@ -229,7 +221,7 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
     at::Tensor out = at::empty({q.size(0), width}, q.options());
     at::Tensor lse = at::empty({heads, segments->q_rows}, q.options().dtype(at::kFloat));
     const Problem problem{*segments, heads, width / heads, 1.0f / std::sqrt(static_cast<float>(width / heads)), drop};
-    dispatch(q.scalar_type(), [&](auto* type) {
+    dispatch_type(q.scalar_type(), [&](auto* type) {
       using T = std::remove_pointer_t<decltype(type)>;
       const at::Tensor& other = kv.defined() ? kv : q;
       const T* keys = other.data_ptr<T>() + other.size(1) - 2 * width;
@@ -257,7 +249,7 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
     const bool whole = covers_keys(segments);
     const auto like = [&](const at::Tensor& x) { return whole ? at::empty_like(x) : at::zeros_like(x); };
     at::Tensor grad_q = like(q), grad_kv = kv.defined() ? like(kv) : at::Tensor();
-    dispatch(q.scalar_type(), [&](auto* type) {
+    dispatch_type(q.scalar_type(), [&](auto* type) {
       using T = std::remove_pointer_t<decltype(type)>;
       const at::Tensor &other = kv.defined() ? kv : q, &grad_other = kv.defined() ? grad_kv : grad_q;
       const std::int64_t first = other.size(1) - 2 * width, stride = other.size(1);

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "nn/dispatch.h"
 #include "nn/kernels.h"
 #include "nn/parallel.h"
 
@@ -14,12 +15,12 @@ using torch::autograd::Variable;
 using torch::autograd::variable_list;
 
 /// The forward and the backward pass are the same: multiply by the mask.
-at::Tensor masked(const at::Tensor& x, const DropoutDraw& draw) {
+at::Tensor multiply_by_mask(const at::Tensor& x, const DropoutDraw& draw) {
   const at::Tensor input = x.contiguous();
   at::Tensor out = at::empty_like(input);
   const std::int64_t width = input.size(-1), rows = input.numel() / width;
   ThreadSums unused(width);
-  const auto run = [&](auto* type) {
+  dispatch_type(input.scalar_type(), [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
     const T* from = input.data_ptr<T>();
     T* to = out.data_ptr<T>();
@@ -29,12 +30,7 @@ at::Tensor masked(const at::Tensor& x, const DropoutDraw& draw) {
                                          to + i * width, unused.mine(), width);
       }
     });
-  };
-  if (input.scalar_type() == at::kFloat) {
-    run(static_cast<float*>(nullptr));
-  } else {
-    run(static_cast<c10::BFloat16*>(nullptr));
-  }
+  });
   return out;
 }
 
@@ -42,12 +38,12 @@ struct DropoutFunction : torch::autograd::Function<DropoutFunction> {
   static Variable forward(AutogradContext* ctx, const Variable& x, const DropoutDraw& draw) {
     ctx->saved_data["probability"] = draw.probability;
     ctx->saved_data["seed"] = static_cast<std::int64_t>(draw.seed);
-    return masked(x, draw);
+    return multiply_by_mask(x, draw);
   }
   static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
     const DropoutDraw draw{ctx->saved_data["probability"].toDouble(),
                            static_cast<std::uint64_t>(ctx->saved_data["seed"].toInt())};
-    return {masked(grads[0], draw), Variable()};
+    return {multiply_by_mask(grads[0], draw), Variable()};
   }
 };
 

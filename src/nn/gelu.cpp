@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "nn/dispatch.h"
 #include "nn/kernels.h"
 #include "nn/parallel.h"
 
@@ -13,21 +14,12 @@ using torch::autograd::AutogradContext;
 using torch::autograd::Variable;
 using torch::autograd::variable_list;
 
-template <class F>
-void dispatch(at::ScalarType type, const F& f) {
-  if (type == at::kFloat) {
-    f(static_cast<float*>(nullptr));
-  } else {
-    f(static_cast<c10::BFloat16*>(nullptr));
-  }
-}
-
 struct BiasGeluFunction : torch::autograd::Function<BiasGeluFunction> {
   static Variable forward(AutogradContext* ctx, const Variable& x, const Variable& bias) {
     const at::Tensor input = x.contiguous();
     at::Tensor out = at::empty_like(input);
     const std::int64_t width = input.size(-1), rows = input.numel() / width;
-    dispatch(input.scalar_type(), [&](auto* type) {
+    dispatch_type(input.scalar_type(), [&](auto* type) {
       using T = std::remove_pointer_t<decltype(type)>;
       const T* from = input.data_ptr<T>();
       T* to = out.data_ptr<T>();
@@ -47,7 +39,7 @@ struct BiasGeluFunction : torch::autograd::Function<BiasGeluFunction> {
     at::Tensor grad_x = at::empty_like(input);
     const std::int64_t width = input.size(-1), rows = input.numel() / width;
     ThreadSums sums(width);
-    dispatch(input.scalar_type(), [&](auto* type) {
+    dispatch_type(input.scalar_type(), [&](auto* type) {
       using T = std::remove_pointer_t<decltype(type)>;
       const T *from = grad.data_ptr<T>(), *x = input.data_ptr<T>();
       T* to = grad_x.data_ptr<T>();

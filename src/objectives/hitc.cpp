@@ -4,18 +4,10 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "nn/norm.h"
 #include "objectives/itc.h"
 
 namespace vicha {
-namespace {
-
-at::Tensor normalised(const at::Tensor& x) {
-  const at::Tensor y = x.to(at::kFloat);
-  return y / y.norm(2, {1}, true).clamp_min(1e-12);
-}
-
-}  // namespace
-
 HitcObjective::HitcObjective(const HitcOptions& options) : options_(options) {
   if (!options.level_weights.empty() && static_cast<std::int64_t>(options.level_weights.size()) != options.levels) {
     throw UsageError(fmt::format("hitc.level_weights has {} values for hitc.levels = {}; give one per level or none",
@@ -36,8 +28,8 @@ std::vector<at::Tensor> HitcObjective::level_losses(Encodings& encodings) const 
   const at::Tensor positives = encodings.positives(false);
   std::vector<at::Tensor> losses;
   for (std::size_t j = 0; j < image.size(); ++j) {
-    losses.push_back(level_loss(normalised(model.vision_proj_hidden[j](image[j])),
-                                normalised(model.text_proj_hidden[j](text[j])), model.temperature, positives));
+    losses.push_back(level_loss(unit_rows(model.vision_proj_hidden[j](image[j])),
+                                unit_rows(model.text_proj_hidden[j](text[j])), model.temperature, positives));
   }
   return losses;
 }

@@ -13,16 +13,6 @@
 namespace vicha::parity {
 namespace {
 
-constexpr double kLoss = 1e-5, kGradient = 2e-4, kState = 1e-5, kAfter = 1e-7, kAfterFingerprint = 5e-7;
-
-nlohmann::json read_json(const fs::path& path) {
-  try {
-    return nlohmann::json::parse(read_file(path));
-  } catch (const nlohmann::json::exception& error) {
-    throw DataError(path.string(), error.what());
-  }
-}
-
 /// Downstream models drop the "bert." of the pretraining names.
 std::string pretraining_name(const std::string& name) {
   for (const std::string prefix : {"text_encoder.", "text_encoder_m."}) {
@@ -34,6 +24,14 @@ std::string pretraining_name(const std::string& name) {
 }
 
 }  // namespace
+
+nlohmann::json read_json(const fs::path& path) {
+  try {
+    return nlohmann::json::parse(read_file(path));
+  } catch (const nlohmann::json::exception& error) {
+    throw DataError(path.string(), error.what());
+  }
+}
 
 FixtureSet::FixtureSet(const fs::path& folder, const std::string& fixture)
     : folder_(folder),

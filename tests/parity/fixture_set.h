@@ -16,6 +16,12 @@
 
 namespace vicha::parity {
 
+/// What fp32 allows, measured against fp64 (the fixtures' README).
+inline constexpr double kLoss = 1e-5, kGradient = 2e-4, kState = 1e-5, kAfter = 1e-7, kAfterFingerprint = 5e-7;
+
+/// Throws DataError naming the file.
+nlohmann::json read_json(const fs::path& path);
+
 class FixtureSet {
  public:
   /// `fixture`: "pretrain" or "retrieval".

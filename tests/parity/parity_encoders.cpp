@@ -21,8 +21,6 @@ void fill(ParameterStore& store, const StateDict& source, const std::function<st
   }
 }
 
-nlohmann::json read_json(const fs::path& path) { return nlohmann::json::parse(read_file(path)); }
-
 Tokens tokens_of(const at::Tensor& ids, const at::Tensor& mask) {
   const at::Tensor lengths = mask.to(at::kLong).sum(1).contiguous();
   const std::int64_t* p = lengths.data_ptr<std::int64_t>();

@@ -10,8 +10,6 @@
 namespace vicha::parity {
 namespace {
 
-constexpr double kState = 1e-5, kGradient = 2e-4;
-
 class PretrainCheck {
  public:
   PretrainCheck(const fs::path& folder, Report& report)

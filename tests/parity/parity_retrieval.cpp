@@ -13,8 +13,6 @@
 namespace vicha::parity {
 namespace {
 
-constexpr double kState = 1e-5;
-
 ObjectivesOptions fine_tuning(ObjectivesOptions o) {
   o.itc.positives = "image_id";
   o.hitc.enabled = o.mlm.enabled = o.mae.enabled = false;
