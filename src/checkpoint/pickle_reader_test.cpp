@@ -138,9 +138,9 @@ TEST(PickleReader, LyingLengthsAllocateNothing) {
 }
 
 TEST(PickleReader, StackErrorsAreRefused) {
-  for (const char* data :
-       {".",   "R.",    "t.",     "a.", "]a.",   "(a.", "s.", "u.",  "}(Nu.",    "(N", "0.",    "1.",
-        "(1.", "\205.", "(\207.", "b.", "\223.", "Q.",  "e.", "(e.", "(N(\206.", "2.", "\201.", "(Nd."}) {
+  for (const char* data : {".",        "R.", "t.",    "a.",     "]a.",    "(a.",    "s.",    "u.",  "}(Nu.", "(N",
+                           "0.",       "1.", "(1.",   "\205.",  "(\207.", "b.",     "\223.", "Q.",  "e.",    "(e.",
+                           "(N(\206.", "2.", "](Na.", "}(NNs.", "](Nat.", "]((Ne.", "\201.", "(Nd."}) {
     EXPECT_NE(message(data), "accepted") << data;
   }
 }

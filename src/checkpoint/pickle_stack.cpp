@@ -12,7 +12,7 @@ constexpr std::size_t kMaxNodes = 8 << 20;
 }  // namespace
 
 void Machine::append_items(std::size_t from) {
-  if (from == 0 || from > stack_.size()) fail("takes more values than it has made");
+  need(stack_.size() - from + 1);  // the container itself too
   const Ref target = stack_[from - 1];
   const Node* found = node(target);
   const bool sequence = found != nullptr && (found->kind == Kind::kList || found->kind == Kind::kSet);
@@ -24,7 +24,7 @@ void Machine::append_items(std::size_t from) {
 }
 
 void Machine::set_items(std::size_t from) {
-  if (from == 0 || from > stack_.size()) fail("takes more values than it has made");
+  need(stack_.size() - from + 1);  // the container itself too
   const Ref target = stack_[from - 1];
   const Node* found = node(target);
   const bool dict = found != nullptr && (found->kind == Kind::kDict || found->kind == Kind::kOrderedDict);
@@ -106,8 +106,13 @@ Ref Machine::pop() {
   return ref;
 }
 
+/// Values below the last mark belong to the group around this one.
+void Machine::need(std::size_t count) const {
+  if (stack_.size() - (marks_.empty() ? 0 : marks_.back()) < count) fail("takes more values than it has made");
+}
+
 Ref& Machine::top() {
-  if (stack_.empty() || (!marks_.empty() && marks_.back() == stack_.size())) fail("takes more values than it has made");
+  need(1);
   return stack_.back();
 }
 

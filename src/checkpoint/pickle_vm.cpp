@@ -132,8 +132,7 @@ bool Machine::step(unsigned char opcode) {
     case kTuple1 + 1:
     case kTuple3: {
       const std::size_t count = opcode - kTuple1 + 1;
-      const std::size_t floor = marks_.empty() ? 0 : marks_.back();
-      if (stack_.size() - floor < count) fail("takes more values than it has made");
+      need(count);
       push_tuple(stack_.size() - count);
       break;
     }
@@ -162,7 +161,7 @@ bool Machine::step(unsigned char opcode) {
       break;
     }
     case kAppend:
-      if (stack_.size() < 2) fail("takes more values than it has made");
+      need(2);
       append_items(stack_.size() - 1);
       break;
     case kAppends:
@@ -170,7 +169,7 @@ bool Machine::step(unsigned char opcode) {
       append_items(pop_mark());
       break;
     case kSetItem:
-      if (stack_.size() < 3) fail("takes more values than it has made");
+      need(3);
       set_items(stack_.size() - 2);
       break;
     case kSetItems:

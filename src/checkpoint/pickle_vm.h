@@ -106,6 +106,7 @@ class Machine {
   void push_long(std::string_view bytes);
   void push_tuple(std::size_t from, Kind kind = Kind::kTuple);
   Ref pop();
+  void need(std::size_t count) const;
   std::size_t pop_mark();
   Ref& top();
   void store(std::uint64_t index);
