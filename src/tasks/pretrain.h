@@ -1,0 +1,51 @@
+// `vicha pretrain`: a recipe becomes a trained model in a folder.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "models/text_cache.h"
+#include "models/vicha.h"
+#include "objectives/pretrain_step.h"
+#include "tasks/recipe.h"
+#include "train/loop.h"
+#include "train/task.h"
+
+namespace vicha {
+
+/// One pretraining step, as the training loop sees it.
+class PretrainTask : public Task {
+ public:
+  PretrainTask(Vicha& model, const PretrainRecipe& recipe);
+
+  Losses step(const Batch& batch, const StepContext& context) override;
+  /// The momentum features of the batch enter the queue once the loss no longer needs its old content.
+  void after_backward() override;
+  ParameterStore& parameters() override { return model_.parameters(); }
+  void save_state(StateDict&) const override {}  // all of it lies in the parameter store
+  void load_state(const StateDict&) override {}
+  std::string config_json() const override;
+  std::string recipe_toml() const override;
+
+ private:
+  Vicha& model_;
+  PretrainRecipe recipe_;
+  PretrainStep step_;
+  std::unique_ptr<TextCache> cache_;
+  struct Pending {
+    at::Tensor image_feat, text_feat, ids;
+  } pending_;
+};
+
+struct PretrainCommand {
+  PretrainRecipe recipe;
+  std::filesystem::path out;
+  ResumeChoice resume;
+  std::string device = "auto";
+};
+
+/// Sets up data and model, trains, evaluates at each checkpoint where the recipe says so (OUT/evaluations.jsonl).
+RunResult pretrain(const PretrainCommand& command);
+
+}  // namespace vicha

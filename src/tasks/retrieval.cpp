@@ -1,0 +1,151 @@
+#include "tasks/retrieval.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/log.h"
+
+namespace vicha {
+namespace {
+
+using Right = std::vector<std::vector<std::int64_t>>;
+using OrderedJson = nlohmann::ordered_json;
+
+/// Chance that one of `right` of `all` candidates is among `k` drawn without looking, percent.
+double chance_at(std::int64_t right, std::int64_t all, std::int64_t k) {
+  double none = 1.0;
+  for (std::int64_t i = 0; i < std::min(k, all); ++i) {
+    none *= std::max(0.0, static_cast<double>(all - right - i) / static_cast<double>(all - i));
+  }
+  return 100.0 * (1.0 - none);
+}
+
+Recalls chance(const Right& right, std::int64_t candidates) {
+  Recalls sum;
+  for (const auto& r : right) {
+    const auto n = static_cast<std::int64_t>(r.size());
+    sum.r1 += chance_at(n, candidates, 1);
+    sum.r5 += chance_at(n, candidates, 5);
+    sum.r10 += chance_at(n, candidates, 10);
+  }
+  const double scale = 1.0 / static_cast<double>(std::max<std::size_t>(1, right.size()));
+  return {sum.r1 * scale, sum.r5 * scale, sum.r10 * scale};
+}
+
+OrderedJson json_of(const Recalls& r) {
+  const auto rounded = [](double x) { return std::round(x * 1000) / 1000; };
+  return {{"r1", rounded(r.r1)}, {"r5", rounded(r.r5)}, {"r10", rounded(r.r10)}};
+}
+
+OrderedJson json_of(const RetrievalMetrics& m) {
+  return {{"text_to_image", json_of(m.image)}, {"image_to_text", json_of(m.text)}};
+}
+
+OrderedJson json_of(const std::vector<RetrievalExample>& examples) {
+  OrderedJson list = OrderedJson::array();
+  for (const RetrievalExample& e : examples) {
+    list.push_back({{"query", e.query}, {"best", e.best}, {"right", e.right}, {"rank", e.rank}});
+  }
+  return list;
+}
+
+/// The queries' best answers by the scores; ties by the lower index, as the metrics rank.
+template <class NameQuery, class NameAnswer>
+std::vector<RetrievalExample> examples_of(const at::Tensor& scores, const Right& right, std::int64_t count,
+                                          const NameQuery& query, const NameAnswer& answer) {
+  constexpr std::int64_t kShown = 5;
+  std::vector<RetrievalExample> result;
+  const std::int64_t rows = scores.size(0);
+  for (std::int64_t e = 0; e < std::min(count, rows); ++e) {
+    const std::int64_t row = e * rows / std::min(count, rows);
+    const at::Tensor order = scores[row].argsort(/*stable=*/true, -1, /*descending=*/true);
+    const std::int64_t* p = order.data_ptr<std::int64_t>();
+    RetrievalExample example;
+    example.query = query(row);
+    for (std::int64_t i = 0; i < std::min(kShown, order.numel()); ++i) example.best.push_back(answer(p[i]));
+    example.rank = order.numel();
+    for (const std::int64_t r : right[static_cast<std::size_t>(row)]) {
+      example.right.push_back(answer(r));
+      example.rank = std::min<std::int64_t>(example.rank, std::find(p, p + order.numel(), r) - p + 1);
+    }
+    result.push_back(std::move(example));
+  }
+  return result;
+}
+
+std::string row(std::string_view name, const Recalls& t2i, const Recalls& i2t) {
+  return fmt::format("{:<22}{:>8.2f}{:>8.2f}{:>8.2f}   {:>8.2f}{:>8.2f}{:>8.2f}\n", name, t2i.r1, t2i.r5, t2i.r10,
+                     i2t.r1, i2t.r5, i2t.r10);
+}
+
+}  // namespace
+
+RetrievalResult evaluate_retrieval(Vicha& model, std::shared_ptr<const EvaluationSet> set, std::int64_t k_test,
+                                   std::int64_t batch_size, std::int64_t examples) {
+  const at::NoGradGuard guard;
+  const auto start = std::chrono::steady_clock::now();
+  RetrievalScorer scorer(model);
+  EvaluationImages images(set, batch_size);
+  while (const std::optional<Batch> batch = images.next()) scorer.add_images(batch->image, batch->concepts);
+  for (std::int64_t i = 0; i < set->caption_count(); i += 4 * batch_size) {
+    scorer.add_texts(set->captions(i, std::min(4 * batch_size, set->caption_count() - i)));
+  }
+  RetrievalResult result;
+  result.images = set->image_count();
+  result.captions = set->caption_count();
+  Right texts_of(static_cast<std::size_t>(result.images)), images_of;
+  for (std::int64_t t = 0; t < result.captions; ++t) {
+    const std::int64_t image = set->caption_images()[static_cast<std::size_t>(t)];
+    texts_of[static_cast<std::size_t>(image)].push_back(t);
+    images_of.push_back({image});
+  }
+  const at::Tensor sims = scorer.similarities().cpu();
+  result.itc = retrieval_metrics(sims, sims.t().contiguous(), texts_of, images_of);
+  at::Tensor i2t = sims, t2i = sims.t().contiguous();
+  if (k_test > 0) {
+    const RetrievalScorer::Scores scores = scorer.rerank(k_test);
+    i2t = scores.i2t;
+    t2i = scores.t2i.contiguous();
+    result.pairs = scores.pairs;
+  }
+  result.k_test = k_test;
+  result.reranked = retrieval_metrics(i2t, t2i, texts_of, images_of);
+  result.chance = {chance(texts_of, result.captions), chance(images_of, result.images)};
+  const auto path = [&](std::int64_t i) { return std::string(set->image_path(i)); };
+  const auto caption = [&](std::int64_t t) { return std::string(set->caption(t)); };
+  result.text_queries = examples_of(t2i, images_of, examples, caption, path);
+  result.image_queries = examples_of(i2t, texts_of, examples, path, caption);
+  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return result;
+}
+
+std::string RetrievalResult::to_json() const {
+  OrderedJson json = json_of(reranked);
+  json["chance"] = json_of(chance);
+  json["itc"] = json_of(itc);
+  json["images"] = images;
+  json["captions"] = captions;
+  json["k_test"] = k_test;
+  json["pairs"] = pairs;
+  json["seconds"] = std::round(seconds * 100) / 100;
+  json["text_queries"] = json_of(text_queries);
+  json["image_queries"] = json_of(image_queries);
+  return json.dump(1, ' ', false, OrderedJson::error_handler_t::replace);
+}
+
+std::string RetrievalResult::to_table() const {
+  std::string text = fmt::format("{:<22}{:^24}   {:^24}\n{:<22}{:>8}{:>8}{:>8}   {:>8}{:>8}{:>8}\n", "",
+                                 "text -> image", "image -> text", "", "R@1", "R@5", "R@10", "R@1", "R@5", "R@10");
+  if (k_test > 0) text += row(fmt::format("matching of {} best", k_test), reranked.image, reranked.text);
+  text += row("contrast alone", itc.image, itc.text);
+  text += row("chance", chance.image, chance.text);
+  return text + fmt::format("{} pictures, {} captions, {:.1f} s\n", images, captions, seconds);
+}
+
+}  // namespace vicha
