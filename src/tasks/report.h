@@ -1,0 +1,23 @@
+// `vicha report RUN`: one page of a pretraining run, to be looked at, sent and printed. Nothing in it asks the network.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+namespace vicha {
+
+struct ReportOptions {
+  std::filesystem::path run;          ///< folder of `vicha pretrain --out`
+  std::string device = "auto";        ///< where the reconstructions are computed, see choose_device
+  std::filesystem::path output = {};  ///< empty: RUN/report.html
+};
+
+/// Writes the page and returns its path. Reads RUN/metrics.jsonl and, where there are such, RUN/evaluations.jsonl,
+/// RUN/eval.json and the last checkpoint (its recipe, and its model for the reconstructions): a section whose file is
+/// missing or damaged says so and what makes it.
+///
+/// Throws DataError if there is no run or its metrics.jsonl is missing or damaged, UsageError on a device that is not
+/// there, Error if the page cannot be written; an older page then stays as it was.
+std::filesystem::path write_report(const ReportOptions& options);
+
+}  // namespace vicha

@@ -1,0 +1,107 @@
+#include "tasks/report_mae.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <span>
+
+#include "base/error.h"
+#include "data/evaluation.h"
+#include "image/draw.h"
+#include "models/encodings.h"
+#include "objectives/mae.h"
+
+namespace vicha {
+namespace {
+
+constexpr std::uint64_t kSeed = 8;
+
+/// (3, R, R) <-> (N, P), pixels of a patch in the order row, column, channel, as mae_target has them.
+at::Tensor to_patches(const at::Tensor& image, std::int64_t patch) {
+  const std::int64_t side = image.size(1) / patch;
+  return image.reshape({3, side, patch, side, patch})
+      .permute({1, 3, 2, 4, 0})
+      .reshape({side * side, patch * patch * 3});
+}
+at::Tensor from_patches(const at::Tensor& patches, std::int64_t side, std::int64_t patch) {
+  return patches.reshape({side, side, patch, patch, 3})
+      .permute({4, 0, 2, 1, 3})
+      .reshape({3, side * patch, side * patch})
+      .contiguous();
+}
+
+/// Normalised pixels (H, P) of the hidden patches, in the order of the draw's tail.
+at::Tensor predict(Vicha& model, Encodings& encodings) {
+  if (model.options().mae == MaeVariant::kCrossModal) {
+    return model.mae->cross_modal_head(encodings.cross_modal_hidden());
+  }
+  const Encodings::Image& image = encodings.image();
+  return model.mae->unimodal(image.latent, image.patch_order);
+}
+
+MaeExample make_example(LoadedModel& loaded, const Batch& batch, Rng& rng) {
+  Vicha& model = *loaded.model;
+  const VitOptions& vit = model.options().vit;
+  const int side = static_cast<int>(vit.side()), pixels = static_cast<int>(vit.image_res);
+  RandomDraws draws(rng);
+  const EncodingOptions options{.mask_ratio = loaded.recipe.objectives.mae.mask_ratio, .dropout = false};
+  Encodings encodings(model, batch, draws, Wants{.visible_patches = true}, options);
+  const at::Tensor predicted = predict(model, encodings).to(at::kFloat).cpu();
+  const at::Tensor order = encodings.image().patch_order.cpu().contiguous();
+
+  const at::Tensor target = mae_target(batch.image, vit.patch);
+  const at::Tensor picture = batch.image[0].contiguous();
+  at::Tensor patches = to_patches(picture, vit.patch);
+  const at::Tensor hidden = order[0].slice(0, order.size(1) - predicted.size(0));
+  const at::Tensor truth = patches.index_select(0, hidden);
+  const auto [variance, mean] = at::var_mean(truth, at::OptionalIntArrayRef({1}), c10::Scalar(1), true);
+  patches = patches.index_copy(0, hidden, predicted * (variance + 1e-6).sqrt() + mean);
+  const at::Tensor reconstructed = from_patches(patches, vit.side(), vit.patch);
+
+  std::vector<std::uint8_t> covered(static_cast<std::size_t>(side) * static_cast<std::size_t>(side), 0);
+  for (std::int64_t i = 0; i < hidden.size(0); ++i)
+    covered[static_cast<std::size_t>(hidden[i].item<std::int64_t>())] = 1;
+  const ImageTransformOptions& transform = loaded.recipe.data.transform;
+  const Normalizer normalizer(transform.mean, transform.std);
+  const auto image_of = [&](const at::Tensor& values) {
+    return normalizer.undo({values.data_ptr<float>(), static_cast<std::size_t>(values.numel())}, pixels, pixels);
+  };
+  MaeExample example;
+  example.picture = image_of(picture);
+  example.masked = example.picture;
+  cover_patches(example.masked, covered, side, side);
+  example.reconstructed = image_of(reconstructed);
+  example.error = mae_loss(predicted, target, order).item<double>();
+  return example;
+}
+
+}  // namespace
+
+MaeExamples mae_examples(LoadedModel& loaded, const std::filesystem::path& manifest, std::int64_t count) {
+  VICHA_ASSERT(loaded.model->mae != nullptr);
+  const at::NoGradGuard guard;
+  DataOptions data = loaded.recipe.data;
+  data.workers = data.prefetch = 1;  // a picture at a time
+  const auto set = std::make_shared<const EvaluationSet>(
+      std::make_shared<const Manifest>(Manifest::load({manifest}, data.manifest_options())), loaded.tokenizer, data);
+  const std::int64_t pictures = set->image_count(), chosen = std::min(count, pictures);
+  const std::vector<std::int64_t>& caption_images = set->caption_images();
+  MaeExamples out;
+  for (std::int64_t i = 0; i < chosen; ++i) {
+    const std::int64_t image = (2 * i + 1) * pictures / (2 * chosen);
+    try {
+      std::optional<Batch> batch = EvaluationImages(set, 1, image, image + 1).next();
+      VICHA_ASSERT(batch);
+      const auto caption = std::lower_bound(caption_images.begin(), caption_images.end(), image);
+      batch->text = set->captions(caption - caption_images.begin(), 1);  // the cross-modal variant reads it
+      Rng rng(mix_seed({kSeed, static_cast<std::uint64_t>(i)}));
+      out.examples.push_back(make_example(loaded, *batch, rng));
+      out.examples.back().path = set->image_path(image);
+    } catch (const DataError& error) {
+      out.left_out = error.what();
+    }
+  }
+  return out;
+}
+
+}  // namespace vicha

@@ -1,0 +1,91 @@
+// Masked image modelling, to be seen: picture, what is shown to the model, what it makes of the rest.
+#include <fmt/format.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "tasks/report_mae.h"
+#include "tasks/report_pictures.h"
+#include "tasks/report_sections.h"
+
+namespace vicha {
+namespace {
+
+constexpr std::int64_t kExamples = 8;
+
+void panel(Html& html, const Image& picture, std::string_view what, const std::string& name) {
+  const auto item = html.element("div");
+  html.empty("img", {{"src", picture_uri(picture)},
+                     {"alt", fmt::format("{} {}", what, name)},
+                     {"width", fmt::format("{}", picture.width)},
+                     {"height", fmt::format("{}", picture.height)}});
+  html.leaf("span", {}, what);
+}
+
+void write_example(Html& html, const MaeExample& example) {
+  const std::string name = std::filesystem::path(example.path).filename().string();
+  const auto figure = html.element("figure", {{"class", "mae"}});
+  {
+    const auto row = html.element("div", {{"class", "panels"}});
+    panel(html, example.picture, "picture", name);
+    panel(html, example.masked, "shown", name);
+    panel(html, example.reconstructed, "rebuilt", name);
+  }
+  html.leaf("figcaption", {}, fmt::format("{}: error {:.2f}", name, example.error));
+}
+
+/// The set whose pictures are shown; "" if the recipe names none.
+std::string manifest_of(const PretrainRecipe& recipe) {
+  if (!recipe.eval.manifest.empty()) return recipe.eval.manifest;
+  return recipe.data.manifests.empty() ? "" : recipe.data.manifests.front();
+}
+
+void write_examples(Html& html, LoadedModel& loaded) {
+  const std::string manifest = manifest_of(loaded.recipe);
+  if (manifest.empty()) {
+    write_absence(html, "The recipe names no manifest to take pictures from; set eval.manifest.");
+    return;
+  }
+  const MaeExamples made = mae_examples(loaded, manifest, kExamples);
+  if (made.examples.empty()) {
+    write_absence(html, made.left_out.empty() ? manifest + " holds no picture." : made.left_out);
+    return;
+  }
+  double error = 0.0;
+  for (const MaeExample& example : made.examples) error += example.error;
+  html.leaf("p", {},
+            fmt::format("Pictures of {}; {:.0f} % of the patches are hidden. The model predicts patches normalised by "
+                        "their own mean and deviation; these two are taken from the true patch, as in the MAE paper's "
+                        "figures, and visible patches are pasted in. Error: mean square of the normalised hidden "
+                        "pixels, about 1 for flat patches; {:.2f} over these pictures.",
+                        manifest, loaded.recipe.objectives.mae.mask_ratio * 100,
+                        error / static_cast<double>(made.examples.size())));
+  {
+    const auto grid = html.element("div", {{"class", "maes"}});
+    for (const MaeExample& example : made.examples) write_example(html, example);
+  }
+  if (!made.left_out.empty()) write_absence(html, "Left out: " + made.left_out);
+}
+
+}  // namespace
+
+void write_reconstructions(Html& html, ReportData& data) {
+  const auto section = html.element("section", {{"id", "mae"}});
+  html.leaf("h2", {}, "Masked pictures");
+  if (!data.loaded.value) {
+    write_absence(html, data.loaded.problem);
+    return;
+  }
+  LoadedModel& loaded = *data.loaded.value;
+  if (loaded.model->mae == nullptr) {
+    write_absence(html, "This run learned without masked image modelling: its recipe has mae.enabled = false.");
+    return;
+  }
+  try {
+    write_examples(html, loaded);
+  } catch (const Error& error) {
+    log::warning("report: {}", error.what());
+    write_absence(html, error.what());
+  }
+}
+
+}  // namespace vicha

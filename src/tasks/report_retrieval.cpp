@@ -1,0 +1,143 @@
+// Retrieval: along the way as curves, at the end as a table.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "tasks/chart.h"
+#include "tasks/chart_axis.h"
+#include "tasks/report_sections.h"
+
+namespace vicha {
+namespace {
+
+using Way = Recalls RetrievalMetrics::*;
+
+struct Recall {
+  const char* name;
+  double Recalls::*value;
+};
+constexpr Recall kRecalls[] = {{"R@1", &Recalls::r1}, {"R@5", &Recalls::r5}, {"R@10", &Recalls::r10}};
+
+void draw_way(Html& html, const ReportData& data, Way way, const std::string& id, const std::string& title) {
+  const std::vector<RunEvaluation>& evaluations = *data.evaluations.value;
+  Chart chart{.id = id,
+              .title = title,
+              .y_label = "%",
+              .x_high = static_cast<double>(std::max(data.metrics.steps, evaluations.back().step)),
+              .from_zero = true};
+  for (const Recall& recall : kRecalls) {
+    ChartSeries series{.label = recall.name};
+    for (const RunEvaluation& evaluation : evaluations) {
+      series.line.push_back({static_cast<double>(evaluation.step), (evaluation.reranked.*way).*recall.value});
+    }
+    series.points = series.line;
+    chart.series.push_back(std::move(series));
+  }
+  ChartSeries itc{.label = "ITC@10"};
+  for (const RunEvaluation& evaluation : evaluations) {
+    if (evaluation.itc) itc.line.push_back({static_cast<double>(evaluation.step), ((*evaluation.itc).*way).r10});
+  }
+  if (!itc.line.empty()) chart.series.push_back(std::move(itc));
+  const Recalls& last = evaluations.back().reranked.*way;
+  chart.summary =
+      fmt::format("{} / {} / {}", format_percent(last.r1), format_percent(last.r5), format_percent(last.r10));
+  chart.description =
+      fmt::format("{} against steps, {} evaluations; at the last R@1 {} %, R@5 {} %, R@10 {} %.", title,
+                  evaluations.size(), format_percent(last.r1), format_percent(last.r5), format_percent(last.r10));
+  // Chance is of the final set; it belongs here only where that is the same set.
+  if (data.retrieval.value && data.retrieval.value->chance &&
+      data.retrieval.value->manifest == evaluations.back().manifest && !evaluations.back().manifest.empty()) {
+    const double chance = ((*data.retrieval.value->chance).*way).r10;
+    chart.levels.push_back({chance, fmt::format("chance R@10 {}", format_percent(chance))});
+  }
+  draw_chart(html, chart);
+}
+
+class RecallTable {
+ public:
+  explicit RecallTable(Html& html)
+      : html_(html), scroll_(html.element("div", {{"class", "scroll"}})), table_(html.element("table")) {
+    html.leaf("caption", {}, "Share of queries with a right answer among the best 1, 5 and 10, in percent");
+    const auto head = html.element("thead");
+    {
+      const auto row = html.element("tr");
+      html.leaf("td", {}, "");
+      html.leaf("th", {{"scope", "colgroup"}, {"colspan", "3"}}, "Text → picture");
+      html.leaf("th", {{"scope", "colgroup"}, {"colspan", "3"}}, "Picture → text");
+    }
+    const auto row = html.element("tr");
+    html.leaf("td", {}, "");
+    for (int way = 0; way < 2; ++way) {
+      for (const Recall& recall : kRecalls) html.leaf("th", {{"scope", "col"}}, recall.name);
+    }
+  }
+
+  void add(const std::string& name, const RetrievalMetrics& metrics, std::string_view kind) {
+    const auto row = html_.element("tr", {{"class", std::string(kind)}});
+    html_.leaf("th", {{"scope", "row"}}, name);
+    for (const Way way : {&RetrievalMetrics::image, &RetrievalMetrics::text}) {
+      for (const Recall& recall : kRecalls) {
+        const double value = (metrics.*way).*recall.value;
+        html_.leaf("td", {{"style", fmt::format("--share:{:.1f}%", std::clamp(value, 0.0, 100.0))}},
+                   format_percent(value));
+      }
+    }
+  }
+
+ private:
+  Html& html_;
+  Html::Element scroll_, table_;
+};
+
+}  // namespace
+
+void write_evaluations(Html& html, const ReportData& data) {
+  const auto section = html.element("section", {{"id", "evaluations"}});
+  html.leaf("h2", {}, "Retrieval along the way");
+  if (!data.evaluations.value || data.evaluations.value->empty()) {
+    write_absence(html,
+                  data.evaluations.value ? "evaluations.jsonl holds no evaluation yet." : data.evaluations.problem);
+    return;
+  }
+  const std::string& manifest = data.evaluations.value->back().manifest;
+  html.leaf(
+      "p", {},
+      fmt::format("Zero-shot retrieval of the checkpoints{}: R@1, R@5 and R@10 in percent, re-ranked by ITM; ITC@10 "
+                  "is R@10 of ITC alone.",
+                  manifest.empty() ? "" : " on " + manifest));
+  const auto grid = html.element("div", {{"class", "charts"}});
+  draw_way(html, data, &RetrievalMetrics::image, "chart-t2i", "Text → picture");
+  draw_way(html, data, &RetrievalMetrics::text, "chart-i2t", "Picture → text");
+}
+
+void write_retrieval(Html& html, const ReportData& data) {
+  const auto section = html.element("section", {{"id", "retrieval"}});
+  html.leaf("h2", {}, "Retrieval at the end");
+  if (!data.retrieval.value) {
+    write_absence(html, data.retrieval.problem);
+    return;
+  }
+  const RunRetrieval& result = *data.retrieval.value;
+  html.leaf("p", {},
+            fmt::format("Zero-shot on {}{} pictures and {} captions, all against all.",
+                        result.manifest.empty() ? "" : result.manifest + ": ", format_count(result.images),
+                        format_count(result.captions)));
+  {
+    RecallTable table(html);
+    const std::string reranked =
+        result.k_test > 0 ? fmt::format("ITC, {} best re-ranked by ITM", result.k_test) : "ITC";
+    table.add(reranked, result.reranked, "best");
+    if (result.k_test > 0 && result.itc) table.add("ITC alone", *result.itc, "");
+    if (result.chance) table.add("Chance", *result.chance, "chance");
+  }
+  std::string note;
+  if (!result.checkpoint.empty()) note += "Checkpoint: " + result.checkpoint + ". ";
+  if (result.pairs > 0) {
+    note +=
+        fmt::format("{} pairs matched in {} s ({} pairs/s).", format_count(result.pairs), format_number(result.seconds),
+                    format_number(result.seconds > 0 ? static_cast<double>(result.pairs) / result.seconds : 0));
+  }
+  if (!note.empty()) html.leaf("p", {{"class", "small"}}, note);
+}
+
+}  // namespace vicha

@@ -1,0 +1,55 @@
+// What a run has left in its folder, read for the report.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "models/retrieval.h"
+#include "tasks/chart_curve.h"
+#include "tasks/retrieval.h"
+
+namespace vicha {
+
+/// RUN/metrics.jsonl (train/metrics.h) as curves over steps. Values that were NaN or infinite are left out.
+struct RunMetrics {
+  using NamedCurve = std::pair<std::string, Curve>;
+
+  std::int64_t steps = 0;  ///< of the last line
+  std::int64_t epoch = 0;
+  std::int64_t skipped = 0;
+  double seconds = 0.0;
+  Curve lr, samples_per_s, data_wait;
+  std::vector<NamedCurve> losses, measures;  ///< in the order of their first appearance
+};
+
+/// Throws DataError if the file is missing, holds no step, or a line (but half a last one, of a run that is being
+/// written) is not a step's record.
+RunMetrics read_run_metrics(const std::filesystem::path& file);
+
+/// One line of RUN/evaluations.jsonl.
+struct RunEvaluation {
+  std::int64_t step = 0;
+  std::string manifest;
+  RetrievalMetrics reranked;
+  std::optional<RetrievalMetrics> itc;
+};
+/// Throws DataError naming file and line.
+std::vector<RunEvaluation> read_run_evaluations(const std::filesystem::path& file);
+
+/// RUN/eval.json, as RetrievalResult::to_json and `vicha eval retrieval --out` write it.
+struct RunRetrieval {
+  RetrievalMetrics reranked;
+  std::optional<RetrievalMetrics> itc, chance;
+  std::int64_t images = 0, captions = 0, k_test = 0, pairs = 0;
+  double seconds = 0.0;
+  std::string manifest, checkpoint;
+  std::vector<RetrievalExample> text_queries, image_queries;
+};
+/// Throws DataError naming file and field.
+RunRetrieval read_run_retrieval(const std::filesystem::path& file);
+
+}  // namespace vicha

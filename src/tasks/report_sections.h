@@ -1,0 +1,48 @@
+// The report's sections, in the order of the page. Each writes one <section>; where what it shows is missing, a
+// sentence that says what makes it.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tasks/html.h"
+#include "tasks/model_files.h"
+#include "tasks/recipe.h"
+#include "tasks/report_run.h"
+
+namespace vicha {
+
+/// Something of a run that may not be there.
+template <class T>
+struct Found {
+  std::optional<T> value;
+  std::string problem;  ///< why not: a sentence for the reader
+};
+
+struct ReportData {
+  std::filesystem::path run;
+  std::string name;  ///< the folder's
+  std::string date;  ///< of the last step
+  RunMetrics metrics;
+  Found<PretrainRecipe> recipe;
+  Found<LoadedModel> loaded;
+  Found<std::vector<RunEvaluation>> evaluations;
+  Found<RunRetrieval> retrieval;
+};
+
+void write_summary(Html& html, const ReportData& data);
+void write_curves(Html& html, const ReportData& data);
+void write_evaluations(Html& html, const ReportData& data);
+void write_retrieval(Html& html, const ReportData& data);
+void write_gallery(Html& html, const ReportData& data);
+void write_reconstructions(Html& html, ReportData& data);
+
+/// "17.1": percent with as many digits as count.
+std::string format_percent(double value);
+/// A paragraph that stands where something is missing.
+void write_absence(Html& html, const std::string& problem);
+
+}  // namespace vicha

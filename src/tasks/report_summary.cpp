@@ -1,0 +1,145 @@
+// The page's head: what was trained, on what, for how long, and what came out.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <cmath>
+
+#include "config/recipe.h"
+#include "tasks/chart_axis.h"
+#include "tasks/report_sections.h"
+
+namespace vicha {
+namespace {
+
+std::string duration(double seconds) {
+  const auto whole = static_cast<std::int64_t>(std::llround(seconds));
+  if (whole < 60) return fmt::format("{} s", whole);
+  if (whole < 3600) return fmt::format("{} min {:02} s", whole / 60, whole % 60);
+  return fmt::format("{} h {:02} min", whole / 3600, whole / 60 % 60);
+}
+
+/// Parameters without the momentum copies ("text_encoder_m.…").
+std::int64_t count_parameters(Vicha& model) {
+  std::int64_t count = 0;
+  for (const Parameter& parameter : model.parameters().parameters()) {
+    if (!std::string_view(parameter.name).substr(0, parameter.name.find('.')).ends_with("_m")) {
+      count += parameter.value.numel();
+    }
+  }
+  return count;
+}
+
+std::string millions(std::int64_t count) {
+  return fmt::format("{:.{}f} million", count / 1e6, count < 10'000'000 ? 2 : 1);
+}
+
+std::string objectives_text(const ObjectivesOptions& o) {
+  std::string out;
+  const auto add = [&](std::string_view name, const ObjectiveOptions& objective) {
+    if (!objective.enabled) return;
+    if (!out.empty()) out += ", ";
+    out += name;
+    if (objective.weight != 1.0) out += fmt::format(" × {:g}", objective.weight);
+    if (objective.start > 0) out += fmt::format(" from {:.3g} % of the run", objective.start * 100);
+  };
+  add("ITC", o.itc);
+  add("hierarchical ITC", o.hitc);
+  add("ITM", o.itm);
+  add("MLM", o.mlm);
+  add(fmt::format("MAE ({:.0f} % hidden)", o.mae.mask_ratio * 100), o.mae);
+  return out.empty() ? "none" : out;
+}
+
+class Facts {
+ public:
+  explicit Facts(Html& html) : html_(html), list_(html.element("dl", {{"class", "facts"}})) {}
+  void add(std::string_view name, std::string_view value) {
+    if (value.empty()) return;
+    const auto pair = html_.element("div");
+    html_.leaf("dt", {}, name);
+    html_.leaf("dd", {}, value);
+  }
+
+ private:
+  Html& html_;
+  Html::Element list_;
+};
+
+void add_recipe_facts(Facts& facts, const PretrainRecipe& recipe) {
+  const ModelOptions& model = recipe.model;
+  facts.add("Picture encoder", fmt::format("ViT: {} px in patches of {} px, {} blocks, width {}, {} heads{}",
+                                           model.vit.image_res, model.vit.patch, model.vit.depth, model.vit.width,
+                                           model.vit.heads, model.concepts.enabled ? "; reads concepts" : ""));
+  facts.add("Text and fusion", fmt::format("BERT: {} + {} layers, width {}, {} heads", model.text.text_layers,
+                                           model.text.fusion_layers, model.text.width, model.text.heads));
+  facts.add("Common embedding",
+            fmt::format("{} channels, queue of {}", model.embed_dim, format_count(model.queue_size)));
+  facts.add("Objectives", objectives_text(recipe.objectives));
+  facts.add("Frozen", fmt::format("{}", fmt::join(recipe.freeze, ", ")));
+  facts.add("Training data", fmt::format("{}", fmt::join(recipe.data.manifests, ", ")));
+  const OptimizerOptions& optimizer = recipe.training.optimizer;
+  facts.add("Batch", optimizer.accumulate > 1
+                         ? fmt::format("{} × {} accumulated", recipe.data.batch_size, optimizer.accumulate)
+                         : fmt::format("{}", recipe.data.batch_size));
+  facts.add("Optimiser", fmt::format("AdamW, learning rate {:g} ({}), weight decay {:g}", optimizer.lr,
+                                     recipe.training.schedule.kind, optimizer.weight_decay));
+  facts.add("Precision", recipe.training.length.precision);
+  facts.add("Seed", fmt::format("{}", recipe.training.length.seed));
+}
+
+void tile(Html& html, std::string_view name, std::string_view value, std::string_view note) {
+  const auto box = html.element("div", {{"class", "tile"}});
+  html.leaf("span", {{"class", "what"}}, name);
+  html.leaf("strong", {}, value);
+  html.leaf("span", {{"class", "note"}}, note);
+}
+
+void write_tiles(Html& html, const ReportData& data, std::int64_t samples) {
+  const auto tiles = html.element("div", {{"class", "tiles"}});
+  if (data.retrieval.value) {
+    const RunRetrieval& result = *data.retrieval.value;
+    const auto chance = [&](Recalls RetrievalMetrics::*way) {
+      return result.chance ? fmt::format("R@10; chance {} %", format_percent(((*result.chance).*way).r10)) : "R@10";
+    };
+    tile(html, "Text → picture", format_percent(result.reranked.image.r10) + " %", chance(&RetrievalMetrics::image));
+    tile(html, "Picture → text", format_percent(result.reranked.text.r10) + " %", chance(&RetrievalMetrics::text));
+  }
+  tile(html, "Steps", format_count(data.metrics.steps),
+       samples > 0 ? format_count(samples) + " samples seen" : fmt::format("in epoch {}", data.metrics.epoch + 1));
+  const std::string rate =
+      samples > 0 && data.metrics.seconds > 0
+          ? fmt::format("{} samples/s over all", format_number(static_cast<double>(samples) / data.metrics.seconds))
+          : "of training";
+  tile(html, "Wall time", duration(data.metrics.seconds), rate);
+}
+
+}  // namespace
+
+void write_summary(Html& html, const ReportData& data) {
+  const auto header = html.element("header");
+  html.leaf("h1", {}, data.name);
+  html.leaf("p", {{"class", "lead"}}, "ViCHA pretraining run, last step " + data.date);
+  const PretrainRecipe* recipe = data.recipe.value ? &*data.recipe.value : nullptr;
+  const std::int64_t samples =
+      recipe != nullptr ? data.metrics.steps * recipe->data.batch_size * recipe->training.optimizer.accumulate : 0;
+  write_tiles(html, data, samples);
+  {
+    Facts facts(html);
+    if (data.loaded.value) {
+      const std::int64_t count = count_parameters(*data.loaded.value->model);
+      facts.add("Parameters", millions(count) + ", momentum copies not counted");
+    }
+    if (recipe != nullptr) add_recipe_facts(facts, *recipe);
+    facts.add("Epochs", fmt::format("{} begun", data.metrics.epoch + 1));
+    if (data.metrics.skipped > 0) facts.add("Unreadable", format_count(data.metrics.skipped) + " samples skipped");
+  }
+  if (recipe == nullptr) {
+    write_absence(html, data.recipe.problem);
+    return;
+  }
+  const auto details = html.element("details");
+  html.leaf("summary", {}, "Recipe: what differs from the defaults");
+  html.leaf("pre", {}, to_toml(*recipe, {.only_changes = true}));
+}
+
+}  // namespace vicha
