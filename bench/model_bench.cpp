@@ -6,11 +6,11 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "clock.h"
 #include "models/retrieval.h"
 #include "nn/kernel_choice.h"
 #include "nn/operations.h"
@@ -20,8 +20,6 @@
 
 namespace vicha::bench {
 namespace {
-
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 double peak_rss_gib() {
   rusage usage{};
@@ -49,9 +47,9 @@ double product_gflops(bool bf16) {
                    b = at::randn({n, n}).to(a.scalar_type());
   double best = 1e9;
   for (int i = 0; i < 6; ++i) {
-    const double start = now();
+    const double start = seconds_now();
     products::nt(a, b, {});
-    best = std::min(best, now() - start);
+    best = std::min(best, seconds_now() - start);
   }
   return 2.0 * static_cast<double>(n * n * n) / best * 1e-9;
 }
@@ -85,22 +83,22 @@ std::string bench_pretrain(const PretrainBench& options) {
   for (std::int64_t i = 0; i < options.warmup + options.steps; ++i) {
     const Batch batch = synthetic_batch(config, options.batch, rng);  // making the batch is not timed, as in the peer
     const std::int64_t before = product_operations();
-    const double start = now();
+    const double start = seconds_now();
     double middle, end_backward;
     {
       const Bf16Scope scope(bf16);
       model.update_momentum();
       Encodings encodings = step.encodings(model, batch, draws, 0.5, 0.4);
       const PretrainStep::Result losses = step.losses(encodings, 0.5, 0.4);
-      middle = now();
+      middle = seconds_now();
       torch::autograd::backward({losses.total});
       if (!std::isfinite(losses.total.item<double>())) throw Error("the loss is not finite");
-      end_backward = now();
+      end_backward = seconds_now();
       model.queue.push(encodings.momentum().features.image, encodings.momentum().features.text, {});
     }
     optimizer.step(1e-4);
     optimizer.clear_gradients();
-    const double end = now();
+    const double end = seconds_now();
     if (i < options.warmup) continue;
     seconds.push_back(end - start);
     forward.push_back(middle - start);
@@ -159,12 +157,12 @@ std::string bench_retrieval(const RetrievalBench& options) {
     warm.rerank(options.k_test);
   }
   RetrievalScorer scorer(model);
-  const double start = now();
+  const double start = seconds_now();
   encode(scorer, options.images);
-  const double middle = now();
+  const double middle = seconds_now();
   const std::int64_t before = product_operations();
   const RetrievalScorer::Scores scores = scorer.rerank(options.k_test);
-  const double end = now();
+  const double end = seconds_now();
   nlohmann::json result = common("retrieval-eval", options.config, options.image_res, bf16);
   result["seconds"] = rounded(end - start, 3);
   result["encode_seconds"] = rounded(middle - start, 3);

@@ -1,0 +1,27 @@
+// One function per subcommand: registers its options with CLI11 and what to run when it is chosen.
+#pragma once
+
+#include <functional>
+#include <string>
+
+namespace CLI {
+class App;
+}
+
+namespace vicha::cli {
+
+/// What the chosen subcommand does; returns the exit status.
+using Action = std::function<int()>;
+
+void add_pretrain(CLI::App& app, Action& chosen);
+void add_eval(CLI::App& app, Action& chosen);
+void add_report(CLI::App& app, Action& chosen);
+void add_data(CLI::App& app, Action& chosen);
+void add_weights(CLI::App& app, Action& chosen);
+void add_config(CLI::App& app, Action& chosen);
+void add_bench(CLI::App& app, Action& chosen);
+
+/// Results go to standard output, everything else to the log.
+void print(const std::string& text);
+
+}  // namespace vicha::cli

@@ -1,0 +1,94 @@
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "cli/commands.h"
+#include "data/check.h"
+#include "data/demo.h"
+
+namespace vicha::cli {
+namespace {
+
+void add_demo(CLI::App& data, Action& chosen) {
+  struct Given {
+    DemoOptions options;
+    std::string kwords = "none";
+  };
+  const auto given = std::make_shared<Given>();
+  CLI::App* command = data.add_subcommand("demo", "Build the demonstration's retrieval set from unpacked packages");
+  command->add_option("--src", given->options.sources, "Folder that tools/fetch_demo.sh filled")->required();
+  command->add_option("--out", given->options.out, "Folder to fill")->required();
+  command->add_option("--kwords", given->kwords, "none, or oracle: the human tags, for tests of the plumbing only")
+      ->capture_default_str();
+  command->add_option("--threads", given->options.threads, "0: one for each core")->capture_default_str();
+  command->callback([given, &chosen] {
+    chosen = [given] {
+      given->options.kwords = demo_kwords_from_name(given->kwords);
+      const BuildReport report = build_demo(given->options);
+      std::string text;
+      for (const auto& [name, count] : report.records) text += fmt::format("{:<20}{:>8} records\n", name, count);
+      text += fmt::format(
+          "{} training pictures of {} concepts, {} concepts held out, {} words in vocab.txt; {} pictures drawn, {} "
+          "kept\n",
+          report.training_pictures, report.training_concepts, report.held_out_concepts, report.vocabulary,
+          report.pictures_drawn, report.pictures_kept);
+      print(text);
+      return 0;
+    };
+  });
+}
+
+void add_check(CLI::App& data, Action& chosen) {
+  struct Given {
+    std::vector<fs::path> manifests;
+    CheckOptions options;
+    std::string image_root, vocabulary, out;
+    bool json = false, concepts = false, no_pictures = false;
+  };
+  const auto given = std::make_shared<Given>();
+  CLI::App* command =
+      data.add_subcommand("check", "What is missing, corrupt, duplicated or too long, before anyone trains");
+  command->add_option("MANIFEST", given->manifests, "Manifests: JSON lists or JSON lines")->required();
+  command->add_option("--image-root", given->image_root, "Folder of the pictures (default: the manifest's)");
+  command
+      ->add_option("--strip-parts", given->options.manifest.strip_parts,
+                   "Leading parts of each picture's path to replace by the root")
+      ->capture_default_str();
+  command->add_option("--vocabulary", given->vocabulary, "vocab.txt, to count tokens instead of words");
+  command->add_option("--max-words", given->options.max_words, "Words a caption may have")->capture_default_str();
+  command->add_option("--max-tokens", given->options.max_tokens, "Tokens a caption may have, [CLS] included")
+      ->capture_default_str();
+  command->add_option("--examples", given->options.examples, "Examples shown of each kind")->capture_default_str();
+  command->add_option("--threads", given->options.threads, "0: one for each core")->capture_default_str();
+  command->add_flag("--concepts", given->concepts, "Records must have kwords");
+  command->add_flag("--no-pictures", given->no_pictures, "Do not open the pictures");
+  command->add_flag("--json", given->json, "Print JSON");
+  command->add_option("--out", given->out, "Also write the JSON to a file");
+  command->callback([given, &chosen] {
+    chosen = [given] {
+      CheckOptions options = given->options;
+      options.manifest.image_root = given->image_root;
+      options.manifest.needs.concepts = given->concepts;
+      options.pictures = !given->no_pictures;
+      if (!given->vocabulary.empty()) {
+        options.tokenizer = std::make_shared<const WordPiece>(Vocabulary::load(given->vocabulary));
+      }
+      const CheckReport report = check_manifests(given->manifests, options);
+      if (!given->out.empty()) write_file_atomic(given->out, report.to_json() + "\n");
+      print(given->json ? report.to_json() + "\n" : report.to_table());
+      return static_cast<int>(report.clean() ? ExitCode::kDone : ExitCode::kData);
+    };
+  });
+}
+
+}  // namespace
+
+void add_data(CLI::App& app, Action& chosen) {
+  CLI::App* data = app.add_subcommand("data", "Build and check data sets")->require_subcommand(1);
+  add_demo(*data, chosen);
+  add_check(*data, chosen);
+}
+
+}  // namespace vicha::cli

@@ -1,0 +1,61 @@
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include "base/files.h"
+#include "base/log.h"
+#include "cli/commands.h"
+#include "data/evaluation.h"
+#include "data/loader.h"
+#include "nn/precision.h"
+#include "tasks/model_files.h"
+#include "tasks/retrieval.h"
+#include "train/device.h"
+
+namespace vicha::cli {
+
+void add_eval(CLI::App& app, Action& chosen) {
+  struct Given {
+    std::string checkpoint, manifest, out, device = "auto", image_root, precision = "fp32";
+    std::int64_t k_test = -1, batch_size = 0;
+  };
+  const auto given = std::make_shared<Given>();
+  CLI::App* eval = app.add_subcommand("eval", "Evaluate a trained model")->require_subcommand(1);
+  CLI::App* command =
+      eval->add_subcommand("retrieval", "Zero-shot retrieval in both directions: contrast, then matching of the best");
+  command->add_option("CHECKPOINT", given->checkpoint, "Checkpoint folder, or a run's folder for its last one")
+      ->required();
+  command->add_option("MANIFEST", given->manifest, "Retrieval set")->required();
+  command->add_option("--k-test", given->k_test,
+                      "Candidates that are matched; 0: contrast alone (default: eval.k_test of the recipe)");
+  command->add_option("--out", given->out, "Also write the result as JSON");
+  command->add_option("--batch", given->batch_size,
+                      "Pictures encoded at once (default: eval.batch_size of the recipe)");
+  command->add_option("--image-root", given->image_root, "Folder of the pictures (default: the manifest's)");
+  command->add_option("--precision", given->precision, "auto, fp32 or bf16")->capture_default_str();
+  command->add_option("--device", given->device, "auto, cpu or cuda:N")->capture_default_str();
+  command->callback([given, &chosen] {
+    chosen = [given] {
+      const LoadedModel loaded = load_trained(given->checkpoint, given->device);
+      DataOptions data = loaded.recipe.data;
+      data.manifests = {given->manifest};
+      data.image_root = given->image_root;
+      data.strip_parts = given->image_root.empty() ? 0 : data.strip_parts;
+      const auto set = std::make_shared<const EvaluationSet>(load_manifests(data), loaded.tokenizer, data);
+      const Bf16Scope scope(use_bf16(given->precision, loaded.model->device()));
+      const RetrievalResult result =
+          evaluate_retrieval(*loaded.model, set, given->k_test >= 0 ? given->k_test : loaded.recipe.eval.k_test,
+                             given->batch_size > 0 ? given->batch_size : loaded.recipe.eval.batch_size);
+      if (!given->out.empty()) {
+        auto json = nlohmann::ordered_json::parse(result.to_json());
+        json["manifest"] = given->manifest;
+        json["checkpoint"] = given->checkpoint;
+        json["precision"] = given->precision;
+        write_file_atomic(given->out, json.dump(1) + "\n");
+      }
+      print(result.to_table());
+      return 0;
+    };
+  });
+}
+
+}  // namespace vicha::cli
