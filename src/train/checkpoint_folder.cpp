@@ -1,6 +1,7 @@
 #include "train/checkpoint_folder.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <fmt/ranges.h>
 #include <signal.h>
 #include <torch/headeronly/version.h>

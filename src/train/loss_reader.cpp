@@ -1,6 +1,7 @@
 #include "train/loss_reader.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <cmath>
