@@ -1,4 +1,5 @@
-// Manifests in memory: pretraining and retrieval records (docs/design.md; JSON lists or lines), several files one after the other.
+// Manifests in memory: pretraining and retrieval records (docs/design.md; JSON lists or lines), several files one after
+// the other.
 //
 //   Manifest manifest = Manifest::load({"coco.json", "sbu.jsonl"}, {.image_root = "/data", .strip_parts = 4});
 //   manifest.image_path(7); manifest.caption(7, 0); manifest.concepts(7);
