@@ -4,9 +4,12 @@
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
+#include <functional>
 #include <mutex>
 #include <optional>
+#include <vector>
 
 #include "base/error.h"
 #include "nn/operations.h"
@@ -34,39 +37,62 @@ at::Tensor onednn_nt(const at::Tensor& x, const at::Tensor& weight, const at::Te
   return pointwise->call(x, weight, b, "none", none, "");
 }
 
-template <class F>
-double gflops(double operations, const F& run) {
+/// Best of several rounds, the candidates in turn, so that what else the machine does hits all alike. GFLOP/s.
+std::vector<double> rates(double operations, const std::vector<std::function<void()>>& candidates) {
   using Clock = std::chrono::steady_clock;
-  run();
-  double best = 1e9;
-  for (int i = 0; i < 4; ++i) {
-    const auto start = Clock::now();
-    run();
-    best = std::min(best, std::chrono::duration<double>(Clock::now() - start).count());
+  std::vector<double> best(candidates.size(), 1e9);
+  for (const auto& run : candidates) run();
+  for (int round = 0; round < 6; ++round) {
+    for (std::size_t i = 0; i < candidates.size(); ++i) {
+      const auto start = Clock::now();
+      candidates[i]();
+      best[i] = std::min(best[i], std::chrono::duration<double>(Clock::now() - start).count());
+    }
   }
-  return operations / best * 1e-9;
+  for (double& seconds : best) seconds = operations / seconds * 1e-9;
+  return best;
+}
+
+/// A step's three products of one linear map: forward, gradient of the input, gradient of the weight.
+void three_products(const at::Tensor& x, const at::Tensor& w, const at::Tensor& g, bool onednn) {
+  if (onednn) {
+    onednn_nt(x, w, {});
+    onednn_nt(g, w.t().contiguous(), {});
+    onednn_nt(g.t().contiguous(), x.t().contiguous(), {});
+  } else {
+    at::mm(x, w.t());
+    at::mm(g, w);
+    at::mm(g.t(), x);
+  }
 }
 
 KernelChoice measure() {
   KernelChoice choice;
   const c10::InferenceMode guard;
-  const std::int64_t t = 512, i = 768, o = 1536;
-  const double operations = 2.0 * t * i * o;
-  const at::Tensor x = at::randn({t, i}), w = at::randn({o, i}), bias;
-  choice.blas_fp32_gflops = gflops(operations, [&] { at::mm(x, w.t()); });
+  const std::int64_t t = 512, i = 768, o = 768;
+  const double operations = 6.0 * t * i * o;
+  const at::Tensor x = at::randn({t, i}), w = at::randn({o, i}), g = at::randn({t, o});
+  std::vector<std::function<void()>> candidates = {[&] { three_products(x, w, g, false); }};
+  at::Tensor xb, wb, gb;
   if (find_pointwise()) {
-    choice.onednn_fp32_gflops = gflops(operations, [&] { onednn_nt(x, w, bias); });
-    const at::Tensor xb = x.to(at::kBFloat16), wb = w.to(at::kBFloat16);
-    // Without hardware support bf16 is an order of magnitude slower; a small product tells.
-    const at::Tensor xs = xb.slice(0, 0, 64).contiguous();
-    const double small = gflops(2.0 * 64 * i * o, [&] { at::mm(xs, wb.t()); });
-    choice.bf16_gflops =
-        small < 0.5 * choice.blas_fp32_gflops ? small : gflops(operations, [&] { at::mm(xb, wb.t()); });
+    candidates.emplace_back([&] { three_products(x, w, g, true); });
+    xb = x.to(at::kBFloat16);
+    wb = w.to(at::kBFloat16);
+    gb = g.to(at::kBFloat16);
+    // Without hardware for it bf16 is an order of magnitude slower; a small product tells.
+    const at::Tensor few = xb.slice(0, 0, 32).contiguous(), few32 = x.slice(0, 0, 32).contiguous();
+    const auto probe = rates(1.0, {[&] { at::mm(few32, w.t()); }, [&] { at::mm(few, wb.t()); }});
+    if (probe[1] > 0.3 * probe[0]) candidates.emplace_back([&] { three_products(xb, wb, gb, false); });
   }
-  // Ten percent is within what a shared machine's noise does to so short a measurement.
-  if (choice.onednn_fp32_gflops > 1.1 * choice.blas_fp32_gflops) choice.fp32 = MatmulKernel::kOneDnn;
+  const std::vector<double> rate = rates(operations, candidates);
+  choice.blas_fp32_gflops = rate[0];
+  if (rate.size() > 1) choice.onednn_fp32_gflops = rate[1];
+  if (rate.size() > 2) choice.bf16_gflops = rate[2];
+  // The other kernel gives other last bits, so runs that should agree must not fall on different sides by chance: it
+  // has to be faster by more than noise.
+  if (choice.onednn_fp32_gflops > 1.4 * choice.blas_fp32_gflops) choice.fp32 = MatmulKernel::kOneDnn;
   // Casting weights and activations costs too: bf16 must be clearly faster in the products to pay.
-  choice.bf16_is_faster = choice.bf16_gflops > 1.3 * std::max(choice.blas_fp32_gflops, choice.onednn_fp32_gflops);
+  choice.bf16_is_faster = choice.bf16_gflops > 1.5 * std::max(choice.blas_fp32_gflops, choice.onednn_fp32_gflops);
   if (forced) choice.fp32 = *forced;
   return choice;
 }
