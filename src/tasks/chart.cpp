@@ -45,8 +45,9 @@ std::pair<double, double> y_range(const Chart& chart) {
 }
 
 Frame make_frame(const Chart& chart) {
-  const bool labels = std::any_of(chart.series.begin(), chart.series.end(),
-                                  [](const ChartSeries& series) { return !series.label.empty(); });
+  const bool labels =
+      !chart.levels.empty() || std::any_of(chart.series.begin(), chart.series.end(),
+                                           [](const ChartSeries& series) { return !series.label.empty(); });
   const auto [low, high] = y_range(chart);
   const bool log = chart.may_be_log && low > 0 && high / low > kLogRatio;
   return {Axis(chart.x_low, chart.x_high, false, false),
@@ -85,9 +86,7 @@ void draw_axes(Html& html, const Chart& chart, const Frame& frame) {
 
 void draw_levels(Html& html, const Chart& chart, const Frame& frame) {
   for (const Chart::Level& level : chart.levels) {
-    const double y = frame.at_y(level.y);
-    line(html, "level", frame.left, y, frame.right, y);
-    label(html, "note", frame.left + 4, y - 4, level.label);
+    line(html, "level", frame.left, frame.at_y(level.y), frame.right, frame.at_y(level.y));
   }
 }
 
@@ -128,18 +127,19 @@ void draw_line(Html& html, const ChartSeries& series, const Frame& frame, std::s
   html.empty("path", {{"class", fmt::format("line s{}", color)}, {"data-label", series.label}, {"d", std::move(path)}});
 }
 
-/// Names at the ends of the lines, from top to bottom without overlap.
+/// Names at the ends of lines and levels, from top to bottom without overlap.
 void draw_names(Html& html, const Chart& chart, const Frame& frame) {
   struct Name {
     double y;
-    std::size_t color;
+    std::string kind;
     std::string_view text;
   };
   std::vector<Name> names;
+  for (const Chart::Level& level : chart.levels) names.push_back({frame.at_y(level.y) + 4, "unit", level.label});
   for (std::size_t i = 0; i < chart.series.size(); ++i) {
     const ChartSeries& series = chart.series[i];
     if (series.label.empty() || series.line.empty()) continue;
-    names.push_back({frame.at_y(series.line.back().y) + 4, i + 1, series.label});
+    names.push_back({frame.at_y(series.line.back().y) + 4, fmt::format("name s{}", i + 1), series.label});
   }
   std::sort(names.begin(), names.end(), [](const Name& a, const Name& b) { return a.y < b.y; });
   constexpr double kApart = 12;
@@ -148,7 +148,7 @@ void draw_names(Html& html, const Chart& chart, const Frame& frame) {
     names[i].y = std::min(names[i].y, below);
   }
   for (const Name& name : names) {
-    label(html, fmt::format("name s{}", name.color), frame.right + 5, name.y, name.text);
+    label(html, name.kind, frame.right + 5, name.y, name.text);
   }
 }
 

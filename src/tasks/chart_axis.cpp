@@ -63,9 +63,11 @@ std::vector<double> Axis::ticks(int count) const {
   std::vector<double> out;
   if (!log_) {
     const double step = step_for(high_ - low_, count);
-    // Multiples of the step, so that none is off by what a sum of steps gathers; 0 is exactly 0.
-    for (double i = std::ceil(low_ / step - 1e-9); i * step <= high_ + step * 1e-9; ++i) {
-      out.push_back(i == 0 ? 0.0 : i * step);
+    // Multiples of the step, so that none is off by what a sum of steps gathers; 0 is exactly 0. Never more than fit,
+    // also where numbers are so large that a step changes nothing.
+    const double first = std::ceil(low_ / step - 1e-9);
+    for (int i = 0; i <= 2 * count + 1 && (first + i) * step <= high_ + step * 1e-9; ++i) {
+      out.push_back(first + i == 0 ? 0.0 : (first + i) * step);
     }
     return out;
   }

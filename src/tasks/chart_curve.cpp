@@ -5,12 +5,15 @@
 
 namespace vicha {
 
-Curve smooth(const Curve& curve, double span) {
+Curve smooth(const Curve& curve, double span, const std::vector<double>& restarts) {
   Curve out;
   out.reserve(curve.size());
   const double keep = span > 0 ? std::exp(-1.0 / span) : 0.0;
   double sum = 0.0, weight = 0.0;
   for (const CurvePoint& point : curve) {
+    const bool anew = !out.empty() && std::any_of(restarts.begin(), restarts.end(),
+                                                  [&](double x) { return out.back().x < x && x <= point.x; });
+    if (anew) sum = weight = 0.0;
     sum = keep * sum + point.y;
     weight = keep * weight + 1.0;
     out.push_back({point.x, sum / weight});

@@ -13,8 +13,9 @@ struct CurvePoint {
 using Curve = std::vector<CurvePoint>;
 
 /// Moving average with exponentially falling weights, `span` points to the weight 1/e; the first points are averages of
-/// those before them alone (no pull to 0). One point for each.
-Curve smooth(const Curve& curve, double span);
+/// those before them alone (no pull to 0). It begins anew at each x of `restarts`, where the curve is known to jump.
+/// One point for each.
+Curve smooth(const Curve& curve, double span, const std::vector<double>& restarts = {});
 
 /// At most `count` of the points, evenly spread over the curve, first and last kept.
 Curve thin(const Curve& curve, std::size_t count);

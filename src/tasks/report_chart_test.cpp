@@ -68,6 +68,11 @@ TEST(Axis, OfOneValueHasWidth) {
   }
 }
 
+TEST(Axis, OfValuesTooLargeForItsStepsEnds) {
+  EXPECT_LE(Axis(1e16, 1e16 + 2, false, false).ticks(5).size(), 12u);
+  EXPECT_LE(Axis(-1e300, 1e300, false, true).ticks(5).size(), 12u);
+}
+
 TEST(Smooth, KeepsAConstantAndFollowsAStep) {
   Curve curve;
   for (int i = 0; i < 400; ++i) curve.push_back({static_cast<double>(i), i < 200 ? 2.0 : 5.0});
@@ -78,6 +83,9 @@ TEST(Smooth, KeepsAConstantAndFollowsAStep) {
   EXPECT_NEAR(out[209].y, 5.0 - 3.0 * std::exp(-1.0), 1e-6);  // ten points on, 1/e of the step is left
   EXPECT_NEAR(out[399].y, 5.0, 1e-6);
   EXPECT_EQ(smooth(curve, 0)[7].y, curve[7].y);
+  EXPECT_EQ(smooth(curve, 10, {199.5})[200].y, 5.0);  // told of the step, it does not lag
+  EXPECT_EQ(smooth(curve, 10, {200})[200].y, 5.0);
+  EXPECT_NEAR(smooth(curve, 10, {100})[199].y, 2.0, 1e-12);
 }
 
 TEST(Thin, KeepsTheEndsAndOnlyRealPoints) {

@@ -36,6 +36,26 @@ std::string title_of(const std::string& name) {
   return title;
 }
 
+/// Terms that set in after the first step.
+std::vector<Chart::Mark> later_terms(const RunMetrics& metrics) {
+  std::vector<Chart::Mark> marks;
+  double first = static_cast<double>(metrics.steps);
+  for (const auto& [name, curve] : metrics.losses) {
+    if (!curve.empty()) first = std::min(first, curve.front().x);
+  }
+  for (const auto& [name, curve] : metrics.losses) {
+    if (curve.empty() || curve.front().x <= first) continue;
+    const double x = curve.front().x;
+    const auto same = std::find_if(marks.begin(), marks.end(), [&](const auto& mark) { return mark.x == x; });
+    if (same != marks.end()) {
+      same->label += ", " + name;
+    } else {
+      marks.push_back({x, "+ " + name});
+    }
+  }
+  return marks;
+}
+
 class CurveCharts {
  public:
   CurveCharts(Html& html, const RunMetrics& metrics) : html_(html), metrics_(metrics) {}
@@ -47,10 +67,12 @@ class CurveCharts {
             .x_high = static_cast<double>(metrics_.steps)};
   }
 
-  /// A smoothed line over the raw values.
-  void noisy(Chart chart, const Curve& curve) {
+  /// A smoothed line over the raw values; the curve may jump at `jumps`.
+  void noisy(Chart chart, const Curve& curve, const std::vector<Chart::Mark>& jumps = {}) {
     if (curve.empty()) return;
-    const Curve smoothed = smooth(curve, static_cast<double>(curve.size()) * kSpan);
+    std::vector<double> restarts;
+    for (const Chart::Mark& jump : jumps) restarts.push_back(jump.x);
+    const Curve smoothed = smooth(curve, static_cast<double>(curve.size()) * kSpan, restarts);
     finish(std::move(chart), thin(smoothed, kPoints), thin(curve, kPoints));
   }
   /// A line as it is: nothing random in it.
@@ -77,43 +99,27 @@ class CurveCharts {
   int count_ = 0;
 };
 
-/// Terms that set in after the first step.
-std::vector<Chart::Mark> later_terms(const RunMetrics& metrics) {
-  std::vector<Chart::Mark> marks;
-  double first = static_cast<double>(metrics.steps);
-  for (const auto& [name, curve] : metrics.losses) {
-    if (!curve.empty()) first = std::min(first, curve.front().x);
-  }
-  for (const auto& [name, curve] : metrics.losses) {
-    if (curve.empty() || curve.front().x <= first) continue;
-    const double x = curve.front().x;
-    const auto same = std::find_if(marks.begin(), marks.end(), [&](const auto& mark) { return mark.x == x; });
-    if (same != marks.end()) {
-      same->label += ", " + name;
-    } else {
-      marks.push_back({x, "+ " + name});
-    }
-  }
-  return marks;
-}
-
 }  // namespace
 
 void write_curves(Html& html, const ReportData& data) {
   const RunMetrics& metrics = data.metrics;
   const auto section = html.element("section", {{"id", "curves"}});
   html.leaf("h2", {}, "Curves");
-  html.leaf("p", {},
-            "Every dot is a recorded step, the line a moving average of about a sixtieth of the run (outliers are cut "
-            "off at the frame). Numbers on the right are the line's last value; point at a chart to read others.");
+  html.leaf(
+      "p", {},
+      "Every dot is a recorded step, the line a moving average of about a sixtieth of the run, begun anew where a "
+      "term sets in (outliers are cut "
+      "off at the frame). Numbers on the right are the line's last value; point at a chart to read others.");
+  const std::vector<Chart::Mark> jumps = later_terms(metrics);
   CurveCharts charts(html, metrics);
   {
     const auto grid = html.element("div", {{"class", "charts"}});
     for (const auto& [name, curve] : metrics.losses) {
       Chart chart = charts.begin(title_of(name), "");
       chart.may_be_log = true;
-      if (name == "total") chart.marks = later_terms(metrics);
-      charts.noisy(std::move(chart), curve);
+      // A new term changes the total at once, and the speed.
+      if (name == "total") chart.marks = jumps;
+      charts.noisy(std::move(chart), curve, name == "total" ? jumps : std::vector<Chart::Mark>());
     }
   }
   html.leaf("h3", {}, "Learning rate, speed and measures");
@@ -123,7 +129,7 @@ void write_curves(Html& html, const ReportData& data) {
   charts.exact(std::move(rate), metrics.lr);
   Chart speed = charts.begin("Throughput", "samples/s");
   speed.from_zero = true;
-  charts.noisy(std::move(speed), metrics.samples_per_s);
+  charts.noisy(std::move(speed), metrics.samples_per_s, jumps);
   Curve waiting = metrics.data_wait;
   for (CurvePoint& point : waiting) point.y *= 100;
   Chart wait = charts.begin("Waiting for data", "% of the step");

@@ -10,7 +10,7 @@
 namespace vicha {
 namespace {
 
-constexpr std::int64_t kExamples = 8;
+constexpr std::int64_t kExamples = 9;
 
 void panel(Html& html, const Image& picture, std::string_view what, const std::string& name) {
   const auto item = html.element("div");

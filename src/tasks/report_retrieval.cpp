@@ -48,7 +48,7 @@ void draw_way(Html& html, const ReportData& data, Way way, const std::string& id
   if (data.retrieval.value && data.retrieval.value->chance &&
       data.retrieval.value->manifest == evaluations.back().manifest && !evaluations.back().manifest.empty()) {
     const double chance = ((*data.retrieval.value->chance).*way).r10;
-    chart.levels.push_back({chance, fmt::format("chance R@10 {}", format_percent(chance))});
+    chart.levels.push_back({chance, "chance"});
   }
   draw_chart(html, chart);
 }
@@ -103,7 +103,7 @@ void write_evaluations(Html& html, const ReportData& data) {
   html.leaf(
       "p", {},
       fmt::format("Zero-shot retrieval of the checkpoints{}: R@1, R@5 and R@10 in percent, re-ranked by ITM; ITC@10 "
-                  "is R@10 of ITC alone.",
+                  "is R@10 of ITC alone, the dashed line R@10 of chance where it is known.",
                   manifest.empty() ? "" : " on " + manifest));
   const auto grid = html.element("div", {{"class", "charts"}});
   draw_way(html, data, &RetrievalMetrics::image, "chart-t2i", "Text → picture");
@@ -124,8 +124,7 @@ void write_retrieval(Html& html, const ReportData& data) {
                         format_count(result.captions)));
   {
     RecallTable table(html);
-    const std::string reranked =
-        result.k_test > 0 ? fmt::format("ITC, {} best re-ranked by ITM", result.k_test) : "ITC";
+    const std::string reranked = result.k_test > 0 ? fmt::format("ITC, then ITM of the {} best", result.k_test) : "ITC";
     table.add(reranked, result.reranked, "best");
     if (result.k_test > 0 && result.itc) table.add("ITC alone", *result.itc, "");
     if (result.chance) table.add("Chance", *result.chance, "chance");

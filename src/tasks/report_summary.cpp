@@ -40,13 +40,13 @@ std::string objectives_text(const ObjectivesOptions& o) {
     if (!out.empty()) out += ", ";
     out += name;
     if (objective.weight != 1.0) out += fmt::format(" × {:g}", objective.weight);
-    if (objective.start > 0) out += fmt::format(" from {:.3g} % of the run", objective.start * 100);
+    if (objective.start > 0) out += fmt::format(" from {:.3g} %", objective.start * 100);
   };
   add("ITC", o.itc);
   add("hierarchical ITC", o.hitc);
   add("ITM", o.itm);
   add("MLM", o.mlm);
-  add(fmt::format("MAE ({:.0f} % hidden)", o.mae.mask_ratio * 100), o.mae);
+  add(fmt::format("MAE ({:.0f} % hidden)", o.mae.mask_ratio * 100), o.mae);
   return out.empty() ? "none" : out;
 }
 
@@ -74,7 +74,7 @@ void add_recipe_facts(Facts& facts, const PretrainRecipe& recipe) {
                                            model.text.fusion_layers, model.text.width, model.text.heads));
   facts.add("Common embedding",
             fmt::format("{} channels, queue of {}", model.embed_dim, format_count(model.queue_size)));
-  facts.add("Objectives", objectives_text(recipe.objectives));
+  facts.add("Objectives (and when they set in)", objectives_text(recipe.objectives));
   facts.add("Frozen", fmt::format("{}", fmt::join(recipe.freeze, ", ")));
   facts.add("Training data", fmt::format("{}", fmt::join(recipe.data.manifests, ", ")));
   const OptimizerOptions& optimizer = recipe.training.optimizer;
@@ -99,10 +99,12 @@ void write_tiles(Html& html, const ReportData& data, std::int64_t samples) {
   if (data.retrieval.value) {
     const RunRetrieval& result = *data.retrieval.value;
     const auto chance = [&](Recalls RetrievalMetrics::*way) {
-      return result.chance ? fmt::format("R@10; chance {} %", format_percent(((*result.chance).*way).r10)) : "R@10";
+      return result.chance ? fmt::format("chance {} %", format_percent(((*result.chance).*way).r10)) : "of the queries";
     };
-    tile(html, "Text → picture", format_percent(result.reranked.image.r10) + " %", chance(&RetrievalMetrics::image));
-    tile(html, "Picture → text", format_percent(result.reranked.text.r10) + " %", chance(&RetrievalMetrics::text));
+    tile(html, "Text → picture, R@10", format_percent(result.reranked.image.r10) + " %",
+         chance(&RetrievalMetrics::image));
+    tile(html, "Picture → text, R@10", format_percent(result.reranked.text.r10) + " %",
+         chance(&RetrievalMetrics::text));
   }
   tile(html, "Steps", format_count(data.metrics.steps),
        samples > 0 ? format_count(samples) + " samples seen" : fmt::format("in epoch {}", data.metrics.epoch + 1));

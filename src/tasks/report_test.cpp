@@ -144,7 +144,7 @@ TEST_F(ReportTest, PageIsWellFormedSelfContainedAndComplete) {
                            "0.08",
                            "15.0",
                            "R@10",
-                           "ITC, 64 best re-ranked by ITM",
+                           "ITC, then ITM of the 64 best",
                            "ITC alone",
                            "Chance",
                            "7 min 30 s",
