@@ -103,11 +103,14 @@ void Vicha::reset_momentum() {
 void Vicha::update_momentum() {
   const at::NoGradGuard guard;
   const float rate = static_cast<float>(1.0 - options_.momentum);
+  // The copy of a parameter that does not learn has been equal to it from the start.
+  const auto learns = [](const std::pair<at::Tensor, at::Tensor>& pair) { return pair.second.requires_grad(); };
   if (!temperature.is_cpu()) {
     std::vector<at::Tensor> copies, sources;
-    for (const auto& [copy, source] : pairs_) {
-      copies.push_back(copy);
-      sources.push_back(source);
+    for (const auto& pair : pairs_) {
+      if (!learns(pair)) continue;
+      copies.push_back(pair.first);
+      sources.push_back(pair.second);
     }
     at::_foreach_lerp_(copies, sources, rate);
     return;
@@ -120,7 +123,9 @@ void Vicha::update_momentum() {
   };
   constexpr std::int64_t kRun = 1 << 16;
   std::vector<Run> runs;
-  for (const auto& [copy, source] : pairs_) {
+  for (const auto& pair : pairs_) {
+    if (!learns(pair)) continue;
+    const auto& [copy, source] = pair;
     const std::int64_t n = copy.numel();
     for (std::int64_t at = 0; at < n; at += kRun) {
       runs.push_back({copy.data_ptr<float>() + at, source.data_ptr<float>() + at, std::min(kRun, n - at)});

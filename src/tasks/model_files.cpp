@@ -116,10 +116,8 @@ void initialise_all(Vicha& model, const std::string& file) {
 }
 
 fs::path vocabulary_of(const fs::path& checkpoint, const PretrainRecipe& recipe) {
-  for (const fs::path& place : {checkpoint / "vocab.txt", checkpoint / ".." / ".." / "vocab.txt"}) {
-    if (fs::exists(place)) return place;
-  }
-  return recipe.init.vocabulary;
+  const fs::path kept = checkpoint / "vocab.txt";
+  return fs::exists(kept) ? kept : fs::path(recipe.init.vocabulary);
 }
 
 }  // namespace

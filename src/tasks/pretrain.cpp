@@ -20,8 +20,8 @@
 
 namespace vicha {
 
-PretrainTask::PretrainTask(Vicha& model, const PretrainRecipe& recipe)
-    : model_(model), recipe_(recipe), step_(recipe.objectives) {
+PretrainTask::PretrainTask(Vicha& model, const PretrainRecipe& recipe, std::string vocabulary)
+    : model_(model), recipe_(recipe), vocabulary_(std::move(vocabulary)), step_(recipe.objectives) {
   if (model.text_frozen() && recipe.text_cache_mib > 0)
     cache_ = std::make_unique<TextCache>(recipe.text_cache_mib << 20);
 }
@@ -145,7 +145,6 @@ RunResult pretrain(const PretrainCommand& command) {
   log::info("{} records, {} pictures, {} captions", manifest->size(), manifest->image_count(),
             manifest->caption_count());
   fs::create_directories(command.out);
-  write_file_atomic(command.out / "vocab.txt", read_file(recipe.init.vocabulary));
 
   const at::Device device = choose_device(command.device);
   Vicha model(recipe.model, static_cast<std::uint64_t>(recipe.training.length.seed));
@@ -157,7 +156,7 @@ RunResult pretrain(const PretrainCommand& command) {
   }
   for (const std::string& part : recipe.freeze) model.freeze(part);
   model.to(device);
-  PretrainTask task(model, recipe);
+  PretrainTask task(model, recipe, read_file(recipe.init.vocabulary));
   if (device.is_cpu()) log::info("{}", kernel_choice().describe());
 
   LoaderSetup setup;
@@ -177,6 +176,11 @@ RunResult pretrain(const PretrainCommand& command) {
   run.out = command.out;
   run.resume = command.resume;
   run.device = command.device;
+  // Neither where files lie nor who reads them changes a run.
+  for (const char* key :
+       {"data.workers", "data.prefetch", "data.cache_mib", "data.image_root", "text_cache_mib", "init.", "eval."}) {
+    run.may_change.emplace_back(key);
+  }
   run.on_checkpoint = [&](const fs::path&, std::int64_t step) { evaluate(step); };
   return run_training(task, source, recipe.training, run);
 }

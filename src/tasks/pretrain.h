@@ -17,7 +17,8 @@ namespace vicha {
 /// One pretraining step, as the training loop sees it.
 class PretrainTask : public Task {
  public:
-  PretrainTask(Vicha& model, const PretrainRecipe& recipe);
+  /// `vocabulary`: the text of vocab.txt, kept with every checkpoint.
+  PretrainTask(Vicha& model, const PretrainRecipe& recipe, std::string vocabulary);
 
   Losses step(const Batch& batch, const StepContext& context) override;
   /// The momentum features of the batch enter the queue once the loss no longer needs its old content.
@@ -27,10 +28,14 @@ class PretrainTask : public Task {
   void load_state(const StateDict&) override {}
   std::string config_json() const override;
   std::string recipe_toml() const override;
+  std::vector<std::pair<std::string, std::string>> checkpoint_files() const override {
+    return {{"vocab.txt", vocabulary_}};
+  }
 
  private:
   Vicha& model_;
   PretrainRecipe recipe_;
+  std::string vocabulary_;
   PretrainStep step_;
   std::unique_ptr<TextCache> cache_;
   struct Pending {

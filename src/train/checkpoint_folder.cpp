@@ -202,6 +202,7 @@ fs::path save_checkpoint(const fs::path& out, Task& task, const AdamW& optimizer
     write_safetensors(folder.path() / kTask, task_state);
     write_file_atomic(folder.path() / kConfig, config);
     write_file_atomic(folder.path() / kRecipe, task.recipe_toml());
+    for (const auto& [name, content] : task.checkpoint_files()) write_file_atomic(folder.path() / name, content);
     write_file_atomic(folder.path() / kState, state_json(state, config));
     folder.commit();
   } catch (const std::exception& e) {

@@ -3,7 +3,7 @@
 //   optimizer.safetensors  AdamW's moments and step counts
 //   task.safetensors       what else the task keeps
 //   state.json             where the run stands and what its bits depend on
-//   config.json, recipe.toml
+//   config.json, recipe.toml, and what the task adds (a vocabulary)
 #pragma once
 
 #include <cstdint>

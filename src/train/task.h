@@ -47,6 +47,8 @@ class Task {
   virtual std::string config_json() const = 0;
   /// The recipe as TOML: `recipe.toml` of a checkpoint.
   virtual std::string recipe_toml() const = 0;
+  /// What else a checkpoint needs to stand alone (a vocabulary): name and content.
+  virtual std::vector<std::pair<std::string, std::string>> checkpoint_files() const { return {}; }
 };
 
 class BatchSource {
