@@ -9,7 +9,7 @@ for (const svg of document.querySelectorAll(".chart svg")) {
     points: path.getAttribute("d").replace(/h0$/, "").slice(1).split("L").map((pair) => pair.split(" ").map(Number)),
   }));
   const now = svg.parentNode.querySelector(".now");
-  const cursor = document.createElementNS("http://www.w3.org/2000/svg", "path");
+  const cursor = svg.querySelector(".axis").cloneNode();
   cursor.setAttribute("class", "cursor");
 
   const step = (x) => Math.round(x0 + (x1 - x0) * (x - left) / (right - left)).toLocaleString("en");

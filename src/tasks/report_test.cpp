@@ -164,6 +164,7 @@ TEST_F(ReportTest, PageIsWellFormedSelfContainedAndComplete) {
     }
     EXPECT_TRUE(element.tag != "link" && element.tag != "iframe" && element.tag != "object") << element.tag;
   }
+  EXPECT_FALSE(contains(html_, "://"));
   EXPECT_FALSE(contains(page.all("style")[0]->text, "url("));
   EXPECT_FALSE(contains(page.all("style")[0]->text, "@import"));
 
