@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "model_bench.h"
+#include "nn/precision.h"
 
 namespace {
 
@@ -62,6 +63,7 @@ std::string run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  vicha::flush_denormals();
   try {
     std::printf("%s\n", run(argc, argv).c_str());
     return 0;

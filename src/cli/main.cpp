@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "cli/commands.h"
+#include "nn/precision.h"
 
 namespace vicha::cli {
 
@@ -26,6 +27,7 @@ std::string first_line(const std::string& text) { return text.substr(0, text.fin
 int status(ExitCode code) { return static_cast<int>(code); }
 
 int run(int argc, char** argv) {
+  flush_denormals();
   CLI::App app("ViCHA: vision-language pretraining with visual concepts and hierarchical alignment", "vicha");
   app.require_subcommand(1);
   app.set_version_flag("--version", VICHA_VERSION);

@@ -16,11 +16,11 @@
 
 namespace vicha {
 
-/// What captions and concepts are padded to at least; 0: to the longest of the batch. Retrieval and grounding
-/// evaluate with 25 and 55 (method, section 1).
+/// What captions and concepts are padded to at least; 0: to the longest of the batch; -1: to as many tokens as the data
+/// options allow, with which retrieval and grounding are evaluated (25 and 55; method, section 1).
 struct EvaluationPadding {
-  std::int64_t text = 25;
-  std::int64_t concepts = 55;
+  std::int64_t text = -1;
+  std::int64_t concepts = -1;
 };
 
 /// Records of equal image id are one picture, whose captions follow each other. Pictures and captions are numbered in

@@ -78,11 +78,13 @@ at::Tensor MaeDecoder::unimodal(const at::Tensor& latent, const at::Tensor& orde
 }
 
 MaeDecoder::Trace MaeDecoder::trace(const at::Tensor& latent, const at::Tensor& order) const {
+  VICHA_ASSERT(variant_ != MaeVariant::kCrossModal);
   const std::int64_t batch = order.size(0), tokens = order.size(1) + 1;
   const SegmentsPtr segments = Segments::uniform(batch, tokens);
   const ResidualNorm x = before_last_block(latent, order, segments);
   const ResidualNorm last = blocks_.back()(x.sum, x.out, segments, norm_);
-  return {embed_(latent), last.out.view({batch, tokens, -1}), proj_(last.out).view({batch, tokens, -1})};
+  return {embed_(latent), last.out.view({batch, tokens, -1}),
+          (variant_ == MaeVariant::kUniCrossModal ? proj_uni_ : proj_)(last.out).view({batch, tokens, -1})};
 }
 
 at::Tensor MaeDecoder::cross_modal_stream(const at::Tensor& latent, const at::Tensor& order) const {

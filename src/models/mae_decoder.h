@@ -17,7 +17,8 @@ class MaeDecoder {
   /// class token and visible patches; `order` (B, N): the patches, visible ones first.
   at::Tensor unimodal(const at::Tensor& latent, const at::Tensor& order) const;
 
-  /// Every step of the plain path, for comparison with recorded tensors.
+  /// Every step of the decoder's plain path, for comparison with recorded tensors (not for kCrossModal, which has
+  /// none).
   struct Trace {
     at::Tensor decoder_in;   ///< (B, 1 + V, D)
     at::Tensor decoder_out;  ///< (B, 1 + N, D), after the last block and the norm

@@ -1,11 +1,15 @@
 #include "nn/precision.h"
 
+#include <ATen/Context.h>
+
 #include <utility>
 
 namespace vicha {
 namespace {
 thread_local bool bf16 = false;
 }
+
+void flush_denormals() { at::globalContext().setFlushDenormal(true); }
 
 at::ScalarType compute_type() { return bf16 ? at::kBFloat16 : at::kFloat; }
 

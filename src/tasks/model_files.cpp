@@ -1,6 +1,7 @@
 #include "tasks/model_files.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 
 #include <cmath>

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "nn/precision.h"
 #include "report.h"
 
 namespace vicha::parity {
@@ -105,4 +106,7 @@ int run(int argc, char** argv) {
 }  // namespace
 }  // namespace vicha::parity
 
-int main(int argc, char** argv) { return vicha::parity::run(argc, argv); }
+int main(int argc, char** argv) {
+  vicha::flush_denormals();
+  return vicha::parity::run(argc, argv);
+}
