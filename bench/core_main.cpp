@@ -7,7 +7,7 @@
 #include <string>
 
 #include "base/error.h"
-#include "model_bench.h"
+#include "bench/model_bench.h"
 #include "nn/precision.h"
 
 namespace {

@@ -3,8 +3,11 @@
 set(VICHA_PCH_HEADER ${CMAKE_SOURCE_DIR}/cmake/torch_pch.h)
 
 function(vicha_room)
-  cmake_parse_arguments(ROOM "TORCH" "NAME" "USES;LIBRARIES" ${ARGN})
+  cmake_parse_arguments(ROOM "TORCH" "NAME;EXCLUDE" "USES;LIBRARIES" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${ROOM_NAME}/*.cpp)
+  if(ROOM_EXCLUDE)
+    list(FILTER sources EXCLUDE REGEX "/${ROOM_EXCLUDE}\\.cpp$")
+  endif()
   set(tests ${sources})
   list(FILTER sources EXCLUDE REGEX "_test\\.cpp$")
   list(FILTER tests INCLUDE REGEX "_test\\.cpp$")

@@ -4,9 +4,9 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "bench/data_bench.h"
+#include "bench/model_bench.h"
 #include "cli/commands.h"
-#include "data_bench.h"
-#include "model_bench.h"
 
 namespace vicha::cli {
 namespace {

@@ -141,8 +141,8 @@ tensorboard = false
 
 TEST_F(PretrainRun, LearnsColoursFarAboveChance) {
   PretrainRecipe r = recipe();
-  r.training.length.max_steps = 90;
-  r.training.checkpoint.every_steps = 90;
+  r.training.length.max_steps = 300;
+  r.training.checkpoint.every_steps = 300;
   const RunResult result = run(r, "colours");
   ASSERT_TRUE(result.finished);
   const LoadedModel loaded = load_trained(result.last_checkpoint, "cpu");

@@ -1,4 +1,4 @@
-#include "synthetic.h"
+#include "bench/synthetic.h"
 
 #include <ATen/ATen.h>
 

@@ -1,4 +1,4 @@
-#include "model_bench.h"
+#include "bench/model_bench.h"
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -10,12 +10,12 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "clock.h"
+#include "bench/clock.h"
+#include "bench/synthetic.h"
 #include "models/retrieval.h"
 #include "nn/kernel_choice.h"
 #include "nn/operations.h"
 #include "nn/precision.h"
-#include "synthetic.h"
 #include "train/adamw.h"
 
 namespace vicha::bench {

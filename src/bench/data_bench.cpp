@@ -1,4 +1,4 @@
-#include "data_bench.h"
+#include "bench/data_bench.h"
 
 #include <algorithm>
 #include <atomic>
@@ -7,7 +7,7 @@
 #include <thread>
 #include <vector>
 
-#include "clock.h"
+#include "bench/clock.h"
 #include "image/decode.h"
 #include "image/transform.h"
 
