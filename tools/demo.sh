@@ -11,14 +11,24 @@ recipe=${RECIPE:-recipes/demo.toml}
 
 case ${1:-} in
   data)
-    # The mark is made last: an interrupted build starts again.
-    if [ -e $data/.complete ]; then exit 0; fi
     $vicha data demo --src data/sources --out $data
-    touch $data/.complete
     ;;
   run)
+    # The run's length is settled once, by a short trial: on a slow machine it is cut so that a quarter of an hour is
+    # enough. A run that was begun keeps its length.
+    if [ ! -e "$run/steps" ]; then
+      mkdir -p "$run"
+      steps=$(awk -F '= *' '/^max_steps/ {print $2}' "$recipe")
+      $vicha -q pretrain "$recipe" --out "$run/trial" --resume none --set train.max_steps=120 \
+        --set checkpoint.every_steps=0 --set eval.manifest='""' --set log.metrics_every_steps=1 --set log.tensorboard=false
+      # Median rate of the last 40 steps; $enough samples a second are enough for the whole length.
+      tail -n 40 "$run/trial/metrics.jsonl" | sed 's/.*"samples_per_s"://; s/[,}].*//' | sort -n | sed -n 20p |
+        awk -v steps="$steps" -v enough=450 '{n = int(steps * ($1 < enough ? $1 / enough : 1)); print n < 200 ? 200 : n}' > "$run/steps.part"
+      rm -rf "$run/trial"
+      mv "$run/steps.part" "$run/steps"
+    fi
     # A finished run is recognised by its last checkpoint: --resume auto then has nothing left to do.
-    $vicha pretrain "$recipe" --out "$run" --resume auto
+    $vicha pretrain "$recipe" --out "$run" --resume auto --set train.max_steps="$(cat "$run/steps")"
     last=$(find "$run/checkpoints" -mindepth 1 -maxdepth 1 -name 'step-*' | sort -V | tail -n 1)
     [ -n "$last" ] || { echo "no checkpoint in $run/checkpoints" >&2; exit 1; }
     if [ ! -e "$run/eval.txt" ] || [ "$last/model.safetensors" -nt "$run/eval.txt" ]; then
