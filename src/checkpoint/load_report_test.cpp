@@ -90,7 +90,7 @@ TEST(LoadReport, OtherShapesGoThroughTheCallback) {
 TEST(LoadReport, OnlyTheFirstTenAreNamed) {
   Model model;
   StateDict source = matching();
-  for (int i = 10; i < 30; ++i) source.set("x" + std::to_string(i), at::zeros({1}));
+  for (int i = 10; i < 30; ++i) source.set(std::string("x").append(std::to_string(i)), at::zeros({1}));
   const std::string text = message(model, source, {});
   EXPECT_NE(text.find("20 tensors have no place in this model: x10, x11"), std::string::npos);
   EXPECT_NE(text.find("x19 and 10 more"), std::string::npos);

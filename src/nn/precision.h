@@ -6,8 +6,9 @@
 
 namespace vicha {
 
-/// Numbers too small for full precision become zero on this thread and on those it starts: call it first in `main`. Sharp
-/// attention leaves gradients of 1e-38 and less in most rows, and processors multiply such numbers many times slower.
+/// Numbers too small for full precision become zero on this thread and on those it starts: call it first in `main`.
+/// Sharp attention leaves gradients of 1e-38 and less in most rows, and processors multiply such numbers many times
+/// slower.
 void flush_denormals();
 
 /// fp32 unless a Bf16Scope is alive on this thread.
