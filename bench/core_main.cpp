@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "base/memory.h"
 #include "bench/model_bench.h"
 #include "nn/precision.h"
 
@@ -64,6 +65,7 @@ std::string run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   vicha::flush_denormals();
+  vicha::keep_freed_memory();
   try {
     std::printf("%s\n", run(argc, argv).c_str());
     return 0;

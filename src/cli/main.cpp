@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "cli/commands.h"
 #include "nn/precision.h"
 
@@ -28,6 +29,7 @@ int status(ExitCode code) { return static_cast<int>(code); }
 
 int run(int argc, char** argv) {
   flush_denormals();
+  keep_freed_memory();
   CLI::App app("ViCHA: vision-language pretraining with visual concepts and hierarchical alignment", "vicha");
   app.require_subcommand(1);
   app.set_version_flag("--version", VICHA_VERSION);
