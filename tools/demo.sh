@@ -21,9 +21,10 @@ case ${1:-} in
       steps=$(awk -F '= *' '/^max_steps/ {print $2}' "$recipe")
       $vicha -q pretrain "$recipe" --out "$run/trial" --resume none --set train.max_steps=120 \
         --set checkpoint.every_steps=0 --set eval.manifest='""' --set log.metrics_every_steps=1 --set log.tensorboard=false
-      # Median rate of the last 40 steps; $enough samples a second are enough for the whole length.
+      # Median rate of the last 40 steps (below the run's own: every caption is new to the cache); from $enough samples a
+      # second on the whole length fits.
       tail -n 40 "$run/trial/metrics.jsonl" | sed 's/.*"samples_per_s"://; s/[,}].*//' | sort -n | sed -n 20p |
-        awk -v steps="$steps" -v enough=450 '{n = int(steps * ($1 < enough ? $1 / enough : 1)); print n < 200 ? 200 : n}' > "$run/steps.part"
+        awk -v steps="$steps" -v enough=350 '{n = int(steps * ($1 < enough ? $1 / enough : 1)); print n < 200 ? 200 : n}' > "$run/steps.part"
       rm -rf "$run/trial"
       mv "$run/steps.part" "$run/steps"
     fi
