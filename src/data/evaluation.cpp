@@ -49,11 +49,21 @@ Tokens EvaluationSet::concepts(std::int64_t first, std::int64_t count) const {
   if (!text_.has_concepts()) return {};
   std::vector<std::vector<std::int64_t>> rows;
   for (std::int64_t i = first; i < first + count; ++i) {
-    rows.push_back(text_.encode_concepts(manifest_->concepts(image_record(i))));
+    if (found_concepts_.empty()) {
+      rows.push_back(text_.encode_concepts(manifest_->concepts(image_record(i))));
+    } else {
+      const auto& words = found_concepts_[static_cast<std::size_t>(i)];
+      rows.push_back(text_.encode_concepts(std::vector<std::string_view>(words.begin(), words.end())));
+    }
   }
   std::vector<const std::vector<std::int64_t>*> pointers;
   for (const auto& row : rows) pointers.push_back(&row);
   return collate_tokens(pointers, text_.pad_id(), padding_.concepts);
+}
+
+void EvaluationSet::set_concepts(std::vector<std::vector<std::string>> words) {
+  VICHA_ASSERT(static_cast<std::int64_t>(words.size()) == image_count());
+  found_concepts_ = std::move(words);
 }
 
 EvaluationImages::EvaluationImages(std::shared_ptr<const EvaluationSet> set, std::int64_t batch_size,

@@ -43,6 +43,9 @@ class EvaluationSet {
   Tokens captions(std::int64_t first, std::int64_t count) const;
   /// Concepts of pictures first … first + count - 1: all of them, in order. Undefined if the options switch them off.
   Tokens concepts(std::int64_t first, std::int64_t count) const;
+  /// Concepts found in the pictures themselves, a list for each, in the manifest's place.
+  void set_concepts(std::vector<std::vector<std::string>> words);
+  bool has_concepts() const { return text_.has_concepts(); }
 
   const Manifest& manifest() const { return *manifest_; }
 
@@ -59,6 +62,7 @@ class EvaluationSet {
   std::vector<std::int64_t> image_records_;
   std::vector<Caption> captions_;
   std::vector<std::int64_t> caption_images_;
+  std::vector<std::vector<std::string>> found_concepts_;  // empty: the manifest's
 };
 
 /// The pictures in batches, read ahead by worker threads; the last batch may be smaller.

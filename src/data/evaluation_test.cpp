@@ -59,6 +59,17 @@ TEST_F(EvaluationTest, PadsAsAsked) {
   EXPECT_EQ(set(kManifest, {.text = 0, .concepts = 0})->captions(3, 1).ids.size(1), 4);
 }
 
+TEST_F(EvaluationTest, FoundConceptsTakeThePlaceOfTheManifests) {
+  const fs::path file = folder_.write("m.json", kManifest);
+  EvaluationSet s(std::make_shared<const Manifest>(Manifest::load({file}, options_.manifest_options())),
+                  small_tokenizer(), options_, {.text = 0, .concepts = 0});
+  const Tokens before = s.concepts(0, 4);
+  s.set_concepts({{"red"}, {"cat", "dogs"}, {}, {"a"}});
+  const Tokens found = s.concepts(0, 4);
+  EXPECT_EQ(found.lengths, (std::vector<std::int64_t>{2, before.lengths[0], 1, 2}));
+  EXPECT_TRUE(at::equal(found.ids[1], before.ids[0]));
+}
+
 TEST_F(EvaluationTest, GivesEveryPictureOnceWithoutChance) {
   const auto s = set(kManifest);
   const ImageTransform transform(options_.transform);
