@@ -25,7 +25,6 @@ class Descriptor {
   Descriptor& operator=(const Descriptor&) = delete;
   int get() const { return fd_; }
   bool open() const { return fd_ >= 0; }
-  int close() { return ::close(std::exchange(fd_, -1)); }
 
  private:
   int fd_;
@@ -81,22 +80,36 @@ std::string read_file(const fs::path& path) {
   return content;
 }
 
-void write_file_atomic(const fs::path& path,
-                       const std::function<void(const std::function<void(std::string_view)>&)>& produce) {
-  const fs::path folder = parent_of(path);
+AtomicFile::AtomicFile(fs::path final_path) : final_(std::move(final_path)) {
+  const fs::path folder = parent_of(final_);
   std::error_code ignored;
   fs::create_directories(folder, ignored);
-  const fs::path temporary = folder / ("." + path.filename().string() + ".tmp." + std::to_string(::getpid()));
-  Descriptor file(temporary, O_WRONLY | O_CREAT | O_TRUNC);
-  if (!file.open()) throw Error(path.string() + ": cannot create a file in this folder (" + reason() + ")");
-  try {
-    produce([&](std::string_view piece) { append(file.get(), piece, path); });
-    if (::fsync(file.get()) != 0 || file.close() != 0) throw Error(path.string() + ": cannot write (" + reason() + ")");
-    rename_or_throw(temporary, path);
-  } catch (...) {
-    fs::remove(temporary, ignored);
-    throw;
+  temporary_ = folder / ("." + final_.filename().string() + ".tmp." + std::to_string(::getpid()));
+  fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (fd_ < 0) throw Error(final_.string() + ": cannot create a file in this folder (" + reason() + ")");
+}
+
+AtomicFile::~AtomicFile() {
+  if (fd_ >= 0) ::close(fd_);
+  std::error_code ignored;
+  if (!temporary_.empty()) fs::remove(temporary_, ignored);
+}
+
+void AtomicFile::append(std::string_view piece) { vicha::append(fd_, piece, final_); }
+
+void AtomicFile::commit() {
+  if (::fsync(fd_) != 0 || ::close(std::exchange(fd_, -1)) != 0) {
+    throw Error(final_.string() + ": cannot write (" + reason() + ")");
   }
+  rename_or_throw(temporary_, final_);
+  temporary_.clear();
+}
+
+void write_file_atomic(const fs::path& path,
+                       const std::function<void(const std::function<void(std::string_view)>&)>& produce) {
+  AtomicFile file(path);
+  produce([&](std::string_view piece) { file.append(piece); });
+  file.commit();
 }
 
 void write_file_atomic(const fs::path& path, std::string_view content) {

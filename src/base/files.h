@@ -24,6 +24,24 @@ void write_file_atomic(const fs::path& path, std::string_view content);
 void write_file_atomic(const fs::path& path,
                        const std::function<void(const std::function<void(std::string_view)>&)>& produce);
 
+/// A file written piece by piece under a temporary name and given its final one by `commit`. Without `commit` the
+/// temporary file is removed. Throws Error as write_file_atomic does.
+class AtomicFile {
+ public:
+  explicit AtomicFile(fs::path final_path);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  void append(std::string_view piece);  ///< one system call each: collect small pieces first
+  /// Syncs and renames.
+  void commit();
+
+ private:
+  fs::path final_, temporary_;
+  int fd_ = -1;
+};
+
 /// A folder filled under a temporary name and given its final one by `commit`: readers see all of it or nothing.
 /// Without `commit` (an exception on the way) the temporary folder is removed.
 class AtomicFolder {

@@ -1,4 +1,8 @@
 // Manifests rewritten record by record: a field added or changed, records left out, everything else kept as it stands.
+//
+// What is written has a record a line, in a JSON list or (JSON lines) alone. A record that nothing changed keeps its
+// bytes if it stood on one line; in a changed one, integers of up to 64 bits and all text survive, and real numbers get
+// their shortest spelling that reads back the same.
 #pragma once
 
 #include <cstdint>
@@ -6,13 +10,15 @@
 #include <functional>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
+#include <string_view>
 
 namespace vicha {
 
-/// Reads `in` (a JSON list or JSON lines; streamed) and writes `out` in the same form, atomically. `edit` sees each
-/// record in order with its number from 0, may change it, and returns whether it is kept. Fields keep their order;
-/// unknown ones stay. Returns the number kept. Throws DataError naming file, record and line where `in` is not a list
-/// of objects.
+/// Reads `in` (a JSON list or JSON lines; streamed) and writes `out` in the same form, atomically; where the suffixes
+/// .json and .jsonl differ between the two, in the form that `out`'s says. `out` may be `in`. `edit` sees each record
+/// in order with its number from 0, may change it, and returns whether it is kept. Fields keep their order; unknown
+/// ones stay. Returns the number kept. Throws DataError naming file, record and line where `in` is not a list of
+/// objects.
 std::int64_t rewrite_manifest(const std::filesystem::path& in, const std::filesystem::path& out,
                               const std::function<bool(nlohmann::ordered_json& record, std::int64_t number)>& edit);
 
@@ -24,8 +30,12 @@ void for_each_record(const std::filesystem::path& in,
 class ManifestWriter {
  public:
   explicit ManifestWriter(const std::filesystem::path& out);
+  ManifestWriter(const std::filesystem::path& out, bool lines);
   ~ManifestWriter();
   void add(const nlohmann::ordered_json& record);
+  /// A record's JSON text on one line, as it is.
+  void add_text(std::string_view json);
+  std::int64_t size() const;
   void finish();
 
  private:
