@@ -13,12 +13,15 @@ namespace vicha {
 namespace {
 
 Weights open_pth(const fs::path& path) {
-  const PickleValue root = read_pth(path);
+  PthFormat format{};
+  const PickleValue root = read_pth(path, &format);
   const ModelState found = locate_model_state(root, path.string());
   Weights weights;
   weights.tensors = find_model_state(root, path.string());
   weights.kind = WeightsKind::kPth;
-  weights.what = found.key.empty() ? "PyTorch state dict" : "PyTorch checkpoint, its '" + found.key + "'";
+  weights.what = format == PthFormat::kTorchScript ? "TorchScript archive"
+                 : found.key.empty()               ? "PyTorch state dict"
+                                                   : "PyTorch checkpoint, its '" + found.key + "'";
   weights.files = {path};
   return weights;
 }

@@ -2,6 +2,7 @@
 #include <ATen/Functions.h>
 
 #include <algorithm>
+#include <span>
 
 #include "base/error.h"
 #include "checkpoint/dtypes.h"
@@ -33,6 +34,20 @@ constexpr Known kKnown[] = {
     {"builtins", "complex", Callable::kComplex},
 };
 
+// What the archives of TorchScript use beyond that.
+constexpr Known kKnownInTorchScript[] = {
+    {"torch.jit._pickle", "build_intlist", Callable::kTypedList},
+    {"torch.jit._pickle", "build_doublelist", Callable::kTypedList},
+    {"torch.jit._pickle", "build_boollist", Callable::kTypedList},
+    {"torch.jit._pickle", "build_tensorlist", Callable::kTypedList},
+    {"torch.jit._pickle", "restore_type_tag", Callable::kTypeTag},
+};
+
+const Known* find_known(std::span<const Known> table, std::string_view module, std::string_view name) {
+  const auto at = std::ranges::find_if(table, [&](const Known& k) { return k.module == module && k.name == name; });
+  return at == table.end() ? nullptr : &*at;
+}
+
 constexpr std::size_t kMaxRank = 64, kMaxName = 200, kMaxTensors = 1 << 20;
 
 }  // namespace
@@ -47,10 +62,10 @@ void Machine::charge(std::size_t copies) {
 void Machine::push_global(std::string_view module, std::string_view name) {
   if (module.size() > kMaxName || name.size() > kMaxName) refuse_code(module, name);
   if (module == "__builtin__") module = "builtins";  // Python 2's name of it, which protocol 2 keeps
-  const auto known = std::find_if(std::begin(kKnown), std::end(kKnown),
-                                  [&](const Known& k) { return k.module == module && k.name == name; });
+  const Known* known = find_known(kKnown, module, name);
+  if (known == nullptr && options_.torchscript) known = find_known(kKnownInTorchScript, module, name);
   std::string label = std::string(module) + " " + std::string(name);
-  if (known != std::end(kKnown)) {
+  if (known != nullptr) {
     push_node({.kind = Kind::kGlobal, .callable = known->callable, .text = std::move(label)});
     return;
   }
@@ -67,7 +82,8 @@ void Machine::push_global(std::string_view module, std::string_view name) {
       return;
     }
   }
-  if (!is_utf8(label) || !is_placeholder_class(module, name)) refuse_code(module, name);
+  const bool inert = options_.torchscript && is_torchscript_class(module);
+  if (!is_utf8(label) || !(inert || is_placeholder_class(module, name))) refuse_code(module, name);
   push_node({.kind = Kind::kGlobal, .callable = Callable::kPlaceholder, .text = std::move(label)});
 }
 
@@ -125,6 +141,13 @@ Ref Machine::call(const Node& callee, const std::vector<Ref>& args) {
       text_of(args[0], "a device");
       if (args.size() == 2) whole_number(args[1], "a device's number");
       return add({.kind = Kind::kDevice, .items = args});
+    case Callable::kTypedList:
+      if (args.size() != 1 || node(args[0], Kind::kList) == nullptr) fail("makes a typed list of something else");
+      return args[0];
+    case Callable::kTypeTag:
+      if (args.size() != 2) fail("names a type wrongly");
+      text_of(args[1], "a type");
+      return args[0];
     case Callable::kStorageType:
     case Callable::kUntypedStorage:
     case Callable::kPlaceholder:

@@ -17,6 +17,9 @@ using StorageSource = std::function<at::Tensor(const std::string& key, c10::Scal
 struct PickleOptions {
   std::string where;       ///< the file, for messages
   StorageSource storages;  ///< empty: references to storages are refused
+  /// Also what TorchScript archives ask for: objects of the program's own classes (`__torch__...`), as inert
+  /// placeholders, and its typed lists, as plain ones.
+  bool torchscript = false;
 };
 
 /// Reads one pickle from the start of `data`; `consumed` receives its length. Text protocol (0) to protocol 5. Memory

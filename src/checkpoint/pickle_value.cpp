@@ -51,6 +51,8 @@ bool is_placeholder_class(std::string_view module, std::string_view name) {
   return module.starts_with("ruamel.yaml.") && name.find('.') == std::string_view::npos;
 }
 
+bool is_torchscript_class(std::string_view module) { return module == "__torch__" || module.starts_with("__torch__."); }
+
 StateDict flatten_tensors(const PickleValue& root) {
   StateDict tensors;
   flatten(root, "", tensors);

@@ -101,6 +101,10 @@ class PickleValue {
 /// scalars, NumPy's scalars. Every other unknown class is refused.
 bool is_placeholder_class(std::string_view module, std::string_view name);
 
+/// Whether a class of that module is one of a TorchScript program (`__torch__.clip.model`); `read_pickle` makes
+/// placeholders of them only where it is told to (`PickleOptions::torchscript`).
+bool is_torchscript_class(std::string_view module);
+
 /// A dict's key as part of a path: texts and whole numbers as they are, anything else "?".
 std::string key_text(const PickleValue& key);
 

@@ -51,6 +51,8 @@ enum class Callable : std::uint8_t {
   kComplex,
   kStorageType,
   kUntypedStorage,
+  kTypedList,
+  kTypeTag,
   kPlaceholder
 };
 

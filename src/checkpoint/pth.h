@@ -8,11 +8,18 @@
 
 namespace vicha {
 
-/// What torch.save wrote, in its zip form (since PyTorch 1.6) or the older one. Tensors own their memory; those that
-/// share a storage in the file share it here, views keep their strides. Throws DataError naming the file and, where the
-/// pickle asks for more than data, the callable: nothing in the file is ever run, imported or written to disk.
-/// TorchScript programs, big-endian files and compressed entries are refused.
-PickleValue read_pth(const std::filesystem::path& path);
+enum class PthFormat {
+  kZip,          ///< torch.save since PyTorch 1.6
+  kLegacy,       ///< torch.save before
+  kTorchScript,  ///< torch.jit.save: a program with its weights, such as OpenAI's CLIP files
+};
+
+/// What torch.save wrote, in its zip form or the older one. Tensors own their memory; those that
+/// share a storage in the file share it here, views keep their strides. Of a TorchScript archive, whose program is
+/// never looked at, this is the state dict (see checkpoint/torchscript.h). Throws DataError naming the file and, where
+/// the pickle asks for more than data, the callable: nothing in the file is ever run, imported or written to disk.
+/// Big-endian files and compressed entries are refused. `format` receives which it was.
+PickleValue read_pth(const std::filesystem::path& path, PthFormat* format = nullptr);
 
 /// A pickle without tensors that is the whole file, such as RefCOCO+'s `refs(unc).p`; any protocol.
 PickleValue read_plain_pickle(const std::filesystem::path& path);

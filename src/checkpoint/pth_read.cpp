@@ -9,6 +9,7 @@
 #include "checkpoint/dtypes.h"
 #include "checkpoint/pickle_reader.h"
 #include "checkpoint/pth.h"
+#include "checkpoint/torchscript.h"
 #include "checkpoint/zip.h"
 
 namespace vicha {
@@ -56,18 +57,16 @@ std::string archive_root(const ZipReader& zip, const std::string& where) {
   return root;
 }
 
-PickleValue read_zip(const std::filesystem::path& path) {
+PickleValue read_zip(const std::filesystem::path& path, PthFormat& format) {
   const std::string where = path.string();
   ZipReader zip(path);
   const std::string root = archive_root(zip, where);
-  if (zip.find(root + "/constants.pkl") != nullptr) {
-    throw DataError(where, "is a TorchScript program, not a file of weights",
-                    "Load it in Python with torch.jit.load and torch.save its state_dict()");
-  }
+  const bool torchscript = zip.find(root + "/constants.pkl") != nullptr;
+  format = torchscript ? PthFormat::kTorchScript : PthFormat::kZip;
   if (const auto* order = zip.find(root + "/byteorder"); order != nullptr && zip.read(*order) != "little") {
     throw DataError(where, "was written on a big-endian machine", "Load it in Python and save it again");
   }
-  PickleOptions options{where, {}};
+  PickleOptions options{.where = where, .torchscript = torchscript};
   options.storages = [&](const std::string& key, c10::ScalarType type, std::int64_t size) {
     const bool plain = !key.empty() && key.find_first_not_of("0123456789") == std::string::npos;
     const ZipReader::Entry* entry = plain ? zip.find(root + "/data/" + key) : nullptr;
@@ -81,7 +80,8 @@ PickleValue read_zip(const std::filesystem::path& path) {
     normalise_storage(bytes, type);
     return bytes;
   };
-  return read_pickle(zip.read(*zip.find(root + "/data.pkl")), options);
+  PickleValue value = read_pickle(zip.read(*zip.find(root + "/data.pkl")), options);
+  return torchscript ? torchscript_state(value, where) : value;
 }
 
 /// Five pickles (magic, version, machine, the object, storage keys), then each storage: 8 bytes count, raw elements.
@@ -94,7 +94,7 @@ class LegacyReader {
   }
 
   PickleValue run() {
-    const PickleOptions plain{where_, {}};
+    const PickleOptions plain{.where = where_};
     const PickleValue magic = next(plain);
     const auto* number = magic.get_if<PickleBigInt>();
     if (number == nullptr || number->bytes != kLegacyMagic) throw DataError(where_, "is not a file of torch.save");
@@ -106,7 +106,9 @@ class LegacyReader {
     if (little == nullptr || little->get_if<bool>() == nullptr || !*little->get_if<bool>()) {
       throw DataError(where_, "was written on a big-endian machine", "Load it in Python and save it again");
     }
-    PickleOptions options{where_, [this](const auto& key, auto type, auto bytes) { return reserve(key, type, bytes); }};
+    PickleOptions options{.where = where_, .storages = [this](const auto& key, auto type, auto bytes) {
+                            return reserve(key, type, bytes);
+                          }};
     PickleValue object = next(options);
     fill(next(plain));
     return object;
@@ -178,10 +180,14 @@ bool looks_like_pth(const std::filesystem::path& path) {
   return head.starts_with(kZipMagic) || starts_as_legacy(head);
 }
 
-PickleValue read_pth(const std::filesystem::path& path) {
+PickleValue read_pth(const std::filesystem::path& path, PthFormat* format) {
   const std::string head = first_bytes(path, 32);
-  if (head.starts_with(kZipMagic)) return read_zip(path);
-  if (starts_as_legacy(head)) return LegacyReader(path).run();
+  PthFormat found = PthFormat::kLegacy;
+  if (head.starts_with(kZipMagic) || starts_as_legacy(head)) {
+    PickleValue value = head.starts_with(kZipMagic) ? read_zip(path, found) : LegacyReader(path).run();
+    if (format != nullptr) *format = found;
+    return value;
+  }
   if (head.starts_with(kLfsPointer)) {
     throw DataError(path.string(), "is a Git LFS pointer, not the file it points to", "Fetch it with 'git lfs pull'");
   }
@@ -192,7 +198,7 @@ PickleValue read_pth(const std::filesystem::path& path) {
 PickleValue read_plain_pickle(const std::filesystem::path& path) {
   const std::string data = read_file(path);
   std::size_t consumed = 0;
-  PickleValue value = read_pickle(data, {path.string(), {}}, &consumed);
+  PickleValue value = read_pickle(data, {.where = path.string()}, &consumed);
   if (consumed != data.size()) throw DataError(path.string(), "has bytes after the end of its pickle");
   return value;
 }
