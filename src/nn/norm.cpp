@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "nn/dispatch.h"
 #include "nn/kernels.h"
 #include "nn/parallel.h"
 #include "nn/precision.h"
@@ -19,15 +20,6 @@ struct Shape {
 };
 Shape shape_of(const at::Tensor& x) { return {x.numel() / x.size(-1), x.size(-1)}; }
 
-/// Runs `f(T*, R*)` with null pointers of the pair's types: T of the branch (delta, out), R of the residual stream.
-template <class F>
-void dispatch_branch_and_stream(at::ScalarType branch, at::ScalarType stream, const F& f) {
-  using B = c10::BFloat16;
-  if (branch == at::kFloat) return f(static_cast<float*>(nullptr), static_cast<float*>(nullptr));
-  if (stream == at::kFloat) return f(static_cast<B*>(nullptr), static_cast<float*>(nullptr));
-  f(static_cast<B*>(nullptr), static_cast<B*>(nullptr));
-}
-
 template <class T>
 T* data(const at::Tensor& x) {
   return x.defined() ? x.data_ptr<T>() : nullptr;
@@ -41,7 +33,7 @@ std::pair<at::Tensor, at::Tensor> norm_forward(const at::Tensor& residual, const
   const auto [rows, width] = shape_of(sum);
   at::Tensor out = at::empty(sum.sizes(), sum.options().dtype(out_type));
   at::Tensor statistics = at::empty({rows, 2}, sum.options().dtype(at::kFloat));
-  dispatch_branch_and_stream(out_type, sum.scalar_type(), [&, rows = rows, width = width](auto* t, auto* r) {
+  dispatch_types(out_type, sum.scalar_type(), [&, rows = rows, width = width](auto* t, auto* r) {
     using T = std::remove_pointer_t<decltype(t)>;
     using R = std::remove_pointer_t<decltype(r)>;
     const R* residual_p = data<R>(residual);
@@ -73,24 +65,22 @@ NormGrads norm_backward(const at::Tensor& grad_out, const at::Tensor& upstream, 
   const auto [rows, width] = shape_of(sum);
   NormGrads grads{at::empty_like(sum), {}, {}};
   ThreadSums sums(2 * width);
-  dispatch_branch_and_stream(
-      grad_out.scalar_type(), sum.scalar_type(), [&, rows = rows, width = width](auto* t, auto* r) {
-        using T = std::remove_pointer_t<decltype(t)>;
-        using R = std::remove_pointer_t<decltype(r)>;
-        const T* grad_p = data<T>(grad_out);
-        const R *upstream_p = data<R>(upstream), *sum_p = data<R>(sum);
-        R* result_p = data<R>(grads.sum);
-        const float *statistics_p = data<float>(statistics), *weight_p = data<float>(weight);
-        parallel_rows(rows, width, [&](std::int64_t begin, std::int64_t end) {
-          float* mine = sums.mine();
-          for (std::int64_t i = begin; i < end; ++i) {
-            kernels::residual_norm_backward_row<T, R>(grad_p + i * width,
-                                                      upstream_p == nullptr ? nullptr : upstream_p + i * width,
-                                                      sum_p + i * width, {statistics_p[2 * i], statistics_p[2 * i + 1]},
-                                                      weight_p, result_p + i * width, mine, mine + width, width);
-          }
-        });
-      });
+  dispatch_types(grad_out.scalar_type(), sum.scalar_type(), [&, rows = rows, width = width](auto* t, auto* r) {
+    using T = std::remove_pointer_t<decltype(t)>;
+    using R = std::remove_pointer_t<decltype(r)>;
+    const T* grad_p = data<T>(grad_out);
+    const R *upstream_p = data<R>(upstream), *sum_p = data<R>(sum);
+    R* result_p = data<R>(grads.sum);
+    const float *statistics_p = data<float>(statistics), *weight_p = data<float>(weight);
+    parallel_rows(rows, width, [&](std::int64_t begin, std::int64_t end) {
+      float* mine = sums.mine();
+      for (std::int64_t i = begin; i < end; ++i) {
+        kernels::residual_norm_backward_row<T, R>(
+            grad_p + i * width, upstream_p == nullptr ? nullptr : upstream_p + i * width, sum_p + i * width,
+            {statistics_p[2 * i], statistics_p[2 * i + 1]}, weight_p, result_p + i * width, mine, mine + width, width);
+      }
+    });
+  });
   const at::Tensor total = sums.total();
   grads.weight = total.slice(0, 0, width);
   grads.shift = total.slice(0, width);
@@ -145,7 +135,7 @@ struct ResidualNormFunction : torch::autograd::Function<ResidualNormFunction> {
     }
     at::Tensor grad_delta = at::empty(sum.sizes(), sum.options().dtype(branch));
     ThreadSums sums(width);
-    dispatch_branch_and_stream(branch, sum.scalar_type(), [&, rows = rows, width = width](auto* t, auto* r) {
+    dispatch_types(branch, sum.scalar_type(), [&, rows = rows, width = width](auto* t, auto* r) {
       using T = std::remove_pointer_t<decltype(t)>;
       using R = std::remove_pointer_t<decltype(r)>;
       const R* from = data<R>(g.sum);
@@ -183,10 +173,6 @@ ResidualNorm residual_layer_norm(const at::Tensor& residual_TD, const at::Tensor
   const variable_list both =
       ResidualNormFunction::apply(residual_TD, delta_TD, bias_D, norm.weight, norm.bias, norm.eps, dropout);
   return {both[0], both[1]};
-}
-
-at::Tensor residual_add(const at::Tensor& residual_TD, const at::Tensor& delta_TD, const at::Tensor& bias_D) {
-  return residual_TD + (delta_TD + bias_D);
 }
 
 at::Tensor unit_rows(const at::Tensor& x_BE) {

@@ -27,9 +27,6 @@ struct ResidualNorm {
 ResidualNorm residual_layer_norm(const at::Tensor& residual_TD, const at::Tensor& delta_TD, const at::Tensor& bias_D,
                                  const LayerNorm& norm, const DropoutDraw& dropout = {});
 
-/// residual + delta + bias, the end of a pre-norm block whose next norm is not known.
-at::Tensor residual_add(const at::Tensor& residual_TD, const at::Tensor& delta_TD, const at::Tensor& bias_D);
-
 /// Rows scaled to length 1, fp32: (B, E) -> (B, E).
 at::Tensor unit_rows(const at::Tensor& x_BE);
 
