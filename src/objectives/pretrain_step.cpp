@@ -63,9 +63,4 @@ PretrainStep::Result PretrainStep::losses(Encodings& encodings, double progress,
   return result;
 }
 
-bool PretrainStep::wants_masked_words(double progress) const {
-  return std::any_of(objectives_.begin(), objectives_.end(),
-                     [&](const auto& o) { return o->name() == "mlm" && active(*o, progress); });
-}
-
 }  // namespace vicha

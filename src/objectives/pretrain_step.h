@@ -83,8 +83,6 @@ class PretrainStep {
                       TextCache* cache = nullptr, bool plain = false) const;
   Result losses(Encodings& encodings, double progress, double alpha) const;
 
-  /// True if an active objective reads masked captions.
-  bool wants_masked_words(double progress) const;
   const ObjectivesOptions& options() const { return options_; }
 
  private:
