@@ -87,11 +87,6 @@ TEST(Linear, FrozenWeightsGetNoGradient) {
   EXPECT_FALSE(w.grad().defined());
 }
 
-struct AttentionCase {
-  const char* name;
-  SegmentsPtr segments;
-};
-
 class Attention : public testing::TestWithParam<int> {};
 
 SegmentsPtr segments_of(int which, bool self) {
