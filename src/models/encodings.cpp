@@ -64,11 +64,6 @@ SegmentsPtr Encodings::image_segments(std::int64_t tokens) const {
   return Segments::uniform(batch_size_, tokens, real);
 }
 
-at::Tensor Encodings::image_tokens_of(const Encoders& encoders, const at::Tensor& concepts,
-                                      const at::Tensor& patches) const {
-  return encoders.vit.assemble(patches, concepts);
-}
-
 const Encodings::Image& Encodings::image() {
   if (image_) return *image_;
   Image image;
@@ -80,7 +75,7 @@ const Encodings::Image& Encodings::image() {
     image.concept_tokens = concepts.tokens;
   }
   const at::Tensor patches = online.vit.embed(pixels_, batch_size_).to(at::kFloat);
-  const at::Tensor full = image_tokens_of(online, image.concept_tokens, patches);
+  const at::Tensor full = online.vit.assemble(patches, image.concept_tokens);
   image.tokens = full.size(1);
   at::Tensor tokens = full.view({-1, vit.width});
   SegmentsPtr segments = image_segments(image.tokens);
@@ -207,7 +202,7 @@ const Encodings::MomentumStates& Encodings::momentum() {
     m.concept_tokens = (*copy.concepts)(batch_.concepts, model_.device(), dropout()).tokens;
   }
   const at::Tensor patches = copy.vit.embed(pixels_, batch_size_).to(at::kFloat);
-  const at::Tensor tokens = image_tokens_of(copy, m.concept_tokens, patches);
+  const at::Tensor tokens = copy.vit.assemble(patches, m.concept_tokens);
   m.image_states = copy.vit.run(tokens.view({-1, tokens.size(2)}), image_segments(tokens.size(1)), {}, 0).states;
   m.image_cls = m.image_states.index_select(0, indices(first_rows(batch_size_, tokens.size(1)), model_.device()));
 

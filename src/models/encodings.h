@@ -114,7 +114,6 @@ class Encodings {
   at::Tensor cross_modal_hidden();
 
  private:
-  at::Tensor image_tokens_of(const Encoders& encoders, const at::Tensor& concepts, const at::Tensor& patches) const;
   SegmentsPtr image_segments(std::int64_t tokens) const;
   std::int64_t real_image_tokens(std::int64_t index, std::int64_t tokens) const;
   Dropout dropout();
