@@ -4,6 +4,7 @@
 #include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/error.h"
@@ -115,7 +116,9 @@ void forward_kernel(const Problem& p, View<const T> q, View<const T> k, View<con
              scores.data(), s.k_len);
         for (std::int64_t i = 0; i < rows; ++i) {
           float* line = scores.data() + i * s.k_len;
-          lse[head * p.segments.q_rows + row + i] = kernels::softmax_row(line, p.scale, s.k_len);
+          const std::int64_t seen = p.segments.keys_seen(s, at + i);
+          lse[head * p.segments.q_rows + row + i] = kernels::softmax_row(line, p.scale, seen);
+          std::fill(line + seen, line + s.k_len, 0.0f);
           if (p.drop.threshold() != 0) {
             kernels::drop_row(line, p.drop.threshold(), p.row_seed(row + i, head), p.drop.scale(), s.k_len);
           }
@@ -174,7 +177,9 @@ void backward_kernel(const Problem& p, View<const T> q, View<const T> k, View<co
           for (std::int64_t i = 0; i < rows; ++i) {
             float* line = probabilities.data() + i * k_len;
             const std::uint32_t seed = p.row_seed(row + i, head);
-            kernels::exp_row(line, p.scale, lse[head * p.segments.q_rows + row + i], k_len);
+            const std::int64_t seen = p.segments.keys_seen(s, at + i);
+            kernels::exp_row(line, p.scale, lse[head * p.segments.q_rows + row + i], seen);
+            std::fill(line + seen, line + k_len, 0.0f);
             const float dot = kernels::dot_row(grad.data + i * grad.stride, result.data + i * result.stride, p.width);
             kernels::softmax_backward_row(line, grad_scores.data() + i * k_len, dot, p.scale, threshold, seed,
                                           p.drop.scale(), k_len);
@@ -304,14 +309,17 @@ at::Tensor attention_reference(const at::Tensor& q_TD, const at::Tensor& k_SD, c
     q_most = std::max(q_most, s.q_len);
     k_most = std::max(k_most, s.k_len);
   }
+  const std::int64_t mask_rows = segments->causal ? q_most : 1;
   // Padded positions read row 0 of the packed matrix; the mask hides padded keys, and padded queries are not read back.
   at::Tensor q_at = at::zeros({count, q_most}, at::kLong), k_at = at::zeros({count, k_most}, at::kLong);
-  at::Tensor seen = at::zeros({count, k_most}, at::kBool), back = at::zeros({q_TD.size(0)}, at::kLong);
+  at::Tensor seen = at::zeros({count, mask_rows, k_most}, at::kBool), back = at::zeros({q_TD.size(0)}, at::kLong);
   for (std::int64_t i = 0; i < count; ++i) {
     const Segment& s = segments->list[static_cast<std::size_t>(i)];
     q_at[i].slice(0, 0, s.q_len).copy_(at::arange(s.q_begin, s.q_begin + s.q_len));
     k_at[i].slice(0, 0, s.k_len).copy_(at::arange(s.k_begin, s.k_begin + s.k_len));
-    seen[i].slice(0, 0, s.k_len).fill_(true);
+    for (std::int64_t row = 0; row < mask_rows; ++row) {  // padded queries see something too, or they would be NaN
+      seen[i][row].slice(0, 0, segments->keys_seen(s, std::min(row, s.q_len - 1))).fill_(true);
+    }
     back.slice(0, s.q_begin, s.q_begin + s.q_len).copy_(at::arange(i * q_most, i * q_most + s.q_len));
   }
   const at::Device device = q_TD.device();
@@ -320,7 +328,7 @@ at::Tensor attention_reference(const at::Tensor& q_TD, const at::Tensor& k_SD, c
   };
   const at::Tensor out =
       at::scaled_dot_product_attention(heads_of(q_TD, q_at), heads_of(k_SD, k_at), heads_of(v_SD, k_at),
-                                       seen.view({count, 1, 1, k_most}).to(device), dropout_probability);
+                                       seen.unsqueeze(1).to(device), dropout_probability);
   return out.transpose(1, 2).reshape({count * q_most, heads * width}).index_select(0, back.to(device));
 }
 

@@ -62,4 +62,27 @@ at::Tensor bias_gelu(const at::Tensor& x_TF, const at::Tensor& bias_F) {
   return BiasGeluFunction::apply(x_TF, bias_F);
 }
 
+at::Tensor bias_quick_gelu(const at::Tensor& x_TF, const at::Tensor& bias_F) {
+  const at::NoGradGuard no_grad;
+  if (!x_TF.is_cpu()) {
+    const at::Tensor v = x_TF + bias_F.to(x_TF.scalar_type());
+    return v * at::sigmoid(v * 1.702);
+  }
+  const at::Tensor input = x_TF.contiguous();
+  at::Tensor out = at::empty_like(input);
+  const std::int64_t width = input.size(-1), rows = input.numel() / width;
+  dispatch_type(input.scalar_type(), [&](auto* type) {
+    using T = std::remove_pointer_t<decltype(type)>;
+    const T* from = input.data_ptr<T>();
+    T* to = out.data_ptr<T>();
+    const float* bias_p = bias_F.data_ptr<float>();
+    parallel_rows(rows, width, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) {
+        kernels::bias_quick_gelu_row<T>(from + i * width, bias_p, to + i * width, width);
+      }
+    });
+  });
+  return out;
+}
+
 }  // namespace vicha

@@ -114,6 +114,15 @@ VICHA_INLINE void bias_gelu_backward_body(const T* grad_out, const T* x, const f
   }
 }
 
+template <class T>
+VICHA_INLINE void bias_quick_gelu_body(const T* x, const float* bias, T* out, std::int64_t n) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < n; ++i) {
+    const float v = load(x + i) + bias[i];
+    store(out + i, v / (1.0f + fast_exp(-1.702f * v)));
+  }
+}
+
 }  // namespace
 
 // target_clones does not apply to templates: one entry per combination of types.
@@ -146,6 +155,10 @@ VICHA_INLINE void bias_gelu_backward_body(const T* grad_out, const T* x, const f
   VICHA_MULTIVERSION void bias_gelu_backward_row<T>(const T* grad_out, const T* x, const float* bias, T* grad_x, \
                                                     float* grad_bias, std::int64_t n) {                          \
     bias_gelu_backward_body(grad_out, x, bias, grad_x, grad_bias, n);                                            \
+  }                                                                                                              \
+  template <>                                                                                                    \
+  VICHA_MULTIVERSION void bias_quick_gelu_row<T>(const T* x, const float* bias, T* out, std::int64_t n) {        \
+    bias_quick_gelu_body(x, bias, out, n);                                                                       \
   }                                                                                                              \
   template <>                                                                                                    \
   VICHA_MULTIVERSION void copy_to_float<T>(const T* from, float* to, std::int64_t n) {                           \

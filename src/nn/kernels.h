@@ -40,6 +40,10 @@ template <class T>
 void bias_gelu_backward_row(const T* grad_out, const T* x, const float* bias, T* grad_x, float* grad_bias,
                             std::int64_t n);
 
+/// out = v sigmoid(1.702 v), v = x + bias.
+template <class T>
+void bias_quick_gelu_row(const T* x, const float* bias, T* out, std::int64_t n);
+
 /// In place: p = softmax(scale * p); returns log sum exp of the scaled row.
 float softmax_row(float* p, float scale, std::int64_t n);
 /// In place: p = exp(scale * p - lse).

@@ -17,7 +17,9 @@ SegmentsPtr Segments::uniform(std::int64_t count, std::int64_t length, std::span
   return result;
 }
 
-SegmentsPtr Segments::packed(std::span<const std::int64_t> lengths) {
+namespace {
+
+std::shared_ptr<Segments> one_after_the_other(std::span<const std::int64_t> lengths) {
   auto result = std::make_shared<Segments>();
   result->list.reserve(lengths.size());
   std::int64_t at = 0;
@@ -29,9 +31,21 @@ SegmentsPtr Segments::packed(std::span<const std::int64_t> lengths) {
   return result;
 }
 
+}  // namespace
+
+SegmentsPtr Segments::packed(std::span<const std::int64_t> lengths) { return one_after_the_other(lengths); }
+
+SegmentsPtr Segments::causal_packed(std::span<const std::int64_t> lengths) {
+  auto result = one_after_the_other(lengths);
+  result->causal = true;
+  return result;
+}
+
 SegmentsPtr Segments::joined(const std::vector<SegmentsPtr>& parts) {
   auto result = std::make_shared<Segments>();
   for (const SegmentsPtr& part : parts) {
+    VICHA_ASSERT(part->causal == parts.front()->causal);
+    result->causal = part->causal;
     for (Segment s : part->list) {
       s.q_begin += result->q_rows;
       s.k_begin += result->k_rows;

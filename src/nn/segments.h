@@ -18,12 +18,21 @@ struct Segment {
 struct Segments {
   std::vector<Segment> list;
   std::int64_t q_rows = 0, k_rows = 0;
+  /// Row i of a segment asks its first k_len - q_len + i + 1 keys only: a token sees itself and those before it.
+  bool causal = false;
+
+  /// How many of the segment's keys its row i asks.
+  std::int64_t keys_seen(const Segment& s, std::int64_t i) const {
+    return causal ? s.k_len - s.q_len + i + 1 : s.k_len;
+  }
 
   /// `count` sequences of `length` rows, each attending to itself; with `real`, only to its first real[i] rows.
   static std::shared_ptr<const Segments> uniform(std::int64_t count, std::int64_t length,
                                                  std::span<const std::int64_t> real = {});
   /// Sequences of the given lengths, packed, each attending to itself.
   static std::shared_ptr<const Segments> packed(std::span<const std::int64_t> lengths);
+  /// The same, each token attending to itself and those before it.
+  static std::shared_ptr<const Segments> causal_packed(std::span<const std::int64_t> lengths);
   /// Several lists one after the other (rows of each follow those of the one before).
   static std::shared_ptr<const Segments> joined(const std::vector<std::shared_ptr<const Segments>>& parts);
   /// Queries packed with `lengths`; sequence i asks key block `block[i]` of blocks of `block_rows` rows.

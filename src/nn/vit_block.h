@@ -10,6 +10,8 @@
 
 namespace vicha {
 
+enum class Activation { kGelu, kQuickGelu };
+
 struct VitBlock {
   LayerNorm norm1;
   Linear qkv;   ///< (3 D, D)
@@ -17,6 +19,7 @@ struct VitBlock {
   LayerNorm norm2;
   Linear fc1, fc2;
   std::int64_t heads = 0;
+  Activation activation = Activation::kGelu;  ///< the quick one has no gradient
 
   VitBlock() = default;
   /// Registers its parameters under `prefix` ("visual_encoder.blocks.0.").
