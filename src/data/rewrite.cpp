@@ -13,6 +13,8 @@ namespace {
 
 constexpr std::size_t kPieceBytes = std::size_t{1} << 18;  // collected before they are written
 
+}  // namespace
+
 bool out_in_lines(const fs::path& in, const fs::path& out, bool in_lines) {
   const std::string from = in.extension().string(), to = out.extension().string();
   if (from == to) return in_lines;
@@ -20,7 +22,13 @@ bool out_in_lines(const fs::path& in, const fs::path& out, bool in_lines) {
   return to == ".json" && from == ".jsonl" ? false : in_lines;
 }
 
-}  // namespace
+void add_record(ManifestWriter& writer, const RecordText& text, const nlohmann::ordered_json& record) {
+  if (text.json.find('\n') == std::string::npos) {
+    writer.add_text(text.json);
+  } else {
+    writer.add(record);
+  }
+}
 
 struct ManifestWriter::Impl {
   Impl(const fs::path& out, bool in_lines) : file(out), lines(in_lines) {}
@@ -70,8 +78,8 @@ std::int64_t rewrite_manifest(const fs::path& in, const fs::path& out,
     const nlohmann::ordered_json before = reader.parse(text);
     nlohmann::ordered_json record = before;
     if (!edit(record, text.number)) continue;
-    if (record == before && text.json.find('\n') == std::string::npos) {
-      writer.add_text(text.json);
+    if (record == before) {
+      add_record(writer, text, record);
     } else {
       writer.add(record);
     }

@@ -45,4 +45,11 @@ class RecordReader {
   std::int64_t number_ = -1;
 };
 
+class ManifestWriter;
+
+/// Whether `out` is written as JSON lines; rewrite.h says when.
+bool out_in_lines(const std::filesystem::path& in, const std::filesystem::path& out, bool in_lines);
+/// A record that nothing changed: its own bytes if it stands on one line.
+void add_record(ManifestWriter& writer, const RecordText& text, const nlohmann::ordered_json& record);
+
 }  // namespace vicha
