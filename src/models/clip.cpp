@@ -1,0 +1,221 @@
+#include "models/clip.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "nn/linear.h"
+#include "nn/position.h"
+#include "nn/precision.h"
+
+namespace vicha {
+namespace {
+
+/// Rows a thread takes through a tower at a time: enough for the products to run at their full rate, few enough for the
+/// rows to stay in its caches. A device takes more.
+constexpr std::int64_t kRows = 800, kDeviceRows = 32768;
+
+/// Calls `part(begin, end)` for ranges of [0, count) that weigh about alike (`weight(i)` rows), at most kRows a thread:
+/// by several threads where there are rows enough for each, one after the other otherwise (the threads then share the
+/// work of every product). Precision is the calling thread's.
+template <class Weight, class Part>
+void in_parts(std::int64_t count, const at::Device& device, const Weight& weight, const Part& part) {
+  std::int64_t total = 0;
+  for (std::int64_t i = 0; i < count; ++i) total += weight(i);
+  const std::int64_t threads = device.is_cpu() && !at::in_parallel_region() ? at::get_num_threads() : 1;
+  const std::int64_t most = device.is_cpu() ? threads * kRows : kDeviceRows, rounds = (total + most - 1) / most;
+  const bool split = threads > 1 && total >= most / 4;
+  const std::int64_t share = (total + rounds - 1) / rounds / (split ? threads : 1);
+  std::vector<std::int64_t> bounds = {0};
+  std::int64_t rows = 0;
+  for (std::int64_t i = 0; i < count; ++i) {
+    rows += weight(i);
+    if (rows >= share || i + 1 == count) bounds.push_back(i + 1), rows = 0;
+  }
+  const auto run = [&](std::int64_t begin, std::int64_t end) {
+    for (auto p = static_cast<std::size_t>(begin); p < static_cast<std::size_t>(end); ++p)
+      part(bounds[p], bounds[p + 1]);
+  };
+  const auto parts = static_cast<std::int64_t>(bounds.size()) - 1;
+  if (!split) return run(0, parts);
+  const bool bf16 = compute_type() == at::kBFloat16;
+  at::parallel_for(0, parts, 1, [&](std::int64_t begin, std::int64_t end) {
+    const at::NoGradGuard no_grad;
+    const Bf16Scope scope(bf16);
+    run(begin, end);
+  });
+}
+
+/// Values of weights that will be loaded do not matter, and drawing many takes seconds.
+Init drawn(const std::optional<std::uint64_t>& seed) { return seed ? Init::kNormal002 : Init::kZeros; }
+
+constexpr double kFirstLogitScale = 2.6592600369327779;  // ln(1 / 0.07)
+
+}  // namespace
+
+Clip::Clip(const ClipOptions& o, std::optional<std::uint64_t> seed)
+    : options_(o),
+      store_(std::make_unique<ParameterStore>(seed.value_or(0))),
+      class_embedding_(store_->add("visual.class_embedding", {o.vision.width}, drawn(seed))),
+      image_positions_(store_->add("visual.positional_embedding", {o.tokens(), o.vision.width}, drawn(seed))),
+      patch_kernel_(store_->add("visual.conv1.weight", {o.vision.width, 3, o.patch, o.patch}, drawn(seed))),
+      image_norm_before_(add_layer_norm(*store_, "visual.ln_pre.", o.vision.width, o.vision.eps)),
+      image_norm_after_(add_layer_norm(*store_, "visual.ln_post.", o.vision.width, o.vision.eps)),
+      image_(*store_, "visual.transformer.", o.vision, drawn(seed)),
+      image_projection_(store_->add("visual.proj", {o.vision.width, o.embed}, drawn(seed))),
+      words_(store_->add("token_embedding.weight", {o.vocabulary, o.text.width}, drawn(seed))),
+      text_positions_(store_->add("positional_embedding", {o.context, o.text.width}, drawn(seed))),
+      text_(*store_, "transformer.", o.text, drawn(seed)),
+      text_norm_after_(add_layer_norm(*store_, "ln_final.", o.text.width, o.text.eps)),
+      text_projection_(store_->add("text_projection", {o.text.width, o.embed}, drawn(seed))),
+      logit_scale_(store_->add("logit_scale", {}, Init::kZeros)) {
+  check_clip_options(o, "a CLIP");
+  const at::NoGradGuard no_grad;
+  logit_scale_.fill_(kFirstLogitScale);
+}
+
+void Clip::check_pixels(const at::Tensor& pixels) const {
+  if (pixels.dim() == 4 && pixels.size(1) == 3 && pixels.size(2) == options_.image_res &&
+      pixels.size(3) == options_.image_res) {
+    return;
+  }
+  throw DataError("pictures", fmt::format("have the shape ({}), but this CLIP reads (B, 3, {}, {})",
+                                          fmt::join(pixels.sizes(), ", "), options_.image_res, options_.image_res));
+}
+
+at::Tensor Clip::checked_ids(const at::Tensor& given) const {
+  if (given.dim() != 2 || given.size(1) == 0 || given.size(1) > options_.context) {
+    throw DataError("texts", fmt::format("have token ids of the shape ({}), but this CLIP reads (n, 1 to {})",
+                                         fmt::join(given.sizes(), ", "), options_.context));
+  }
+  const at::Tensor ids = given.to(at::kCPU, at::kLong).contiguous();
+  if (ids.numel() == 0) return ids;
+  const auto low = ids.min().item<std::int64_t>(), high = ids.max().item<std::int64_t>();
+  if (low < 0 || high >= options_.vocabulary) {
+    throw DataError(
+        "texts",
+        fmt::format("hold the token id {}, but this CLIP knows 0 to {}", low < 0 ? low : high, options_.vocabulary - 1),
+        "The tokenizer belongs to another model");
+  }
+  return ids;
+}
+
+std::vector<std::int64_t> Clip::pooled_at(const at::Tensor& given) const {
+  const at::Tensor ids = checked_ids(given);
+  const std::int64_t length = ids.size(1);
+  const std::int64_t* row = ids.data_ptr<std::int64_t>();
+  std::vector<std::int64_t> pooled;
+  for (std::int64_t i = 0; i < ids.size(0); ++i, row += length) {
+    const std::int64_t* at = std::max_element(row, row + length);
+    if (options_.end_id) {
+      at = std::find(row, row + length, *options_.end_id);
+      if (at == row + length) at = row;  // as transformers does with a text that has no end
+    }
+    pooled.push_back(at - row);
+  }
+  return pooled;
+}
+
+at::Tensor Clip::picture_tokens(const at::Tensor& pixels) const {
+  const std::int64_t batch = pixels.size(0), width = options_.vision.width;
+  const at::Tensor patches =
+      matmul_nt(unfold_patches(pixels.to(device(), at::kFloat), options_.patch), patch_kernel_.flatten(1));
+  at::Tensor tokens = at::empty({batch, options_.tokens(), width}, patch_kernel_.options());
+  tokens.select(1, 0).copy_(class_embedding_ + image_positions_[0]);
+  at::Tensor rest = tokens.slice(1, 1);
+  at::add_out(rest, patches.view({batch, -1, width}), image_positions_.slice(0, 1));
+  return tokens;
+}
+
+at::Tensor Clip::encode_pictures(const at::Tensor& pixels) const {
+  const std::int64_t batch = pixels.size(0), length = options_.tokens();
+  const at::Tensor stream =
+      image_norm_before_(picture_tokens(pixels).view({batch * length, options_.vision.width})).to(at::kFloat);
+  std::vector<std::int64_t> rows;
+  for (std::int64_t i = 0; i < batch; ++i) rows.push_back(i * length);
+  const at::Tensor pooled = image_.pooled(stream, Segments::uniform(batch, length), rows, image_norm_after_);
+  return matmul_nt(pooled, image_projection_.t()).to(at::kFloat);
+}
+
+at::Tensor Clip::encode_image(const at::Tensor& pixels) const {
+  check_pixels(pixels);
+  const at::NoGradGuard no_grad;
+  at::Tensor out = at::empty({pixels.size(0), options_.embed}, patch_kernel_.options());
+  if (pixels.size(0) == 0) return out;
+  in_parts(
+      pixels.size(0), device(), [&](std::int64_t) { return options_.tokens(); },
+      [&](std::int64_t begin, std::int64_t end) {
+        out.slice(0, begin, end).copy_(encode_pictures(pixels.slice(0, begin, end)));
+      });
+  return out;
+}
+
+at::Tensor Clip::encode_texts(const at::Tensor& ids, const std::vector<std::int64_t>& pooled) const {
+  std::vector<std::int64_t> lengths, rows;
+  std::vector<at::Tensor> words, positions;
+  std::int64_t begin = 0;
+  for (std::size_t i = 0; i < pooled.size(); ++i) {
+    lengths.push_back(pooled[i] + 1);
+    words.push_back(ids[static_cast<std::int64_t>(i)].slice(0, 0, lengths.back()));
+    positions.push_back(text_positions_.slice(0, 0, lengths.back()));
+    begin += lengths.back();
+    rows.push_back(begin - 1);
+  }
+  const at::Tensor stream = at::embedding(words_, at::cat(words).to(device())) + at::cat(positions);
+  const at::Tensor states = text_.pooled(stream, Segments::causal_packed(lengths), rows, text_norm_after_);
+  return matmul_nt(states, text_projection_.t()).to(at::kFloat);
+}
+
+at::Tensor Clip::encode_text(const at::Tensor& given) const {
+  const at::NoGradGuard no_grad;
+  const at::Tensor ids = checked_ids(given);
+  const std::vector<std::int64_t> pooled = pooled_at(ids);
+  at::Tensor out = at::empty({ids.size(0), options_.embed}, words_.options());
+  if (pooled.empty()) return out;
+  in_parts(
+      ids.size(0), device(), [&](std::int64_t i) { return pooled[static_cast<std::size_t>(i)] + 1; },
+      [&](std::int64_t begin, std::int64_t end) {
+        out.slice(0, begin, end)
+            .copy_(encode_texts(ids.slice(0, begin, end), {pooled.begin() + begin, pooled.begin() + end}));
+      });
+  return out;
+}
+
+std::int64_t Clip::batch() const { return std::max<std::int64_t>(1, kRows / options_.tokens()); }
+
+double Clip::logit_scale() const { return std::exp(logit_scale_.item<double>()); }
+
+Clip::States Clip::image_states(const at::Tensor& pixels) const {
+  check_pixels(pixels);
+  const at::NoGradGuard no_grad;
+  const auto norm = [](const LayerNorm& n, const at::Tensor& x) {
+    return at::layer_norm(x, {x.size(-1)}, n.weight, n.bias, n.eps);
+  };
+  States states;
+  const at::Tensor patches = at::conv2d(pixels.to(device(), at::kFloat), patch_kernel_, {}, options_.patch);
+  const at::Tensor first = class_embedding_.expand({pixels.size(0), 1, options_.vision.width});
+  const at::Tensor tokens = at::cat({first, patches.flatten(2).transpose(1, 2)}, 1) + image_positions_;
+  states.hidden = image_.plain(norm(image_norm_before_, tokens), false);
+  states.normed = norm(image_norm_after_, states.hidden.back());
+  states.pooled = states.normed.select(1, 0);
+  states.features = at::mm(states.pooled, image_projection_);
+  return states;
+}
+
+Clip::States Clip::text_states(const at::Tensor& given) const {
+  const at::NoGradGuard no_grad;
+  const at::Tensor ids = checked_ids(given).to(device());
+  const at::Tensor at = at::tensor(pooled_at(ids), at::kLong).to(device());
+  States states;
+  states.hidden = text_.plain(at::embedding(words_, ids) + text_positions_.slice(0, 0, ids.size(1)), true);
+  states.normed = at::layer_norm(states.hidden.back(), {options_.text.width}, text_norm_after_.weight,
+                                 text_norm_after_.bias, text_norm_after_.eps);
+  states.pooled = states.normed.index({at::arange(ids.size(0), at.options()), at});
+  states.features = at::mm(states.pooled, text_projection_);
+  return states;
+}
+
+}  // namespace vicha
