@@ -11,9 +11,9 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/threads.h"
 #include "data/check_findings.h"
 #include "data/check_picture.h"
-#include "data/demo_threads.h"
 #include "image/decode.h"
 #include "text/caption.h"
 
@@ -151,7 +151,7 @@ class Checker {
                                              : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
     std::atomic<std::int64_t> done = 0, bytes = 0;
     std::atomic<int> smallest = std::numeric_limits<int>::max(), largest = 0;
-    demo::for_each_index(pictures_.size(), threads, [&](std::size_t image) {
+    for_each_index(pictures_.size(), threads, [&](std::size_t image) {
       const PictureCheck check = check_picture(path_of(image));
       pictures_[image] = {check.digest, check.state};
       bytes += check.bytes;

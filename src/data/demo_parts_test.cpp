@@ -1,15 +1,11 @@
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <atomic>
 #include <string>
 #include <vector>
 
-#include "base/error.h"
 #include "base/sha256.h"
 #include "data/demo_sprites.h"
 #include "data/demo_test_pictures.h"
-#include "data/demo_threads.h"
 #include "data/demo_words.h"
 
 namespace vicha::demo {
@@ -86,18 +82,6 @@ TEST(DemoSprites, FlattenedPixelsArePillows) {
             "98757d59b86464b9787625b9488133a2a1eff292c4de52701db1756e3aa7b74d");
   EXPECT_EQ(digest(flatten(pattern(90, 70), 192, 160, "stamps/a.png")),
             "0c51fa021239f2a96d3b17f3379646724a8b01e1b7204151348bb69ed7fedca6");
-}
-
-TEST(DemoThreads, EveryIndexOnceAndTheFirstFailureIsReported) {
-  std::vector<std::atomic<int>> calls(100);
-  for_each_index(calls.size(), 3, [&](std::size_t i) { ++calls[i]; });
-  EXPECT_TRUE(std::all_of(calls.begin(), calls.end(), [](const auto& n) { return n == 1; }));
-  try {
-    for_each_index(1, 3, [](std::size_t) { throw Error("no paper"); });
-    FAIL();
-  } catch (const Error& error) {
-    EXPECT_STREQ(error.what(), "no paper");
-  }
 }
 
 }  // namespace

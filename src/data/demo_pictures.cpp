@@ -11,8 +11,8 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "base/sha256.h"
+#include "base/threads.h"
 #include "data/demo_sprites.h"
-#include "data/demo_threads.h"
 #include "image/decode.h"
 
 namespace vicha::demo {

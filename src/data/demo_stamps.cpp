@@ -6,9 +6,9 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/threads.h"
 #include "data/demo_sources.h"
 #include "data/demo_sprites.h"
-#include "data/demo_threads.h"
 #include "data/demo_words.h"
 #include "image/decode.h"
 

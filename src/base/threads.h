@@ -8,7 +8,7 @@
 #include <thread>
 #include <vector>
 
-namespace vicha::demo {
+namespace vicha {
 
 /// Calls `work(i)` once for each i below `count`, on `threads` threads. If calls throw, no new ones are started and the
 /// exception of the lowest i is thrown here once all threads are done.
@@ -40,4 +40,4 @@ void for_each_index(std::size_t count, int threads, Work&& work) {
   if (failure) std::rethrow_exception(failure);
 }
 
-}  // namespace vicha::demo
+}  // namespace vicha
