@@ -72,6 +72,7 @@ if(NOT VICHA_CORE_ONLY)
   pkg_check_modules(JPEG REQUIRED IMPORTED_TARGET libjpeg)
   pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
   pkg_check_modules(LINK_GRAMMAR REQUIRED IMPORTED_TARGET link-grammar)
+  pkg_check_modules(LIBARCHIVE REQUIRED IMPORTED_TARGET libarchive)
   find_package(ZLIB REQUIRED)
   find_package(ICU REQUIRED COMPONENTS uc i18n)
   # OpenCV's own package file comes with all its modules and what they draw in (VTK, GDAL, …); two are used here.
