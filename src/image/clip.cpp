@@ -31,7 +31,8 @@ int centre_offset(int size, int side) { return static_cast<int>(std::nearbyint((
 
 Image clip_crop(NativeImage&& image, int side) {
   VICHA_ASSERT(side > 0 && !image.pixels.empty());
-  const std::int64_t w = image.pixels.width, h = image.pixels.height;
+  const std::int64_t w = image.full_width > 0 ? image.full_width : image.pixels.width,
+                     h = image.full_height > 0 ? image.full_height : image.pixels.height;
   const int width = w <= h ? side : static_cast<int>(side * w / h);
   const int height = h <= w ? side : static_cast<int>(side * h / w);
   Image resized = resize_native(image, width, height);
@@ -39,10 +40,16 @@ Image clip_crop(NativeImage&& image, int side) {
   return to_rgb(std::move(image));
 }
 
+int clip_least_side(int side) { return side + side / 2; }
+
 void clip_preprocess(std::span<const std::uint8_t> bytes, std::string_view name, int side, std::span<float> out,
                      const DecodeOptions& options) {
+  clip_normalize(clip_crop(decode_native(bytes, name, options), side), out);
+}
+
+void clip_normalize(const Image& image, std::span<float> out) {
   static const Normalizer normalizer;
-  normalizer.apply(clip_crop(decode_native(bytes, name, options), side), out);
+  normalizer.apply(image, out);
 }
 
 }  // namespace vicha

@@ -89,6 +89,10 @@ bool read_pixels(JpegReader& reader) {
   if (setjmp(reader.jump) != 0) return false;
   jpeg_decompress_struct& info = reader.info;
   jpeg_start_decompress(&info);
+  if (static_cast<int>(info.output_width) != reader.image.pixels.width ||
+      static_cast<int>(info.output_height) != reader.image.pixels.height) {
+    return false;  // libjpeg would write beyond the rows
+  }
   while (info.output_scanline < info.output_height) {
     JSAMPROW rows[4];
     const int first = static_cast<int>(info.output_scanline);
@@ -149,8 +153,18 @@ NativeImage jpeg(const Source& source) {
     default:
       source.fail("a JPEG of " + std::to_string(info.num_components) + " colour components");
   }
-  reader->image.pixels =
-      Image(static_cast<int>(info.image_width), static_cast<int>(info.image_height), info.num_components);
+  const int width = static_cast<int>(info.image_width), height = static_cast<int>(info.image_height);
+  int shrink = 1;
+  if (const int least = source.options.least_side; least > 0) {
+    while (shrink < 8 && std::min(width, height) / (2 * shrink) >= least) shrink *= 2;
+  }
+  if (shrink > 1) {
+    info.scale_num = 1;
+    info.scale_denom = static_cast<unsigned>(shrink);
+    reader->image.full_width = width;
+    reader->image.full_height = height;
+  }
+  reader->image.pixels = Image((width + shrink - 1) / shrink, (height + shrink - 1) / shrink, info.num_components);
   if (!read_pixels(*reader)) fail(*reader);
   // Inks are stored inverted by every program that follows Adobe; like Pillow, take it for granted.
   if (reader->image.mode == PixelMode::kCmyk) {

@@ -29,6 +29,8 @@ struct NativeImage {
   Palette palette;  ///< of kPalette; entries that the file does not give are black, as in Pillow
   /// Of kBilevel, kGrey and kRgb: the sample values that stand for "transparent" (PNG's tRNS).
   std::optional<std::array<std::uint16_t, 3>> transparent;
+  /// The file's own size where DecodeOptions::least_side let it be decoded smaller; 0 otherwise.
+  int full_width = 0, full_height = 0;
 };
 
 /// Same formats, limits and errors as decode_rgb.
