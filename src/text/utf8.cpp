@@ -1,7 +1,12 @@
 #include "text/utf8.h"
 
+#include <unicode/bytestream.h>
+#include <unicode/casemap.h>
+
 #include <cstdint>
 #include <cstring>
+
+#include "base/error.h"
 
 namespace vicha::text_detail {
 
@@ -63,6 +68,24 @@ bool is_space(char32_t c) {
   if (c < 0x80) return (c >= 0x09 && c <= 0x0D) || (c >= 0x1C && c <= 0x20);
   return c == 0x85 || c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 ||
          c == 0x202F || c == 0x205F || c == 0x3000;
+}
+
+std::string lower(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  if (is_ascii(text)) {
+    for (const char c : text) out += c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
+    return out;
+  }
+  // ICU's own treatment of bytes that are no UTF-8 is not promised, so they are replaced first.
+  std::string valid;
+  valid.reserve(text.size());
+  for (std::size_t at = 0; at < text.size();) append_utf8(valid, next_code_point(text, at));
+  icu::StringByteSink<std::string> sink(&out);
+  UErrorCode status = U_ZERO_ERROR;
+  icu::CaseMap::utf8ToLower("", 0, valid, sink, nullptr, status);  // "": the mapping of no particular language
+  VICHA_ASSERT(U_SUCCESS(status));
+  return out;
 }
 
 }  // namespace vicha::text_detail

@@ -20,4 +20,8 @@ bool is_ascii(std::string_view text);
 /// What Python's str.isspace and its regular expressions' \s accept.
 bool is_space(char32_t c);
 
+/// Python's str.lower: Unicode's full mappings of no particular language (final sigma included). Bytes that are not
+/// UTF-8 become U+FFFD.
+std::string lower(std::string_view text);
+
 }  // namespace vicha::text_detail

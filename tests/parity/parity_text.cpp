@@ -1,4 +1,5 @@
 // Tokenizers and caption cleaning against the public implementations, row by row; everything must be equal.
+#include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -11,6 +12,7 @@
 #include "base/sha256.h"
 #include "report.h"
 #include "text/caption.h"
+#include "text/clip_bpe.h"
 #include "text/wordpiece.h"
 
 namespace vicha::parity {
@@ -34,24 +36,44 @@ std::string name_of(const json& row) {
   return text;
 }
 
-// The BERT vocabulary is not in the repository: VICHA_BERT_VOCAB, or where `make` puts it, looked for in the current
-// folder, above the fixtures and above this program (both usually lie in the repository).
-fs::path bert_vocabulary(const fs::path& fixtures) {
-  if (const char* set = std::getenv("VICHA_BERT_VOCAB"); set && *set) {
-    if (!fs::exists(set)) throw DataError("VICHA_BERT_VOCAB", "no such file: " + std::string(set));
-    return set;
+/// A vocabulary: none is in the repository.
+struct VocabularyFile {
+  const char *what, *variable, *usual;  // usual: where `make` puts it
+  const char *key, *digest;             // of its sha256 in the fixtures' meta.json
+};
+constexpr VocabularyFile kBert{"the BERT vocabulary", "VICHA_BERT_VOCAB", "data/minilm/vocab.txt", "bert", "sha256"};
+constexpr VocabularyFile kClip{"CLIP's vocabulary", "VICHA_CLIP_VOCAB", "data/clip/bpe_simple_vocab_16e6.txt.gz",
+                               "clip", "sha256_gz"};
+
+// What the variable names, or the usual place, looked for in the current folder, above the fixtures and above this
+// program (both usually lie in the repository). The file must be the one that the fixtures were made with.
+fs::path find_vocabulary(const VocabularyFile& file, const fs::path& fixtures) {
+  fs::path found;
+  if (const char* set = std::getenv(file.variable); set && *set) {
+    if (!fs::exists(set)) throw DataError(file.variable, "no such file: " + std::string(set));
+    found = set;
   }
-  const fs::path usual = fs::path("data") / "minilm" / "vocab.txt";
   std::error_code no_proc;
   for (fs::path folder :
        {fs::current_path() / "x", fs::absolute(fixtures), fs::read_symlink("/proc/self/exe", no_proc)}) {
-    while (folder.has_relative_path()) {
+    while (found.empty() && folder.has_relative_path()) {
       folder = folder.parent_path();
-      if (fs::exists(folder / usual)) return folder / usual;
+      if (fs::exists(folder / file.usual)) found = folder / file.usual;
     }
   }
-  throw DataError("the BERT vocabulary", "not found",
-                  "Set VICHA_BERT_VOCAB to a vocab.txt, or run 'make setup', which puts one at " + usual.string());
+  if (found.empty()) {
+    throw DataError(
+        file.what, "not found, so what needs it was not run",
+        std::string("Set ") + file.variable + " to the file, or run 'make test-data', which puts it at " + file.usual);
+  }
+  const fs::path meta = fixtures / "tokenizers" / "meta.json";
+  if (fs::exists(meta) &&
+      sha256_hex(read_file(found)) !=
+          json::parse(read_file(meta)).at(file.key).at("vocab").at(file.digest).get<std::string>()) {
+    throw DataError(found.string(), "not the vocabulary that the fixtures were made with",
+                    std::string(file.variable) + " must name the file that " + meta.string() + " describes");
+  }
+  return found;
 }
 
 void check_padding(const fs::path& file, const WordPiece& tokenizer, Report& report) {
@@ -81,19 +103,9 @@ void check_padding(const fs::path& file, const WordPiece& tokenizer, Report& rep
   report.close("tokenizers: padding");
 }
 
-}  // namespace
-
-void check_tokenizers(const fs::path& folder, Report& report) {
-  const fs::path fixtures = folder / "tokenizers", vocabulary_file = bert_vocabulary(folder);
-  if (fs::exists(fixtures / "meta.json")) {
-    const std::string expected =
-        json::parse(read_file(fixtures / "meta.json")).at("bert").at("vocab").at("sha256").get<std::string>();
-    if (sha256_hex(read_file(vocabulary_file)) != expected) {
-      throw DataError(vocabulary_file.string(), "not the vocabulary that the fixtures were made with",
-                      "VICHA_BERT_VOCAB must name the file that " + (fixtures / "meta.json").string() + " describes");
-    }
-  }
-  const Vocabulary vocabulary = Vocabulary::load(vocabulary_file);
+void check_wordpiece(const fs::path& folder, Report& report) {
+  const fs::path fixtures = folder / "tokenizers";
+  const Vocabulary vocabulary = Vocabulary::load(find_vocabulary(kBert, folder));
   const WordPiece released(vocabulary, CharacterRules::kReleased), fast(vocabulary, CharacterRules::kFast);
   const auto rows = read_lines(fixtures / "bert_uncased.jsonl");
   for (const json& row : rows) {
@@ -107,6 +119,53 @@ void check_tokenizers(const fs::path& folder, Report& report) {
   }
   report.close("tokenizers: WordPiece as BERT's fast");
   check_padding(fixtures / "bert_padding.json", fast, report);
+}
+
+void check_clip_bpe(const fs::path& folder, Report& report) {
+  const fs::path fixture = folder / "tokenizers" / "clip_bpe.jsonl";
+  if (!fs::exists(fixture)) return;
+  const ClipBpe tokenizer = ClipBpe::load(find_vocabulary(kClip, folder));
+  const auto rows = read_lines(fixture);
+  for (const json& row : rows) {
+    report.expect(name_of(row),
+                  tokenizer.tokenize_cleaned(row.at("cleaned").get<std::string>()) == row.at("tokens_77").get<Ids>());
+    if (row.contains("encode")) {
+      report.expect(name_of(row) + ", all of it",
+                    tokenizer.encode_cleaned(row.at("cleaned").get<std::string>()) == row.at("encode").get<Ids>());
+    }
+  }
+  report.close("tokenizers: CLIP's BPE of cleaned texts");
+  // Texts that need ftfy are in here too, but for those whose encoding it repairs, which ClipBpe does not.
+  int repaired = 0, fixed = 0;
+  for (const json& row : rows) {
+    const std::string text = row.at("text").get<std::string>();
+    const bool same = ClipBpe::clean(text) == row.at("cleaned").get<std::string>();
+    const bool needs_ftfy = row.at("needs_ftfy").get<bool>();
+    if (needs_ftfy && !same) {
+      ++repaired;
+      continue;
+    }
+    fixed += needs_ftfy;
+    report.expect(name_of(row), same && tokenizer.tokenize(text) == row.at("tokens_77").get<Ids>());
+  }
+  report.close("tokenizers: CLIP's BPE of raw texts");
+  std::printf("     of the texts that need ftfy: %d as ftfy cleans them, %d (mojibake) from the cleaned text only\n",
+              fixed, repaired);
+}
+
+}  // namespace
+
+void check_tokenizers(const fs::path& folder, Report& report) {
+  // One vocabulary may be there without the other.
+  std::string stopped;
+  for (const auto check : {check_wordpiece, check_clip_bpe}) {
+    try {
+      check(folder, report);
+    } catch (const std::exception& error) {
+      stopped += (stopped.empty() ? "" : " ") + std::string(error.what());
+    }
+  }
+  if (!stopped.empty()) throw Error(stopped);
 }
 
 void check_captions(const fs::path& folder, Report& report) {
