@@ -2,6 +2,7 @@
 #include <ATen/ATen.h>
 
 #include "base/files.h"
+#include "checkpoint/load_report.h"
 #include "checkpoint/safetensors.h"
 #include "fixture_set.h"
 #include "nn/position.h"
@@ -11,14 +12,13 @@ namespace {
 
 constexpr double kOutput = 1e-4, kExact = 1e-6;
 
-/// Fills `store` from tensors under other names; every parameter must be found.
-void fill(ParameterStore& store, const StateDict& source, const std::function<std::string(const std::string&)>& rename,
-          const std::string& what) {
-  const at::NoGradGuard guard;
+/// Every parameter is found; what else a set's encoder has (a pooler, tied weights a second time) is not compared.
+void fill(const ParameterStore& store, const StateDict& source, const std::string& where, const Reshape& reshape = {}) {
+  NamedTensors targets;
   for (const ParameterStore::Released& r : store.released()) {
-    if (r.is_alias) continue;
-    store.view(r).copy_(source.at(rename(r.name), what));
+    if (!r.is_alias) targets.emplace_back(r.name, store.view(r));
   }
+  load_into(targets, source, {.where = where, .allow_unexpected = {"**"}, .reshape = reshape});
 }
 
 Tokens tokens_of(const at::Tensor& ids, const at::Tensor& mask) {
@@ -44,8 +44,7 @@ void check_bert(const fs::path& folder, Report& report) {
   options.fusion_layers = 0;
   ParameterStore store(0);
   const Bert bert(store, "", options, 1);
-  fill(
-      store, weights, [](const std::string& name) { return name; }, "bert_tiny.safetensors");
+  fill(store, weights, "bert_tiny.safetensors");
 
   const Tokens text = tokens_of(io.at("input_ids"), io.at("attention_mask"));
   const PackedText pack = PackedText::padded(text, at::kCPU);
@@ -94,14 +93,10 @@ void check_vit(const fs::path& folder, Report& report) {
     VitOptions options{image.size(2), kernel.size(2), kernel.size(0), depth, meta.value("num_heads", std::int64_t{4})};
     ParameterStore store(0);
     const Vit vit(store, "", options);
-    for (const ParameterStore::Released& r : store.released()) {
-      at::Tensor value = weights.at(r.name).to(at::kFloat);
-      if (r.name == "pos_embed") {
-        value = resize_positions(value, options.side());
-        report.tensor(size + ".pos_embed", value, io.at(size + ".pos_embed"), kExact * 10);
-      }
-      store.view(r).copy_(value);
-    }
+    fill(store, weights, "vit_tiny.safetensors", [&](const auto&, const at::Tensor& source, at::IntArrayRef) {
+      return resize_positions(source.to(at::kFloat), options.side());
+    });
+    report.tensor(size + ".pos_embed", store.parameter("pos_embed").value, io.at(size + ".pos_embed"), kExact * 10);
     const std::int64_t batch = image.size(0);
     const at::Tensor patches = vit.embed(unfold_patches(image, options.patch), batch);
     const auto run = [&](const at::Tensor& external, bool hidden) {
