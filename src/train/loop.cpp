@@ -33,19 +33,6 @@ double seconds_now() {
 
 std::string_view matmul_kernel() { return kernel_choice().fp32 == MatmulKernel::kBlas ? "blas" : "onednn"; }
 
-/// The checkpoint to start from, if any.
-std::optional<fs::path> starting_point(const RunSetup& setup) {
-  if (setup.resume.kind == ResumeChoice::Kind::kNone) return std::nullopt;
-  const bool named = setup.resume.kind == ResumeChoice::Kind::kCheckpoint;
-  const fs::path run = named ? setup.resume.path : setup.out;
-  if (named && fs::exists(run / "state.json")) return run;
-  const std::vector<FoundCheckpoint> found = list_checkpoints(run);
-  if (!found.empty()) return found.back().path;
-  if (!named) return std::nullopt;
-  throw DataError(run.string(), "is neither a checkpoint nor the folder of a run that has one",
-                  "Name a folder …/checkpoints/step-NNNNNN, or use --resume auto");
-}
-
 class TrainingRun {
  public:
   TrainingRun(Task& task, BatchSource& source, const TrainOptions& options, const RunSetup& setup);
@@ -128,7 +115,7 @@ void TrainingRun::start_or_resume() {
   task_.parameters().to(device_);
   optimizer_.emplace(task_.parameters(), options_.optimizer);
   remove_leftovers(setup_.out);
-  const std::optional<fs::path> checkpoint = starting_point(setup_);
+  const std::optional<fs::path> checkpoint = starting_point(setup_.resume, setup_.out);
   std::string precision = options_.length.precision;
   if (checkpoint) {
     const TrainState state = restore(*checkpoint);
@@ -293,13 +280,6 @@ double TrainingRun::current_lr() const {
 }
 
 }  // namespace
-
-ResumeChoice ResumeChoice::parse(std::string_view text) {
-  if (text == "auto") return {Kind::kAuto};
-  if (text == "none") return {Kind::kNone};
-  if (text.empty()) throw UsageError("--resume: one of auto, none, or the folder of a checkpoint");
-  return {Kind::kCheckpoint, fs::path(text)};
-}
 
 RunResult run_training(Task& task, BatchSource& source, const TrainOptions& options, const RunSetup& setup) {
   return TrainingRun(task, source, options, setup).run();

@@ -5,28 +5,15 @@
 #include <filesystem>
 #include <functional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "train/config_changes.h"
 #include "train/metrics.h"
 #include "train/options.h"
+#include "train/resume.h"
 #include "train/task.h"
 
 namespace vicha {
-
-/// Where a run starts: `--resume auto|none|CHECKPOINT`.
-struct ResumeChoice {
-  enum class Kind {
-    kAuto,        ///< at the run's last checkpoint if there is one
-    kNone,        ///< at the beginning
-    kCheckpoint,  ///< at `path`, a checkpoint, or a run's folder for its last one
-  };
-  Kind kind = Kind::kAuto;
-  std::filesystem::path path = {};
-
-  static ResumeChoice parse(std::string_view text);
-};
 
 struct RunSetup {
   std::filesystem::path out;  ///< checkpoints/, metrics.jsonl and tensorboard/ go there
