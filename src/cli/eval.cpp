@@ -16,7 +16,7 @@ namespace vicha::cli {
 void add_eval(CLI::App& app, Action& chosen) {
   struct Given {
     std::string checkpoint, manifest, out, device = "auto", image_root, precision = "fp32";
-    std::int64_t k_test = -1, batch_size = 0;
+    std::int64_t k_test = -1, batch_size = 0, memory_mib = RetrievalOptions().memory_mib;
   };
   const auto given = std::make_shared<Given>();
   CLI::App* eval = app.add_subcommand("eval", "Evaluate a trained model")->require_subcommand(1);
@@ -30,6 +30,11 @@ void add_eval(CLI::App& app, Action& chosen) {
   command->add_option("--out", given->out, "Also write the result as JSON");
   command->add_option("--batch", given->batch_size,
                       "Pictures encoded at once (default: eval.batch_size of the recipe)");
+  command
+      ->add_option("--memory-mib", given->memory_mib,
+                   "Memory for encoded pictures; what does not fit is encoded again, with the same result")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 1 << 24));
   command->add_option("--image-root", given->image_root, "Folder of the pictures (default: the manifest's)");
   command->add_option("--precision", given->precision, "auto, fp32 or bf16")->capture_default_str();
   command->add_option("--device", given->device, "auto, cpu or cuda:N")->capture_default_str();
@@ -43,8 +48,10 @@ void add_eval(CLI::App& app, Action& chosen) {
       const auto set = std::make_shared<const EvaluationSet>(load_manifests(data), loaded.tokenizer, data);
       const Bf16Scope scope(use_bf16(given->precision, loaded.model->device()));
       const RetrievalResult result =
-          evaluate_retrieval(*loaded.model, set, given->k_test >= 0 ? given->k_test : loaded.recipe.eval.k_test,
-                             given->batch_size > 0 ? given->batch_size : loaded.recipe.eval.batch_size);
+          evaluate_retrieval(*loaded.model, set,
+                             {.k_test = given->k_test >= 0 ? given->k_test : loaded.recipe.eval.k_test,
+                              .batch_size = given->batch_size > 0 ? given->batch_size : loaded.recipe.eval.batch_size,
+                              .memory_mib = given->memory_mib});
       if (!given->out.empty()) {
         auto json = nlohmann::ordered_json::parse(result.to_json());
         json["manifest"] = given->manifest;

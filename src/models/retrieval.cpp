@@ -16,32 +16,59 @@ constexpr std::int64_t kRowsPerPass = 2048;
 
 }  // namespace
 
-void RetrievalScorer::add_images(const at::Tensor& image, const Tokens& concepts) {
-  const at::NoGradGuard guard;
+/// (n, S, D_image)
+at::Tensor RetrievalScorer::encode(const RetrievalImages& images) const {
   const Encoders& online = model_.online;
   const VitOptions& vit = model_.options().vit;
-  const std::int64_t count = image.size(0);
+  const std::int64_t count = images.image.size(0);
   at::Tensor concept_tokens;
-  if (online.concepts && concepts.defined())
-    concept_tokens = (*online.concepts)(concepts, model_.device(), Dropout()).tokens;
-  const at::Tensor pixels = unfold_patches(image.to(model_.device()), vit.patch);
+  if (online.concepts && images.concepts.defined())
+    concept_tokens = (*online.concepts)(images.concepts, model_.device(), Dropout()).tokens;
+  const at::Tensor pixels = unfold_patches(images.image.to(model_.device()), vit.patch);
   const at::Tensor tokens = online.vit.assemble(online.vit.embed(pixels, count).to(at::kFloat), concept_tokens);
   const std::int64_t length = tokens.size(1);
+  const auto segments = Segments::uniform(count, length, real_tokens(count, length, images.concepts));
+  return online.vit.run(tokens.view({-1, vit.width}), segments, {}, 0).states.view({count, length, -1});
+}
+
+/// Of each picture of a batch, without padded concepts.
+std::vector<std::int64_t> RetrievalScorer::real_tokens(std::int64_t count, std::int64_t length,
+                                                       const Tokens& concepts) const {
+  std::vector<std::int64_t> real(static_cast<std::size_t>(count), length);
+  if (model_.options().concepts.mask_padding && model_.online.concepts && concepts.defined()) {
+    for (std::size_t i = 0; i < real.size(); ++i) real[i] = length - concepts.ids.size(1) + concepts.lengths[i];
+  }
+  return real;
+}
+
+void RetrievalScorer::add_images(const at::Tensor& image, const Tokens& concepts) {
+  const at::NoGradGuard guard;
+  const at::Tensor states = encode({image, concepts});
+  const std::int64_t count = states.size(0), length = states.size(1);
   if (tokens_ != 0 && tokens_ != length) {
     throw UsageError(
         "pictures of one retrieval set must have the same number of tokens: pad their concepts to one length");
   }
   tokens_ = length;
-  std::vector<std::int64_t> real(static_cast<std::size_t>(count), length);
-  if (model_.options().concepts.mask_padding && concept_tokens.defined()) {
-    for (std::size_t i = 0; i < real.size(); ++i) real[i] = length - concept_tokens.size(1) + concepts.lengths[i];
-  }
-  const at::Tensor states = online.vit.run(tokens.view({-1, vit.width}), Segments::uniform(count, length, real), {}, 0)
-                                .states.view({count, length, -1});
-  image_feats_.push_back(unit_rows(online.vision_proj(states.select(1, 0))));
-  for (std::int64_t i = 0; i < count; ++i) image_states_.push_back(states[i]);
+  image_feats_.push_back(unit_rows(model_.online.vision_proj(states.select(1, 0))));
+  const std::vector<std::int64_t> real = real_tokens(count, length, concepts);
   image_tokens_.insert(image_tokens_.end(), real.begin(), real.end());
+  block_of_.insert(block_of_.end(), static_cast<std::size_t>(count), static_cast<std::int64_t>(blocks_.size()));
+  bytes_ += static_cast<std::int64_t>(states.nbytes());
+  const bool keep = !memory_.again || bytes_ <= memory_.bytes;
+  blocks_.push_back({image_count_, count, keep ? states : at::Tensor()});
   image_count_ += count;
+}
+
+/// (S, D_image)
+at::Tensor RetrievalScorer::states_of(std::int64_t image) const {
+  const Block& block = blocks_[static_cast<std::size_t>(block_of_[static_cast<std::size_t>(image)])];
+  if (block.states.defined()) return block.states[image - block.first];
+  if (made_again_.first != block.first) {
+    made_again_ = {};  // its room first
+    made_again_ = {block.first, block.count, encode(memory_.again(block.first, block.count))};
+  }
+  return made_again_.states[image - block.first];
 }
 
 void RetrievalScorer::add_texts(const Tokens& texts) {
@@ -81,7 +108,7 @@ at::Tensor RetrievalScorer::match(const std::vector<std::pair<std::int64_t, std:
       const auto [image, text] = pairs[at];
       if (block_image.empty() || block_image.back() != image) {
         block_image.push_back(image);
-        states.push_back(image_states_[static_cast<std::size_t>(image)]);
+        states.push_back(states_of(image));
       }
       const std::int64_t begin = static_cast<std::int64_t>(gather.size()),
                          n = text_lengths_[static_cast<std::size_t>(text)];

@@ -2,18 +2,35 @@
 // I pictures, X texts, k the number of candidates that are matched.
 #pragma once
 
+#include <functional>
+#include <limits>
+#include <utility>
 #include <vector>
 
 #include "models/vicha.h"
 
 namespace vicha {
 
+/// (n, 3, R, R) and their concepts (undefined where the model has none).
+struct RetrievalImages {
+  at::Tensor image;
+  Tokens concepts;
+};
+
+/// How much a scorer remembers of its pictures. States that do not fit are made again where their pairs are scored, in
+/// the batches in which the pictures came, so that every number is the same.
+struct PictureMemory {
+  std::int64_t bytes = std::numeric_limits<std::int64_t>::max();
+  /// The batch of `count` pictures that came with picture `first` at its head. Asked in ascending order by `rerank`.
+  std::function<RetrievalImages(std::int64_t first, std::int64_t count)> again = {};
+};
+
 /// Holds the states of a set of pictures and texts and scores pairs of them; evaluation mode, no gradient.
 class RetrievalScorer {
  public:
-  explicit RetrievalScorer(Vicha& model) : model_(model) {}
+  explicit RetrievalScorer(Vicha& model, PictureMemory memory = {}) : model_(model), memory_(std::move(memory)) {}
 
-  /// (n, 3, R, R) and their concepts (undefined where the model has none); appended in order.
+  /// Appended in order.
   void add_images(const at::Tensor& image, const Tokens& concepts);
   void add_texts(const Tokens& texts);
 
@@ -37,10 +54,21 @@ class RetrievalScorer {
   at::Tensor match(const std::vector<std::pair<std::int64_t, std::int64_t>>& pairs) const;
 
  private:
+  struct Block {
+    std::int64_t first, count;
+    at::Tensor states;  ///< (count, S, D_image); undefined where there was no room
+  };
+  std::vector<std::int64_t> real_tokens(std::int64_t count, std::int64_t length, const Tokens& concepts) const;
+  at::Tensor encode(const RetrievalImages& images) const;
+  at::Tensor states_of(std::int64_t image) const;
+
   Vicha& model_;
-  std::int64_t image_count_ = 0, tokens_ = 0;
-  std::vector<at::Tensor> image_states_;    ///< each (S, D_image)
+  PictureMemory memory_;
+  std::int64_t image_count_ = 0, tokens_ = 0, bytes_ = 0;
+  std::vector<Block> blocks_;
+  std::vector<std::int64_t> block_of_;      ///< of each picture
   std::vector<std::int64_t> image_tokens_;  ///< real tokens of each picture
+  mutable Block made_again_{-1, 0, {}};     ///< the last one
   std::vector<at::Tensor> image_feats_, text_feats_, attended_;
   std::vector<std::int64_t> text_lengths_, text_begin_;
   mutable at::Tensor attended_all_;

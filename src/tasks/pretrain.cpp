@@ -122,7 +122,8 @@ class PeriodicEvaluation {
 
   void operator()(std::int64_t step) const {
     if (!set_) return;
-    const RetrievalResult r = evaluate_retrieval(model_, set_, recipe_.eval.k_test, recipe_.eval.batch_size, 0);
+    const RetrievalResult r = evaluate_retrieval(
+        model_, set_, {.k_test = recipe_.eval.k_test, .batch_size = recipe_.eval.batch_size, .examples = 0});
     record_evaluation(out_ / "evaluations.jsonl", step, recipe_.eval.manifest, r);
     log::info("step {}: {}: text -> image R@1/5/10 {:.1f} {:.1f} {:.1f} (contrast alone {:.1f} {:.1f} {:.1f})", step,
               recipe_.eval.manifest, r.reranked.image.r1, r.reranked.image.r5, r.reranked.image.r10, r.itc.image.r1,

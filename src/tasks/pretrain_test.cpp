@@ -149,13 +149,26 @@ TEST_F(PretrainRun, LearnsColoursFarAboveChance) {
   DataOptions data = loaded.recipe.data;
   data.manifests = {(folder_ / "test.json").string()};
   const auto set = std::make_shared<const EvaluationSet>(load_manifests(data), loaded.tokenizer, data);
-  const RetrievalResult found = evaluate_retrieval(*loaded.model, set, 4, 8);
+  const RetrievalResult found = evaluate_retrieval(*loaded.model, set, {.k_test = 4, .batch_size = 8});
   EXPECT_DOUBLE_EQ(found.chance.image.r1, 12.5);
   EXPECT_GT(found.itc.image.r1, 60.0);
   EXPECT_GT(found.itc.text.r1, 60.0);
   EXPECT_GE(found.reranked.image.r5, found.itc.image.r1);
   ASSERT_FALSE(found.text_queries.empty());
   EXPECT_EQ(found.text_queries[0].query, "a red picture");
+}
+
+TEST_F(PretrainRun, PicturesThatDoNotFitInMemoryAreReadAgain) {
+  const LoadedModel loaded = load_trained(run(recipe(), "short").last_checkpoint, "cpu");
+  DataOptions data = loaded.recipe.data;
+  data.manifests = {(folder_ / "train.json").string()};
+  const auto set = std::make_shared<const EvaluationSet>(load_manifests(data), loaded.tokenizer, data);
+  RetrievalOptions how{.k_test = 4, .batch_size = 7};
+  RetrievalResult kept = evaluate_retrieval(*loaded.model, set, how);
+  how.memory_mib = 0;
+  RetrievalResult again = evaluate_retrieval(*loaded.model, set, how);
+  kept.seconds = again.seconds = 0;
+  EXPECT_EQ(kept.to_json(), again.to_json());
 }
 
 TEST_F(PretrainRun, ResumedRunEndsWithTheSameBits) {

@@ -7,7 +7,10 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <functional>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <utility>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -56,6 +59,26 @@ OrderedJson json_of(const std::vector<RetrievalExample>& examples) {
   return list;
 }
 
+/// The batches of an evaluation once more, read ahead as long as they are asked for one after the other.
+class ReadAgain {
+ public:
+  ReadAgain(std::shared_ptr<const EvaluationSet> set, std::int64_t batch_size)
+      : set_(std::move(set)), batch_size_(batch_size) {}
+
+  RetrievalImages operator()(std::int64_t first, std::int64_t count) {
+    if (!images_ || first != next_) images_.emplace(set_, batch_size_, first);
+    next_ = first + count;
+    std::optional<Batch> batch = images_->next();
+    VICHA_ASSERT(batch && batch->image.size(0) == count);
+    return {batch->image, batch->concepts};
+  }
+
+ private:
+  std::shared_ptr<const EvaluationSet> set_;
+  std::int64_t batch_size_, next_ = 0;
+  std::optional<EvaluationImages> images_;
+};
+
 /// The queries' best answers by the scores; ties by the lower index, as the metrics rank.
 template <class NameQuery, class NameAnswer>
 std::vector<RetrievalExample> examples_of(const at::Tensor& scores, const Right& right, std::int64_t count,
@@ -87,15 +110,20 @@ std::string row(std::string_view name, const Recalls& t2i, const Recalls& i2t) {
 
 }  // namespace
 
-RetrievalResult evaluate_retrieval(Vicha& model, std::shared_ptr<const EvaluationSet> set, std::int64_t k_test,
-                                   std::int64_t batch_size, std::int64_t examples) {
+RetrievalResult evaluate_retrieval(Vicha& model, std::shared_ptr<const EvaluationSet> set,
+                                   const RetrievalOptions& options) {
   const at::NoGradGuard guard;
   const auto start = std::chrono::steady_clock::now();
-  RetrievalScorer scorer(model);
-  EvaluationImages images(set, batch_size);
-  while (const std::optional<Batch> batch = images.next()) scorer.add_images(batch->image, batch->concepts);
-  for (std::int64_t i = 0; i < set->caption_count(); i += 4 * batch_size) {
-    scorer.add_texts(set->captions(i, std::min(4 * batch_size, set->caption_count() - i)));
+  ReadAgain again(set, options.batch_size);
+  const std::int64_t bytes = options.k_test > 0 ? options.memory_mib << 20 : 0;
+  RetrievalScorer scorer(model, {.bytes = bytes, .again = std::ref(again)});
+  {
+    EvaluationImages images(set, options.batch_size);
+    while (const std::optional<Batch> batch = images.next()) scorer.add_images(batch->image, batch->concepts);
+  }
+  const std::int64_t texts_at_once = 4 * options.batch_size;
+  for (std::int64_t i = 0; i < set->caption_count(); i += texts_at_once) {
+    scorer.add_texts(set->captions(i, std::min(texts_at_once, set->caption_count() - i)));
   }
   RetrievalResult result;
   result.images = set->image_count();
@@ -109,19 +137,19 @@ RetrievalResult evaluate_retrieval(Vicha& model, std::shared_ptr<const Evaluatio
   const at::Tensor sims = scorer.similarities().cpu();
   result.itc = retrieval_metrics(sims, sims.t().contiguous(), texts_of, images_of);
   at::Tensor i2t = sims, t2i = sims.t().contiguous();
-  if (k_test > 0) {
-    const RetrievalScorer::Scores scores = scorer.rerank(k_test);
+  if (options.k_test > 0) {
+    const RetrievalScorer::Scores scores = scorer.rerank(options.k_test);
     i2t = scores.i2t;
     t2i = scores.t2i.contiguous();
     result.pairs = scores.pairs;
   }
-  result.k_test = k_test;
+  result.k_test = options.k_test;
   result.reranked = retrieval_metrics(i2t, t2i, texts_of, images_of);
   result.chance = {chance(texts_of, result.captions), chance(images_of, result.images)};
   const auto path = [&](std::int64_t i) { return std::string(set->image_path(i)); };
   const auto caption = [&](std::int64_t t) { return std::string(set->caption(t)); };
-  result.text_queries = examples_of(t2i, images_of, examples, caption, path);
-  result.image_queries = examples_of(i2t, texts_of, examples, path, caption);
+  result.text_queries = examples_of(t2i, images_of, options.examples, caption, path);
+  result.image_queries = examples_of(i2t, texts_of, options.examples, path, caption);
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return result;
 }

@@ -32,9 +32,15 @@ struct RetrievalResult {
   std::string to_table() const;
 };
 
-/// Evaluates on all pictures and captions of the set. k_test 0: ITC alone decides. `examples`: how many queries of each
-/// direction are kept for a gallery, spread evenly over the set.
-RetrievalResult evaluate_retrieval(Vicha& model, std::shared_ptr<const EvaluationSet> set, std::int64_t k_test,
-                                   std::int64_t batch_size, std::int64_t examples = 12);
+struct RetrievalOptions {
+  std::int64_t k_test = 256;       ///< best candidates that are matched; 0: ITC alone decides
+  std::int64_t batch_size = 64;    ///< pictures encoded at once
+  std::int64_t examples = 12;      ///< queries of each direction kept for a gallery, spread evenly over the set
+  std::int64_t memory_mib = 2048;  ///< for the pictures' states; what does not fit is encoded twice, to the same result
+};
+
+/// Evaluates on all pictures and captions of the set.
+RetrievalResult evaluate_retrieval(Vicha& model, std::shared_ptr<const EvaluationSet> set,
+                                   const RetrievalOptions& options);
 
 }  // namespace vicha

@@ -1,0 +1,95 @@
+#include "models/retrieval.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+namespace vicha {
+namespace {
+
+ModelOptions retrieval_model() {
+  ModelOptions m;
+  m.vit = {32, 8, 24, 3, 3};
+  m.text.vocabulary = 60;
+  m.text.max_positions = 20;
+  m.text.width = 24;
+  m.text.heads = 4;
+  m.text.inner = 40;
+  m.text.text_layers = 2;
+  m.text.fusion_layers = 2;
+  m.text.cls_id = 2;
+  m.text.mask_id = 4;
+  m.concepts.layers = 1;
+  m.concepts.mask_padding = true;
+  m.embed_dim = 10;
+  m.queue_size = 8;
+  return m;
+}
+
+Tokens retrieval_tokens(std::int64_t count, std::int64_t longest, Rng& rng) {
+  Tokens t;
+  t.ids = at::zeros({count, longest}, at::kLong);
+  for (std::int64_t i = 0; i < count; ++i) {
+    t.lengths.push_back(1 + static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>(longest))));
+    for (std::int64_t j = 0; j < t.lengths.back(); ++j) {
+      t.ids[i][j] = j == 0 ? 2 : static_cast<std::int64_t>(5 + rng.below(55));
+    }
+  }
+  return t;
+}
+
+/// Eleven pictures in batches of four, thirty texts.
+class PictureMemoryTest : public testing::Test {
+ protected:
+  static constexpr std::int64_t kImages = 11, kBatch = 4, kTexts = 30, kKTest = 3;
+
+  PictureMemoryTest() : model_(retrieval_model(), 7) {
+    at::manual_seed(5);
+    Rng rng(5);
+    image_ = at::randn({kImages, 3, 32, 32});
+    concepts_ = retrieval_tokens(kImages, 6, rng);
+    texts_ = retrieval_tokens(kTexts, 9, rng);
+  }
+
+  RetrievalImages images(std::int64_t first, std::int64_t count) const {
+    const auto begin = concepts_.lengths.begin() + first;
+    return {image_.narrow(0, first, count), {concepts_.ids.narrow(0, first, count), {begin, begin + count}}};
+  }
+
+  RetrievalScorer::Scores scores(const PictureMemory& memory) {
+    RetrievalScorer scorer(model_, memory);
+    for (std::int64_t i = 0; i < kImages; i += kBatch) {
+      const RetrievalImages batch = images(i, std::min(kBatch, kImages - i));
+      scorer.add_images(batch.image, batch.concepts);
+    }
+    scorer.add_texts(texts_);
+    return scorer.rerank(kKTest);
+  }
+
+  Vicha model_;
+  at::Tensor image_;
+  Tokens concepts_, texts_;
+};
+
+TEST_F(PictureMemoryTest, WhatIsMadeAgainIsTheSame) {
+  const RetrievalScorer::Scores whole = scores({});
+  // Of 1 + 16 + 6 tokens each; room for nothing, for the first batch, for all.
+  const std::int64_t batch_bytes = kBatch * 23 * 24 * 4;
+  using Asked = std::vector<std::pair<std::int64_t, std::int64_t>>;
+  const std::vector<std::pair<std::int64_t, Asked>> cases = {
+      {0, {{0, 4}, {4, 4}, {8, 3}}}, {batch_bytes, {{4, 4}, {8, 3}}}, {3 * batch_bytes, {}}};
+  for (const auto& [bytes, expected] : cases) {
+    Asked asked;
+    const RetrievalScorer::Scores found = scores({bytes, [&](std::int64_t first, std::int64_t count) {
+                                                    asked.emplace_back(first, count);
+                                                    return images(first, count);
+                                                  }});
+    EXPECT_TRUE(at::equal(found.i2t, whole.i2t)) << bytes;
+    EXPECT_TRUE(at::equal(found.t2i, whole.t2i)) << bytes;
+    EXPECT_EQ(asked, expected) << bytes;
+  }
+}
+
+TEST_F(PictureMemoryTest, WithoutASourceAllIsKept) { EXPECT_TRUE(at::equal(scores({0, {}}).i2t, scores({}).i2t)); }
+
+}  // namespace
+}  // namespace vicha
