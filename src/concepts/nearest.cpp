@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -266,34 +267,36 @@ void WordMatcher::build_index(const at::Tensor& unit_nE) {
   approximate_ = false;
 }
 
-NearestWords WordMatcher::searched(const at::Tensor& unit_nE) {
-  // A few more than needed: the index compares in single precision.
-  const std::int64_t n = unit_nE.size(0), wanted = std::min(size(), 2 * options_.k);
+NearestWords WordMatcher::searched(const at::Tensor& unit_nE) const {
+  const std::int64_t n = unit_nE.size(0);
   NearestWords result = empty_result(n, options_.k);
-  const float* pictures = unit_nE.const_data_ptr<float>();
-  std::vector<char> short_of_words(static_cast<std::size_t>(n), 0);
-  for (std::int64_t first = 0; first < n; first += options_.block_pictures) {
-    const std::int64_t count = std::min(options_.block_pictures, n - first);
-    const std::vector<std::int64_t> found = index_->search(unit_nE.slice(0, first, first + count), wanted);
-    at::parallel_for(0, count, 8, [&](std::int64_t begin, std::int64_t end) {
+  std::vector<Candidates> candidates(static_cast<std::size_t>(n), Candidates(options_.k, 2 * rounding_bound(width())));
+  index_->search(unit_nE, [&](std::span<const std::int64_t> rows, std::int64_t first, const at::Tensor& scores) {
+    const std::int64_t count = scores.size(1);
+    const float* p = scores.const_data_ptr<float>();
+    at::parallel_for(0, scores.size(0), 64, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) {
-        std::vector<std::int32_t> indices;
-        for (std::int64_t j = i * wanted; j < (i + 1) * wanted; ++j) {
-          const std::int64_t index = found[static_cast<std::size_t>(j)];
-          if (index >= 0) indices.push_back(static_cast<std::int32_t>(index));
-        }
-        const std::int64_t row = first + i;
-        if (static_cast<std::int64_t>(indices.size()) < options_.k) {
-          short_of_words[static_cast<std::size_t>(row)] = 1;
-        } else {
-          decide(pictures + row * width(), unit_VE_, indices, row, result);
-        }
+        candidates[static_cast<std::size_t>(rows[static_cast<std::size_t>(i)])].look_at(p + i * count, count, first);
       }
     });
-  }
+  });
+  std::vector<char> too_few(static_cast<std::size_t>(n), 0);
+  at::parallel_for(0, n, 8, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t row = begin; row < end; ++row) {
+      Candidates& mine = candidates[static_cast<std::size_t>(row)];
+      mine.prune();
+      std::vector<std::int32_t> indices;
+      for (const auto& [score, place] : mine.found()) indices.push_back(index_->word(place));
+      if (static_cast<std::int64_t>(indices.size()) < options_.k) {
+        too_few[static_cast<std::size_t>(row)] = 1;
+      } else {
+        decide(unit_nE.const_data_ptr<float>() + row * width(), unit_VE_, indices, row, result);
+      }
+    }
+  });
   // Clusters so small that those looked at hold fewer than k words: rare, and then all words are compared.
   for (std::int64_t row = 0; row < n; ++row) {
-    if (short_of_words[static_cast<std::size_t>(row)] == 0) continue;
+    if (too_few[static_cast<std::size_t>(row)] == 0) continue;
     const NearestWords one = exact(unit_nE.slice(0, row, row + 1));
     std::copy(one.words.begin(), one.words.end(), result.words.begin() + row * options_.k);
     std::copy(one.cosines.begin(), one.cosines.end(), result.cosines.begin() + row * options_.k);

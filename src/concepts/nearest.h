@@ -63,7 +63,7 @@ class WordMatcher {
 
  private:
   NearestWords exact(const at::Tensor& unit_nE) const;
-  NearestWords searched(const at::Tensor& unit_nE);
+  NearestWords searched(const at::Tensor& unit_nE) const;
   void build_index(const at::Tensor& unit_nE);
 
   NearestOptions options_;

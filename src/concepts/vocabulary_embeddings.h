@@ -17,7 +17,7 @@ namespace vicha {
 
 struct VocabularyEmbeddings {
   at::Tensor unit_VE = {};  ///< fp32, length 1
-  double scale = 1;    ///< the source's
+  double scale = 1;         ///< the source's
   ConceptIdentity identity = {};
 };
 
