@@ -29,6 +29,7 @@ const Group kGroups[] = {
 #ifndef VICHA_CORE_ONLY
     {"tokenizers", "tokenizers/bert_uncased.jsonl", check_tokenizers},
     {"captions", "captions/pre_caption.jsonl", check_captions},
+    {"concepts", "concepts/captions.json", check_concepts},
     {"images", "images/index.json", check_images},
     {"randaugment", "randaugment/ops.safetensors", check_randaugment},
 #endif

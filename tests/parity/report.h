@@ -51,6 +51,7 @@ void check_pth(const fs::path& folder, Report& report);
 void check_safetensors_bad(const fs::path& folder, Report& report);
 void check_tokenizers(const fs::path& folder, Report& report);
 void check_captions(const fs::path& folder, Report& report);
+void check_concepts(const fs::path& folder, Report& report);
 void check_images(const fs::path& folder, Report& report);
 void check_randaugment(const fs::path& folder, Report& report);
 
