@@ -1,10 +1,11 @@
+#include "cli/data.h"
+
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
 
 #include "base/error.h"
 #include "base/files.h"
-#include "cli/commands.h"
 #include "data/check.h"
 #include "data/demo.h"
 
@@ -89,6 +90,13 @@ void add_data(CLI::App& app, Action& chosen) {
   CLI::App* data = app.add_subcommand("data", "Build and check data sets")->require_subcommand(1);
   add_demo(*data, chosen);
   add_check(*data, chosen);
+  add_data_filter(*data, chosen);
+  add_data_from_tar(*data, chosen);
+  add_data_join(*data, chosen);
+  add_data_nearest_captions(*data, chosen);
+  add_data_prune(*data, chosen);
+  add_data_subset(*data, chosen);
+  add_data_titles(*data, chosen);
 }
 
 }  // namespace vicha::cli

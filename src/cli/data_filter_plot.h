@@ -1,0 +1,15 @@
+// The distribution of similarities as a picture.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "concepts/distribution.h"
+
+namespace vicha::cli {
+
+/// An SVG file, or (suffix .html) a page with it and the table of quantiles. Throws UsageError for other suffixes.
+void check_plot_name(const std::filesystem::path& file);
+void write_plot(const Distribution& distribution, const std::string& title, const std::filesystem::path& file);
+
+}  // namespace vicha::cli

@@ -1,0 +1,74 @@
+#include "cli/data_stores.h"
+
+#include <CLI/CLI.hpp>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "concepts/embed.h"
+#include "concepts/similarity_captions.h"
+
+namespace vicha::cli {
+
+void DataStores::add_options(CLI::App& command) {
+  command.add_option("--source", source_, "clip:FILE or vicha:CHECKPOINT: computes the embeddings that are missing");
+  command.add_option("--store", pictures_, "Store of the pictures (default with --source: OUT.pictures.emb)");
+  command.add_option("--caption-store", captions_, "Store of the captions (default with --source: OUT.captions.emb)");
+  command.add_option("--image-root", image_root_, "Folder of the pictures (default: the manifest's)");
+  command.add_option("--strip-parts", strip_parts_, "Leading parts of each picture's path to replace by the root")
+      ->capture_default_str();
+  command.add_option("--max-missing", max_missing_, "Share of pictures, and of pairs, that may lack an embedding")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 1.0));
+  command.add_option("--precision", precision_, "Of numbers in new stores: fp16 or fp32")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"fp16", "fp32"}));
+  command.add_option("--batch", batch_, "Pictures computed at once")->capture_default_str()->check(CLI::PositiveNumber);
+  command.add_option("--threads", threads_, "Threads that read pictures; 0: one for each core")->capture_default_str();
+  command.add_option("--device", options_.device, "auto, cpu or cuda:N")->capture_default_str();
+  command.add_option("--bpe", options_.bpe, "CLIP's byte-pair vocabulary (default: beside the weights)");
+  command.add_flag("--exact-decode", options_.exact_decode,
+                   "CLIP: decode large JPEGs at full size, as OpenAI's code does");
+}
+
+ConceptSource& DataStores::source() {
+  if (!opened_) opened_ = open_concept_source(source_, options_);
+  return *opened_;
+}
+
+EmbeddingStore DataStores::pictures(const std::filesystem::path& manifest, const std::filesystem::path& out) {
+  if (source_.empty()) {
+    if (pictures_.empty()) throw UsageError("Name the pictures' embeddings (--store), or a --source to compute them");
+    return EmbeddingStore::open(pictures_);
+  }
+  const std::filesystem::path store = pictures_.empty() ? out.string() + ".pictures.emb" : pictures_;
+  const PictureList list = list_pictures({manifest}, {.image_root = image_root_, .strip_parts = strip_parts_});
+  EmbedOptions options;
+  options.type = precision_ == "fp32" ? StoreType::kFloat32 : StoreType::kFloat16;
+  options.batch_size = batch_;
+  options.workers = threads_;
+  options.max_bad_share = max_missing_;
+  options.trust_names = !pictures_.empty();  // somebody's own store: the pictures may not even be here
+  const EmbedReport report = embed_pictures(source(), list, store, options);
+  log::info("{}: {} pictures, {} embedded, {} there already, {} unreadable; {:.1f} s", store.string(), report.pictures,
+            report.embedded, report.known, report.bad, report.seconds);
+  return EmbeddingStore::open(store);
+}
+
+EmbeddingStore DataStores::captions(const std::vector<std::filesystem::path>& manifests,
+                                    const std::filesystem::path& out) {
+  if (source_.empty()) {
+    if (captions_.empty()) {
+      throw UsageError("Name the captions' embeddings (--caption-store), or a --source to compute them");
+    }
+    return EmbeddingStore::open(captions_);
+  }
+  const std::filesystem::path store = captions_.empty() ? out.string() + ".captions.emb" : captions_;
+  EmbedCaptionsOptions options;
+  options.type = precision_ == "fp32" ? StoreType::kFloat32 : StoreType::kFloat16;
+  const EmbedCaptionsReport report = embed_captions(source(), manifests, store, options);
+  log::info("{}: {} captions, {} embedded, {} there already; {:.1f} s", store.string(), report.captions,
+            report.embedded, report.known, report.seconds);
+  return EmbeddingStore::open(store);
+}
+
+}  // namespace vicha::cli

@@ -1,0 +1,45 @@
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+
+#include "base/log.h"
+#include "cli/data.h"
+#include "data/titles.h"
+
+namespace vicha::cli {
+
+void add_data_titles(CLI::App& group, Action& chosen) {
+  struct Given {
+    std::filesystem::path manifest, out;
+    std::string links = "always";
+    TitleOptions options;
+  };
+  const auto given = std::make_shared<Given>();
+  CLI::App* command =
+      group.add_subcommand("titles", "Add a title to each caption: the objects it names, joined by \" and \"");
+  command->add_option("MANIFEST", given->manifest, "Manifest: a JSON list or JSON lines")->required();
+  command->add_option("--out", given->out, "Manifest to write")->required();
+  command->add_option("--field", given->options.field, "Field to write")->capture_default_str();
+  command
+      ->add_option("--links", given->links,
+                   "Sentences that the link grammar parses: always, doubtful (faster) or never (rules alone)")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"always", "doubtful", "never"}));
+  command->add_option("--threads", given->options.threads, "0: one for each core")->capture_default_str();
+  command->callback([given, &chosen] {
+    chosen = [given] {
+      TitleOptions options = given->options;
+      options.parser.links = given->links == "always"     ? LinkUse::kAlways
+                             : given->links == "doubtful" ? LinkUse::kWhereDoubtful
+                                                          : LinkUse::kNever;
+      options.progress = [](std::int64_t records) { log::status(fmt::format("titles: record {}", records)); };
+      const TitleReport report = add_titles(given->manifest, given->out, options);
+      log::status("");
+      print(fmt::format("{}: {} records, titles of {} captions; {} name no object\n", given->out.string(),
+                        report.records, report.captions, report.untitled));
+      return 0;
+    };
+  });
+}
+
+}  // namespace vicha::cli
