@@ -1,9 +1,13 @@
 #include "text/scene_graph_phrases.h"
 
+#include <algorithm>
+
 #include "text/lemma.h"
 
 namespace vicha::text_detail {
 namespace {
+
+constexpr std::size_t kLongestPhrase = 40;  // words; what is longer is no caption, and reading stays linear
 
 class PhraseReader {
  public:
@@ -12,7 +16,8 @@ class PhraseReader {
 
   NounPhrase read() {
     phrase_.end = at_;
-    while (!done_ && at_ < words_.size()) step();
+    const std::size_t limit = std::min(words_.size(), at_ + kLongestPhrase);
+    while (!done_ && at_ < limit) step();
     if (!phrase_.found() && !collective_.empty()) {
       phrase_.head = collective_;
       phrase_.attributes.clear();
