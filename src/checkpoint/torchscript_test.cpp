@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/random.h"
+#include "checkpoint/convert.h"
 #include "checkpoint/open.h"
 #include "checkpoint/pickle_reader.h"
 #include "checkpoint/pth.h"
@@ -107,6 +108,15 @@ TEST_F(TorchScriptTest, NestedModulesGiveDottedNamesAndEverythingButTensorsIsLef
   EXPECT_TRUE(state.contains("plain"));
   const auto storage = [&](const char* name) { return state.at(name).storage().unsafeGetStorageImpl(); };
   EXPECT_EQ(storage("a.linear.weight"), storage("same.linear.weight"));
+}
+
+TEST_F(TorchScriptTest, AnArchiveIsConvertedToSafetensors) {
+  const fs::path archive = kGolden / "torchscript/nested.pt", converted = folder_ / "nested.safetensors";
+  convert_pth_to_safetensors(archive, converted);
+  const StateDict before = open_weights(archive).tensors, after = open_weights(converted).tensors;
+  // A tensor that shares its memory with another is written once.
+  EXPECT_GT(after.size(), 15U);
+  for (const auto& [name, tensor] : after) expect_same(tensor, before.at(name, name), name);
 }
 
 TEST_F(TorchScriptTest, OnlyTheThreeSettingsOfTheOutermostModuleAreNumbers) {

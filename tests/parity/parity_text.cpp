@@ -134,7 +134,7 @@ void check_clip_bpe(const fs::path& folder, Report& report) {
                     tokenizer.encode_cleaned(row.at("cleaned").get<std::string>()) == row.at("encode").get<Ids>());
     }
   }
-  report.close("tokenizers: CLIP's BPE of cleaned texts");
+  report.close("tokenizers: CLIP's BPE, cleaned");
   // Texts that need ftfy are in here too, but for those whose encoding it repairs, which ClipBpe does not.
   int repaired = 0, fixed = 0;
   for (const json& row : rows) {
@@ -148,7 +148,7 @@ void check_clip_bpe(const fs::path& folder, Report& report) {
     fixed += needs_ftfy;
     report.expect(name_of(row), same && tokenizer.tokenize(text) == row.at("tokens_77").get<Ids>());
   }
-  report.close("tokenizers: CLIP's BPE of raw texts");
+  report.close("tokenizers: CLIP's BPE, raw");
   std::printf("     of the texts that need ftfy: %d as ftfy cleans them, %d (mojibake) from the cleaned text only\n",
               fixed, repaired);
 }
