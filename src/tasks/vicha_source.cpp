@@ -1,0 +1,150 @@
+#include "tasks/vicha_source.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/sha256.h"
+#include "data/collate.h"
+#include "data/sample_maker.h"
+#include "image/decode.h"
+#include "nn/position.h"
+#include "tasks/model_files.h"
+
+namespace vicha {
+namespace {
+
+constexpr std::int64_t kTextsPerPass = 256;
+
+/// Whether the two towers read a tensor of that released name.
+bool is_of_the_towers(const std::string& name, std::int64_t text_layers) {
+  for (const char* prefix : {"visual_encoder.", "vision_proj.", "text_proj.", "text_encoder.bert.embeddings."}) {
+    if (name.starts_with(prefix)) return true;
+  }
+  constexpr std::string_view kLayer = "text_encoder.bert.encoder.layer.";
+  return name.starts_with(kLayer) && std::stoll(name.substr(kLayer.size())) < text_layers;
+}
+
+std::string hash_of_towers(Vicha& model) {
+  const ParameterStore& store = model.parameters();
+  std::vector<std::pair<std::string, at::Tensor>> tensors;
+  for (const ParameterStore::Released& r : store.released()) {
+    if (!r.is_alias && is_of_the_towers(r.name, model.options().text.text_layers)) {
+      tensors.emplace_back(r.name, store.view(r));
+    }
+  }
+  std::sort(tensors.begin(), tensors.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  Sha256 hash;
+  for (const auto& [name, tensor] : tensors) {
+    const at::Tensor values = tensor.to(at::kCPU).contiguous();
+    hash.update(
+        fmt::format("{} {} [{}]\n", name, c10::toString(values.scalar_type()), fmt::join(values.sizes(), ", ")));
+    hash.update({static_cast<const char*>(values.const_data_ptr()), values.nbytes()});
+  }
+  return hash.hex();
+}
+
+std::string view_of(const ImageTransformOptions& transform) {
+  std::string view = fmt::format("whole {}", transform.image_res);
+  const ImageTransformOptions usual;
+  if (transform.mean != usual.mean || transform.std != usual.std) {
+    view += fmt::format(", mean {}, std {}", fmt::join(transform.mean, " "), fmt::join(transform.std, " "));
+  }
+  return view;
+}
+
+/// "demo1, step-004600".
+std::string name_of(const fs::path& folder) {
+  const fs::path path = fs::absolute(folder).lexically_normal();
+  const fs::path last = path.has_filename() ? path : path.parent_path();
+  const fs::path above = last.parent_path();
+  if (above.filename() == "checkpoints") {
+    return fmt::format("{}, {}", above.parent_path().filename().string(), last.filename().string());
+  }
+  return last.filename().string();
+}
+
+class VichaSource : public ConceptSource {
+ public:
+  VichaSource(LoadedModel loaded, std::string name)
+      : model_(std::move(loaded.model)),
+        text_(loaded.tokenizer, loaded.recipe.data),
+        transform_(loaded.recipe.data.transform),
+        decode_(loaded.recipe.data.decode_options()) {
+    weights_ = {"vicha", std::move(name), hash_of_towers(*model_), view_of(loaded.recipe.data.transform)};
+    scale_ = 1.0 / model_->temperature.item<double>();
+  }
+
+  const SourceWeights& weights() const override { return weights_; }
+  std::int64_t width() const override { return model_->options().embed_dim; }
+  int side() const override { return static_cast<int>(model_->options().vit.image_res); }
+  double scale() const override { return scale_; }
+
+  void prepare(std::span<const std::uint8_t> bytes, std::string_view name, std::span<float> out) const override {
+    transform_.evaluate(decode_rgb(bytes, name, decode_), out);
+  }
+  void prepare(const Image& image, std::span<float> out) const override { transform_.evaluate(image, out); }
+
+  at::Tensor embed_pictures(const at::Tensor& pixels) override {
+    const at::NoGradGuard guard;
+    const VitOptions& options = model_->options().vit;
+    const Vit& vit = model_->online.vit;
+    const std::int64_t count = pixels.size(0);
+    const at::Tensor patches = vit.embed(unfold_patches(pixels.to(model_->device()), options.patch), count);
+    const at::Tensor tokens = vit.assemble(patches.to(at::kFloat), {});
+    const std::int64_t length = tokens.size(1);
+    const at::Tensor states = vit.run(tokens.view({-1, options.width}), Segments::uniform(count, length), {}, 0).states;
+    return model_->online.vision_proj(states.view({count, length, -1}).select(1, 0).contiguous())
+        .to(at::kCPU, at::kFloat);
+  }
+
+  at::Tensor embed_texts(std::span<const std::string> texts) override {
+    const at::NoGradGuard guard;
+    std::vector<at::Tensor> parts;
+    for (std::size_t begin = 0; begin < texts.size(); begin += kTextsPerPass) {
+      parts.push_back(embed_some(texts.subspan(begin, std::min<std::size_t>(kTextsPerPass, texts.size() - begin))));
+    }
+    return parts.empty() ? at::empty({0, width()}) : at::cat(parts);
+  }
+
+ private:
+  at::Tensor embed_some(std::span<const std::string> texts) {
+    std::vector<std::vector<std::int64_t>> rows;
+    for (const std::string& text : texts) rows.push_back(text_.encode(text_.clean(text)));
+    std::vector<const std::vector<std::int64_t>*> pointers;
+    for (const auto& row : rows) pointers.push_back(&row);
+    const PackedText pack = PackedText::packed(collate_tokens(pointers, text_.pad_id()), model_->device());
+    const Bert& bert = model_->online.text;
+    const at::Tensor states = bert.encode(pack.ids, pack.positions, pack.segments, {}, 0, Dropout()).states;
+    const at::Tensor cls = states.index_select(0, int64_tensor(pack.begin).to(model_->device()));
+    return model_->online.text_proj(cls).to(at::kCPU, at::kFloat);
+  }
+
+  std::unique_ptr<Vicha> model_;
+  SampleText text_;
+  ImageTransform transform_;
+  DecodeOptions decode_;
+  SourceWeights weights_;
+  double scale_ = 1;
+};
+
+}  // namespace
+
+std::unique_ptr<ConceptSource> open_vicha_source(const fs::path& checkpoint, const std::string& device) {
+  LoadedModel loaded = load_trained(checkpoint, device);
+  if (loaded.recipe.model.concepts.enabled) {
+    throw DataError(checkpoint.string(),
+                    "was trained with concepts: its image encoder expects those of a picture as input, so it cannot be "
+                    "asked for them",
+                    "Give a checkpoint that was trained without (model.concepts.enabled = false)");
+  }
+  return std::make_unique<VichaSource>(std::move(loaded), name_of(checkpoint));
+}
+
+}  // namespace vicha

@@ -1,0 +1,20 @@
+// A trained model's own contrast as a source of concepts: the pretraining without concepts supplies them for the next
+// one (method, section 6.2).
+// B pictures, n texts, E width of the common embedding.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "concepts/source.h"
+
+namespace vicha {
+
+/// Online weights of a checkpoint folder of `vicha pretrain` (or a run's folder: its last checkpoint), in evaluation
+/// mode, fp32. Pictures pass the model's evaluation transform (the whole picture, squashed); texts are cleaned and cut
+/// as captions are. Throws DataError naming what is missing, or if the model reads concepts itself: its image tower
+/// cannot say what is in a picture before it has been told.
+std::unique_ptr<ConceptSource> open_vicha_source(const std::filesystem::path& checkpoint, const std::string& device);
+
+}  // namespace vicha
