@@ -11,6 +11,10 @@ namespace vicha {
 namespace {
 
 Image resize_native(const NativeImage& image, int width, int height) {
+  if (image.shrunk > 1) {
+    return resize_bicubic_part(image.pixels, static_cast<double>(image.full_width) / image.shrunk,
+                               static_cast<double>(image.full_height) / image.shrunk, width, height);
+  }
   switch (image.mode) {
     case PixelMode::kBilevel:
     case PixelMode::kPalette:
@@ -40,7 +44,7 @@ Image clip_crop(NativeImage&& image, int side) {
   return to_rgb(std::move(image));
 }
 
-int clip_least_side(int side) { return side + side / 2; }
+int clip_least_side(int side) { return side + 3 * side / 4; }
 
 void clip_preprocess(std::span<const std::uint8_t> bytes, std::string_view name, int side, std::span<float> out,
                      const DecodeOptions& options) {

@@ -15,7 +15,7 @@ Image clip_crop(NativeImage&& image, int side);
 /// An RGB picture by CLIP's mean and deviation into `out` [3, height, width].
 void clip_normalize(const Image& image, std::span<float> out);
 
-/// How small `DecodeOptions::least_side` may let a JPEG become before it is shrunk to `side`: half as large again. Of
+/// How small `DecodeOptions::least_side` may let a JPEG become before it is shrunk to `side`: 1.75 times as large. Of
 /// the prepared picture's 8-bit values the mean difference to the exact ones then is below 1, and 99 % differ by less
 /// than 6 (clip_test.cpp).
 int clip_least_side(int side);

@@ -12,7 +12,7 @@ namespace vicha {
 struct DecodeOptions {
   bool accept_truncated = false;          ///< `data.truncated: accept`: keep what could be read, rest grey/black
   std::int64_t max_pixels = 178'956'970;  ///< refuse larger pictures (Pillow's bomb limit)
-  /// A JPEG may be decoded at 1/2, 1/4 or 1/8 of its size as long as its shorter side keeps this many pixels: cheaper,
+  /// A JPEG may be decoded at 1/2 or 1/4 of its size as long as its shorter side keeps this many pixels: cheaper,
   /// and near to what decoding all of it and shrinking gives, but not equal. 0: never. Only decode_native's callers
   /// that resize anyway want this.
   int least_side = 0;

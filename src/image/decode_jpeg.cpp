@@ -156,13 +156,14 @@ NativeImage jpeg(const Source& source) {
   const int width = static_cast<int>(info.image_width), height = static_cast<int>(info.image_height);
   int shrink = 1;
   if (const int least = source.options.least_side; least > 0) {
-    while (shrink < 8 && std::min(width, height) / (2 * shrink) >= least) shrink *= 2;
+    while (shrink < 4 && std::min(width, height) / (2 * shrink) >= least) shrink *= 2;
   }
   if (shrink > 1) {
     info.scale_num = 1;
     info.scale_denom = static_cast<unsigned>(shrink);
     reader->image.full_width = width;
     reader->image.full_height = height;
+    reader->image.shrunk = shrink;
   }
   reader->image.pixels = Image((width + shrink - 1) / shrink, (height + shrink - 1) / shrink, info.num_components);
   if (!read_pixels(*reader)) fail(*reader);

@@ -29,8 +29,9 @@ struct NativeImage {
   Palette palette;  ///< of kPalette; entries that the file does not give are black, as in Pillow
   /// Of kBilevel, kGrey and kRgb: the sample values that stand for "transparent" (PNG's tRNS).
   std::optional<std::array<std::uint16_t, 3>> transparent;
-  /// The file's own size where DecodeOptions::least_side let it be decoded smaller; 0 otherwise.
-  int full_width = 0, full_height = 0;
+  /// The file's own size, 0 unless DecodeOptions::least_side let it be decoded at 1 / `shrunk` of it. The last column
+  /// and row then may stand for less than a pixel.
+  int full_width = 0, full_height = 0, shrunk = 1;
 };
 
 /// Same formats, limits and errors as decode_rgb.

@@ -141,8 +141,8 @@ void horizontal_avx2(const View& in, const Weights& weights, std::uint8_t* out) 
 
 }  // namespace
 
-Weights bicubic_weights(int in, int out) {
-  const double scale = static_cast<double>(in) / out;
+Weights bicubic_weights(int in, int out, double extent) {
+  const double scale = (extent > 0 ? extent : in) / out;
   const double stretch = std::max(scale, 1.0);  // of the kernel: antialiasing when the picture shrinks
   const double support = kSupport * stretch, narrow = 1.0 / stretch;
   Weights weights;

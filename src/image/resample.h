@@ -26,7 +26,9 @@ struct Weights {
   std::vector<std::int32_t> fixed;  ///< the same in units of 2^-22, rounded half away from zero
 };
 
-Weights bicubic_weights(int in, int out);
+/// `extent`: how much of the input the output covers, from its start, at most `in` (which is taken where none is
+/// given).
+Weights bicubic_weights(int in, int out, double extent = 0);
 
 /// `out` is a picture of weights.out x in.height without padding.
 void horizontal(const View& in, const Weights& weights, std::uint8_t* out);

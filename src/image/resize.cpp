@@ -56,15 +56,15 @@ void undo_premultiply(Image& image) {
   }
 }
 
-Image across(const View& in, int width) {
+Image across(const View& in, int width, double columns = 0) {
   Image out(width, in.height, in.channels);
-  resample::horizontal(in, resample::bicubic_weights(in.width, width), out.pixels.data());
+  resample::horizontal(in, resample::bicubic_weights(in.width, width, columns), out.pixels.data());
   return out;
 }
 
-Image down(const View& in, int height) {
+Image down(const View& in, int height, double rows = 0) {
   Image out(in.width, height, in.channels);
-  resample::vertical(in, resample::bicubic_weights(in.height, height), out.pixels.data());
+  resample::vertical(in, resample::bicubic_weights(in.height, height, rows), out.pixels.data());
   return out;
 }
 
@@ -96,6 +96,16 @@ Image resize(const View& in, int width, int height) {
 Image crop(const Image& image, const Box& box) { return copy(view_of(image, box)); }
 
 Image resize_bicubic(const Image& image, int width, int height) { return resize(view_of(image), width, height); }
+
+Image resize_bicubic_part(const Image& image, double columns, double rows, int width, int height) {
+  VICHA_ASSERT(columns > image.width - 1 && columns <= image.width && rows > image.height - 1 && rows <= image.height);
+  VICHA_ASSERT(image.channels != 2);
+  if (columns == image.width && rows == image.height) return resize_bicubic_plain(image, width, height);
+  if (vertical_first(image.width, image.height, width, height)) {
+    return across(view_of(down(view_of(image), height, rows)), width, columns);
+  }
+  return down(view_of(across(view_of(image), width, columns)), height, rows);
+}
 
 Image crop_resize_bicubic(const Image& image, const Box& box, int width, int height) {
   return resize(view_of(image, box), width, height);
