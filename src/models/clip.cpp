@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "nn/kernel_choice.h"
 #include "nn/linear.h"
 #include "nn/position.h"
 #include "nn/precision.h"
@@ -42,6 +43,7 @@ void in_parts(std::int64_t count, const at::Device& device, const Weight& weight
   const auto parts = static_cast<std::int64_t>(bounds.size()) - 1;
   if (!split) return run(0, parts);
   const bool bf16 = compute_type() == at::kBFloat16;
+  kernel_choice();  // measured here, with all threads, rather than by one of several
   at::parallel_for(0, parts, 1, [&](std::int64_t begin, std::int64_t end) {
     const at::NoGradGuard no_grad;
     const Bf16Scope scope(bf16);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "nn/kernel_choice.h"
 #include "nn/precision.h"
 
 namespace vicha {
@@ -44,6 +45,7 @@ void PicturePipeline::run(std::int64_t count) const {
       done(pictures, rows);
     }
   };
+  kernel_choice();  // measured here, with all threads, rather than by one of several
   at::parallel_for(0, threads, 1, [&](std::int64_t, std::int64_t) {
     try {
       work();
