@@ -12,10 +12,7 @@
 #include "image/transform.h"
 
 namespace vicha::bench {
-namespace {
-
-/// Smooth shapes with some noise: compresses about as photographs do.
-std::string photograph(std::int64_t width, std::int64_t height, std::uint64_t seed) {
+std::string synthetic_photograph(std::int64_t width, std::int64_t height, std::uint64_t seed) {
   Rng rng(seed);
   Image image(static_cast<int>(width), static_cast<int>(height), 3);
   const double fx = rng.uniform(0.005, 0.03), fy = rng.uniform(0.005, 0.03), phase = rng.uniform(0, 6);
@@ -30,13 +27,11 @@ std::string photograph(std::int64_t width, std::int64_t height, std::uint64_t se
   return encode_jpeg(image, 90);
 }
 
-}  // namespace
-
 std::string bench_data(const DataBench& options) {
   const auto threads = static_cast<std::int64_t>(
       options.threads > 0 ? options.threads : std::max(1u, std::thread::hardware_concurrency()));
   std::vector<std::string> files;
-  for (std::uint64_t i = 0; i < 8; ++i) files.push_back(photograph(options.width, options.height, i));
+  for (std::uint64_t i = 0; i < 8; ++i) files.push_back(synthetic_photograph(options.width, options.height, i));
   ImageTransformOptions how;
   how.image_res = options.image_res;
   const ImageTransform transform(how);

@@ -2,7 +2,6 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
-#include <sys/resource.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include <algorithm>
@@ -11,6 +10,7 @@
 
 #include "base/error.h"
 #include "bench/clock.h"
+#include "bench/measures.h"
 #include "bench/synthetic.h"
 #include "models/retrieval.h"
 #include "nn/kernel_choice.h"
@@ -21,37 +21,10 @@
 namespace vicha::bench {
 namespace {
 
-double peak_rss_gib() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<double>(usage.ru_maxrss) / (1 << 20);
-}
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const std::size_t n = values.size();
-  return n % 2 == 1 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
-}
-
 bool use_bf16(const std::string& precision) {
   if (precision == "auto") return kernel_choice().bf16_is_faster;
   if (precision == "fp32" || precision == "bf16") return precision == "bf16";
   throw UsageError("unknown precision '" + precision + "': one of auto, fp32, bf16");
-}
-
-/// Best rate of a large product: what the machine can do.
-double product_gflops(bool bf16) {
-  const c10::InferenceMode guard;
-  const std::int64_t n = 1536;
-  const at::Tensor a = at::randn({n, n}).to(bf16 ? at::kBFloat16 : at::kFloat),
-                   b = at::randn({n, n}).to(a.scalar_type());
-  double best = 1e9;
-  for (int i = 0; i < 6; ++i) {
-    const double start = seconds_now();
-    products::nt(a, b, {});
-    best = std::min(best, seconds_now() - start);
-  }
-  return 2.0 * static_cast<double>(n * n * n) / best * 1e-9;
 }
 
 nlohmann::json common(const std::string& task, const std::string& config, std::int64_t image_res, bool bf16) {
@@ -62,11 +35,6 @@ nlohmann::json common(const std::string& task, const std::string& config, std::i
           {"threads", at::get_num_threads()},
           {"peak_rss_gib", peak_rss_gib()},
           {"kernels", kernel_choice().describe()}};
-}
-
-double rounded(double x, int digits) {
-  const double scale = std::pow(10.0, digits);
-  return std::round(x * scale) / scale;
 }
 
 }  // namespace

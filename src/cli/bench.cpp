@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "bench/clip_bench.h"
 #include "bench/data_bench.h"
 #include "bench/model_bench.h"
 #include "cli/commands.h"
@@ -82,6 +83,7 @@ void add_bench(CLI::App& app, Action& chosen) {
   add_benchmark(*bench, chosen, "pretrain", "Whole pretraining steps", bench::bench_pretrain);
   add_benchmark(*bench, chosen, "retrieval-eval", "Two-stage retrieval evaluation", bench::bench_retrieval);
   add_benchmark(*bench, chosen, "data", "The input pipeline: decode, crop, RandAugment, normalise", bench::bench_data);
+  add_benchmark(*bench, chosen, "clip-image", "CLIP embeddings of JPEG files, ViT-B/32 shape", bench::bench_clip_image);
 }
 
 }  // namespace vicha::cli
