@@ -50,6 +50,11 @@ class Stores {
     for (const fs::path& file : files) {
       stores_.push_back(EmbeddingStore::open(file));
       require_same(source, where_source, stores_.back().source(), file.string());
+      if (const std::int64_t lost = stores_.back().lost_bytes(); lost > 0) {
+        log::warning(
+            "{}: cut short, {} bytes at its end are no whole block; `vicha concepts embed` computes them again",
+            file.string(), lost);
+      }
       const StoreShape &shape = stores_.back().shape(), &first = stores_.front().shape();
       if (shape.vectors != first.vectors || shape.width != first.width) {
         throw DataError(file.string(),
@@ -198,7 +203,7 @@ void write_words(Record& record, const Found& found, std::int64_t number, const 
 std::int64_t write_manifest(const fs::path& manifest, const fs::path& out, const ConceptIdentity& identity,
                             const std::function<bool(Record&, std::int64_t)>& edit) {
   std::error_code ignored;
-  fs::remove(out.string() + ".identity.json", ignored);
+  fs::remove(concept_identity_file(out), ignored);
   const std::int64_t records = rewrite_manifest(manifest, out, edit);
   set_concept_identity(out, identity);
   return records;

@@ -50,6 +50,8 @@ AssignReport assign_from_field(const std::filesystem::path& manifest, std::strin
 /// What such concepts depend on.
 ConceptIdentity field_identity(std::string_view field);
 
+/// MANIFEST.identity.json.
+std::filesystem::path concept_identity_file(const std::filesystem::path& manifest);
 /// What a manifest's concepts come from, as its RESULT.identity.json says; nothing if there is none.
 std::optional<ConceptIdentity> concept_identity_of(const std::filesystem::path& manifest);
 /// Writes it, atomically.
