@@ -15,7 +15,7 @@ namespace vicha {
 using StorageSource = std::function<at::Tensor(const std::string& key, c10::ScalarType type, std::int64_t bytes)>;
 
 struct PickleOptions {
-  std::string where;       ///< the file, for messages
+  std::string where;            ///< the file, for messages
   StorageSource storages = {};  ///< empty: references to storages are refused
   /// Also what TorchScript archives ask for: objects of the program's own classes (`__torch__...`), as inert
   /// placeholders, and its typed lists, as plain ones.

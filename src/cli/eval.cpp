@@ -4,9 +4,10 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "cli/commands.h"
+#include "cli/concept_choice.h"
 #include "data/evaluation.h"
-#include "data/loader.h"
 #include "nn/precision.h"
+#include "tasks/concept_finder.h"
 #include "tasks/model_files.h"
 #include "tasks/retrieval.h"
 #include "train/device.h"
@@ -17,6 +18,7 @@ void add_eval(CLI::App& app, Action& chosen) {
   struct Given {
     std::string checkpoint, manifest, out, device = "auto", image_root, precision = "fp32";
     std::int64_t k_test = -1, batch_size = 0, memory_mib = RetrievalOptions().memory_mib;
+    ConceptChoice concepts;
   };
   const auto given = std::make_shared<Given>();
   CLI::App* eval = app.add_subcommand("eval", "Evaluate a trained model")->require_subcommand(1);
@@ -35,6 +37,7 @@ void add_eval(CLI::App& app, Action& chosen) {
                    "Memory for encoded pictures; what does not fit is encoded again, with the same result")
       ->capture_default_str()
       ->check(CLI::Range(0, 1 << 24));
+  add_concept_choice(*command, given->concepts);
   command->add_option("--image-root", given->image_root, "Folder of the pictures (default: the manifest's)");
   command->add_option("--precision", given->precision, "auto, fp32 or bf16")->capture_default_str();
   command->add_option("--device", given->device, "auto, cpu or cuda:N")->capture_default_str();
@@ -45,7 +48,11 @@ void add_eval(CLI::App& app, Action& chosen) {
       data.manifests = {given->manifest};
       data.image_root = given->image_root;
       data.strip_parts = given->image_root.empty() ? 0 : data.strip_parts;
-      const auto set = std::make_shared<const EvaluationSet>(load_manifests(data), loaded.tokenizer, data);
+      ConceptChoice choice = given->concepts;
+      choice.options.device = given->device;
+      const std::filesystem::path checkpoint = checkpoint_folder(given->checkpoint);
+      const EvaluationConcepts concepts(checkpoint_concept_kit(checkpoint), checkpoint.string(), data, choice);
+      const auto set = concepts.load(loaded.tokenizer);
       const Bf16Scope scope(use_bf16(given->precision, loaded.model->device()));
       const RetrievalResult result =
           evaluate_retrieval(*loaded.model, set,
@@ -57,6 +64,7 @@ void add_eval(CLI::App& app, Action& chosen) {
         json["manifest"] = given->manifest;
         json["checkpoint"] = given->checkpoint;
         json["precision"] = given->precision;
+        json["concepts"] = concepts.description();
         write_file_atomic(given->out, json.dump(1) + "\n");
       }
       print(result.to_table());

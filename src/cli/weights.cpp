@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 
 #include "base/error.h"
+#include "base/files.h"
 #include "checkpoint/convert.h"
 #include "checkpoint/names.h"
 #include "checkpoint/open.h"

@@ -1,14 +1,13 @@
 #include <fmt/format.h>
 
-#include <atomic>
+#include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <thread>
 
 #include "base/error.h"
 #include "base/log.h"
-#include "base/threads.h"
 #include "concepts/count_concepts.h"
+#include "concepts/parse_captions.h"
 #include "data/manifest_reader.h"
 #include "data/rewrite.h"
 
@@ -116,55 +115,36 @@ SceneGraph graph_of(const CountJson& record, const std::string& where) {
   return graph;
 }
 
-/// Captions are parsed by several threads, some thousands at a time, and counted in their order.
-class CaptionBatch {
- public:
-  CaptionBatch(ConceptCounter& counter, const CountOptions& options) : counter_(counter), options_(options) {
-    const int cores = static_cast<int>(std::thread::hardware_concurrency());
-    threads_ = options.threads > 0 ? options.threads : std::max(1, cores);
-    captions_.reserve(kAtOnce);
-  }
-
-  void add(const std::string& caption) {
-    captions_.push_back(caption);
-    if (captions_.size() == kAtOnce) flush();
-  }
-  void flush() {
-    while (parsers_.size() < static_cast<std::size_t>(threads_)) parsers_.emplace_back(options_.scene_graphs);
-    graphs_.resize(captions_.size());
-    std::atomic<std::size_t> next = 0;
-    for_each_index(parsers_.size(), threads_, [&](std::size_t thread) {
-      for (std::size_t i = next++; i < captions_.size(); i = next++) graphs_[i] = parsers_[thread].parse(captions_[i]);
-    });
-    for (const SceneGraph& graph : graphs_) counter_.add(graph);
-    captions_.clear();
-    log::status(fmt::format("counting: {} captions", counter_.report().captions));
-  }
-
- private:
-  static constexpr std::size_t kAtOnce = 4096;
-
-  ConceptCounter& counter_;
-  const CountOptions& options_;
-  int threads_;
-  std::vector<SceneGraphParser> parsers_;
-  std::vector<std::string> captions_;
-  std::vector<SceneGraph> graphs_;
+/// The terminal's last line, which goes away with the object.
+struct StatusLine {
+  ~StatusLine() { log::status(""); }
 };
 
-void count_manifest(const fs::path& path, CaptionBatch& batch) {
+void show_progress(const ConceptCounter& counter) {
+  constexpr std::int64_t kEach = 1024;
+  const std::int64_t captions = counter.report().captions;
+  if (captions % kEach == 0) log::status(fmt::format("counting: {} captions", captions));
+}
+
+void count_manifest(const fs::path& path, const CountOptions& options, ConceptCounter& counter) {
+  CaptionParsers parsers({.graph = options.scene_graphs, .threads = options.threads},
+                         [&](const std::string&, const SceneGraph& graph) {
+                           counter.add(graph);
+                           show_progress(counter);
+                         });
   read_manifest(
       path, {},
       [&](const ManifestRecord& record) {
-        for (const std::string& caption : record.captions) batch.add(caption);
+        for (const std::string& caption : record.captions) parsers.push(caption);
       },
       [](const ManifestProblem& problem) { problem.raise(); });
+  parsers.finish();
 }
 
 void count_parsed(const fs::path& path, ConceptCounter& counter) {
   for_each_record(path, [&](const CountJson& record, std::int64_t number) {
     counter.add(graph_of(record, fmt::format("{}, record {}", path.string(), number)));
-    if (number % 65536 == 0) log::status(fmt::format("counting: {} captions", counter.report().captions));
+    show_progress(counter);
   });
 }
 
@@ -174,12 +154,11 @@ ConceptVocabulary count_concepts(std::span<const fs::path> inputs, const CountOp
   std::vector<CountInput> kinds;  // of all, before the first is read: a wrong one is told at once
   for (const fs::path& input : inputs) kinds.push_back(kind_of(input));
   ConceptCounter counter(options);
-  CaptionBatch batch(counter, options);
+  const StatusLine status;
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     switch (kinds[i]) {
       case CountInput::kManifest:
-        count_manifest(inputs[i], batch);
-        batch.flush();
+        count_manifest(inputs[i], options, counter);
         break;
       case CountInput::kParsed:
         count_parsed(inputs[i], counter);
@@ -189,7 +168,6 @@ ConceptVocabulary count_concepts(std::span<const fs::path> inputs, const CountOp
         break;
     }
   }
-  log::status("");
   if (report != nullptr) *report = counter.report();
   return counter.vocabulary();
 }

@@ -1,5 +1,6 @@
 #include "concepts/filter.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <set>
@@ -232,12 +233,12 @@ TEST(StoredSimilaritiesTest, DoNotDependOnHowManyAreComputedTogether) {
       picture.push_back(static_cast<float>(rng.normal()));
       caption.push_back(static_cast<float>(rng.normal()));
     }
-    pictures.emplace_back("p" + std::to_string(i), picture);
-    captions.emplace_back("c" + std::to_string(i), caption);
+    pictures.emplace_back(fmt::format("p{}", i), picture);
+    captions.emplace_back(fmt::format("c{}", i), caption);
   }
   for (int i = 0; i < 9000; ++i) {
-    all += Ordered({{"image", "p" + std::to_string(rng.below(60))}, {"caption", "c" + std::to_string(i % 60)}}).dump() +
-           "\n";
+    all +=
+        Ordered({{"image", fmt::format("p{}", rng.below(60))}, {"caption", fmt::format("c{}", i % 60)}}).dump() + "\n";
   }
   const EmbeddingStore p = store_of(folder / "p.emb", pictures), c = store_of(folder / "c.emb", captions);
   const ManifestPairs pairs = stored_similarities(folder.write("all.jsonl", all), p, c);

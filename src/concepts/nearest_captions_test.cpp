@@ -1,5 +1,6 @@
 #include "concepts/nearest_captions.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "concepts/filter_test_support.h"
@@ -57,7 +58,7 @@ TEST_F(NearestCaptionsTest, ByCaptionTakesTheMeanDirectionOfSeveral) {
 
 TEST_F(NearestCaptionsTest, ManyOwnCaptionsAndSmallSets) {
   Strings own;
-  for (int i = 0; i < 20; ++i) own.push_back("c" + std::to_string(i));
+  for (int i = 0; i < 20; ++i) own.push_back(fmt::format("c{}", i));
   Vectors vectors;
   for (int i = 0; i < 20; ++i)
     vectors.push_back({own[static_cast<std::size_t>(i)], {1, .001f * static_cast<float>(i)}});

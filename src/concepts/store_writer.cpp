@@ -31,6 +31,19 @@ constexpr std::chrono::seconds kLongestWait{10};
 
 std::string system_reason() { return std::strerror(errno); }
 
+void sync_folder(const fs::path& file) {
+  const fs::path folder = file.has_parent_path() ? file.parent_path() : fs::path(".");
+  const int fd = ::open(folder.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return;  // the name is then as durable as the file system makes it
+  ::fsync(fd);
+  ::close(fd);
+}
+
+}  // namespace
+
+// Not anonymous: a member of EmbeddingStoreWriter::Impl has this type.
+namespace store_detail {
+
 /// The file, open and locked for as long as this lives.
 class LockedFile {
  public:
@@ -87,15 +100,7 @@ class LockedFile {
   int fd_ = -1;
 };
 
-void sync_folder(const fs::path& file) {
-  const fs::path folder = file.has_parent_path() ? file.parent_path() : fs::path(".");
-  const int fd = ::open(folder.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return;  // the name is then as durable as the file system makes it
-  ::fsync(fd);
-  ::close(fd);
-}
-
-}  // namespace
+}  // namespace store_detail
 
 struct EmbeddingStoreWriter::Impl {
   Impl(const fs::path& path_, const SourceWeights& source, const StoreShape& shape)
@@ -185,7 +190,7 @@ struct EmbeddingStoreWriter::Impl {
 
   const fs::path path;
   const std::string where;
-  LockedFile file;
+  store_detail::LockedFile file;
   MappedFile old;  // what was there at the start; keys of its records lie in it
   StoreHeader header;
   std::uint64_t end = 0, blocks = 0;

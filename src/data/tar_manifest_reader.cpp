@@ -49,21 +49,6 @@ std::string tidy(std::string_view name) {
   return out;
 }
 
-struct Member {
-  std::string key, part;
-};
-
-/// Split at the first dot of the last part of the path; nothing if there is none, or nothing in front of it.
-std::optional<Member> split(const std::string& name) {
-  const std::size_t slash = name.rfind('/');
-  const std::size_t file = slash == std::string::npos ? 0 : slash + 1;
-  const std::size_t dot = name.find('.', file);
-  if (dot == std::string::npos || dot == file) return std::nullopt;
-  Member member{name.substr(0, dot), name.substr(dot + 1)};
-  for (char& c : member.part) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return member;
-}
-
 }  // namespace
 
 bool is_picture_part(std::string_view part) {
@@ -71,6 +56,21 @@ bool is_picture_part(std::string_view part) {
 }
 
 struct TarReader::Impl {
+  struct Member {
+    std::string key, part;
+  };
+
+  /// Split at the first dot of the last part of the path; nothing if there is none, or nothing in front of it.
+  static std::optional<Member> split(const std::string& name) {
+    const std::size_t slash = name.rfind('/');
+    const std::size_t file = slash == std::string::npos ? 0 : slash + 1;
+    const std::size_t dot = name.find('.', file);
+    if (dot == std::string::npos || dot == file) return std::nullopt;
+    Member member{name.substr(0, dot), name.substr(dot + 1)};
+    for (char& c : member.part) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    return member;
+  }
+
   Impl(const std::filesystem::path& file, const TarLimits& given) : path(file), limits(given) {}
   ~Impl() { archive_read_free(archive); }
 

@@ -161,16 +161,18 @@ std::shared_ptr<const WordPiece> load_tokenizer(const fs::path& vocabulary, cons
   return std::make_shared<const WordPiece>(std::move(words));
 }
 
-LoadedModel load_trained(const fs::path& folder, const std::string& device) {
-  fs::path checkpoint = folder;
-  if (!fs::exists(checkpoint / "recipe.toml")) {
-    const std::vector<FoundCheckpoint> found = list_checkpoints(folder);
-    if (found.empty()) {
-      throw DataError(folder.string(), "is neither a checkpoint (no recipe.toml) nor a run with checkpoints",
-                      "Give a folder such as RUN/checkpoints/step-001000");
-    }
-    checkpoint = found.back().path;
+fs::path checkpoint_folder(const fs::path& folder) {
+  if (fs::exists(folder / "recipe.toml")) return folder;
+  const std::vector<FoundCheckpoint> found = list_checkpoints(folder);
+  if (found.empty()) {
+    throw DataError(folder.string(), "is neither a checkpoint (no recipe.toml) nor a run with checkpoints",
+                    "Give a folder such as RUN/checkpoints/step-001000");
   }
+  return found.back().path;
+}
+
+LoadedModel load_trained(const fs::path& folder, const std::string& device) {
+  const fs::path checkpoint = checkpoint_folder(folder);
   LoadedModel loaded;
   load_recipe(loaded.recipe, checkpoint / "recipe.toml");
   loaded.recipe.finish();

@@ -24,6 +24,9 @@ struct LoadedModel {
   std::unique_ptr<Vicha> model;
   std::shared_ptr<const WordPiece> tokenizer;
 };
+/// The folder itself if it is a checkpoint, or the last checkpoint of a run's folder. Throws DataError if it is
+/// neither.
+std::filesystem::path checkpoint_folder(const std::filesystem::path& folder);
 /// A checkpoint folder of `vicha pretrain` (or a run's folder: its last checkpoint). Throws DataError naming what is
 /// missing.
 LoadedModel load_trained(const std::filesystem::path& folder, const std::string& device);

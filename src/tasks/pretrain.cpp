@@ -3,16 +3,20 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
+#include "concepts/concept_kit.h"
 #include "config/recipe.h"
 #include "data/loader.h"
 #include "models/draws.h"
 #include "nn/kernel_choice.h"
+#include "tasks/concept_finder.h"
 #include "tasks/model_files.h"
 #include "tasks/retrieval.h"
 #include "train/checkpoint_folder.h"
@@ -20,8 +24,9 @@
 
 namespace vicha {
 
-PretrainTask::PretrainTask(Vicha& model, const PretrainRecipe& recipe, std::string vocabulary)
-    : model_(model), recipe_(recipe), vocabulary_(std::move(vocabulary)), step_(recipe.objectives) {
+PretrainTask::PretrainTask(Vicha& model, const PretrainRecipe& recipe,
+                           std::vector<std::pair<std::string, std::string>> files)
+    : model_(model), recipe_(recipe), files_(std::move(files)), step_(recipe.objectives) {
   if (model.text_frozen() && recipe.text_cache_mib > 0)
     cache_ = std::make_unique<TextCache>(recipe.text_cache_mib << 20);
 }
@@ -112,12 +117,14 @@ void record_evaluation(const fs::path& file, std::int64_t step, const std::strin
 class PeriodicEvaluation {
  public:
   PeriodicEvaluation(const PretrainRecipe& recipe, Vicha& model, std::shared_ptr<const WordPiece> tokenizer,
-                     fs::path out)
-      : recipe_(recipe), model_(model), out_(std::move(out)) {
+                     const std::optional<ConceptKit>& kit, const PretrainCommand& command)
+      : recipe_(recipe), model_(model), out_(command.out) {
     if (recipe.eval.manifest.empty()) return;
     DataOptions data = recipe.data;
     data.manifests = {recipe.eval.manifest};
-    set_ = std::make_shared<const EvaluationSet>(load_manifests(data), tokenizer, data);
+    const ConceptChoice choice{
+        .source = {}, .cache = command.out / "eval-pictures.emb", .options = {.device = command.device}};
+    set_ = EvaluationConcepts(kit, "the training set", data, choice).load(std::move(tokenizer));
   }
 
   void operator()(std::int64_t step) const {
@@ -136,6 +143,22 @@ class PeriodicEvaluation {
   fs::path out_;
   std::shared_ptr<const EvaluationSet> set_;
 };
+
+/// How the training set's concepts were found. Without it the model can be trained, but not asked about new pictures.
+std::optional<ConceptKit> training_kit(const DataOptions& data) {
+  if (!data.concepts.enabled) return std::nullopt;
+  const std::optional<ConceptOrigin> origin = common_concept_origin(data.manifests);
+  if (!origin || origin->vocabulary.empty()) {
+    log::warning(
+        "{} says how its concepts were found ({}.identity.json, by `vicha concepts build`): the model will not find "
+        "those "
+        "of new pictures by itself",
+        data.manifests.size() == 1 ? "nothing" : "no manifest", data.manifests.front());
+    return std::nullopt;
+  }
+  log::info("concepts from {}", origin->identity.describe());
+  return load_concept_kit(*origin);
+}
 
 }  // namespace
 
@@ -157,7 +180,10 @@ RunResult pretrain(const PretrainCommand& command) {
   }
   for (const std::string& part : recipe.freeze) model.freeze(part);
   model.to(device);
-  PretrainTask task(model, recipe, read_file(recipe.init.vocabulary));
+  const std::optional<ConceptKit> kit = training_kit(recipe.data);
+  std::vector<std::pair<std::string, std::string>> files = {{"vocab.txt", read_file(recipe.init.vocabulary)}};
+  if (kit) std::ranges::move(concept_kit_files(*kit), std::back_inserter(files));
+  PretrainTask task(model, recipe, std::move(files));
   if (device.is_cpu()) log::info("{}", kernel_choice().describe());
 
   LoaderSetup setup;
@@ -171,7 +197,7 @@ RunResult pretrain(const PretrainCommand& command) {
   }
   Loader loader(manifest, tokenizer, recipe.data, setup);
   LoaderSource source(loader);
-  const PeriodicEvaluation evaluate(recipe, model, tokenizer, command.out);
+  const PeriodicEvaluation evaluate(recipe, model, tokenizer, kit, command);
 
   RunSetup run;
   run.out = command.out;

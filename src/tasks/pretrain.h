@@ -17,8 +17,8 @@ namespace vicha {
 /// One pretraining step, as the training loop sees it.
 class PretrainTask : public Task {
  public:
-  /// `vocabulary`: the text of vocab.txt, kept with every checkpoint.
-  PretrainTask(Vicha& model, const PretrainRecipe& recipe, std::string vocabulary);
+  /// `files`: name and content of what every checkpoint keeps beside the weights (vocab.txt, where concepts come from).
+  PretrainTask(Vicha& model, const PretrainRecipe& recipe, std::vector<std::pair<std::string, std::string>> files);
 
   Losses step(const Batch& batch, const StepContext& context) override;
   /// The momentum features of the batch enter the queue once the loss no longer needs its old content.
@@ -28,14 +28,12 @@ class PretrainTask : public Task {
   void load_state(const StateDict&) override {}
   std::string config_json() const override;
   std::string recipe_toml() const override;
-  std::vector<std::pair<std::string, std::string>> checkpoint_files() const override {
-    return {{"vocab.txt", vocabulary_}};
-  }
+  std::vector<std::pair<std::string, std::string>> checkpoint_files() const override { return files_; }
 
  private:
   Vicha& model_;
   PretrainRecipe recipe_;
-  std::string vocabulary_;
+  std::vector<std::pair<std::string, std::string>> files_;
   PretrainStep step_;
   std::unique_ptr<TextCache> cache_;
   struct Pending {
@@ -51,6 +49,7 @@ struct PretrainCommand {
 };
 
 /// Sets up data and model, trains, evaluates at each checkpoint where the recipe says so (OUT/evaluations.jsonl).
+/// Throws DataError if the concepts of two manifests come from different sources.
 RunResult pretrain(const PretrainCommand& command);
 
 }  // namespace vicha

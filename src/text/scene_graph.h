@@ -32,10 +32,10 @@ struct SceneGraph {
   bool operator==(const SceneGraph&) const = default;
 };
 
-/// Which sentences the link grammar reads; the others are tagged by rules alone. On captions of COCO's kind a parse takes
-/// about 2.5 ms with kAlways, a fifth of that with kWhereDoubtful and 0.02 ms with kNever. Of labelled captions that were
-/// kept aside when the rules were made, F1 of objects, attributes and relations is 0.97, 0.92, 0.91 with kAlways and
-/// 0.95, 0.88, 0.85 with the others.
+/// Which sentences the link grammar reads; the others are tagged by rules alone. On captions of COCO's kind a parse
+/// takes about 2.5 ms with kAlways, a fifth of that with kWhereDoubtful and 0.02 ms with kNever. Of labelled captions
+/// that were kept aside when the rules were made, F1 of objects, attributes and relations is 0.97, 0.92, 0.91 with
+/// kAlways and 0.95, 0.88, 0.85 with the others.
 enum class LinkUse { kAlways, kWhereDoubtful, kNever };
 
 struct SceneGraphOptions {

@@ -1,5 +1,6 @@
 // The "pretrain" fixture: recorded steps of the whole pretraining objective.
 #include <ATen/ATen.h>
+#include <fmt/format.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include "checkpoint/safetensors.h"
@@ -92,7 +93,7 @@ class PretrainCheck {
   void step(std::size_t k, AdamW& optimizer) {
     const auto& fixture = set_.fixture();
     const auto& expected = fixture.at("steps")[k];
-    const std::string prefix = "s" + std::to_string(k), label = "pretrain " + std::to_string(k);
+    const std::string prefix = fmt::format("s{}", k), label = fmt::format("pretrain {}", k);
     Batch batch = set_.batch(io_, prefix);
     batch.masked = check_draws(label, prefix, batch);
     RecordedDraws draws(io_, prefix);

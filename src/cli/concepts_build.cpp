@@ -1,0 +1,63 @@
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+
+#include "base/error.h"
+#include "cli/concepts.h"
+#include "tasks/concept_build.h"
+
+namespace vicha::cli {
+
+void add_concepts_build(CLI::App& group, Action& chosen) {
+  const auto given = std::make_shared<ConceptBuild>();
+  ConceptBuild& build = *given;
+  CLI::App* command = group.add_subcommand(
+      "build", "From captions and pictures to a manifest with concepts; repeated after a kill it goes on where it was");
+  command->add_option("--captions", build.captions, "Manifest with pictures and captions")->required();
+  command->add_option("--images", build.images, "Folder of the pictures (default: the manifest's)");
+  command->add_option("--strip-parts", build.strip_parts,
+                      "Leading parts of each picture's path to replace by the folder");
+  command->add_option("--out", build.out, "Manifest to write; what is made on the way lies beside it in OUT's .parts")
+      ->required();
+  command->add_option("--source", build.source,
+                      "clip:FILE (weights of CLIP) or vicha:CHECKPOINT (a model trained without concepts)");
+  command->add_option("--vocab", build.vocabulary, "A ready vocabulary (default: made from the captions)");
+  command->add_option("--top", build.count.top, "Concepts of the vocabulary, the most frequent; 0: all")
+      ->capture_default_str();
+  command->add_option("--min-count", build.count.min_count, "Keep concepts that were seen at least so often")
+      ->capture_default_str();
+  command
+      ->add_option("--prompt", build.prompts, "Template of the texts, with {} for the word; repeated: the mean of all")
+      ->expected(1)
+      ->take_all()
+      ->allow_extra_args(false);
+  command->add_option("--k", build.assign.k, "Concepts of a picture")->capture_default_str();
+  command->add_option("--threshold", build.assign.threshold,
+                      "Least probability, softmax(scale * cosine) over the vocabulary (default: none)");
+  command->add_option("--batch", build.embed.batch_size, "Pictures embedded at once")->capture_default_str();
+  command->add_option("--threads", build.embed.workers, "Threads that read pictures; 0: one for each core")
+      ->capture_default_str();
+  command->add_option("--max-bad-share", build.embed.max_bad_share, "Share of pictures that may be unreadable")
+      ->capture_default_str();
+  command->add_option("--bpe", build.source_options.bpe, "CLIP's byte-pair vocabulary (default: beside the weights)");
+  command->add_flag("--exact-decode", build.source_options.exact_decode,
+                    "CLIP: decode large JPEGs at full size, as OpenAI's code does");
+  command->add_option("--device", build.source_options.device, "auto, cpu or cuda:N")->capture_default_str();
+  command->callback([given, &chosen] {
+    chosen = [given] {
+      if (given->source.empty()) {
+        throw UsageError(
+            "no source of concepts: give --source clip:FILE with CLIP weights that you have downloaded (OpenAI's "
+            "ViT-B-16.pt, Hugging Face's or open_clip's model.safetensors; the README says where from), or --source "
+            "vicha:CHECKPOINT with a model that was trained without concepts");
+      }
+      given->assign.max_missing_share = given->embed.max_bad_share;
+      const AssignReport report = build_concepts(*given);
+      print(fmt::format("{}: {} records of {} pictures, {} different concepts, {} records left out\n",
+                        given->out.string(), report.records, report.pictures, report.words_used, report.left_out));
+      return 0;
+    };
+  });
+}
+
+}  // namespace vicha::cli

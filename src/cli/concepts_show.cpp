@@ -1,0 +1,102 @@
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "cli/concepts.h"
+#include "image/decode.h"
+#include "tasks/concept_finder.h"
+#include "tasks/concept_sheet.h"
+#include "tasks/model_files.h"
+
+namespace vicha::cli {
+namespace {
+
+struct ShowRequest {
+  std::filesystem::path image, checkpoint, vocabulary, out;
+  std::string source;
+  std::vector<std::string> prompts;
+  std::int64_t k = 0;
+  double threshold = -1;
+  bool json = false;
+  ConceptSourceOptions source_options;
+};
+
+/// Of a checkpoint, or made up from a source and a vocabulary.
+ConceptFinder finder(const ShowRequest& given) {
+  if (!given.checkpoint.empty()) {
+    const std::filesystem::path folder = checkpoint_folder(given.checkpoint);
+    std::optional<ConceptKit> kit = checkpoint_concept_kit(folder);
+    if (!kit) {
+      throw DataError(folder.string(), "was trained without concepts, or with such as nobody identified",
+                      "Give --source and --vocab in its place");
+    }
+    if (given.k > 0) kit->origin.k = given.k;
+    if (given.threshold >= 0) kit->origin.threshold = given.threshold;
+    return ConceptFinder(std::move(*kit), {.source = given.source, .cache = {}, .options = given.source_options});
+  }
+  if (given.source.empty() || given.vocabulary.empty()) {
+    throw UsageError("say whose concepts: --checkpoint, or --source with --vocab");
+  }
+  const auto source = open_concept_source(given.source, given.source_options);
+  ConceptKit kit;
+  kit.vocabulary = ConceptVocabulary::load(given.vocabulary);
+  kit.embeddings = embed_vocabulary(*source, kit.vocabulary, given.prompts, given.vocabulary.string() + ".safetensors");
+  kit.origin = {.identity = kit.embeddings.identity, .source = given.source, .vocabulary = {}, .embeddings = {}};
+  if (given.k > 0) kit.origin.k = given.k;
+  if (given.threshold >= 0) kit.origin.threshold = given.threshold;
+  return ConceptFinder(std::move(kit), {.source = {}, .cache = {}, .options = given.source_options});
+}
+
+}  // namespace
+
+void add_concepts_show(CLI::App& group, Action& chosen) {
+  const auto given = std::make_shared<ShowRequest>();
+  CLI::App* command = group.add_subcommand("show", "Draw a picture with its best concepts and their cosines");
+  command->add_option("IMAGE", given->image, "Picture file")->required();
+  command->add_option("--checkpoint", given->checkpoint, "Model whose concepts are looked for");
+  command->add_option("--source", given->source,
+                      "clip:FILE or vicha:CHECKPOINT (default: where the checkpoint's source was in training)");
+  command->add_option("--vocab", given->vocabulary, "Vocabulary, where no checkpoint is given");
+  command->add_option("--prompt", given->prompts, "Template of the texts, with {} for the word")
+      ->expected(1)
+      ->take_all()
+      ->allow_extra_args(false);
+  command->add_option("--k", given->k, "Concepts to show (default: the checkpoint's, or 15)")
+      ->check(CLI::Range(1, 100));
+  command->add_option("--threshold", given->threshold, "Least probability over the vocabulary");
+  command->add_option("--out", given->out, "PNG to write (default: IMAGE.concepts.png)");
+  command->add_flag("--json", given->json, "Print the concepts as JSON and draw only if --out is given");
+  command->add_option("--bpe", given->source_options.bpe, "CLIP's byte-pair vocabulary (default: beside the weights)");
+  command->add_flag("--exact-decode", given->source_options.exact_decode, "CLIP: every pixel of a JPEG");
+  command->add_option("--device", given->source_options.device, "auto, cpu or cuda:N")->capture_default_str();
+  command->callback([given, &chosen] {
+    chosen = [given] {
+      const PictureConcepts concepts = finder(*given).find(given->image);
+      std::string text;
+      if (given->json) {
+        text =
+            nlohmann::ordered_json{
+                {"image", given->image.string()}, {"kwords", concepts.words}, {"kword_scores", concepts.cosines}}
+                .dump() +
+            "\n";
+      } else {
+        for (std::size_t i = 0; i < concepts.words.size(); ++i) {
+          text += fmt::format("{:.3f}  {}\n", concepts.cosines[i], concepts.words[i]);
+        }
+        if (concepts.words.empty()) text = "no concept is probable enough\n";
+      }
+      print(text);
+      if (given->json && given->out.empty()) return 0;
+      const std::filesystem::path out =
+          given->out.empty() ? std::filesystem::path(given->image.string() + ".concepts.png") : given->out;
+      write_file_atomic(out, encode_png(concept_sheet(load_rgb(given->image), concepts)));
+      if (!given->json) print(out.string() + "\n");
+      return 0;
+    };
+  });
+}
+
+}  // namespace vicha::cli

@@ -1,0 +1,150 @@
+#include "tasks/concept_finder.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <unordered_map>
+#include <utility>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/log.h"
+#include "concepts/assign.h"
+#include "concepts/store.h"
+#include "data/loader.h"
+
+namespace vicha {
+namespace {
+
+constexpr std::string_view kWithout = "`--concepts none` does without them";
+
+std::unique_ptr<ConceptSource> open_source(const ConceptKit& kit, const ConceptChoice& choice) {
+  const std::string spec = choice.source.empty() ? kit.origin.source : choice.source;
+  std::unique_ptr<ConceptSource> source;
+  try {
+    source = open_concept_source(spec, choice.options);
+  } catch (const Error& error) {
+    throw DataError(
+        fmt::format("the source of the model's concepts, {}", spec),
+        fmt::format("cannot be opened: {}. The model was trained with concepts from {}", error.what(),
+                    kit.origin.identity.weights.describe()),
+        fmt::format("Say where these weights are now (--concept-source clip:FILE or vicha:CHECKPOINT); {}", kWithout));
+  }
+  require_same(kit.origin.identity.weights, "the model's concepts", source->weights(), spec);
+  return source;
+}
+
+/// Vectors of all pictures (n, E) from the store that keeps them.
+at::Tensor stored_rows(const PictureList& pictures, const fs::path& store) {
+  const EmbeddingStore embeddings = EmbeddingStore::open(store);
+  std::vector<std::int64_t> records;
+  for (const std::string& key : pictures.keys) {
+    const auto record = embeddings.find(key);
+    if (!record) {
+      throw DataError(key, "cannot be read, so its concepts cannot be found",
+                      fmt::format("Remove it from the manifest (`vicha data prune`); {}", kWithout));
+    }
+    records.push_back(*record);
+  }
+  return embeddings.rows(records).select(1, 0);
+}
+
+/// Where a manifest's embeddings are kept: beside it, or in a folder for temporary files where that cannot be written.
+fs::path cache_of(const fs::path& manifest, const SourceWeights& weights) {
+  const std::string name = fmt::format("{}.{}.emb", manifest.filename().string(), weights.sha256.substr(0, 12));
+  const fs::path beside = manifest.parent_path() / name;
+  std::error_code ignored;
+  const fs::path folder = manifest.parent_path().empty() ? fs::path(".") : manifest.parent_path();
+  const fs::path probe = folder / fmt::format(".{}.probe", name);
+  try {
+    write_file_atomic(probe, "");
+    fs::remove(probe, ignored);
+    return beside;
+  } catch (const Error&) {
+    const fs::path elsewhere = fs::temp_directory_path(ignored) / name;
+    log::warning("{} cannot be written: embeddings are kept in {}", folder.string(), elsewhere.string());
+    return elsewhere;
+  }
+}
+
+}  // namespace
+
+ConceptFinder::ConceptFinder(ConceptKit kit, const ConceptChoice& choice)
+    : kit_(std::move(kit)), source_(open_source(kit_, choice)) {}
+
+std::vector<PictureConcepts> ConceptFinder::find(const PictureList& pictures, const fs::path& cache) {
+  const EmbedReport report = embed_pictures(*source_, pictures, cache, {.max_bad_share = 0});
+  log::info("concepts of {} pictures: {} embedded, {} from {}", pictures.size(), report.embedded, report.known,
+            cache.string());
+  return nearest_concepts(kit_, stored_rows(pictures, cache));
+}
+
+PictureConcepts ConceptFinder::find(const fs::path& picture) {
+  const std::string bytes = read_file(picture);
+  const std::int64_t side = source_->side();
+  at::Tensor pixels = at::empty({1, 3, side, side});
+  source_->prepare({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()}, picture.string(),
+                   {pixels.data_ptr<float>(), static_cast<std::size_t>(pixels.numel())});
+  const at::NoGradGuard guard;
+  return nearest_concepts(kit_, source_->embed_pictures(pixels)).front();
+}
+
+EvaluationConcepts::EvaluationConcepts(std::optional<ConceptKit> kit, const std::string& model, const DataOptions& data,
+                                       const ConceptChoice& choice)
+    : data_(data), choice_(choice) {
+  VICHA_ASSERT(data.manifests.size() == 1);
+  const std::string& manifest = data.manifests.front();
+  if (!data.concepts.enabled) return;
+  if (choice.from == "none") {
+    plan_ = Plan::kEmpty;
+    return;
+  }
+  const std::optional<ConceptIdentity> given = concept_identity_of(manifest);
+  if (choice.from == "find" && !kit) {
+    throw DataError(model, "does not say how the concepts of its training set were found",
+                    fmt::format("Give them in the manifest (--concepts manifest); {}", kWithout));
+  }
+  const bool find = choice.from == "find" || (choice.from == "auto" && kit && !given);
+  if (!find) {
+    if (choice.from == "auto" && kit && given) {
+      require_same(kit->origin.identity, model, *given, manifest);
+    }
+    plan_ = Plan::kManifest;
+    description_ = given ? given->describe() : "the manifest's";
+    return;
+  }
+  plan_ = Plan::kFind;
+  description_ = kit->origin.identity.describe();
+  finder_ = std::make_unique<ConceptFinder>(std::move(*kit), choice);
+}
+
+EvaluationConcepts::~EvaluationConcepts() = default;
+
+std::shared_ptr<const EvaluationSet> EvaluationConcepts::load(std::shared_ptr<const WordPiece> tokenizer) const {
+  DataOptions reading = data_;
+  reading.concepts.enabled = plan_ == Plan::kManifest;
+  const auto manifest = load_manifests(reading);
+  auto set = std::make_shared<EvaluationSet>(manifest, std::move(tokenizer), data_);
+  if (plan_ == Plan::kOff || plan_ == Plan::kManifest) return set;
+
+  std::vector<std::vector<std::string>> words(static_cast<std::size_t>(set->image_count()));
+  if (plan_ == Plan::kFind) {
+    const fs::path file = data_.manifests.front();
+    const PictureList pictures =
+        list_pictures({file}, {.image_root = data_.image_root, .strip_parts = data_.strip_parts});
+    const fs::path cache =
+        choice_.cache.empty() ? cache_of(file, finder_->kit().origin.identity.weights) : choice_.cache;
+    const std::vector<PictureConcepts> found = finder_->find(pictures, cache);
+    std::unordered_map<std::string_view, std::size_t> number_of_path;
+    for (std::int64_t i = 0; i < pictures.size(); ++i) {
+      number_of_path.emplace(pictures.path(i), static_cast<std::size_t>(i));
+    }
+    for (std::int64_t image = 0; image < set->image_count(); ++image) {
+      words[static_cast<std::size_t>(image)] = found[number_of_path.at(set->image_path(image))].words;
+    }
+  }
+  set->set_concepts(std::move(words));
+  return set;
+}
+
+}  // namespace vicha

@@ -1,0 +1,174 @@
+// Concepts through a model's life: a first model supplies them, a second is trained with them and finds those of new
+// pictures by itself.
+#include <ATen/ATen.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "concepts/concept_kit.h"
+#include "data/rewrite.h"
+#include "tasks/colour_world_test.h"
+#include "tasks/concept_build.h"
+#include "tasks/concept_finder.h"
+#include "tasks/model_files.h"
+#include "tasks/retrieval.h"
+
+namespace vicha {
+namespace {
+
+class ConceptLife : public ColourWorld {
+ protected:
+  void SetUp() override {
+    ColourWorld::SetUp();
+    std::string words;
+    for (const auto& [name, rgb] : kColours) words += name + "\n";
+    write_file_atomic(folder_ / "colours.tsv", words);
+  }
+
+  fs::path train_first(const std::string& out = "first", std::int64_t steps = 200) {
+    PretrainRecipe r = recipe();
+    r.data.concepts.enabled = r.model.concepts.enabled = false;
+    for (ObjectiveOptions* objective :
+         {static_cast<ObjectiveOptions*>(&r.objectives.itm), static_cast<ObjectiveOptions*>(&r.objectives.mlm),
+          static_cast<ObjectiveOptions*>(&r.objectives.mae)}) {
+      objective->enabled = false;
+    }
+    r.training.length.max_steps = steps;
+    r.training.checkpoint.every_steps = steps;
+    return run(r, out).last_checkpoint;
+  }
+  ConceptBuild build_of(const fs::path& source, const std::string& out = "train.concepts.json") const {
+    ConceptBuild build;
+    build.captions = folder_ / "train.json";
+    build.out = folder_ / out;
+    build.source = "vicha:" + source.string();
+    build.source_options.device = "cpu";
+    build.vocabulary = folder_ / "colours.tsv";
+    build.prompts = {"a {} picture"};
+    build.assign.k = 2;
+    return build;
+  }
+  fs::path train_second(const fs::path& manifest) {
+    PretrainRecipe r = recipe();
+    r.data.manifests = {manifest.string()};
+    r.eval.manifest = (folder_ / "test.json").string();
+    return run(r, "second").last_checkpoint;
+  }
+  EvaluationConcepts concepts_for(const fs::path& checkpoint, const std::string& manifest,
+                                  const ConceptChoice& choice = {}) const {
+    DataOptions data = load_trained(checkpoint, "cpu").recipe.data;
+    data.manifests = {(folder_ / manifest).string()};
+    return {checkpoint_concept_kit(checkpoint), checkpoint.string(), data, choice};
+  }
+};
+
+std::string error_of(const auto& what) {
+  try {
+    what();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST_F(ConceptLife, FromAFirstModelToOneThatFindsConceptsByItself) {
+  const ConceptBuild build = build_of(train_first());
+  build_concepts(build);
+  std::int64_t right = 0, records = 0;
+  for_each_record(build.out, [&](const nlohmann::ordered_json& record, std::int64_t) {
+    const std::string best = record.at("kwords").at(0).get<std::string>();
+    ASSERT_EQ(record.at("kwords").size(), 2U);
+    right += record.at("caption").get<std::string>() == "a " + best + " picture" ? 1 : 0;
+    ++records;
+  });
+  EXPECT_EQ(records, 48);
+  EXPECT_GT(right, 24);  // chance: 6
+
+  const fs::path second = train_second(build.out);
+  const std::optional<ConceptKit> kit = checkpoint_concept_kit(second);
+  ASSERT_TRUE(kit);
+  EXPECT_TRUE(kit->origin.identity.same(*concept_identity_of(build.out)));
+  EXPECT_EQ(kit->vocabulary.size(), 8);
+
+  // The pictures of the training set found again: the same concepts as in the manifest.
+  const EvaluationConcepts found = concepts_for(second, "train.json");
+  const EvaluationConcepts given = concepts_for(second, "train.concepts.json");
+  EXPECT_FALSE(found.reads_manifest());
+  EXPECT_TRUE(given.reads_manifest());
+  EXPECT_EQ(found.description(), given.description());
+  const LoadedModel loaded = load_trained(second, "cpu");
+  const Tokens a = found.load(loaded.tokenizer)->concepts(0, 48), b = given.load(loaded.tokenizer)->concepts(0, 48);
+  EXPECT_TRUE(at::equal(a.ids, b.ids));
+  EXPECT_EQ(found.load(loaded.tokenizer)->concepts(0, 48).lengths, b.lengths);  // from the cache
+
+  const Tokens none = concepts_for(second, "train.json", {.from = "none", .source = {}, .cache = {}})
+                          .load(loaded.tokenizer)
+                          ->concepts(0, 48);
+  EXPECT_EQ(none.lengths, std::vector<std::int64_t>(48, 1));
+
+  const PictureConcepts one = ConceptFinder(*kit, {}).find(folder_ / "images" / "red0.png");
+  const std::vector<std::string> words = one.words;
+  EXPECT_EQ(words.size(), 2U);
+}
+
+TEST_F(ConceptLife, BuildIsRepeatedWithoutWorkAndAfterLosses) {
+  const fs::path first = train_first("first", 3);
+  const ConceptBuild build = build_of(first);
+  build_concepts(build);
+  const std::string manifest = read_file(build.out), identity = read_file(build.out.string() + ".identity.json");
+  const fs::path parts = folder_ / "train.concepts.parts";
+  fs::resize_file(parts / "pictures.emb", fs::file_size(parts / "pictures.emb") - 5);
+  fs::remove(parts / "vocabulary.safetensors");
+  fs::remove(build.out);
+  build_concepts(build);
+  EXPECT_EQ(read_file(build.out), manifest);
+  EXPECT_EQ(read_file(build.out.string() + ".identity.json"), identity);
+}
+
+TEST_F(ConceptLife, TheVocabularyComesFromTheCaptions) {
+  ConceptBuild build = build_of(train_first("first", 3));
+  build.vocabulary = "";
+  build.count.default_stop = false;  // "picture"
+  build_concepts(build);
+  const ConceptVocabulary vocabulary = ConceptVocabulary::load(folder_ / "train.concepts.parts" / "vocabulary.tsv");
+  EXPECT_EQ(concept_origin_of(build.out)->identity.vocabulary_sha256, vocabulary.sha256());
+}
+
+TEST_F(ConceptLife, TwoSourcesDoNotMix) {
+  const fs::path first = train_first("first", 3), other = train_first("other", 4);
+  const ConceptBuild build = build_of(first);
+  build_concepts(build);
+  const fs::path second = train_second(build.out);
+
+  // A manifest of another source, in training and in evaluation.
+  ConceptBuild another = build_of(other, "other.concepts.json");
+  build_concepts(another);
+  PretrainRecipe r = recipe();
+  r.data.manifests = {build.out.string(), another.out.string()};
+  std::string message = error_of([&] { run(r, "mixed"); });
+  EXPECT_NE(message.find("do not mix"), std::string::npos) << message;
+  EXPECT_NE(message.find(another.out.string()), std::string::npos) << message;
+  message = error_of([&] { concepts_for(second, "other.concepts.json"); });
+  EXPECT_NE(message.find("do not mix"), std::string::npos) << message;
+
+  // Other weights where the source's are looked for; then none at all.
+  message = error_of(
+      [&] { concepts_for(second, "test.json", {.source = "vicha:" + other.string(), .cache = {}}).reads_manifest(); });
+  EXPECT_NE(message.find("do not mix"), std::string::npos) << message;
+  fs::remove_all(folder_ / "first");
+  message = error_of([&] { concepts_for(second, "test.json"); });
+  EXPECT_NE(message.find("--concept-source"), std::string::npos) << message;
+  EXPECT_NE(message.find("--concepts none"), std::string::npos) << message;
+  EXPECT_NO_THROW(concepts_for(second, "test.json", {.from = "none", .source = {}, .cache = {}}));
+}
+
+TEST_F(ConceptLife, AChangedVocabularyIsNoticed) {
+  const ConceptBuild build = build_of(train_first("first", 3));
+  build_concepts(build);
+  write_file_atomic(folder_ / "colours.tsv", "red\nblue\n");
+  const std::string message = error_of([&] { load_concept_kit(*concept_origin_of(build.out)); });
+  EXPECT_NE(message.find("colours.tsv"), std::string::npos) << message;
+}
+
+}  // namespace
+}  // namespace vicha

@@ -1,0 +1,32 @@
+// Sources of concepts by their names on the command line.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "concepts/source.h"
+
+namespace vicha {
+
+struct ConceptSourceSpec {
+  enum class Kind { kClip, kVicha, kManifest };
+  Kind kind;
+  std::string where;  ///< a file, a folder, a field
+};
+
+/// "clip:FILE", "vicha:CHECKPOINT" or "manifest:FIELD". Throws UsageError that lists the forms.
+ConceptSourceSpec parse_concept_source(std::string_view spec);
+
+struct ConceptSourceOptions {
+  std::string device = "auto";
+  std::filesystem::path bpe = {};  ///< CLIP's byte-pair vocabulary; empty: looked for beside the weights
+  bool exact_decode = false;       ///< CLIP: every pixel of a JPEG, as OpenAI's code does
+};
+
+/// Throws UsageError if `spec` has none of the forms or is a manifest's field, which has no towers; DataError as the
+/// source's reader does.
+std::unique_ptr<ConceptSource> open_concept_source(std::string_view spec, const ConceptSourceOptions& options = {});
+
+}  // namespace vicha
