@@ -52,7 +52,7 @@ case ${1:-} in
       # Median rate of the last 40 steps (below the run's own: every caption is new to the cache); from $enough samples a
       # second on the whole length fits.
       tail -n 40 "$run/trial/metrics.jsonl" | sed 's/.*"samples_per_s"://; s/[,}].*//' | sort -n | sed -n 20p |
-        awk -v steps="$whole" -v enough=350 '{n = int(steps * ($1 < enough ? $1 / enough : 1)); print n < 200 ? 200 : n}' > "$run/steps.part"
+        awk -v steps="$whole" -v enough=310 '{n = int(steps * ($1 < enough ? $1 / enough : 1)); print n < 200 ? 200 : n}' > "$run/steps.part"
       rm -rf "$run/trial"
       mv "$run/steps.part" "$run/steps"
     fi

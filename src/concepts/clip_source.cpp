@@ -16,6 +16,8 @@
 namespace vicha {
 namespace {
 
+constexpr std::string_view kScaledView = ", JPEG at scale";
+
 constexpr const char* kTokenizerFiles[] = {"tokenizer.json", "vocab.json", "bpe_simple_vocab_16e6.txt.gz",
                                            "bpe_simple_vocab_16e6.txt"};
 
@@ -43,6 +45,8 @@ NativeImage native_of(const Image& image) {
 }
 
 }  // namespace
+
+bool decodes_exactly(std::string_view view) { return !view.ends_with(kScaledView); }
 
 std::string clip_sha256(const Clip& clip) {
   std::vector<const Parameter*> tensors;
@@ -87,7 +91,7 @@ ClipSource::ClipSource(std::unique_ptr<Clip> clip, std::optional<ClipBpe> tokeni
   weights_.name = fmt::format("{}, {:.0f} M parameters", clip_->options().name(),
                               static_cast<double>(clip_->options().parameters()) * 1e-6);
   weights_.sha256 = clip_sha256(*clip_);
-  weights_.view = fmt::format("clip {}{}", side(), exact ? "" : ", JPEG at scale");
+  weights_.view = fmt::format("clip {}{}", side(), exact ? "" : kScaledView);
 }
 
 void ClipSource::prepare(std::span<const std::uint8_t> bytes, std::string_view name, std::span<float> out) const {

@@ -3,6 +3,8 @@
 
 #include <filesystem>
 #include <optional>
+#include <string>
+#include <string_view>
 
 #include "concepts/source.h"
 #include "models/clip.h"
@@ -51,6 +53,9 @@ class ClipSource final : public ConceptSource {
   double scale_;
   SourceWeights weights_;
 };
+
+/// Whether a source of this view (SourceWeights::view) decodes every pixel.
+bool decodes_exactly(std::string_view view);
 
 /// Of names, types, shapes and values of a model's tensors and of what else decides on its results (heads, activation,
 /// epsilon, end id): equal for the same weights under other names, in another file or stored as fp16.

@@ -10,6 +10,7 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "concepts/assign.h"
+#include "concepts/clip_source.h"
 #include "concepts/store.h"
 #include "data/loader.h"
 
@@ -20,9 +21,11 @@ constexpr std::string_view kWithout = "`--concepts none` does without them";
 
 std::unique_ptr<ConceptSource> open_source(const ConceptKit& kit, const ConceptChoice& choice) {
   const std::string spec = choice.source.empty() ? kit.origin.source : choice.source;
+  ConceptSourceOptions options = choice.options;
+  options.exact_decode = decodes_exactly(kit.origin.identity.weights.view);
   std::unique_ptr<ConceptSource> source;
   try {
-    source = open_concept_source(spec, choice.options);
+    source = open_concept_source(spec, options);
   } catch (const Error& error) {
     throw DataError(
         fmt::format("the source of the model's concepts, {}", spec),
