@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/log.h"
 #include "data/check.h"
 #include "data/demo.h"
 
@@ -85,6 +86,15 @@ void add_check(CLI::App& data, Action& chosen) {
 }
 
 }  // namespace
+
+void warn_if_moved(const std::filesystem::path& in, const std::filesystem::path& out) {
+  const fs::path from = fs::absolute(in).lexically_normal().parent_path();
+  if (from == fs::absolute(out).lexically_normal().parent_path()) return;
+  log::warning(
+      "{}: relative names of pictures start at {}; name it as image root where this manifest is read, or use "
+      "vicha data join, which corrects names",
+      out.string(), from.string());
+}
 
 void add_data(CLI::App& app, Action& chosen) {
   CLI::App* data = app.add_subcommand("data", "Build and check data sets")->require_subcommand(1);

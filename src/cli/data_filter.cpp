@@ -44,6 +44,7 @@ int run(Given& given) {
   if (!given.keep_captions.empty()) rules.keep_captions = Share::parse(given.keep_captions, "--keep-captions");
   if (given.has_min_sim->count() > 0) rules.min_sim = given.min_sim;
   if (!given.plot.empty()) check_plot_name(given.plot);
+  if (!given.stores.has_image_root()) warn_if_moved(given.manifest, given.out);
   const ManifestPairs pairs = similarities(given);
   const std::vector<bool> kept = select_pairs(pairs, rules);
   const Distribution distribution = distribution_of(pairs.sims, kept);

@@ -14,20 +14,25 @@ namespace {
 
 constexpr double kWidth = 720, kHeight = 360, kLeft = 70, kRight = 20, kTop = 44, kBottom = 46;
 
+// Plain colours: not every program that draws SVG knows custom properties.
 constexpr std::string_view kStyle = R"(
-svg, body { --ground: #ffffff; --ink: #1c2128; --soft: #57606a; --edge: #d8dee4; --kept: #0072b2; --rest: #c9d1d9; }
-@media (prefers-color-scheme: dark) {
-  svg, body { --ground: #0f1318; --ink: #e4e9ee; --soft: #9ba6b1; --edge: #2d3640; --kept: #56b4e9; --rest: #3d4753; }
-}
-svg text { font: 12px system-ui, "DejaVu Sans", sans-serif; fill: var(--soft); }
-svg .title { font-size: 15px; fill: var(--ink); }
-svg .ground { fill: var(--ground); } svg .kept { fill: var(--kept); } svg .rest { fill: var(--rest); }
-svg .grid { stroke: var(--edge); } svg .mark { stroke: var(--ink); stroke-dasharray: 4 3; }
+svg text { font: 12px system-ui, "DejaVu Sans", sans-serif; fill: #57606a; }
+svg .title { font-size: 15px; fill: #1c2128; }
+svg .ground { fill: #ffffff; } svg .kept { fill: #0072b2; } svg .rest { fill: #c9d1d9; }
+svg .grid { stroke: #d8dee4; } svg .mark { stroke: #1c2128; stroke-dasharray: 4 3; }
 svg .middle { text-anchor: middle; } svg .end { text-anchor: end; }
-body { margin: 24px auto; max-width: 760px; padding: 0 16px; background: var(--ground); color: var(--ink);
-  font: 15px/1.5 system-ui, "DejaVu Sans", sans-serif; }
+@media (prefers-color-scheme: dark) {
+  svg text { fill: #9ba6b1; } svg .title { fill: #e4e9ee; }
+  svg .ground { fill: #0f1318; } svg .kept { fill: #56b4e9; } svg .rest { fill: #3d4753; }
+  svg .grid { stroke: #2d3640; } svg .mark { stroke: #e4e9ee; }
+}
+)";
+constexpr std::string_view kPageStyle = R"(
+:root { color-scheme: light dark; }
+body { margin: 24px auto; max-width: 760px; padding: 0 16px; font: 15px/1.5 system-ui, "DejaVu Sans", sans-serif; }
 svg { width: 100%; height: auto; }
-table { border-collapse: collapse; } td, th { padding: 2px 12px; text-align: right; border-bottom: 1px solid var(--edge); }
+table { border-collapse: collapse; } td, th { padding: 2px 12px; text-align: right; border-bottom: 1px solid #8886; }
+@media (prefers-color-scheme: dark) { body { background: #0f1318; color: #e4e9ee; } }
 )";
 
 std::string number(double value) { return fmt::format("{:.6g}", value); }
@@ -108,7 +113,7 @@ class Plot {
       text(x(similarity), kHeight - kBottom + 18, "middle", fmt::format("{:.4g}", std::round(similarity * 1e6) / 1e6));
     }
     text((kLeft + kWidth - kRight) / 2, kHeight - 8, "middle",
-         fmt::format("cosine of picture and caption; {} pairs, {} kept (dark bars)", d_.count, d_.kept));
+         fmt::format("cosine of picture and caption; {} pairs, {} kept (blue)", d_.count, d_.kept));
     const double median = d_.quantiles[4];
     line("mark", x(median), kTop - 6, x(median), kHeight - kBottom);
     text(x(median), kTop - 10, "middle", fmt::format("median {:.4f}", median));
@@ -154,6 +159,8 @@ void write_plot(const Distribution& distribution, const std::string& title, cons
       const auto head = html.element("head");
       html.empty("meta", {{"charset", "utf-8"}});
       html.leaf("title", {}, title);
+      const auto style = html.element("style");
+      html.raw(kPageStyle);
     }
     const auto body = html.element("body");
     Plot(html, distribution).draw(title);

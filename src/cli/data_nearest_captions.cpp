@@ -31,6 +31,7 @@ void add_data_nearest_captions(CLI::App& group, Action& chosen) {
   command->callback([given, &chosen] {
     chosen = [given] {
       given->options.by_caption = given->by == "caption";
+      if (!given->stores.has_image_root()) warn_if_moved(given->manifest, given->out);
       std::vector<std::filesystem::path> manifests = {given->others};
       if (given->options.by_caption) manifests.push_back(given->manifest);
       const EmbeddingStore captions = given->stores.captions(manifests, given->out);

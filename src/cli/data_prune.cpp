@@ -39,6 +39,7 @@ void add_data_prune(CLI::App& group, Action& chosen) {
       };
       const std::filesystem::path list =
           given->list.empty() ? std::filesystem::path(given->out.string() + ".dead.jsonl") : given->list;
+      if (given->image_root.empty()) warn_if_moved(given->manifest, given->out);
       const PruneReport report = prune_manifest(given->manifest, given->out, list, options);
       log::status("");
       print(fmt::format("{}: {} of {} records; {} of {} pictures are dead{}, {} truncated\n", given->out.string(),

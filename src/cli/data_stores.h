@@ -25,6 +25,7 @@ class DataStores {
   void add_options(CLI::App& command);
 
   bool given() const { return !source_.empty() || !pictures_.empty() || !captions_.empty(); }
+  bool has_image_root() const { return !image_root_.empty(); }
   /// Share of pictures or pairs that may lack an embedding.
   double max_missing() const { return max_missing_; }
 

@@ -26,6 +26,7 @@ void add_data_subset(CLI::App& group, Action& chosen) {
     chosen = [given, count] {
       if (count->count() > 0) given->options.count = given->count;
       if (!given->share.empty()) given->options.share = Share::parse(given->share, "--share");
+      warn_if_moved(given->manifest, given->out);
       const SubsetReport report = take_subset(given->manifest, given->out, given->options);
       print(fmt::format("{}: {} of {} records\n", given->out.string(), report.kept, report.records));
       return 0;

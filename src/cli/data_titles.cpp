@@ -33,6 +33,7 @@ void add_data_titles(CLI::App& group, Action& chosen) {
                              : given->links == "doubtful" ? LinkUse::kWhereDoubtful
                                                           : LinkUse::kNever;
       options.progress = [](std::int64_t records) { log::status(fmt::format("titles: record {}", records)); };
+      warn_if_moved(given->manifest, given->out);
       const TitleReport report = add_titles(given->manifest, given->out, options);
       log::status("");
       print(fmt::format("{}: {} records, titles of {} captions; {} name no object\n", given->out.string(),
