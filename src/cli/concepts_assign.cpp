@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "cli/concepts.h"
+#include "cli/data.h"
 #include "concepts/assign.h"
 #include "concepts/concept_kit.h"
 #include "tasks/concept_sources.h"
@@ -103,6 +104,7 @@ void add_concepts_assign(CLI::App& group, Action& chosen) {
   command->callback([given, &chosen] {
     chosen = [given] {
       const AssignReport report = assign(*given);
+      warn_if_moved(given->manifest, given->out);
       print(
           fmt::format("{}: {} records of {} pictures, {} different concepts, {} pictures without any, {} records left "
                       "out; {:.1f} s\n",

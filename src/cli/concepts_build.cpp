@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "cli/concepts.h"
+#include "cli/data.h"
 #include "tasks/concept_build.h"
 
 namespace vicha::cli {
@@ -53,6 +54,7 @@ void add_concepts_build(CLI::App& group, Action& chosen) {
       }
       given->assign.max_missing_share = given->embed.max_bad_share;
       const AssignReport report = build_concepts(*given);
+      warn_if_moved(given->captions, given->out);
       print(fmt::format("{}: {} records of {} pictures, {} different concepts, {} records left out\n",
                         given->out.string(), report.records, report.pictures, report.words_used, report.left_out));
       return 0;
