@@ -40,14 +40,14 @@ ConceptFinder finder(const ShowRequest& given) {
   if (given.source.empty() || given.vocabulary.empty()) {
     throw UsageError("say whose concepts: --checkpoint, or --source with --vocab");
   }
-  const auto source = open_concept_source(given.source, given.source_options);
+  std::unique_ptr<ConceptSource> source = open_concept_source(given.source, given.source_options);
   ConceptKit kit;
   kit.vocabulary = ConceptVocabulary::load(given.vocabulary);
   kit.embeddings = embed_vocabulary(*source, kit.vocabulary, given.prompts, given.vocabulary.string() + ".safetensors");
   kit.origin = {.identity = kit.embeddings.identity, .source = given.source, .vocabulary = {}, .embeddings = {}};
   if (given.k > 0) kit.origin.k = given.k;
   if (given.threshold >= 0) kit.origin.threshold = given.threshold;
-  return ConceptFinder(std::move(kit), {.source = {}, .cache = {}, .options = given.source_options});
+  return ConceptFinder(std::move(kit), std::move(source));
 }
 
 }  // namespace

@@ -127,13 +127,7 @@ struct Found {
 
 void keep_nearest(const NearestWords& nearest, double threshold, Found& found) {
   for (std::int64_t i = 0; i < nearest.pictures; ++i) {
-    std::size_t count = static_cast<std::size_t>(nearest.k);
-    if (threshold > 0) {
-      const auto probabilities = nearest.probabilities_of(i);
-      count = static_cast<std::size_t>(std::find_if(probabilities.begin(), probabilities.end(),
-                                                    [&](float p) { return static_cast<double>(p) < threshold; }) -
-                                       probabilities.begin());
-    }
+    const std::size_t count = nearest.probable(i, threshold);
     found.keep(nearest.words_of(i).first(count), nearest.cosines_of(i).first(count));
   }
 }

@@ -133,15 +133,13 @@ std::optional<ConceptOrigin> common_concept_origin(std::span<const std::string> 
 }
 
 std::vector<PictureConcepts> nearest_concepts(const ConceptKit& kit, const at::Tensor& pictures_nE) {
-  const bool limited = kit.origin.threshold > 0;
   WordMatcher matcher(kit.embeddings.unit_VE,
-                      {.k = kit.origin.k, .probabilities = limited, .scale = kit.embeddings.scale});
+                      {.k = kit.origin.k, .probabilities = kit.origin.threshold > 0, .scale = kit.embeddings.scale});
   const NearestWords nearest = matcher.nearest(pictures_nE);
   std::vector<PictureConcepts> all(static_cast<std::size_t>(nearest.pictures));
   for (std::int64_t i = 0; i < nearest.pictures; ++i) {
     PictureConcepts& concepts = all[static_cast<std::size_t>(i)];
-    for (std::size_t j = 0; j < static_cast<std::size_t>(nearest.k); ++j) {
-      if (limited && static_cast<double>(nearest.probabilities_of(i)[j]) < kit.origin.threshold) break;
+    for (std::size_t j = 0; j < nearest.probable(i, kit.origin.threshold); ++j) {
       concepts.words.push_back(kit.vocabulary.word(nearest.words_of(i)[j]));
       concepts.cosines.push_back(nearest.cosines_of(i)[j]);
     }

@@ -168,6 +168,13 @@ at::Tensor unit(const at::Tensor& rows, std::string_view what) {
 
 }  // namespace
 
+std::size_t NearestWords::probable(std::int64_t picture, double threshold) const {
+  if (threshold <= 0) return static_cast<std::size_t>(k);
+  const std::span<const float> all = probabilities_of(picture);
+  const auto below = [&](float p) { return static_cast<double>(p) < threshold; };
+  return static_cast<std::size_t>(std::find_if(all.begin(), all.end(), below) - all.begin());
+}
+
 WordMatcher::WordMatcher(const at::Tensor& words_VE, const NearestOptions& options)
     : options_(options), unit_VE_(unit(words_VE, "embeddings of the vocabulary")) {
   if (size() == 0) throw DataError("vocabulary", "has no words", "Nothing can be assigned from it");

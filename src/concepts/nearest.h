@@ -37,6 +37,8 @@ struct NearestWords {
   std::span<const std::int32_t> words_of(std::int64_t picture) const { return row(words, picture); }
   std::span<const float> cosines_of(std::int64_t picture) const { return row(cosines, picture); }
   std::span<const float> probabilities_of(std::int64_t picture) const { return row(probabilities, picture); }
+  /// How many of a picture's words are at least so probable; 0 asks for no probability: all of them.
+  std::size_t probable(std::int64_t picture, double threshold) const;
 
  private:
   template <class T>

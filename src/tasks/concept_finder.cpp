@@ -75,6 +75,9 @@ fs::path cache_of(const fs::path& manifest, const SourceWeights& weights) {
 ConceptFinder::ConceptFinder(ConceptKit kit, const ConceptChoice& choice)
     : kit_(std::move(kit)), source_(open_source(kit_, choice)) {}
 
+ConceptFinder::ConceptFinder(ConceptKit kit, std::unique_ptr<ConceptSource> source)
+    : kit_(std::move(kit)), source_(std::move(source)) {}
+
 std::vector<PictureConcepts> ConceptFinder::find(const PictureList& pictures, const fs::path& cache) {
   const EmbedReport report = embed_pictures(*source_, pictures, cache, {.max_bad_share = 0});
   log::info("concepts of {} pictures: {} embedded, {} from {}", pictures.size(), report.embedded, report.known,

@@ -30,6 +30,8 @@ class ConceptFinder {
   /// Opens the source. Throws DataError that says what is missing, or that the weights are others than the kit's,
   /// naming both; the remedy names the options.
   ConceptFinder(ConceptKit kit, const ConceptChoice& choice);
+  /// With a source that is open already: the kit's.
+  ConceptFinder(ConceptKit kit, std::unique_ptr<ConceptSource> source);
 
   /// One list a picture. Pictures are embedded once and kept in `cache` (a store); if it cannot be written there, the
   /// log says so and nothing is kept.

@@ -106,7 +106,7 @@ TEST_F(ConceptLife, FromAFirstModelToOneThatFindsConceptsByItself) {
                           ->concepts(0, 48);
   EXPECT_EQ(none.lengths, std::vector<std::int64_t>(48, 1));
 
-  const PictureConcepts one = ConceptFinder(*kit, {}).find(folder_ / "images" / "red0.png");
+  const PictureConcepts one = ConceptFinder(*kit, ConceptChoice{}).find(folder_ / "images" / "red0.png");
   const std::vector<std::string> words = one.words;
   EXPECT_EQ(words.size(), 2U);
 }
