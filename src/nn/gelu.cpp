@@ -14,20 +14,29 @@ using torch::autograd::AutogradContext;
 using torch::autograd::Variable;
 using torch::autograd::variable_list;
 
+/// `row(x, bias, out, width)`, a kernel of any element type, over all rows.
+template <class Row>
+at::Tensor each_row(const at::Tensor& x_TF, const at::Tensor& bias_F, const Row& row) {
+  const at::Tensor input = x_TF.contiguous();
+  at::Tensor out = at::empty_like(input);
+  const std::int64_t width = input.size(-1), rows = input.numel() / width;
+  dispatch_type(input.scalar_type(), [&](auto* type) {
+    using T = std::remove_pointer_t<decltype(type)>;
+    const T* from = input.data_ptr<T>();
+    T* to = out.data_ptr<T>();
+    const float* bias = bias_F.data_ptr<float>();
+    parallel_rows(rows, width, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) row(from + i * width, bias, to + i * width, width);
+    });
+  });
+  return out;
+}
+
 struct BiasGeluFunction : torch::autograd::Function<BiasGeluFunction> {
   static Variable forward(AutogradContext* ctx, const Variable& x, const Variable& bias) {
     const at::Tensor input = x.contiguous();
-    at::Tensor out = at::empty_like(input);
-    const std::int64_t width = input.size(-1), rows = input.numel() / width;
-    dispatch_type(input.scalar_type(), [&](auto* type) {
-      using T = std::remove_pointer_t<decltype(type)>;
-      const T* from = input.data_ptr<T>();
-      T* to = out.data_ptr<T>();
-      const float* bias_p = bias.data_ptr<float>();
-      parallel_rows(rows, width, [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t i = begin; i < end; ++i)
-          kernels::bias_gelu_row<T>(from + i * width, bias_p, to + i * width, width);
-      });
+    const at::Tensor out = each_row(input, bias, [](const auto* from, const float* b, auto* to, std::int64_t width) {
+      kernels::bias_gelu_row(from, b, to, width);
     });
     ctx->save_for_backward({input, bias});
     return out;
@@ -68,21 +77,9 @@ at::Tensor bias_quick_gelu(const at::Tensor& x_TF, const at::Tensor& bias_F) {
     const at::Tensor v = x_TF + bias_F.to(x_TF.scalar_type());
     return v * at::sigmoid(v * 1.702);
   }
-  const at::Tensor input = x_TF.contiguous();
-  at::Tensor out = at::empty_like(input);
-  const std::int64_t width = input.size(-1), rows = input.numel() / width;
-  dispatch_type(input.scalar_type(), [&](auto* type) {
-    using T = std::remove_pointer_t<decltype(type)>;
-    const T* from = input.data_ptr<T>();
-    T* to = out.data_ptr<T>();
-    const float* bias_p = bias_F.data_ptr<float>();
-    parallel_rows(rows, width, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i) {
-        kernels::bias_quick_gelu_row<T>(from + i * width, bias_p, to + i * width, width);
-      }
-    });
+  return each_row(x_TF, bias_F, [](const auto* from, const float* bias, auto* to, std::int64_t width) {
+    kernels::bias_quick_gelu_row(from, bias, to, width);
   });
-  return out;
 }
 
 }  // namespace vicha
