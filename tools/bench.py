@@ -18,7 +18,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 VICHA = ROOT / "build/release/bin/vicha"
-PEER = ROOT / "bench/peer/bench_peer.py"
+PEERS = ROOT / "bench/peer"
 RUN_LIMIT_S = 1500  # a mode that takes longer than this is given up: it is not the best one
 
 Result = dict[str, Any]
@@ -30,6 +30,8 @@ class Size:
     arguments: str  # understood by both sides
     peer_arguments: str  # the peer's alone: its defaults differ
     rate: str  # the figure that is compared
+    peer: str = "bench_peer.py"
+    has_modes: bool = True  # otherwise fp32 in eager mode is all there is
 
 
 SIZES = {
@@ -40,6 +42,15 @@ SIZES = {
         "--config base --images 32 --captions 160 --k-test 16",
         "--image-res 256 --warmup 1",
         "pairs_per_s",
+    ),
+    # The photographs are made by the first run of vicha, which comes before the peer's.
+    "clip": Size(
+        "clip-image",
+        "--images 256 --folder runs/bench/photographs",
+        "",
+        "images_per_s",
+        "bench_clip_peer.py",
+        has_modes=False,
     ),
 }
 
@@ -56,12 +67,11 @@ class Contender:
     def command(self, size: Size, threads: int) -> list[str]:
         common = [*size.arguments.split(), "--threads", str(threads), "--json"]
         if self.side == "vicha":
-            return [str(VICHA), "bench", size.task, *common, "--precision", self.mode]
+            mode = ["--precision", self.mode] if size.has_modes else []
+            return [str(VICHA), "bench", size.task, *common, *mode]
         savings = ["--savings"] if self.savings else []
-        return [
-            sys.executable, str(PEER), "--task", size.task, *common, *size.peer_arguments.split(),
-            "--mode", self.mode, *savings,
-        ]  # fmt: skip
+        mode = ["--task", size.task, "--mode", self.mode, *savings] if size.has_modes else []
+        return [sys.executable, str(PEERS / size.peer), *common, *size.peer_arguments.split(), *mode]
 
 
 def has_bf16() -> bool:
@@ -70,7 +80,9 @@ def has_bf16() -> bool:
     return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
-def contenders(all_modes: bool) -> list[Contender]:
+def contenders(size: Size, all_modes: bool) -> list[Contender]:
+    if not size.has_modes:
+        return [Contender("vicha", "fp32"), Contender("peer", "eager-fp32", savings=False)]
     precisions = ["fp32", "bf16"] if all_modes or has_bf16() else ["fp32"]
     peer_modes = [f"{style}-{p}" for style in ("eager", "compile") for p in precisions] + ["plain-fp32"]
     ours = [Contender("vicha", p) for p in precisions]
@@ -111,7 +123,7 @@ def fastest_rate(size: Size, result: Result) -> float:
 def compare(name: str, args: argparse.Namespace, log: Path) -> bool:
     """All modes, then the two best in alternation. False if a side has no result."""
     size = SIZES[name]
-    first = {who: run(name, who, args.threads, log) for who in contenders(args.all_modes)}
+    first = {who: run(name, who, args.threads, log) for who in contenders(size, args.all_modes)}
     finalists: dict[str, Contender] = {}
     for side in ("vicha", "peer"):
         done = {who: r for who, r in first.items() if r is not None and who.side == side}
@@ -138,9 +150,11 @@ def compare(name: str, args: argparse.Namespace, log: Path) -> bool:
     products = [r for r in results["vicha"] if "share_of_product_rate" in r]
     if products:
         share = statistics.median(r["share_of_product_rate"] for r in products)
+        last = products[-1]
+        what, rate = ("step", "gflops") if "gflops" in last else ("tower", "tower_gflops")
         print(
-            f"{name:10} the step computes at {products[-1]['gflops']:.0f} GFLOP/s, {100 * share:.0f} % of the machine's "
-            f"measured matrix-product rate ({products[-1]['product_gflops']:.0f})"
+            f"{name:10} the {what} computes at {last[rate]:.0f} GFLOP/s, {100 * share:.0f} % of the machine's "
+            f"measured matrix-product rate ({last['product_gflops']:.0f})"
         )
     return True
 

