@@ -1,7 +1,10 @@
 #include <ATen/Parallel.h>
+#include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cmath>
+#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -26,10 +29,8 @@ class OptionAdder final : public Visitor {
   void field(const Field& about, bool& value) override {
     command_.add_flag(name(about), value, std::string(about.meaning));
   }
-  void field(const Field& about, std::int64_t& value) override {
-    add(about, value)->check(CLI::Range(static_cast<std::int64_t>(about.min), static_cast<std::int64_t>(about.max)));
-  }
-  void field(const Field& about, double& value) override { add(about, value)->check(CLI::Range(about.min, about.max)); }
+  void field(const Field& about, std::int64_t& value) override { add(about, value)->check(range(about)); }
+  void field(const Field& about, double& value) override { add(about, value)->check(range(about)); }
   void field(const Field& about, std::string& value) override { add(about, value); }
   void field(const Field& about, std::vector<double>& value) override { add(about, value); }
   void field(const Field& about, std::vector<std::string>& value) override { add(about, value); }
@@ -43,6 +44,14 @@ class OptionAdder final : public Visitor {
     std::string name = "--" + std::string(about.key);
     std::replace(name.begin(), name.end(), '_', '-');
     return name;
+  }
+  static std::function<std::string(const std::string&)> range(const Field& about) {
+    return [low = about.min, high = about.max](const std::string& given) {
+      double value = 0;
+      if (CLI::detail::lexical_cast(given, value) && value >= low && value <= high) return std::string();
+      if (std::isinf(high)) return fmt::format("{} cannot be; give a number of at least {:.17g}", given, low);
+      return fmt::format("{} cannot be; give a number from {:.17g} to {:.17g}", given, low, high);
+    };
   }
   template <class Value>
   CLI::Option* add(const Field& about, Value& value) {
