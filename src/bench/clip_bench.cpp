@@ -19,6 +19,7 @@
 #include "models/clip.h"
 #include "models/picture_pipeline.h"
 #include "nn/kernel_choice.h"
+#include "nn/norm.h"
 #include "nn/operations.h"
 
 namespace vicha::bench {
@@ -105,10 +106,25 @@ void prepare(const fs::path& file, int side, bool exact, std::span<float> pixels
                   how);
 }
 
+/// Unit vectors (files, E) of the files decoded so.
+at::Tensor unit_embeddings(const Clip& clip, const std::vector<fs::path>& files, bool exact) {
+  const std::int64_t side = clip.options().image_res, count = static_cast<std::int64_t>(files.size());
+  const at::Tensor pixels = at::empty({count, 3, side, side});
+  at::parallel_for(0, count, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      const std::span<float> out(pixels.data_ptr<float>() + i * pixels.stride(0),
+                                 static_cast<std::size_t>(pixels.stride(0)));
+      prepare(files[static_cast<std::size_t>(i)], static_cast<int>(side), exact, out);
+    }
+  });
+  return unit_rows(clip.encode_image(pixels));
+}
+
 }  // namespace
 
 std::string bench_clip_image(const ClipImageBench& options) {
-  if (options.images < 1) throw UsageError("--images must be positive");
+  if (options.images < 1)
+    throw UsageError(fmt::format("--images {} cannot be; give a number of at least 1", options.images));
   TemporaryFolder temporary;
   fs::path folder = options.folder;
   if (options.folder.empty()) {
@@ -129,9 +145,7 @@ std::string bench_clip_image(const ClipImageBench& options) {
   };
   pipeline.encode = [&](const at::Tensor& pixels) { return clip.encode_image(pixels); };
   const at::Tensor embeddings = at::empty({options.images, clip.options().embed});
-  pipeline.done = [&](std::span<const std::int64_t> pictures, const at::Tensor& rows) {
-    embeddings.slice(0, pictures.front(), pictures.back() + 1).copy_(rows);
-  };
+  pipeline.done = [&](const PictureBatch& b) { embeddings.slice(0, b.begin, b.end).copy_(b.rows); };
   const std::int64_t threads = at::get_num_threads(), warm = std::min(options.images, threads * clip.batch());
   pipeline.run(warm);  // also chooses the kernel
   double rate = product_gflops(false);
@@ -158,6 +172,11 @@ std::string bench_clip_image(const ClipImageBench& options) {
   for (const fs::path& file : files) prepare(file, side, options.exact, out);
   const double prepare_ms = 1e3 * (seconds_now() - reading) / static_cast<double>(files.size());
 
+  const std::vector<fs::path> few(files.begin(),
+                                  files.begin() + static_cast<std::ptrdiff_t>(std::min(kFiles, files.size())));
+  const at::Tensor full = unit_embeddings(clip, few, true), near = (unit_embeddings(clip, few, false) * full).sum(1),
+                   others = at::mm(full, full.t()) - 2 * at::eye(full.size(0));
+
   double bytes = 0;
   for (const fs::path& file : files) bytes += static_cast<double>(fs::file_size(file));
   const double gflop = static_cast<double>(operations) * 1e-9, n = static_cast<double>(options.images);
@@ -168,6 +187,9 @@ std::string bench_clip_image(const ClipImageBench& options) {
                                        {"images", options.images},
                                        {"exact", options.exact},
                                        {"prepare_ms", rounded(prepare_ms, 2)},
+                                       {"scaled_cosine_mean", rounded(near.mean().item<double>(), 6)},
+                                       {"scaled_cosine_min", rounded(near.min().item<double>(), 6)},
+                                       {"others_cosine_max", rounded(others.max().item<double>(), 6)},
                                        {"tower_images_per_s", rounded(static_cast<double>(pictures) / tower, 2)},
                                        {"gflop_per_image", rounded(gflop / static_cast<double>(pictures), 3)},
                                        {"tower_gflops", rounded(gflop / tower, 1)},

@@ -28,7 +28,8 @@ struct ClipImageBench {
 };
 
 /// One line of JSON: images_per_s from files to embeddings; the tower alone and its share of the rate of a large
-/// product.
+/// product; cosines of the photographs' embeddings decoded at scale with those decoded exactly, beside the largest of
+/// two different photographs (embeddings of random weights all point much the same way).
 std::string bench_clip_image(const ClipImageBench& options);
 
 }  // namespace vicha::bench

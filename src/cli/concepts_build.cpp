@@ -35,8 +35,9 @@ void add_concepts_build(CLI::App& group, Action& chosen) {
   command->add_option("--k", build.assign.k, "Concepts of a picture")->capture_default_str();
   command->add_option("--threshold", build.assign.threshold,
                       "Least probability, softmax(scale * cosine) over the vocabulary (default: none)");
-  command->add_option("--batch", build.embed.batch_size, "Pictures embedded at once")->capture_default_str();
-  command->add_option("--threads", build.embed.workers, "Threads that read pictures; 0: one for each core")
+  command->add_option("--batch", build.embed.batch_size, "Pictures embedded at once; 0: what suits the source")
+      ->capture_default_str();
+  command->add_option("--threads", build.embed.threads, "Threads that read and embed pictures; 0: one for each core")
       ->capture_default_str();
   command->add_option("--max-bad-share", build.embed.max_bad_share, "Share of pictures that may be unreadable")
       ->capture_default_str();

@@ -30,8 +30,9 @@ void add_concepts_embed(CLI::App& group, Action& chosen) {
   command->add_option("--precision", given->precision, "Of the stored numbers: fp16 or fp32")
       ->capture_default_str()
       ->check(CLI::IsMember({"fp16", "fp32"}));
-  command->add_option("--batch", options.batch_size, "Vectors computed at once")->capture_default_str();
-  command->add_option("--threads", options.workers, "Threads that read pictures; 0: one for each core")
+  command->add_option("--batch", options.batch_size, "Vectors computed at once; 0: what suits the source")
+      ->capture_default_str();
+  command->add_option("--threads", options.threads, "Threads that read and embed pictures; 0: one for each core")
       ->capture_default_str();
   command->add_option("--device", given->source_options.device, "auto, cpu or cuda:N")->capture_default_str();
   command->add_option("--bpe", given->source_options.bpe, "CLIP's byte-pair vocabulary (default: beside the weights)");

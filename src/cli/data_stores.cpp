@@ -22,8 +22,11 @@ void DataStores::add_options(CLI::App& command) {
   command.add_option("--precision", precision_, "Of numbers in new stores: fp16 or fp32")
       ->capture_default_str()
       ->check(CLI::IsMember({"fp16", "fp32"}));
-  command.add_option("--batch", batch_, "Pictures computed at once")->capture_default_str()->check(CLI::PositiveNumber);
-  command.add_option("--threads", threads_, "Threads that read pictures; 0: one for each core")->capture_default_str();
+  command.add_option("--batch", batch_, "Pictures computed at once; 0: what suits the source")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
+  command.add_option("--threads", threads_, "Threads that read and embed pictures; 0: one for each core")
+      ->capture_default_str();
   command.add_option("--device", options_.device, "auto, cpu or cuda:N")->capture_default_str();
   command.add_option("--bpe", options_.bpe, "CLIP's byte-pair vocabulary (default: beside the weights)");
   command.add_flag("--exact-decode", options_.exact_decode,
@@ -45,7 +48,7 @@ EmbeddingStore DataStores::pictures(const std::filesystem::path& manifest, const
   EmbedOptions options;
   options.type = precision_ == "fp32" ? StoreType::kFloat32 : StoreType::kFloat16;
   options.batch_size = batch_;
-  options.workers = threads_;
+  options.threads = threads_;
   options.max_bad_share = max_missing_;
   options.trust_names = !pictures_.empty();  // somebody's own store: the pictures may not even be here
   const EmbedReport report = embed_pictures(source(), list, store, options);

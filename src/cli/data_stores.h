@@ -38,7 +38,7 @@ class DataStores {
   ConceptSource& source();
 
   std::string source_, pictures_, captions_, image_root_, precision_ = "fp16";
-  std::int64_t strip_parts_ = 0, batch_ = 32, threads_ = 0;
+  std::int64_t strip_parts_ = 0, batch_ = 0, threads_ = 0;
   double max_missing_ = 0.05;
   ConceptSourceOptions options_;
   std::unique_ptr<ConceptSource> opened_;

@@ -13,7 +13,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
-#include "concepts/embed_progress.h"
+#include "base/progress.h"
 #include "concepts/store.h"
 #include "data/rewrite.h"
 
@@ -160,7 +160,7 @@ Found compare(const Stores& stores, const std::vector<Place>& places, const Voca
   found.regions = options.regions ? stores.vectors() - 1 : 0;
   const auto count = static_cast<std::int64_t>(places.size());
   const std::int64_t at_once = std::max<std::int64_t>(1, kVectorsAtOnce / stores.vectors());
-  EmbedProgress progress("assigning concepts", "pictures", count);
+  Progress progress("assigning concepts", "pictures", count);
   for (std::int64_t first = 0; first < count; first += at_once) {
     const auto part = std::span(places).subspan(static_cast<std::size_t>(first),
                                                 static_cast<std::size_t>(std::min(at_once, count - first)));

@@ -22,7 +22,7 @@ class Assign : public ConceptFolder {
     manifest_ = write_manifest("in.jsonl", {"r.png", "g.png", "r.png", "b.png"});
   }
   fs::path embed(ConceptSource& source, const fs::path& manifest, const std::string& store, std::int64_t regions = 0) {
-    embed_pictures(source, list_pictures({manifest}), folder_ / store, {.workers = 2, .regions = regions});
+    embed_pictures(source, list_pictures({manifest}), folder_ / store, {.threads = 2, .regions = regions});
     return folder_ / store;
   }
   static std::vector<AssignedRow> rows(const fs::path& manifest) {
@@ -102,7 +102,7 @@ TEST_F(Assign, StoresOfRanksTogether) {
   std::vector<fs::path> stores;
   for (int rank = 0; rank < 2; ++rank) {
     stores.push_back(folder_ / store_of_rank("s.emb", rank, 2));
-    embed_pictures(source_, list_pictures({manifest_}), stores.back(), {.workers = 1, .rank = rank, .ranks = 2});
+    embed_pictures(source_, list_pictures({manifest_}), stores.back(), {.threads = 1, .rank = rank, .ranks = 2});
   }
   const VocabularyEmbeddings embeddings = embed_vocabulary(source_, vocabulary_, {});
   assign_concepts(manifest_, stores, vocabulary_, embeddings, folder_ / "ranks.jsonl", {.k = 2});

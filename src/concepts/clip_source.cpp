@@ -104,13 +104,17 @@ void ClipSource::prepare(const Image& image, std::span<float> out) const {
   clip_normalize(clip_crop(native_of(image), side()), out);
 }
 
-at::Tensor ClipSource::embed_pictures(const at::Tensor& pixels) { return clip_->encode_image(pixels).cpu(); }
+at::Tensor ClipSource::embed_pictures(const at::Tensor& pixels) {
+  std::unique_lock turn(on_device_, std::defer_lock);
+  if (!clip_->device().is_cpu()) turn.lock();  // a device has memory for one batch rather than for one of each thread
+  return clip_->encode_image(pixels).cpu();
+}
 
 at::Tensor ClipSource::embed_texts(std::span<const std::string> texts) {
   if (!tokenizer_) {
     throw DataError(weights_.describe(), "has no tokenizer, so texts cannot be embedded",
                     "Put bpe_simple_vocab_16e6.txt.gz (of OpenAI's clip package) or the model's tokenizer.json beside "
-                    "the weights, or say where it is");
+                    "the weights, or say where it is (--bpe FILE)");
   }
   if (texts.empty()) return at::empty({0, width()}, at::kFloat);
   const auto context = static_cast<std::size_t>(clip_->options().context);

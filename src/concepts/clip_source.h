@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -39,6 +40,7 @@ class ClipSource final : public ConceptSource {
   void prepare(std::span<const std::uint8_t> bytes, std::string_view name, std::span<float> out) const override;
   void prepare(const Image& image, std::span<float> out) const override;
 
+  std::int64_t batch() const override { return clip_->batch(); }
   at::Tensor embed_pictures(const at::Tensor& pixels) override;
   /// Throws DataError if there is no tokenizer.
   at::Tensor embed_texts(std::span<const std::string> texts) override;
@@ -52,6 +54,7 @@ class ClipSource final : public ConceptSource {
   bool exact_;
   double scale_;
   SourceWeights weights_;
+  std::mutex on_device_;
 };
 
 /// Whether a source of this view (SourceWeights::view) decodes every pixel.

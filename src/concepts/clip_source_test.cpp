@@ -111,6 +111,36 @@ TEST(ClipSource, PreparesPicturesAsOpenAiDoes) {
   for (const auto& result : results) EXPECT_EQ(result, plain);
 }
 
+/// The tolerance that clip_least_side promises for embeddings, with random weights of ViT-B/32's shape.
+TEST(ClipSource, DecodingAtScaleKeepsTheEmbedding) {
+  ClipOptions shape;
+  shape.vision = {768, 12, 12, 3072, Activation::kQuickGelu, 1e-5};
+  shape.text = {64, 1, 1, 64, Activation::kQuickGelu, 1e-5};  // not run
+  shape.image_res = 224, shape.patch = 32, shape.vocabulary = 2, shape.context = 2, shape.embed = 512;
+  const Clip clip(shape, 3);
+  const Image sheet = load_rgb(fs::path(VICHA_SOURCE_DIR) / "tests/golden/library/randaugment/sheet_a.png");
+  const std::string files[] = {encode_jpeg(resize_bicubic(sheet, 1200, 960), 90),
+                               encode_jpeg(detailed_picture(1152, 864, 2), 90)};
+  const auto unit = [&](bool exact) {
+    const at::Tensor pixels = at::empty({2, 3, 224, 224});
+    DecodeOptions how;
+    how.least_side = exact ? 0 : clip_least_side(224);
+    for (std::int64_t i = 0; i < 2; ++i) {
+      clip_preprocess(bytes_of(files[i]), "a.jpg", 224,
+                      {pixels.data_ptr<float>() + i * pixels.stride(0), 3 * 224 * 224}, how);
+    }
+    return unit_rows(clip.encode_image(pixels));
+  };
+  const at::Tensor full = unit(true), scaled = unit(false);
+  const double between = (full[0] * full[1]).sum().item<double>();
+  for (std::int64_t i = 0; i < 2; ++i) {
+    const double cosine = (full[i] * scaled[i]).sum().item<double>();
+    EXPECT_FALSE(at::equal(full[i], scaled[i])) << i;  // it was decoded at scale
+    EXPECT_GT(cosine, 0.999) << i;
+    EXPECT_LT(1 - cosine, 0.02 * (1 - between)) << i;  // beside what another picture makes
+  }
+}
+
 TEST(ClipSource, ItsIdentityIsThatOfTheWeights) {
   const std::string mini = (kClipFixtures / "clip_mini").string();
   const auto source = ClipSource::open(mini + ".safetensors");

@@ -11,12 +11,12 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
+#include "base/progress.h"
 #include "base/random.h"
-#include "concepts/embed_progress.h"
 #include "concepts/regions.h"
 #include "data/bad_pictures.h"
-#include "data/batch_queue.h"
 #include "data/manifest_reader.h"
+#include "models/picture_pipeline.h"
 
 namespace vicha {
 namespace {
@@ -30,7 +30,6 @@ class Embedder {
         pictures_(pictures),
         options_(options),
         vectors_(vectors_with_regions(options.regions)),
-        pictures_per_batch_(std::max<std::int64_t>(1, options.batch_size / vectors_)),
         count_(options.rank < pictures.size() ? (pictures.size() - options.rank - 1) / options.ranks + 1 : 0),
         fates_(static_cast<std::size_t>(count_), Fate::kNew),
         contents_(static_cast<std::size_t>(count_), 0),
@@ -38,49 +37,32 @@ class Embedder {
         bad_log_(
             pictures.manifest, options.max_bad_share,
             options.bad_pictures.empty() ? fs::path(store.string() + ".bad_pictures.jsonl") : options.bad_pictures),
-        queue_(
-            options.workers, options.prefetch, [this](std::int64_t number) { return open(number); },
-            [this](DraftBatch& draft, std::int64_t slot) { make(draft, slot); }) {}
+        progress_("embedding pictures", "pictures", count_) {
+    report_.pictures = count_;
+  }
 
   EmbedReport run() {
-    EmbedReport report{.pictures = count_};
-    EmbedProgress progress("embedding pictures", "pictures", count_);
-    std::int64_t done = 0;
-    while (const std::unique_ptr<DraftBatch> draft = queue_.next()) {
-      embed(*draft, report);
-      done += static_cast<std::int64_t>(draft->samples.size());
-      progress.update(done, report.known + report.bad);
-    }
+    const std::int64_t at_once = options_.batch_size > 0 ? options_.batch_size : source_.batch();
+    PicturePipeline pipeline;
+    pipeline.side = source_.side();
+    pipeline.views = vectors_;
+    pipeline.batch = std::max<std::int64_t>(1, at_once / vectors_);
+    pipeline.threads = options_.threads;
+    pipeline.read = [this](std::int64_t mine, std::span<float> pixels) {
+      return (fates_[static_cast<std::size_t>(mine)] = prepare(mine, pixels)) == Fate::kNew;
+    };
+    pipeline.encode = [this](const at::Tensor& pixels) { return source_.embed_pictures(pixels); };
+    pipeline.done = [this](const PictureBatch& batch) { store(batch); };
+    pipeline.run(count_);
     writer_.finish();
-    report.seconds = progress.seconds();
-    return report;
+    report_.seconds = progress_.seconds();
+    return report_;
   }
 
  private:
   /// Of the pictures of this rank, in the whole list.
   std::int64_t listed(std::int64_t mine) const { return options_.rank + mine * options_.ranks; }
   const std::string& key(std::int64_t mine) const { return pictures_.keys[static_cast<std::size_t>(listed(mine))]; }
-
-  std::unique_ptr<DraftBatch> open(std::int64_t number) const {
-    const std::int64_t first = number * pictures_per_batch_, count = std::min(pictures_per_batch_, count_ - first);
-    if (count <= 0) return nullptr;
-    auto draft = std::make_unique<DraftBatch>();
-    draft->number = number;
-    draft->image = at::empty({count * vectors_, 3, source_.side(), source_.side()}, at::kFloat);
-    draft->samples.resize(static_cast<std::size_t>(count));
-    for (std::int64_t i = 0; i < count; ++i) draft->samples[static_cast<std::size_t>(i)].record = first + i;
-    return draft;
-  }
-
-  void make(DraftBatch& draft, std::int64_t slot) {
-    const std::int64_t mine = draft.samples[static_cast<std::size_t>(slot)].record;
-    const auto size = static_cast<std::size_t>(draft.image.stride(0) * vectors_);
-    const std::span<float> out(draft.image.data_ptr<float>() + static_cast<std::size_t>(slot) * size, size);
-    Fate& fate = fates_[static_cast<std::size_t>(mine)];
-    fate = prepare(mine, out);
-    // Pictures that are left out still hold their place: the tower sees the same shape whatever the store had already.
-    if (fate != Fate::kNew) std::fill(out.begin(), out.end(), 0.0f);
-  }
 
   Fate prepare(std::int64_t mine, std::span<float> out) {
     const std::optional<std::uint64_t> known = writer_.content(key(mine));
@@ -100,45 +82,37 @@ class Embedder {
     }
   }
 
-  void embed(const DraftBatch& draft, EmbedReport& report) {
-    std::vector<std::int64_t> slots;
+  void store(const PictureBatch& batch) {
+    for (std::int64_t mine = batch.begin; mine < batch.end; ++mine) {
+      const Fate fate = fates_[static_cast<std::size_t>(mine)];
+      if (fate == Fate::kKnown) ++report_.known;
+      if (fate != Fate::kBad) continue;
+      ++report_.bad;
+      bad_log_.report(pictures_.records[static_cast<std::size_t>(listed(mine))], *bad_.reason(mine));
+    }
     std::vector<std::string> keys;
     std::vector<std::uint64_t> contents;
-    for (std::size_t slot = 0; slot < draft.samples.size(); ++slot) {
-      const std::int64_t mine = draft.samples[slot].record;
-      switch (fates_[static_cast<std::size_t>(mine)]) {
-        case Fate::kNew:
-          slots.push_back(static_cast<std::int64_t>(slot));
-          keys.push_back(key(mine));
-          contents.push_back(contents_[static_cast<std::size_t>(mine)]);
-          break;
-        case Fate::kKnown:
-          ++report.known;
-          break;
-        case Fate::kBad:
-          ++report.bad;
-          bad_log_.report(pictures_.records[static_cast<std::size_t>(listed(mine))], *bad_.reason(mine));
-          break;
-      }
+    for (const std::int64_t mine : batch.pictures) {
+      keys.push_back(key(mine));
+      contents.push_back(contents_[static_cast<std::size_t>(mine)]);
     }
-    if (slots.empty()) return;
-    const at::Tensor rows = source_.embed_pictures(draft.image)
-                                .view({static_cast<std::int64_t>(draft.samples.size()), vectors_, source_.width()});
-    const bool all = slots.size() == draft.samples.size();
-    writer_.add(keys, contents, all ? rows : rows.index_select(0, at::tensor(slots, at::kLong)));
-    report.embedded += static_cast<std::int64_t>(slots.size());
+    const auto fresh = static_cast<std::int64_t>(keys.size());
+    if (fresh > 0) writer_.add(keys, contents, batch.rows.view({fresh, vectors_, source_.width()}));
+    report_.embedded += fresh;
+    progress_.update(batch.end, report_.known + report_.bad);
   }
 
   ConceptSource& source_;
   const PictureList& pictures_;
   EmbedOptions options_;
-  std::int64_t vectors_, pictures_per_batch_, count_;
-  std::vector<Fate> fates_;  // each is written by the worker that makes its picture, then read when its batch is out
+  std::int64_t vectors_, count_;
+  std::vector<Fate> fates_;  // each is written by the thread that reads its picture, then read when its batch is done
   std::vector<std::uint64_t> contents_;
   EmbeddingStoreWriter writer_;
   BadPictures bad_;
   BadPictureLog bad_log_;
-  BatchQueue queue_;  // last: its threads use the others
+  EmbedReport report_;
+  Progress progress_;
 };
 
 }  // namespace
@@ -207,7 +181,13 @@ EmbedReport embed_pictures(ConceptSource& source, const PictureList& pictures, c
   if (options.ranks < 1 || options.rank < 0 || options.rank >= options.ranks) {
     throw UsageError(fmt::format("rank {} of {}: ranks count from 0", options.rank, options.ranks));
   }
-  if (options.batch_size < 1 || options.regions < 0) throw UsageError("--batch and --regions must be positive");
+  if (options.batch_size < 0) {
+    throw UsageError(
+        fmt::format("--batch {} is no number of vectors; 0 takes what suits the source", options.batch_size));
+  }
+  if (options.regions < 0)
+    throw UsageError(fmt::format("--regions {}: 0 for none, else the side of the grid", options.regions));
+  if (options.threads < 0) throw UsageError(fmt::format("--threads {}: 0 for all, else how many", options.threads));
   const EmbedReport report = Embedder(source, pictures, store, options).run();
   log::info("{}: {} pictures embedded in {:.1f} s ({:.1f}/s), {} were there, {} bad", store.string(), report.embedded,
             report.seconds, static_cast<double>(report.embedded) / std::max(report.seconds, 1e-9), report.known,

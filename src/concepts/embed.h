@@ -1,7 +1,9 @@
-// Pictures of manifests to an embedding store: threads read, decode and prepare, one runs the tower.
+// Pictures of manifests to an embedding store, by a PicturePipeline: each thread reads, decodes and prepares a few
+// pictures and carries them through the tower.
 //
 // The store's order is the manifests', each picture once. A picture's vectors depend on the picture, the source and its
-// place in the batch's shape only, so that a run that was killed and repeated ends with the same store.
+// place in the list only, not on the threads or on what the store had already, so that a run that was killed and
+// repeated ends with the same store.
 #pragma once
 
 #include <cstdint>
@@ -36,9 +38,9 @@ PictureList list_pictures(const std::vector<std::filesystem::path>& manifests, M
 
 struct EmbedOptions {
   StoreType type = StoreType::kFloat16;
-  std::int64_t batch_size = 32;      ///< vectors that pass the tower together; a picture's regions stay together
-  std::int64_t workers = 0;          ///< threads that read pictures; 0: one for each core
-  std::int64_t prefetch = 4;         ///< batches made ahead at most
+  /// Vectors that a thread computes at a time, a picture's regions together; 0: what suits the source.
+  std::int64_t batch_size = 0;
+  std::int64_t threads = 0;          ///< at most; 0: all of LibTorch's
   std::int64_t regions = 0;          ///< side of the grid; 0: whole pictures only
   std::int64_t rank = 0, ranks = 1;  ///< this process takes pictures rank, rank + ranks, …, into a store of its own
   double max_bad_share = 0.01;       ///< of the pictures; a few may always be bad

@@ -1,6 +1,8 @@
 #include "concepts/embed.h"
 
-#include "concepts/embed_progress.h"
+#include <ATen/Parallel.h>
+
+#include "concepts/clip_source.h"
 #include "concepts/embed_test_support.h"
 
 namespace vicha {
@@ -23,8 +25,8 @@ class Embed : public ConceptFolder {
   }
   EmbedReport embed(ConceptSource& source, const fs::path& manifest, const std::string& store,
                     EmbedOptions options = {}) {
-    options.batch_size = options.batch_size == 32 ? 4 : options.batch_size;
-    options.workers = 3;
+    if (options.batch_size == 0) options.batch_size = 4;
+    options.threads = 3;
     return embed_pictures(source, list_pictures({manifest}), folder_ / store, options);
   }
 };
@@ -91,6 +93,33 @@ TEST_F(Embed, AKilledRunThatIsRepeatedEndsWithTheSameStore) {
     EXPECT_EQ(a.content(i), b.content(i));
   }
   EXPECT_TRUE(at::equal(a.rows(all), b.rows(all)));
+}
+
+TEST_F(Embed, TheThreadsAndWhatIsThereAlreadyChangeNoBit) {
+  const fs::path manifest = many(23);
+  ClipOptions shape;
+  shape.vision = {48, 2, 3, 192, Activation::kQuickGelu, 1e-5};
+  shape.text = {32, 1, 2, 64, Activation::kQuickGelu, 1e-5};
+  shape.image_res = 32, shape.patch = 8, shape.vocabulary = 2, shape.context = 2, shape.embed = 24;
+  ClipSource source(std::make_unique<Clip>(shape, 7), std::nullopt, true);
+  const auto made = [&](const std::string& name, std::int64_t threads, const fs::path& some = {}) {
+    const EmbedOptions options{.type = StoreType::kFloat32, .batch_size = 4, .threads = threads};
+    if (!some.empty()) embed_pictures(source, list_pictures({some}), folder_ / name, options);
+    embed_pictures(source, list_pictures({manifest}), folder_ / name, options);
+    const EmbeddingStore store = EmbeddingStore::open(folder_ / name);
+    std::vector<std::int64_t> order;
+    for (int i = 0; i < 23; ++i) {  // picture 9 is the one that is there already, in another place
+      if (i != 9) order.push_back(store.find("images/" + std::to_string(i) + ".png").value());
+    }
+    return store.rows(order);
+  };
+  const int threads = at::get_num_threads();
+  const at::Tensor rows = made("all.emb", 0);
+  EXPECT_TRUE(at::equal(made("one.emb", 1), rows));
+  at::set_num_threads(1);
+  EXPECT_TRUE(at::equal(made("alone.emb", 0), rows));
+  at::set_num_threads(threads);
+  EXPECT_TRUE(at::equal(made("rest.emb", 0, write_manifest("some.jsonl", {"9.png"})), rows));
 }
 
 TEST_F(Embed, BadPicturesAreNamedAndLeftOut) {
@@ -169,13 +198,6 @@ TEST_F(Embed, RegionsFollowTheWholePicture) {
     ++region;
   }
   EXPECT_NEAR(rows[0].mean().item<double>(), rows.slice(0, 1).mean().item<double>(), 0.01);
-}
-
-TEST(EmbedProgress, SaysRateAndWhatIsLeft) {
-  EXPECT_EQ(format_embed_progress("embedding pictures", "pictures", 120, 20, 320, 10.0),
-            "embedding pictures 120/320  10.0 pictures/s  left 20 s");
-  EXPECT_EQ(format_embed_progress("embedding words", "words", 5, 5, 9, 10.0), "embedding words 5/9");
-  EXPECT_EQ(format_embed_progress("a", "b", 1, 0, 7201, 1.0), "a 1/7201  1.0 b/s  left 2 h 00 min");
 }
 
 TEST(ContentHash, TellsFilesApart) {

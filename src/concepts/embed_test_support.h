@@ -54,8 +54,8 @@ class ColourSource : public ConceptSource {
     }
   }
   at::Tensor embed_pictures(const at::Tensor& pixels) override {
-    pictures_seen += pixels.size(0);
-    if (fail_after >= 0 && pictures_seen > fail_after) throw Error("killed");
+    const std::int64_t seen = pictures_seen += pixels.size(0);
+    if (fail_after >= 0 && seen > fail_after) throw Error("killed");
     return pixels.mean(at::IntArrayRef{2, 3});
   }
   at::Tensor embed_texts(std::span<const std::string> texts) override {
@@ -77,7 +77,8 @@ class ColourSource : public ConceptSource {
   }
 
   mutable std::atomic<int> prepared = 0;
-  std::int64_t pictures_seen = 0, texts_seen = 0, fail_after = -1;
+  std::atomic<std::int64_t> pictures_seen = 0;
+  std::int64_t texts_seen = 0, fail_after = -1;
 
  private:
   SourceWeights weights_;

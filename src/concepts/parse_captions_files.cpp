@@ -14,7 +14,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
-#include "concepts/embed_progress.h"
+#include "base/progress.h"
 #include "concepts/parse_captions.h"
 #include "data/rewrite.h"
 
@@ -239,7 +239,7 @@ ParseRun parse_captions(const std::vector<fs::path>& files, const fs::path& out,
   ParseRun run;
   for_each_caption(files, [&](const std::string&) { ++run.captions; });
   ResumedOutput output(out, options);
-  EmbedProgress progress("parsing captions", "captions", run.captions);
+  Progress progress("parsing captions", "captions", run.captions);
   std::int64_t done = 0;
   std::optional<CaptionParsers> parsers;
   for_each_caption(files, [&](std::string caption) {

@@ -6,8 +6,8 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/progress.h"
 #include "base/sha256.h"
-#include "concepts/embed_progress.h"
 #include "data/rewrite_fields.h"
 #include "data/rewrite_reader.h"
 #include "data/string_pool.h"
@@ -47,7 +47,7 @@ EmbedCaptionsReport embed_captions(ConceptSource& source, const std::vector<fs::
   const StringPool captions = distinct_captions(manifests);
   EmbeddingStoreWriter writer(store, source.weights(), {source.width(), 1, options.type});
   EmbedCaptionsReport report{.captions = captions.size()};
-  EmbedProgress progress("embedding captions", "captions", report.captions);
+  Progress progress("embedding captions", "captions", report.captions);
   for (std::int64_t begin = 0; begin < report.captions; begin += options.batch_size) {
     const std::int64_t end = std::min(begin + options.batch_size, report.captions);
     std::vector<std::string> texts, keys;

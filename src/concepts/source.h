@@ -32,7 +32,9 @@ class ConceptSource {
   /// The same from pixels in memory (regions are cut from them).
   virtual void prepare(const Image& image, std::span<float> out) const = 0;
 
-  /// (B, 3, side, side) -> (B, E), fp32 on the CPU, not normalised.
+  /// Pictures that pass the tower together at best: on a CPU those of one thread.
+  virtual std::int64_t batch() const { return 16; }
+  /// (B, 3, side, side) -> (B, E), fp32 on the CPU, not normalised. Any number of threads at once.
   virtual at::Tensor embed_pictures(const at::Tensor& pixels) = 0;
   /// -> (n, E), fp32 on the CPU, not normalised. Texts that are too long are cut as the model's own code does.
   virtual at::Tensor embed_texts(std::span<const std::string> texts) = 0;

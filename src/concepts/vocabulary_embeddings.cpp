@@ -13,8 +13,8 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
+#include "base/progress.h"
 #include "checkpoint/safetensors.h"
-#include "concepts/embed_progress.h"
 #include "concepts/store.h"
 
 namespace vicha {
@@ -138,7 +138,7 @@ VocabularyEmbeddings embed_vocabulary(ConceptSource& source, const ConceptVocabu
   if (!file.empty()) partial.emplace(file, result.identity, source.width());
   std::vector<at::Tensor> parts;
   {
-    EmbedProgress progress("embedding words", "words", vocabulary.size());
+    Progress progress("embedding words", "words", vocabulary.size());
     const auto per_pass = static_cast<std::int64_t>(kTextsPerPass);
     for (std::int64_t first = 0, known = 0; first < vocabulary.size(); first += per_pass) {
       const std::int64_t count = std::min(per_pass, vocabulary.size() - first);

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "models/picture_pipeline.h"
 #include "nn/kernel_choice.h"
 #include "nn/linear.h"
 #include "nn/position.h"
@@ -15,19 +16,15 @@
 namespace vicha {
 namespace {
 
-/// Rows a thread takes through a tower at a time: enough for the products to run at their full rate, few enough for the
-/// rows to stay in its caches. A device takes more.
-constexpr std::int64_t kRows = 800, kDeviceRows = 32768;
-
-/// Calls `part(begin, end)` for ranges of [0, count) that weigh about alike (`weight(i)` rows), at most kRows a thread:
-/// by several threads where there are rows enough for each, one after the other otherwise (the threads then share the
-/// work of every product). Precision is the calling thread's.
+/// Calls `part(begin, end)` for ranges of [0, count) that weigh about alike (`weight(i)` rows), at most tower_rows() a
+/// thread: by several threads where there are rows enough for each, one after the other otherwise (the threads then
+/// share the work of every product). Precision is the calling thread's.
 template <class Weight, class Part>
 void in_parts(std::int64_t count, const at::Device& device, const Weight& weight, const Part& part) {
   std::int64_t total = 0;
   for (std::int64_t i = 0; i < count; ++i) total += weight(i);
   const std::int64_t threads = device.is_cpu() && !at::in_parallel_region() ? at::get_num_threads() : 1;
-  const std::int64_t most = device.is_cpu() ? threads * kRows : kDeviceRows, rounds = (total + most - 1) / most;
+  const std::int64_t most = threads * tower_rows(device), rounds = (total + most - 1) / most;
   const bool split = threads > 1 && total >= most / 4;
   const std::int64_t share = (total + rounds - 1) / rounds / (split ? threads : 1);
   std::vector<std::int64_t> bounds = {0};
@@ -186,7 +183,7 @@ at::Tensor Clip::encode_text(const at::Tensor& given) const {
   return out;
 }
 
-std::int64_t Clip::batch() const { return std::max<std::int64_t>(1, kRows / options_.tokens()); }
+std::int64_t Clip::batch() const { return pictures_at_once(options_.tokens(), device()); }
 
 double Clip::logit_scale() const { return std::exp(logit_scale_.item<double>()); }
 

@@ -31,7 +31,8 @@ class Clip {
   /// DataError on too many tokens and on ids out of the vocabulary.
   at::Tensor encode_text(const at::Tensor& ids) const;
 
-  /// Pictures that go through the tower together on one thread: what a PicturePipeline takes at a time.
+  /// Pictures that go through the tower together at best, on a CPU those of one thread: what a PicturePipeline takes at
+  /// a time.
   std::int64_t batch() const;
 
   /// What cosines are multiplied by: exp of the stored parameter.

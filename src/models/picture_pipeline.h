@@ -1,6 +1,7 @@
-// Pictures from files through a tower, on a CPU: every thread reads a few pictures and carries them through all layers
-// by itself, so that reading overlaps the products of the other threads and no thread waits for another at every
-// product.
+// Pictures from files through a tower: every thread reads a few pictures and carries them through all layers by itself,
+// so that reading overlaps the products of the other threads and no thread waits for another at every product. With a
+// tower on another device the threads read while one of them waits for it.
+// V square views of each picture (itself, and cut-out regions), S pixels a side, E width of an embedding.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -8,21 +9,38 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <vector>
 
 namespace vicha {
 
+/// Rows that a tower takes at a time: on a CPU those of one thread, enough for the products to run at their full rate,
+/// few enough for the rows to stay in its caches; on another device more.
+std::int64_t tower_rows(const at::Device& device);
+/// Pictures of so many tokens that make about as many rows, at least one: what a pipeline takes at a time.
+std::int64_t pictures_at_once(std::int64_t tokens, const at::Device& device);
+
+struct PictureBatch {
+  std::int64_t begin = 0, end = 0;     ///< of the pictures
+  std::vector<std::int64_t> pictures;  ///< those that were read, ascending
+  at::Tensor rows;                     ///< (pictures * V, E), in their order; undefined if there are none
+};
+
 struct PicturePipeline {
   std::int64_t side = 0;   ///< S
-  std::int64_t batch = 1;  ///< pictures that a thread takes at a time
-  /// Picture i into [3, S, S]. Called by several threads at once; false: it cannot be had and is left out.
+  std::int64_t views = 1;  ///< V
+  std::int64_t batch = 1;  ///< pictures that a thread takes at a time; fewer towards the end, so that all end together
+  std::int64_t threads = 0;  ///< at most; 0: all of LibTorch's
+  /// Picture i into [V, 3, S, S]. Called by several threads at once; false: it is left out.
   std::function<bool(std::int64_t i, std::span<float> pixels)> read;
-  /// (b, 3, S, S) -> (b, E). Called by several threads at once, each inside of a parallel region.
+  /// (b V, 3, S, S) -> (b V, E). Called by several threads at once, each inside of a parallel region. Pictures that are
+  /// left out keep their place, blank: what a picture's row depends on is the picture and its place among `count`,
+  /// neither the threads nor what the others are.
   std::function<at::Tensor(const at::Tensor& pixels)> encode;
-  /// The pictures of one batch, in ascending order, and their rows. One call at a time, batches in any order.
-  std::function<void(std::span<const std::int64_t> pictures, const at::Tensor& rows)> done;
+  /// Batches in the order of the pictures, one call at a time.
+  std::function<void(const PictureBatch& batch)> done;
 
-  /// Pictures 0 to count - 1, on all of LibTorch's threads. What a call throws is thrown here, once the others have
-  /// finished the batches they are at.
+  /// Pictures 0 to count - 1. What a call throws is thrown here, once the others have finished the batches they are at;
+  /// the batches before the one that threw are done, if they did not throw themselves.
   void run(std::int64_t count) const;
 };
 

@@ -6,6 +6,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <mutex>
 #include <utility>
 
 #include "base/error.h"
@@ -14,6 +15,7 @@
 #include "data/collate.h"
 #include "data/sample_maker.h"
 #include "image/decode.h"
+#include "models/picture_pipeline.h"
 #include "nn/position.h"
 #include "tasks/model_files.h"
 
@@ -91,8 +93,14 @@ class VichaSource : public ConceptSource {
   }
   void prepare(const Image& image, std::span<float> out) const override { transform_.evaluate(image, out); }
 
+  std::int64_t batch() const override {
+    return pictures_at_once(1 + model_->options().vit.patches(), model_->device());
+  }
   at::Tensor embed_pictures(const at::Tensor& pixels) override {
     const at::NoGradGuard guard;
+    std::unique_lock turn(on_device_, std::defer_lock);
+    if (!model_->device().is_cpu())
+      turn.lock();  // a device has memory for one batch rather than for one of each thread
     const VitOptions& options = model_->options().vit;
     const Vit& vit = model_->online.vit;
     const std::int64_t count = pixels.size(0);
@@ -132,6 +140,7 @@ class VichaSource : public ConceptSource {
   DecodeOptions decode_;
   SourceWeights weights_;
   double scale_ = 1;
+  std::mutex on_device_;
 };
 
 }  // namespace

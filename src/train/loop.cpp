@@ -64,7 +64,7 @@ class TrainingRun {
   std::optional<AdamW> optimizer_;
   std::optional<MetricsFile> metrics_;
   std::optional<EventWriter> events_;
-  std::optional<Progress> progress_;
+  std::optional<StepProgress> progress_;
 
   std::int64_t step_ = 0, saved_step_ = 0;
   bool bf16_ = false;
@@ -100,7 +100,6 @@ RunResult TrainingRun::run() {
     train_step();
     if (checkpoint_due()) save();
   }
-  progress_->finish();
   if (step_ < total_steps_) {
     if (saved_step_ != step_) save();
     log::warning("stopped by {} after step {} of {}; last checkpoint: {}. Go on with --resume auto",

@@ -10,25 +10,17 @@
 namespace vicha {
 namespace {
 
-TEST(Progress, Durations) {
-  EXPECT_EQ(format_duration(7.4), "7 s");
-  EXPECT_EQ(format_duration(200.0), "3 min 20 s");
-  EXPECT_EQ(format_duration(59.7), "1 min 00 s");
-  EXPECT_EQ(format_duration(7500.0), "2 h 05 min");
-  EXPECT_EQ(format_duration(-3.0), "0 s");
-}
-
-TEST(Progress, Line) {
+TEST(StepProgress, Line) {
   const StepRecord record{.step = 120, .epoch = 3, .lr = 1e-4, .losses = {{"total", 3.21449}, {"itc", 2.0}}};
-  EXPECT_EQ(format_progress(record, 2000, 512.4, 750.0),
+  EXPECT_EQ(format_step_progress(record, 2000, 512.4, 750.0),
             "step 120/2000  epoch 3  lr 1.00e-04  512 samples/s  left 12 min 30 s  loss 3.214  itc 2");
 }
 
-TEST(Progress, PlainLinesEveryFewStepsWithRateAndRemainingTime) {
+TEST(StepProgress, PlainLinesEveryFewStepsWithRateAndRemainingTime) {
   std::vector<std::string> lines;
   log::set_sink([&](log::Level, std::string_view line) { lines.emplace_back(line); });
   {
-    Progress progress(25, 10);
+    StepProgress progress(25, 10);
     for (std::int64_t step = 1; step <= 25; ++step) {
       // Slow and fast steps in turn: 8 samples each, so 16 in 3 seconds.
       const double seconds = step % 2 == 0 ? 2.0 : 1.0;
