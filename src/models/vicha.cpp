@@ -153,9 +153,11 @@ void Vicha::freeze(std::string_view part) {
     if (part == "image") return name.starts_with("visual_encoder.");
     if (part == "text") return name.starts_with("text_encoder.bert.embeddings.") || is_text_layer(name);
     if (part == "fusion") return name.starts_with(layer) && !is_text_layer(name);
+    if (part == "concept_encoder") return name.starts_with("kw_encoder.");
     if (part == "concepts") return name.starts_with("kw_encoder.") || name.starts_with("kw_proj.");
     if (part == "mlm_head") return name.starts_with("text_encoder.cls.");
-    throw UsageError(fmt::format("freeze: unknown part '{}': one of image, text, fusion, concepts, mlm_head", part));
+    throw UsageError(fmt::format(
+        "freeze: unknown part '{}': one of image, text, fusion, concepts, concept_encoder, mlm_head", part));
   };
   for (const Parameter& p : store_.parameters()) {
     if (belongs(p.name)) at::Tensor(p.value).set_requires_grad(false);

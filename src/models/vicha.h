@@ -53,8 +53,8 @@ class Vicha {
   void update_momentum();
   /// To [0.001, 0.5], at the start of a pretraining step.
   void clamp_temperature();
-  /// Stops learning of a part: "image", "text" (embeddings and text layers), "fusion", "concepts", "mlm_head". Throws
-  /// UsageError on other names.
+  /// Stops learning of a part: "image", "text" (embeddings and text layers), "fusion", "concepts", "concept_encoder"
+  /// (of the concepts, not their map to the image encoder's width), "mlm_head". Throws UsageError on other names.
   void freeze(std::string_view part);
   bool text_frozen() const { return text_frozen_; }
 

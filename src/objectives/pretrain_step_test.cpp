@@ -208,6 +208,17 @@ TEST(Vicha, TemperatureIsClampedAtTheStart) {
   EXPECT_FLOAT_EQ(model->temperature.item<float>(), 0.5f);
 }
 
+TEST(Vicha, FreezesTheConceptEncoderWithoutItsMap) {
+  const auto model = model_for(recipe());
+  model->freeze("concept_encoder");
+  const auto learns = [&](const char* name) { return model->parameters().parameter(name).value.requires_grad(); };
+  EXPECT_FALSE(learns("kw_encoder.embeddings.word_embeddings.weight"));
+  EXPECT_TRUE(learns("kw_proj.weight"));
+  EXPECT_TRUE(learns("visual_encoder.norm.weight"));
+  model->freeze("concepts");
+  EXPECT_FALSE(learns("kw_proj.weight"));
+}
+
 TEST(Vicha, RefusesSizesThatDoNotFit) {
   ObjectivesOptions objectives = recipe();
   ModelOptions options = tiny();

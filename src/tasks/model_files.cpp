@@ -4,6 +4,7 @@
 #include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/error.h"
@@ -53,6 +54,20 @@ void initialise_vit(Vicha& model, const std::string& file) {
   say("image encoder", file, load_into(tensors_below(model.parameters(), {"visual_encoder."}), source, policy));
 }
 
+/// The concept encoder begins as the text encoder's embeddings and first layers (method, section 2).
+void start_concepts_as_text(Vicha& model) {
+  StateDict first;
+  for (const auto& [name, tensor] : tensors_below(model.parameters(), {"text_encoder.bert."})) {
+    first.set("kw_encoder." + name.substr(std::string_view("text_encoder.bert.").size()), tensor);
+    if (name.starts_with("text_encoder.bert.embeddings.")) {
+      first.set("kw_encoder." + name.substr(std::string_view("text_encoder.bert.embeddings.").size()), tensor);
+    }
+  }
+  for (const auto& [name, tensor] : tensors_below(model.parameters(), {"kw_encoder."})) {
+    if (const at::Tensor value = first.find(name); value.defined()) at::Tensor(tensor).copy_(value);
+  }
+}
+
 /// Layers 0 … of the weights become text layers, then fusion layers, as far as they reach; cross-attention starts
 /// fresh.
 void initialise_text(Vicha& model, const std::string& file) {
@@ -76,23 +91,36 @@ void initialise_text(Vicha& model, const std::string& file) {
   }
   say("text encoder", file, load_into(tensors_below(model.parameters(), {"text_encoder."}), source, policy));
 
-  // The concept encoder begins as the text encoder's first layers (method, section 2).
-  StateDict first;
-  for (const auto& [name, tensor] : tensors_below(model.parameters(), {"text_encoder.bert."})) {
-    first.set("kw_encoder." + name.substr(std::string_view("text_encoder.bert.").size()), tensor);
-    if (name.starts_with("text_encoder.bert.embeddings.")) {
-      first.set("kw_encoder." + name.substr(std::string_view("text_encoder.bert.embeddings.").size()), tensor);
-    }
+  start_concepts_as_text(model);
+}
+
+/// Momentum copies that a file has not begin as copies of what they follow.
+void start_missing_copies(const NamedTensors& targets, const LoadReport& report, const std::string& file) {
+  constexpr std::string_view kCopy = "_m.";
+  StateDict online;
+  for (const auto& [name, tensor] : targets) online.set(name, tensor);
+  std::int64_t started = 0;
+  for (const std::string& name : report.missing) {
+    const std::size_t at = name.find(kCopy);
+    if (at == std::string::npos) continue;
+    at::Tensor copy = online.at(name);
+    copy.copy_(online.at(name.substr(0, at) + name.substr(at + kCopy.size() - 1)));
+    ++started;
   }
-  for (const auto& [name, tensor] : tensors_below(model.parameters(), {"kw_encoder."})) {
-    if (const at::Tensor value = first.find(name); value.defined()) at::Tensor(tensor).copy_(value);
-  }
+  if (started > 0)
+    log::info("{} momentum copies that {} does not have start as copies of the online model", started, file);
+}
+
+/// A file of weights, a checkpoint folder, or a run's folder: its last checkpoint.
+std::string weights_of(const std::string& checkpoint) {
+  return fs::is_directory(checkpoint) ? (checkpoint_folder(checkpoint) / "model.safetensors").string() : checkpoint;
 }
 
 void initialise_all(Vicha& model, const std::string& file) {
   const Weights weights = open_weights(file, true);
   const StateDict source = to_released_names(weights.tensors, file);
-  // ALBEF has no concepts, hierarchy or MAE; models without momentum or queue start those anew.
+  // ALBEF, and a first model of ours, have no concepts, hierarchy or MAE; models without momentum or queue start those
+  // anew.
   const LoadPolicy policy{.where = file,
                           .allow_missing = {"kw_encoder.**", "kw_proj.**", "kw_encoder_m.**", "kw_proj_m.**", "*_m.**",
                                             "*_queue", "queue_ptr", "*_proj_hidden.**", "decoder_*", "decoder_*.**",
@@ -107,13 +135,12 @@ void initialise_all(Vicha& model, const std::string& file) {
   }
   const LoadReport report = load_into(targets, source, policy);
   say("model", file, report);
-  for (const std::string& name : report.missing) {
-    if (name.find("_m.") != std::string::npos) {
-      log::info("{} has no momentum model (or not all of it): it starts as a copy of the online one", file);
-      model.reset_momentum();
-      return;
-    }
+  const auto is_concepts = [](const std::string& name) { return name.starts_with("kw_encoder."); };
+  if (std::ranges::any_of(report.missing, is_concepts)) {
+    start_concepts_as_text(model);
+    log::info("the concept encoder starts as the text encoder's first layers");
   }
+  start_missing_copies(targets, report, file);
 }
 
 fs::path vocabulary_of(const fs::path& checkpoint, const PretrainRecipe& recipe) {
@@ -126,7 +153,7 @@ fs::path vocabulary_of(const fs::path& checkpoint, const PretrainRecipe& recipe)
 void initialise_model(Vicha& model, const PretrainRecipe& recipe) {
   const at::NoGradGuard guard;
   if (!recipe.init.checkpoint.empty()) {
-    initialise_all(model, recipe.init.checkpoint);
+    initialise_all(model, weights_of(recipe.init.checkpoint));
     return;
   }
   if (!recipe.init.vit.empty()) initialise_vit(model, recipe.init.vit);

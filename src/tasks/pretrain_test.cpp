@@ -100,6 +100,32 @@ TEST_F(PretrainRun, StartsFromACheckpointOfAnotherPictureSize) {
   EXPECT_THROW(run(other, "other"), DataError);
 }
 
+TEST_F(PretrainRun, AModelWithConceptsGoesOnFromOneWithout) {
+  PretrainRecipe without = recipe();
+  without.model.concepts.enabled = without.data.concepts.enabled = false;
+  const RunResult first = run(without, "first");
+  const StateDict kept = read_safetensors(first.last_checkpoint / "model.safetensors");
+  PretrainRecipe with = recipe();
+  with.init.checkpoint = (folder_ / "first").string();  // the run: its last checkpoint
+  with.finish();
+  Vicha model(with.model, 7);
+  initialise_model(model, with);
+  StateDict now;
+  for (const auto& r : model.parameters().released()) now.set(r.name, model.parameters().view(r));
+  const std::string layer = "layer.0.output.dense.weight", words = "word_embeddings.weight";
+  EXPECT_TRUE(at::equal(now.at("kw_encoder.encoder." + layer), kept.at("text_encoder.bert.encoder." + layer)));
+  EXPECT_TRUE(at::equal(now.at("kw_encoder.embeddings." + words), kept.at("text_encoder.bert.embeddings." + words)));
+  EXPECT_TRUE(at::equal(now.at("kw_encoder_m.encoder." + layer), now.at("kw_encoder.encoder." + layer)));
+  EXPECT_TRUE(at::equal(now.at("kw_proj_m.weight"), now.at("kw_proj.weight")));
+  // What the file has it keeps: copies that lag behind.
+  EXPECT_TRUE(at::equal(now.at("visual_encoder_m.norm.weight"), kept.at("visual_encoder_m.norm.weight")));
+  EXPECT_FALSE(at::equal(now.at("visual_encoder_m.norm.weight"), now.at("visual_encoder.norm.weight")));
+  EXPECT_TRUE(run(with, "second").finished);
+
+  with.init.text_projection = "whiten";
+  EXPECT_THROW(with.finish(), UsageError);
+}
+
 TEST_F(PretrainRun, BadInputIsNamed) {
   const auto message = [&](const PretrainRecipe& r) -> std::string {
     try {

@@ -27,6 +27,13 @@ void PretrainRecipe::finish() {
                     "model.text.max_positions = {}",
                     data.max_tokens, data.concepts.max_tokens, model.text.max_positions));
   }
+  if (!init.checkpoint.empty() && init.text_projection == "whiten") {
+    throw UsageError(
+        fmt::format("init.checkpoint = {} brings text projections that have learnt, and init.text_projection = whiten "
+                    "would replace "
+                    "them; set init.text_projection=default",
+                    init.checkpoint));
+  }
   objectives.shape_model(model);
   model.check();
 }

@@ -17,7 +17,9 @@ struct InitOptions {
   std::string text_projection = "default";
 
   void describe(Visitor& v) {
-    v.field({"checkpoint", "", "Released ViCHA or ALBEF checkpoint, or one of ours, to start from; empty: none"},
+    v.field({"checkpoint", "",
+             "Released ViCHA or ALBEF checkpoint, or one of ours (a folder: of a checkpoint, or of a run for its last "
+             "one), to start from; empty: none"},
             checkpoint);
     v.field({"vit", "", "DeiT or timm ViT weights for the image encoder; empty: random"}, vit);
     v.field(
@@ -56,7 +58,10 @@ struct PretrainRecipe {
   std::int64_t text_cache_mib = 512;
 
   void describe(Visitor& v) {
-    v.field({"freeze", "", "Parts that do not learn: image, text, fusion, concepts, mlm_head"}, freeze);
+    v.field({"freeze", "",
+             "Parts that do not learn: image, text, fusion, concepts, concept_encoder (of concepts, all but the "
+             "map to the image encoder's width), mlm_head"},
+            freeze);
     v.field({"text_cache_mib", "MiB", "Memory for the states of captions under a frozen text encoder", 0, 1e7},
             text_cache_mib);
     v.section("model", "Sizes", model);
