@@ -7,12 +7,41 @@
 #include "cli/concept_choice.h"
 #include "data/evaluation.h"
 #include "nn/precision.h"
+#include "tasks/comparison.h"
 #include "tasks/concept_finder.h"
 #include "tasks/model_files.h"
 #include "tasks/retrieval.h"
 #include "train/device.h"
 
 namespace vicha::cli {
+namespace {
+
+void add_compare(CLI::App& eval, Action& chosen) {
+  struct Given {
+    std::vector<std::string> groups;
+    std::string out;
+  };
+  const auto given = std::make_shared<Given>();
+  CLI::App* command = eval.add_subcommand(
+      "compare", "Evaluated runs side by side: mean and spread over seeds, and what is gained over the first group");
+  command
+      ->add_option("GROUP", given->groups,
+                   "RUN, or NAME=RUN,RUN for several seeds of one recipe; each RUN holds eval.json of eval retrieval")
+      ->required();
+  command->add_option("--out", given->out, "Also write the result as JSON");
+  command->callback([given, &chosen] {
+    chosen = [given] {
+      std::vector<RunGroup> groups;
+      for (const std::string& group : given->groups) groups.push_back(RunGroup::parse(group));
+      const Comparison comparison = compare_runs(groups);
+      if (!given->out.empty()) write_file_atomic(given->out, comparison.to_json() + "\n");
+      print(comparison.to_table());
+      return 0;
+    };
+  });
+}
+
+}  // namespace
 
 void add_eval(CLI::App& app, Action& chosen) {
   struct Given {
@@ -22,6 +51,7 @@ void add_eval(CLI::App& app, Action& chosen) {
   };
   const auto given = std::make_shared<Given>();
   CLI::App* eval = app.add_subcommand("eval", "Evaluate a trained model")->require_subcommand(1);
+  add_compare(*eval, chosen);
   CLI::App* command =
       eval->add_subcommand("retrieval", "Zero-shot retrieval in both directions: contrast, then matching of the best");
   command->add_option("CHECKPOINT", given->checkpoint, "Checkpoint folder, or a run's folder for its last one")

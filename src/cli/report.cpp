@@ -7,14 +7,27 @@
 namespace vicha::cli {
 
 void add_report(CLI::App& app, Action& chosen) {
-  const auto given = std::make_shared<ReportOptions>();
+  struct Given {
+    ReportOptions report;
+    std::vector<std::string> compare;
+  };
+  const auto given = std::make_shared<Given>();
   CLI::App* command = app.add_subcommand("report", "One self-contained HTML page about a run");
-  command->add_option("RUN", given->run, "Folder of the run")->required();
-  command->add_option("--out", given->output, "Page to write (default: RUN/report.html)");
-  command->add_option("--device", given->device, "auto, cpu or cuda:N")->capture_default_str();
+  command->add_option("RUN", given->report.run, "Folder of the run")->required();
+  command->add_option("--out", given->report.output, "Page to write (default: RUN/report.html)");
+  command->add_option("--device", given->report.device, "auto, cpu or cuda:N")->capture_default_str();
+  command
+      ->add_option(
+          "--compare", given->compare,
+          "Evaluated runs to set beside it, once a group: RUN, or NAME=RUN,RUN for several seeds of one recipe")
+      ->take_all()
+      ->expected(1)
+      ->allow_extra_args(false);
   command->callback([given, &chosen] {
     chosen = [given] {
-      print(write_report(*given).string() + "\n");
+      ReportOptions options = given->report;
+      for (const std::string& group : given->compare) options.compare.push_back(RunGroup::parse(group));
+      print(write_report(options).string() + "\n");
       return 0;
     };
   });

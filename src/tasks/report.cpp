@@ -35,6 +35,17 @@ std::string date_of(const fs::path& file) {
   return fmt::format("{:%Y-%m-%d %H:%M} UTC", fmt::gmtime(info.st_mtime));
 }
 
+/// The groups to compare, after the run itself unless one of them holds it.
+std::vector<RunGroup> groups_with(const fs::path& run, const std::string& name, const std::vector<RunGroup>& compare) {
+  std::vector<RunGroup> groups = compare;
+  const bool there = std::ranges::any_of(compare, [&](const RunGroup& group) {
+    return std::ranges::any_of(group.runs,
+                               [&](const fs::path& other) { return fs::exists(other) && fs::equivalent(other, run); });
+  });
+  if (!there) groups.insert(groups.begin(), {name, {run}});
+  return groups;
+}
+
 ReportData gather(const ReportOptions& options) {
   const fs::path run = options.run.lexically_normal();
   if (!fs::is_directory(run)) {
@@ -64,6 +75,7 @@ ReportData gather(const ReportOptions& options) {
       fmt::format("The run has not been evaluated: vicha eval retrieval {0} MANIFEST --out {0}/eval.json does it.",
                   run.string()),
       fs::exists(eval), [&] { return read_run_retrieval(eval); });
+  if (!options.compare.empty()) data.comparison = compare_runs(groups_with(run, data.name, options.compare));
   return data;
 }
 
@@ -90,6 +102,7 @@ void write_page(Html& html, ReportData& data) {
     write_curves(html, data);
     write_evaluations(html, data);
     write_retrieval(html, data);
+    write_comparison(html, data);
     write_gallery(html, data);
     write_reconstructions(html, data);
   }

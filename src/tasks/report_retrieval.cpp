@@ -5,6 +5,7 @@
 
 #include "tasks/chart.h"
 #include "tasks/chart_axis.h"
+#include "tasks/recall_table.h"
 #include "tasks/report_sections.h"
 
 namespace vicha {
@@ -53,42 +54,6 @@ void draw_way(Html& html, const ReportData& data, Way way, const std::string& id
   draw_chart(html, chart);
 }
 
-class RecallTable {
- public:
-  explicit RecallTable(Html& html)
-      : html_(html), scroll_(html.element("div", {{"class", "scroll"}})), table_(html.element("table")) {
-    html.leaf("caption", {}, "Share of queries with a right answer among the best 1, 5 and 10, in percent");
-    const auto head = html.element("thead");
-    {
-      const auto row = html.element("tr");
-      html.leaf("td", {}, "");
-      html.leaf("th", {{"scope", "colgroup"}, {"colspan", "3"}}, "Text → picture");
-      html.leaf("th", {{"scope", "colgroup"}, {"colspan", "3"}}, "Picture → text");
-    }
-    const auto row = html.element("tr");
-    html.leaf("td", {}, "");
-    for (int way = 0; way < 2; ++way) {
-      for (const Recall& recall : kRecalls) html.leaf("th", {{"scope", "col"}}, recall.name);
-    }
-  }
-
-  void add(const std::string& name, const RetrievalMetrics& metrics, std::string_view kind) {
-    const auto row = html_.element("tr", {{"class", std::string(kind)}});
-    html_.leaf("th", {{"scope", "row"}}, name);
-    for (const Way way : {&RetrievalMetrics::image, &RetrievalMetrics::text}) {
-      for (const Recall& recall : kRecalls) {
-        const double value = (metrics.*way).*recall.value;
-        html_.leaf("td", {{"style", fmt::format("--share:{:.1f}%", std::clamp(value, 0.0, 100.0))}},
-                   format_percent(value));
-      }
-    }
-  }
-
- private:
-  Html& html_;
-  Html::Element scroll_, table_;
-};
-
 }  // namespace
 
 void write_evaluations(Html& html, const ReportData& data) {
@@ -123,7 +88,7 @@ void write_retrieval(Html& html, const ReportData& data) {
                         result.manifest.empty() ? "" : result.manifest + ": ", format_count(result.images),
                         format_count(result.captions)));
   {
-    RecallTable table(html);
+    RecallTable table(html, "Share of queries with a right answer among the best 1, 5 and 10, in percent");
     const std::string reranked = result.k_test > 0 ? fmt::format("ITC, then ITM of the {} best", result.k_test) : "ITC";
     table.add(reranked, result.reranked, "best");
     if (result.k_test > 0 && result.itc) table.add("ITC alone", *result.itc, "");

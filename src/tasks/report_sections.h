@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "tasks/comparison.h"
 #include "tasks/html.h"
 #include "tasks/model_files.h"
 #include "tasks/recipe.h"
@@ -31,12 +32,15 @@ struct ReportData {
   Found<LoadedModel> loaded;
   Found<std::vector<RunEvaluation>> evaluations;
   Found<RunRetrieval> retrieval;
+  std::optional<Comparison> comparison;  ///< with the runs that the report was asked to set beside this one
 };
 
 void write_summary(Html& html, const ReportData& data);
 void write_curves(Html& html, const ReportData& data);
 void write_evaluations(Html& html, const ReportData& data);
 void write_retrieval(Html& html, const ReportData& data);
+/// Nothing where no runs were named.
+void write_comparison(Html& html, const ReportData& data);
 void write_gallery(Html& html, const ReportData& data);
 void write_reconstructions(Html& html, ReportData& data);
 

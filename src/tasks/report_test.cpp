@@ -186,6 +186,31 @@ TEST_F(ReportTest, PageIsWellFormedSelfContainedAndComplete) {
   EXPECT_EQ(page.all("p", "wanted").size(), 1u);
 }
 
+TEST_F(ReportTest, OtherRunsStandBesideIt) {
+  write_metrics(20);
+  write_file_atomic(run_ / "eval.json", evaluation().dump());
+  json other = evaluation();
+  other["itc"] = both(recalls(2, 8, 13), recalls(6, 15, 22));
+  write_file_atomic(run_ / "without" / "eval.json", other.dump());
+  const fs::path file = write_report({.run = run_, .device = "cpu", .compare = {{"without <b>", {run_ / "without"}}}});
+  const Page page = parse_page(read_file(file));
+  EXPECT_TRUE(contains(page.text, "Beside other runs"));
+  EXPECT_TRUE(contains(page.text, "without <b>"));
+  EXPECT_TRUE(contains(page.text, "-2.0"));  // ITC alone, R@10, less this run
+  // The run itself comes first, unless it is in a group.
+  const fs::path grouped = write_report({.run = run_,
+                                         .device = "cpu",
+                                         .output = run_ / "grouped.html",
+                                         .compare = {{"both", {run_, run_ / "without"}}, {"one", {run_ / "without"}}}});
+  const Page groups = parse_page(read_file(grouped));
+  EXPECT_TRUE(contains(groups.text, "both, 2 runs"));
+  EXPECT_TRUE(contains(groups.text, "14.0 ± 1.4"));
+  EXPECT_TRUE(contains(message_of([&] {
+                         write_report({.run = run_, .device = "cpu", .compare = {{"none", {run_ / "none"}}}});
+                       }),
+                       "vicha eval retrieval"));
+}
+
 TEST_F(ReportTest, CaptionsCannotWriteIntoThePage) {
   write_metrics(20);
   write_file_atomic(run_ / "eval.json", evaluation().dump());

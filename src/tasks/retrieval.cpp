@@ -47,10 +47,6 @@ OrderedJson json_of(const Recalls& r) {
   return {{"r1", rounded(r.r1)}, {"r5", rounded(r.r5)}, {"r10", rounded(r.r10)}};
 }
 
-OrderedJson json_of(const RetrievalMetrics& m) {
-  return {{"text_to_image", json_of(m.image)}, {"image_to_text", json_of(m.text)}};
-}
-
 OrderedJson json_of(const std::vector<RetrievalExample>& examples) {
   OrderedJson list = OrderedJson::array();
   for (const RetrievalExample& e : examples) {
@@ -109,6 +105,10 @@ std::string row(std::string_view name, const Recalls& t2i, const Recalls& i2t) {
 }
 
 }  // namespace
+
+nlohmann::ordered_json json_of(const RetrievalMetrics& m) {
+  return {{"text_to_image", json_of(m.image)}, {"image_to_text", json_of(m.text)}};
+}
 
 RetrievalResult evaluate_retrieval(Vicha& model, std::shared_ptr<const EvaluationSet> set,
                                    const RetrievalOptions& options) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,9 @@ struct RetrievalResult {
   std::string to_json() const;
   std::string to_table() const;
 };
+
+/// {"text_to_image": {"r1", "r5", "r10"}, "image_to_text": …}, to a thousandth.
+nlohmann::ordered_json json_of(const RetrievalMetrics& metrics);
 
 struct RetrievalOptions {
   std::int64_t k_test = 256;       ///< best candidates that are matched; 0: ITC alone decides

@@ -1,0 +1,202 @@
+#include "tasks/comparison.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "tasks/report_run.h"
+#include "tasks/retrieval.h"
+#include "train/checkpoint_folder.h"
+#include "train/config_changes.h"
+
+namespace vicha {
+namespace {
+
+using Way = Recalls RetrievalMetrics::*;
+using At = double Recalls::*;
+constexpr std::array<Way, 2> kWays = {&RetrievalMetrics::image, &RetrievalMetrics::text};
+constexpr std::array<At, 3> kPlaces = {&Recalls::r1, &Recalls::r5, &Recalls::r10};
+
+MetricsSpread spread(const std::vector<RetrievalMetrics>& runs) {
+  MetricsSpread result;
+  const auto n = static_cast<double>(runs.size());
+  for (const Way way : kWays) {
+    for (const At at : kPlaces) {
+      double sum = 0, squares = 0;
+      for (const RetrievalMetrics& run : runs) sum += (run.*way).*at;
+      const double mean = sum / n;
+      for (const RetrievalMetrics& run : runs) squares += ((run.*way).*at - mean) * ((run.*way).*at - mean);
+      (result.mean.*way).*at = mean;
+      (result.deviation.*way).*at = n > 1 ? std::sqrt(squares / (n - 1)) : 0.0;
+    }
+  }
+  return result;
+}
+
+MetricsSpread gain(const std::vector<RetrievalMetrics>& runs, const std::vector<RetrievalMetrics>& base) {
+  std::vector<RetrievalMetrics> differences = runs;
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    for (const Way way : kWays) {
+      for (const At at : kPlaces) (differences[i].*way).*at -= (base[i].*way).*at;
+    }
+  }
+  return spread(differences);
+}
+
+/// What the runs of one group found.
+struct GroupResults {
+  std::vector<RetrievalMetrics> reranked, itc;
+  std::string config;  ///< of the first run's last checkpoint; "" where it has none
+};
+
+std::string config_of(const fs::path& run) {
+  const std::vector<FoundCheckpoint> checkpoints = list_checkpoints(run);
+  return checkpoints.empty() ? "" : read_file(checkpoints.back().path / "config.json");
+}
+
+std::vector<std::string> differences(const GroupResults& first, const GroupResults& other) {
+  std::vector<std::string> lines;
+  if (first.config.empty() || other.config.empty()) return lines;
+  for (const ConfigChange& change : config_changes(first.config, other.config, "config.json")) {
+    // Flattened lists come as "data.manifests.0".
+    if (!matches_key(change.key, {"train.seed", "init.", "data.manifests.", "eval.", "log.", "checkpoint."})) {
+      lines.push_back(change.description);
+    }
+  }
+  return lines;
+}
+
+}  // namespace
+
+RunGroup RunGroup::parse(std::string_view text) {
+  RunGroup group;
+  const std::size_t equals = text.find('=');
+  if (equals != std::string_view::npos) group.name = text.substr(0, equals);
+  std::string_view rest = equals == std::string_view::npos ? text : text.substr(equals + 1);
+  while (true) {
+    const std::size_t comma = rest.find(',');
+    group.runs.emplace_back(rest.substr(0, comma));
+    if (comma == std::string_view::npos) break;
+    rest.remove_prefix(comma + 1);
+  }
+  for (const fs::path& run : group.runs) {
+    if (run.empty()) throw UsageError(fmt::format("'{}' names no run; write NAME=RUN,RUN or RUN", text));
+  }
+  if (equals == 0) throw UsageError(fmt::format("'{}' has an empty name; write NAME=RUN,RUN or RUN", text));
+  if (group.name.empty())
+    group.name = (fs::absolute(group.runs.front()) / "").lexically_normal().parent_path().filename();
+  return group;
+}
+
+Comparison compare_runs(const std::vector<RunGroup>& groups) {
+  Comparison result;
+  std::vector<GroupResults> found;
+  fs::path first_file;
+  for (const RunGroup& group : groups) {
+    GroupResults& here = found.emplace_back();
+    for (const fs::path& run : group.runs) {
+      const fs::path file = run / "eval.json";
+      if (!fs::exists(file)) {
+        throw DataError(file.string(), "is missing: the run cannot be compared",
+                        fmt::format("Make it: vicha eval retrieval {} MANIFEST --out {}", run.string(), file.string()));
+      }
+      const RunRetrieval evaluation = read_run_retrieval(file);
+      if (!evaluation.itc) {
+        throw DataError(file.string(), "has no 'itc' (contrast alone)", "Write it again with vicha eval retrieval");
+      }
+      if (first_file.empty()) {
+        first_file = file;
+        result.manifest = evaluation.manifest;
+        result.images = evaluation.images;
+        result.captions = evaluation.captions;
+        if (evaluation.chance) result.chance = *evaluation.chance;
+      } else if (evaluation.images != result.images || evaluation.captions != result.captions) {
+        throw DataError(
+            file.string(),
+            fmt::format("is of {} pictures and {} captions, {} of {} and {}: other sets do not compare",
+                        evaluation.images, evaluation.captions, first_file.string(), result.images, result.captions),
+            "Evaluate all runs on one manifest");
+      }
+      here.reranked.push_back(evaluation.reranked);
+      here.itc.push_back(*evaluation.itc);
+    }
+    here.config = config_of(group.runs.front());
+    const GroupResults& first = found.front();
+    Comparison::Group& row = result.groups.emplace_back();
+    row.name = group.name;
+    row.runs = static_cast<std::int64_t>(group.runs.size());
+    row.reranked = spread(here.reranked);
+    row.itc = spread(here.itc);
+    if (found.size() > 1) {
+      row.differences = differences(first, here);
+      if (here.itc.size() == first.itc.size()) {
+        row.reranked_gain = gain(here.reranked, first.reranked);
+        row.itc_gain = gain(here.itc, first.itc);
+      }
+    }
+  }
+  return result;
+}
+
+std::string format_spread(double mean, double deviation, std::int64_t runs, bool sign) {
+  std::string text = sign ? fmt::format("{:+.1f}", mean) : fmt::format("{:.1f}", mean);
+  if (runs > 1) text += fmt::format(" ± {:.1f}", deviation);
+  return text;
+}
+
+namespace {
+
+std::string row(std::string_view name, const MetricsSpread& metrics, std::int64_t runs, bool sign = false) {
+  std::string text = fmt::format("{:<34}", name);
+  for (const Way way : kWays) {
+    for (const At at : kPlaces) {
+      const std::string cell = format_spread((metrics.mean.*way).*at, (metrics.deviation.*way).*at, runs, sign);
+      // fmt counts characters, not bytes.
+      text += fmt::format("{:>13}", cell);
+    }
+  }
+  return text + "\n";
+}
+
+nlohmann::ordered_json json_of(const MetricsSpread& metrics) {
+  return {{"mean", json_of(metrics.mean)}, {"deviation", json_of(metrics.deviation)}};
+}
+
+}  // namespace
+
+std::string Comparison::to_table() const {
+  std::string text = fmt::format("{:<34}{:^39}{:^39}\n{:<34}", "", "text -> image", "image -> text", "");
+  for (int way = 0; way < 2; ++way) text += fmt::format("{:>13}{:>13}{:>13}", "R@1", "R@5", "R@10");
+  text += "\n";
+  for (const Group& group : groups) {
+    const std::string runs = group.runs > 1 ? fmt::format(" ({} runs)", group.runs) : "";
+    text += row(group.name + runs, group.reranked, group.runs);
+    if (group.reranked_gain) text += row("  less the first", *group.reranked_gain, group.runs, true);
+    text += row("  contrast alone", group.itc, group.runs);
+    if (group.itc_gain) text += row("  less the first", *group.itc_gain, group.runs, true);
+  }
+  return text +
+         fmt::format("{} pictures, {} captions; percent, mean ± standard deviation over the runs\n", images, captions);
+}
+
+std::string Comparison::to_json() const {
+  nlohmann::ordered_json json = {
+      {"manifest", manifest}, {"images", images}, {"captions", captions}, {"chance", json_of(chance)}};
+  for (const Group& group : groups) {
+    nlohmann::ordered_json one = {{"name", group.name},
+                                  {"runs", group.runs},
+                                  {"reranked", json_of(group.reranked)},
+                                  {"itc", json_of(group.itc)},
+                                  {"differences", group.differences}};
+    if (group.reranked_gain) one["reranked_gain"] = json_of(*group.reranked_gain);
+    if (group.itc_gain) one["itc_gain"] = json_of(*group.itc_gain);
+    json["groups"].push_back(std::move(one));
+  }
+  return json.dump(1);
+}
+
+}  // namespace vicha
