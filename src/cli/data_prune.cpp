@@ -16,7 +16,9 @@ void add_data_prune(CLI::App& group, Action& chosen) {
     PruneOptions options;
   };
   const auto given = std::make_shared<Given>();
-  CLI::App* command = group.add_subcommand("prune", "Leave out the records whose picture is missing or unreadable");
+  CLI::App* command = group.add_subcommand("prune",
+                                           "Leave out the records whose picture is missing or unreadable; repeated "
+                                           "after a kill it goes on where it was");
   command->add_option("MANIFEST", given->manifest, "Manifest: a JSON list or JSON lines")->required();
   command->add_option("--out", given->out, "Manifest to write")->required();
   command->add_option("--list", given->list, "JSON lines that name the dead pictures (default: OUT.dead.jsonl)");
@@ -42,9 +44,10 @@ void add_data_prune(CLI::App& group, Action& chosen) {
       if (given->image_root.empty()) warn_if_moved(given->manifest, given->out);
       const PruneReport report = prune_manifest(given->manifest, given->out, list, options);
       log::status("");
-      print(fmt::format("{}: {} of {} records; {} of {} pictures are dead{}, {} truncated\n", given->out.string(),
+      print(fmt::format("{}: {} of {} records; {} of {} pictures are dead{}, {} truncated{}\n", given->out.string(),
                         report.kept, report.records, report.dead, report.pictures,
-                        report.dead > 0 ? " (" + list.string() + ")" : "", report.truncated));
+                        report.dead > 0 ? " (" + list.string() + ")" : "", report.truncated,
+                        report.known > 0 ? fmt::format("; {} looked at before", report.known) : ""));
       return 0;
     };
   });

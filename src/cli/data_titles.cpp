@@ -15,8 +15,10 @@ void add_data_titles(CLI::App& group, Action& chosen) {
     TitleOptions options;
   };
   const auto given = std::make_shared<Given>();
-  CLI::App* command =
-      group.add_subcommand("titles", "Add a title to each caption: the objects it names, joined by \" and \"");
+  CLI::App* command = group.add_subcommand(
+      "titles",
+      "Add a title to each caption: the objects it names, joined by \" and \"; repeated after a kill "
+      "it goes on where it was");
   command->add_option("MANIFEST", given->manifest, "Manifest: a JSON list or JSON lines")->required();
   command->add_option("--out", given->out, "Manifest to write")->required();
   command->add_option("--field", given->options.field, "Field to write")->capture_default_str();
@@ -36,8 +38,10 @@ void add_data_titles(CLI::App& group, Action& chosen) {
       warn_if_moved(given->manifest, given->out);
       const TitleReport report = add_titles(given->manifest, given->out, options);
       log::status("");
-      print(fmt::format("{}: {} records, titles of {} captions; {} name no object\n", given->out.string(),
-                        report.records, report.captions, report.untitled));
+      print(fmt::format("{}: {} records{}, titles of {} captions; {} name no object\n", given->out.string(),
+                        report.records,
+                        report.records_known > 0 ? fmt::format(" ({} done before)", report.records_known) : "",
+                        report.captions, report.untitled));
       return 0;
     };
   });

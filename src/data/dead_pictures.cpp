@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/threads.h"
+#include "data/journal.h"
 #include "data/rewrite.h"
 #include "data/rewrite_fields.h"
 #include "data/rewrite_reader.h"
@@ -19,6 +20,7 @@ namespace vicha {
 namespace {
 
 constexpr std::size_t kRecordsAtOnce = 4096;  // enough work for many threads
+constexpr int kStateVersion = 1;              // changes with what is called good
 
 PictureState look_at(const std::string& path, bool decode) {
   if (decode) return check_picture(path).state;
@@ -38,15 +40,19 @@ class Pruner {
         paths_(in, options.image_root, options.strip_parts),
         reader_(in),
         writer_(out, out_in_lines(in, out, reader_.lines())),
-        list_(list) {
+        list_(list),
+        journal_(journal_of(out),
+                 nlohmann::ordered_json{{"pictures", kStateVersion}, {"decoded", options.decode}}.dump()) {
     threads_ = static_cast<int>(options.threads > 0 ? options.threads
                                                     : std::max<std::int64_t>(1, std::thread::hardware_concurrency()));
   }
 
   PruneReport run() {
     while (read_some()) {
-      for_each_index(fresh_.size(), threads_,
-                     [this](std::size_t i) { fresh_[i].state = look_at(fresh_[i].path, options_.decode); });
+      for_each_index(fresh_.size(), threads_, [this](std::size_t i) {
+        if (!fresh_[i].known) fresh_[i].state = look_at(fresh_[i].path, options_.decode);
+      });
+      keep_fresh();
       note_fresh();
       for (const Waiting& waiting : waiting_) {
         if (!dead_[waiting.picture]) add_record(writer_, waiting.text, waiting.record);
@@ -54,6 +60,7 @@ class Pruner {
       if (options_.progress) options_.progress(report_.records);
     }
     if (report_.pictures > 0 && report_.dead == report_.pictures) {
+      journal_.remove();
       throw DataError(first_dead_, "cannot be read, nor can any other picture of the manifest",
                       "Check --image-root and --strip-parts");
     }
@@ -64,6 +71,7 @@ class Pruner {
       fs::remove(list_);
     }
     writer_.finish();
+    journal_.remove();
     return report_;
   }
 
@@ -77,6 +85,8 @@ class Pruner {
     std::string image, path;
     std::int64_t record;
     PictureState state = PictureState::kMissing;
+    bool known = false;     // the run before could read it
+    bool recalled = false;  // the run before has looked at it
   };
 
   bool read_some() {
@@ -90,11 +100,40 @@ class Pruner {
       if (picture == report_.pictures) {
         ++report_.pictures;
         fresh_.push_back({image, paths_.path(image, reader_), text.number});
+        recall(fresh_.back());
       }
       waiting_.push_back({text, std::move(record), picture});
       ++report_.records;
     }
     return !waiting_.empty();
+  }
+
+  /// What the run before has seen of a picture. One that it could not read is looked at again: a disk that was not
+  /// there may be there now.
+  void recall(Fresh& fresh) {
+    std::string line;
+    if (!journal_.next(line)) return;
+    const nlohmann::json found = nlohmann::json::parse(line, nullptr, false);
+    if (!found.is_object() || !found.contains("state") || !found.contains("picture") ||
+        found["picture"] != fresh.path) {
+      return journal_.reject();
+    }
+    fresh.recalled = true;
+    for (const PictureState state : {PictureState::kGood, PictureState::kTruncated}) {
+      if (found["state"] != state_name(state)) continue;
+      fresh.state = state;
+      fresh.known = true;
+      ++report_.known;
+    }
+  }
+
+  void keep_fresh() {
+    for (const Fresh& fresh : fresh_) {
+      if (fresh.recalled) continue;
+      journal_.add(nlohmann::ordered_json{{"picture", fresh.path}, {"state", state_name(fresh.state)}}.dump(
+          -1, ' ', false, nlohmann::json::error_handler_t::replace));
+    }
+    journal_.flush();
   }
 
   void note_fresh() {
@@ -119,6 +158,7 @@ class Pruner {
   ManifestWriter writer_;
   fs::path list_;
   std::optional<ManifestWriter> list_writer_;
+  Journal journal_;
   int threads_;
   PruneReport report_;
   StringPool names_;

@@ -22,6 +22,7 @@ struct PruneOptions {
 struct PruneReport {
   std::int64_t records = 0, kept = 0;
   std::int64_t pictures = 0, dead = 0, truncated = 0;  ///< distinct ones; truncated ones may be dead or kept
+  std::int64_t known = 0;                              ///< pictures that a run that was killed had read well
 };
 
 /// "missing", "corrupt", …
@@ -29,7 +30,9 @@ std::string_view state_name(PictureState state);
 
 /// Streams `in` to `out`; each picture is looked at once. `list` gets a line {"image", "record", "state"} for each dead
 /// picture (its first record); no file is written, and an old one removed, if there is none. Memory: the pictures'
-/// names. Throws DataError naming the first picture if all are dead: then the folder is wrong, not the data.
+/// names. `out`.partial keeps what is found on the way: repeated after a kill, pictures that could be read are not read
+/// again, and the end is the same files. Throws DataError naming the first picture if all are dead: then the folder is
+/// wrong, not the data.
 PruneReport prune_manifest(const std::filesystem::path& in, const std::filesystem::path& out,
                            const std::filesystem::path& list, const PruneOptions& options = {});
 

@@ -62,12 +62,38 @@ TEST_F(PruneTest, WithoutDecodingOnlyTheFileCounts) {
   EXPECT_EQ(report.dead, 3);
 }
 
+TEST_F(PruneTest, ARepeatGoesOnWhereAKillStoppedIt) {
+  PruneOptions options;
+  prune_manifest(in_, folder_ / "whole.jsonl", folder_ / "whole.dead.jsonl", options);
+  options.progress = [](std::int64_t) { throw Error("killed"); };
+  EXPECT_THROW(prune_manifest(in_, folder_ / "out.jsonl", folder_ / "dead.jsonl", options), Error);
+  EXPECT_FALSE(fs::exists(folder_ / "out.jsonl"));
+  options.progress = {};
+  const PruneReport report = prune_manifest(in_, folder_ / "out.jsonl", folder_ / "dead.jsonl", options);
+  EXPECT_EQ(report.known, 2);  // good.png and cut.png
+  EXPECT_EQ(report.pictures, 6);
+  EXPECT_EQ(read_text(folder_ / "out.jsonl"), read_text(folder_ / "whole.jsonl"));
+  EXPECT_EQ(read_text(folder_ / "dead.jsonl"), read_text(folder_ / "whole.dead.jsonl"));
+  EXPECT_FALSE(fs::exists(folder_ / "out.jsonl.partial"));
+
+  // Pictures that could not be read are looked at again; states of another way of looking are not taken.
+  options.progress = [](std::int64_t) { throw Error("killed"); };
+  EXPECT_THROW(prune_manifest(in_, folder_ / "out.jsonl", folder_ / "dead.jsonl", options), Error);
+  folder_.write("p/none.png", noise_png(2, 40, 40));
+  options.progress = {};
+  EXPECT_EQ(prune_manifest(in_, folder_ / "out.jsonl", folder_ / "dead.jsonl", options).kept, 4);
+  options.progress = [](std::int64_t) { throw Error("killed"); };
+  EXPECT_THROW(prune_manifest(in_, folder_ / "out.jsonl", folder_ / "dead.jsonl", options), Error);
+  EXPECT_EQ(prune_manifest(in_, folder_ / "out.jsonl", folder_ / "dead.jsonl", {.decode = false}).known, 0);
+}
+
 TEST_F(PruneTest, AWrongFolderIsAnErrorAndNothingIsWritten) {
   const PruneOptions options{.image_root = folder_ / "elsewhere"};
   EXPECT_THROW(prune_manifest(in_, folder_ / "out.jsonl", folder_ / "dead.jsonl", options), DataError);
   EXPECT_THROW(prune_manifest(in_, folder_ / "out.jsonl", folder_ / "dead.jsonl", {.strip_parts = 2}), DataError);
   EXPECT_FALSE(fs::exists(folder_ / "out.jsonl"));
   EXPECT_FALSE(fs::exists(folder_ / "dead.jsonl"));
+  EXPECT_FALSE(fs::exists(folder_ / "out.jsonl.partial"));
 }
 
 TEST_F(PruneTest, StripPartsFindsReleasedNamesAndNoListIsLeftIfAllIsWell) {

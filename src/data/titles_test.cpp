@@ -50,6 +50,36 @@ TEST(TitlesTest, ThreadsDoNotMatter) {
   EXPECT_NE(read_text(folder / "one.json").find("\"t\":\"cat and boat"), std::string::npos);
 }
 
+TEST(TitlesTest, ARepeatGoesOnWhereAKillStoppedIt) {
+  const TemporaryFolder folder;
+  std::string records;
+  for (int i = 0; i < 9000; ++i) records += R"({"caption":["a cat and a boat )" + std::to_string(i) + "\"]}\n";
+  const fs::path in = folder.write("m.jsonl", records), out = folder / "out.jsonl", kept = folder / "out.jsonl.partial";
+  TitleOptions options{.parser = {.links = LinkUse::kNever}};
+  add_titles(in, folder / "whole.jsonl", options);
+  TitleOptions killed = options;
+  killed.progress = [](std::int64_t done) {
+    if (done > 4096) throw Error("killed");
+  };
+  EXPECT_THROW(add_titles(in, out, killed), Error);
+  EXPECT_FALSE(fs::exists(out));
+  ASSERT_TRUE(fs::exists(kept));
+  fs::resize_file(kept, fs::file_size(kept) - 3);
+  const TitleReport report = add_titles(in, out, options);
+  EXPECT_EQ(report.records_known, 2 * 4096 - 1);
+  EXPECT_EQ(report.captions, 9000);
+  EXPECT_EQ(read_text(out), read_text(folder / "whole.jsonl"));
+  EXPECT_FALSE(fs::exists(kept));
+
+  // Of other captions, what was found is not taken; the same before them is.
+  EXPECT_THROW(add_titles(in, out, killed), Error);
+  const std::string changed = R"({"caption":["a dog"]})";
+  const std::size_t second = records.find('\n') + 1;
+  folder.write("m.jsonl", records.substr(0, second) + changed + records.substr(records.find('\n', second)));
+  EXPECT_EQ(add_titles(in, out, options).records_known, 1);
+  EXPECT_NE(read_text(out).find("{\"caption\":[\"a dog\"],\"title\":[\"dog\"]}"), std::string::npos);
+}
+
 TEST(TitlesTest, ARecordWithoutCaptionIsAnError) {
   const TemporaryFolder folder;
   const fs::path in = folder.write("m.json", R"([{"image": "a.png"}])");
