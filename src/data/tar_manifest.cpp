@@ -33,7 +33,7 @@ constexpr std::string_view kSummary = ".unpacked.json";  // what it was made fro
 /// One run fills a folder at a time.
 class FolderLock {
  public:
-  explicit FolderLock(const fs::path& folder) {
+  explicit FolderLock(const fs::path& folder) : folder_(folder), was_there_(fs::exists(folder)) {
     fs::create_directories(folder);
     fd_ = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd_ < 0 || ::flock(fd_, LOCK_EX | LOCK_NB) != 0) {
@@ -44,7 +44,11 @@ class FolderLock {
                       taken ? "Wait for it, or name another folder" : "Check that it can be written");
     }
   }
-  ~FolderLock() { ::close(fd_); }
+  ~FolderLock() {
+    std::error_code ignored;
+    if (!was_there_) fs::remove(folder_, ignored);  // only if nothing came into it
+    ::close(fd_);
+  }
   FolderLock(const FolderLock&) = delete;
   FolderLock& operator=(const FolderLock&) = delete;
 
@@ -54,6 +58,8 @@ class FolderLock {
   }
 
  private:
+  fs::path folder_;
+  bool was_there_;
   int fd_ = -1;
 };
 
@@ -214,6 +220,13 @@ class Run {
     }
   }
 
+  ~Run() {
+    std::error_code ignored;
+    fs::remove(images_, ignored);  // only if no archive could be unpacked
+  }
+  Run(const Run&) = delete;
+  Run& operator=(const Run&) = delete;
+
   UnpackReport run() {
     const int threads =
         static_cast<int>(options_.threads > 0 ? options_.threads : std::max(1u, std::thread::hardware_concurrency()));
@@ -235,6 +248,8 @@ class Run {
 
   void unpack(std::size_t i) {
     const fs::path &tar = tars_[i], folder = images_ / name_of(tar);
+    fs::path unfinished = folder;
+    unfinished += kUnfinished;
     try {
       const Json summary = summary_of(tar, options_);
       UnpackReport part;
@@ -242,8 +257,6 @@ class Run {
         require_unpacked(folder, summary, tar);
         part.known = 1;
       } else {
-        fs::path unfinished = folder;
-        unfinished += kUnfinished;
         fs::create_directories(unfinished);
         part = Unpacker(tar, unfinished, options_).run();
         write_file_atomic(unfinished / kSummary, summary.dump() + "\n");
@@ -253,6 +266,8 @@ class Run {
       add(part);
     } catch (const DataError& error) {
       damaged_[i] = error;
+      std::error_code ignored;
+      fs::remove(unfinished, ignored);  // only if nothing came out of it; pictures stay for a look
     }
     const std::lock_guard guard(mutex_);
     ++done_;

@@ -204,7 +204,8 @@ TEST_F(TarTest, ADamagedArchiveStopsAfterTheOthersOrIsLeftOut) {
   EXPECT_EQ(report.damaged, 3);
   EXPECT_EQ(report.known, 1);
   EXPECT_EQ(records_in(manifest_).size(), 1u);
-  EXPECT_EQ(std::distance(fs::directory_iterator(folder_ / "out/images"), {}), 4) << "unfinished ones stay for a look";
+  EXPECT_TRUE(fs::exists(folder_ / "out/images/cut.unfinished/a.jpg")) << "unfinished ones stay for a look";
+  EXPECT_FALSE(fs::exists(folder_ / "out/images/noise.unfinished"));
 }
 
 TEST_F(TarTest, ARepeatGoesOnWhereAKillStoppedIt) {
@@ -220,6 +221,17 @@ TEST_F(TarTest, ARepeatGoesOnWhereAKillStoppedIt) {
   EXPECT_EQ(fs::last_write_time(folder_ / "out/images/1/a.jpg"), before);
   EXPECT_EQ(read_text(folder_ / "out/images/2/b.jpg"), png_);
   EXPECT_FALSE(fs::exists(folder_ / "out/images/2.unfinished"));
+}
+
+TEST_F(TarTest, WhatIsNoArchiveLeavesNothing) {
+  const fs::path noise = folder_.write("tars/noise.tar", std::string(5000, 'x'));
+  EXPECT_THROW(unpack({noise}), DataError);
+  EXPECT_FALSE(fs::exists(folder_ / "out"));
+  EXPECT_THROW(unpack({folder_ / "none.tar"}), DataError);
+  EXPECT_FALSE(fs::exists(folder_ / "out"));
+  fs::create_directories(folder_ / "out");
+  EXPECT_THROW(unpack({noise}, true), DataError);
+  EXPECT_TRUE(fs::is_empty(folder_ / "out"));  // the folder itself is the user's
 }
 
 TEST_F(TarTest, AChangedArchiveOrAStrangeFolderIsNoticed) {
