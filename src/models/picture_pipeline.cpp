@@ -96,7 +96,7 @@ void read_and_encode(const PicturePipeline& pipeline, const at::Tensor& space, P
 
 }  // namespace
 
-std::int64_t tower_rows(const at::Device& device) { return device.is_cpu() ? 800 : 8192; }
+std::int64_t tower_rows(const at::Device& device) { return device.is_cpu() ? 1200 : 8192; }
 
 std::int64_t pictures_at_once(std::int64_t tokens, const at::Device& device) {
   return std::max<std::int64_t>(1, tower_rows(device) / tokens);

@@ -14,11 +14,9 @@ using torch::autograd::AutogradContext;
 using torch::autograd::Variable;
 using torch::autograd::variable_list;
 
-/// `row(x, bias, out, width)`, a kernel of any element type, over all rows.
+/// `row(x, bias, out, width)`, a kernel of any element type, over all rows of contiguous tensors.
 template <class Row>
-at::Tensor each_row(const at::Tensor& x_TF, const at::Tensor& bias_F, const Row& row) {
-  const at::Tensor input = x_TF.contiguous();
-  at::Tensor out = at::empty_like(input);
+void each_row(const at::Tensor& input, const at::Tensor& bias_F, const at::Tensor& out, const Row& row) {
   const std::int64_t width = input.size(-1), rows = input.numel() / width;
   dispatch_type(input.scalar_type(), [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
@@ -29,13 +27,13 @@ at::Tensor each_row(const at::Tensor& x_TF, const at::Tensor& bias_F, const Row&
       for (std::int64_t i = begin; i < end; ++i) row(from + i * width, bias, to + i * width, width);
     });
   });
-  return out;
 }
 
 struct BiasGeluFunction : torch::autograd::Function<BiasGeluFunction> {
   static Variable forward(AutogradContext* ctx, const Variable& x, const Variable& bias) {
     const at::Tensor input = x.contiguous();
-    const at::Tensor out = each_row(input, bias, [](const auto* from, const float* b, auto* to, std::int64_t width) {
+    const at::Tensor out = at::empty_like(input);
+    each_row(input, bias, out, [](const auto* from, const float* b, auto* to, std::int64_t width) {
       kernels::bias_gelu_row(from, b, to, width);
     });
     ctx->save_for_backward({input, bias});
@@ -71,15 +69,17 @@ at::Tensor bias_gelu(const at::Tensor& x_TF, const at::Tensor& bias_F) {
   return BiasGeluFunction::apply(x_TF, bias_F);
 }
 
-at::Tensor bias_quick_gelu(const at::Tensor& x_TF, const at::Tensor& bias_F) {
+at::Tensor bias_quick_gelu_(const at::Tensor& x_TF, const at::Tensor& bias_F) {
   const at::NoGradGuard no_grad;
   if (!x_TF.is_cpu()) {
     const at::Tensor v = x_TF + bias_F.to(x_TF.scalar_type());
     return v * at::sigmoid(v * 1.702);
   }
-  return each_row(x_TF, bias_F, [](const auto* from, const float* bias, auto* to, std::int64_t width) {
+  const at::Tensor x = x_TF.contiguous();
+  each_row(x, bias_F, x, [](const auto* from, const float* bias, auto* to, std::int64_t width) {
     kernels::bias_quick_gelu_row(from, bias, to, width);
   });
+  return x;
 }
 
 }  // namespace vicha

@@ -43,7 +43,7 @@ ResidualNorm VitBlock::at_rows(const at::Tensor& stream, const at::Tensor& norme
 
 ResidualNorm VitBlock::finish(const at::Tensor& stream, const at::Tensor& attended, const LayerNorm& next) const {
   const ResidualNorm middle = residual_layer_norm(stream, matmul_nt(attended, proj.weight), proj.bias, norm2);
-  const auto activate = activation == Activation::kGelu ? bias_gelu : bias_quick_gelu;
+  const auto activate = activation == Activation::kGelu ? bias_gelu : bias_quick_gelu_;
   const at::Tensor hidden = activate(matmul_nt(middle.out, fc1.weight), fc1.bias);
   return residual_layer_norm(middle.sum, matmul_nt(hidden, fc2.weight), fc2.bias, next);
 }
