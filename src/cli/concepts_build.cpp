@@ -41,6 +41,8 @@ void add_concepts_build(CLI::App& group, Action& chosen) {
       ->capture_default_str();
   command->add_option("--max-bad-share", build.embed.max_bad_share, "Share of pictures that may be unreadable")
       ->capture_default_str();
+  command->add_flag("--trust-names", build.embed.trust_names,
+                    "Do not read pictures again that an earlier run has embedded under their name");
   command->add_option("--bpe", build.source_options.bpe, "CLIP's byte-pair vocabulary (default: beside the weights)");
   command->add_flag("--exact-decode", build.source_options.exact_decode,
                     "CLIP: decode large JPEGs at full size, as OpenAI's code does");
@@ -54,6 +56,8 @@ void add_concepts_build(CLI::App& group, Action& chosen) {
             "vicha:CHECKPOINT with a model that was trained without concepts");
       }
       given->assign.max_missing_share = given->embed.max_bad_share;
+      given->assign.share_option = "--max-bad-share";
+      given->embed.settings.folder = "--images and --strip-parts";
       const AssignReport report = build_concepts(*given);
       warn_if_moved(given->captions, given->out);
       print(fmt::format("{}: {} records of {} pictures, {} different concepts, {} records left out\n",

@@ -50,6 +50,7 @@ EmbeddingStore DataStores::pictures(const std::filesystem::path& manifest, const
   options.batch_size = batch_;
   options.threads = threads_;
   options.max_bad_share = max_missing_;
+  options.settings.share = "--max-missing";
   options.trust_names = !pictures_.empty();  // somebody's own store: the pictures may not even be here
   const EmbedReport report = embed_pictures(source(), list, store, options);
   log::info("{}: {} pictures, {} embedded, {} there already, {} unreadable; {:.1f} s", store.string(), report.pictures,

@@ -235,7 +235,8 @@ AssignReport assign_concepts(const fs::path& manifest, const std::vector<fs::pat
     throw DataError(manifest.string(),
                     fmt::format("{} of {} records name a picture that is in no store, the first {}", report.left_out,
                                 records, first_missing),
-                    "Embed this manifest's pictures first (`vicha concepts embed`), or raise --max-missing-share");
+                    fmt::format("Embed this manifest's pictures first (`vicha concepts embed`), or raise {}",
+                                options.share_option));
   }
   const std::vector<Place> places = stores.number_wanted();
   const Found found = compare(stores, places, embeddings, options);

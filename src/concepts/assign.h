@@ -20,8 +20,9 @@ namespace vicha {
 struct AssignOptions {
   std::int64_t k = 15;
   double threshold = 0;  ///< least softmax(scale * cosine) over the vocabulary; 0: none. k words at most are kept
-  std::optional<TagOptions> regions = {};  ///< region mode; the stores have a grid then
-  double max_missing_share = 0.01;         ///< of the pictures, that may be in no store; a few always may
+  std::optional<TagOptions> regions = {};            ///< region mode; the stores have a grid then
+  double max_missing_share = 0.01;                   ///< of the pictures, that may be in no store; a few always may
+  std::string share_option = "--max-missing-share";  ///< how the user of the command sets that
   Approximate approximate = Approximate::kAuto;
 };
 

@@ -34,9 +34,9 @@ class Embedder {
         fates_(static_cast<std::size_t>(count_), Fate::kNew),
         contents_(static_cast<std::size_t>(count_), 0),
         writer_(store, source.weights(), {source.width(), vectors_, options.type}),
-        bad_log_(
-            pictures.manifest, options.max_bad_share,
-            options.bad_pictures.empty() ? fs::path(store.string() + ".bad_pictures.jsonl") : options.bad_pictures),
+        bad_log_(pictures.manifest, options.max_bad_share,
+                 options.bad_pictures.empty() ? fs::path(store.string() + ".bad_pictures.jsonl") : options.bad_pictures,
+                 options.settings),
         progress_("embedding pictures", "pictures", count_) {
     report_.pictures = count_;
   }

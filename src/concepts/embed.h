@@ -15,6 +15,7 @@
 
 #include "concepts/source.h"
 #include "concepts/store.h"
+#include "data/bad_pictures.h"
 #include "data/manifest.h"
 
 namespace vicha {
@@ -44,6 +45,7 @@ struct EmbedOptions {
   std::int64_t regions = 0;          ///< side of the grid; 0: whole pictures only
   std::int64_t rank = 0, ranks = 1;  ///< this process takes pictures rank, rank + ranks, …, into a store of its own
   double max_bad_share = 0.01;       ///< of the pictures; a few may always be bad
+  BadPictureSettings settings = {.share = "--max-bad-share", .folder = "--image-root and --strip-parts"};
   /// Pictures that the store knows by name are not read again; otherwise their files are, and changed ones embedded
   /// anew.
   bool trust_names = false;

@@ -49,12 +49,14 @@ std::optional<std::string> BadPictures::reason(std::int64_t image) const {
   return found->second;
 }
 
-BadPictureLog::BadPictureLog(std::shared_ptr<const Manifest> manifest, double max_share, std::filesystem::path file)
+BadPictureLog::BadPictureLog(std::shared_ptr<const Manifest> manifest, double max_share, std::filesystem::path file,
+                             BadPictureSettings settings)
     : manifest_(std::move(manifest)),
       max_share_(max_share),
       allowed_(std::max(kAlwaysAllowed, static_cast<std::int64_t>(
                                             std::floor(max_share * static_cast<double>(manifest_->image_count()))))),
       file_(std::move(file)),
+      settings_(std::move(settings)),
       written_(file_.empty() ? std::unordered_set<std::string>{} : already_written(file_)) {}
 
 void BadPictureLog::report(std::int64_t record, const std::string& reason) {
@@ -81,13 +83,16 @@ void BadPictureLog::append(std::int64_t record, const std::string& reason) {
 
 void BadPictureLog::stop() const {
   const bool all = count() >= manifest_->image_count();
-  throw DataError(
-      manifest_->file(0).string(),
-      fmt::format("{} of {} pictures could not be read{}. The first: {}", count(), manifest_->image_count(),
-                  all ? "" : fmt::format(", more than data.max_bad_share = {} allows", max_share_),
-                  fmt::join(first_reasons_, "; ")),
-      "`vicha data check` lists all of them; check data.image_root and data.strip_parts, mend the files or raise "
-      "data.max_bad_share");
+  const bool fixed = settings_.share.empty();
+  const std::string too_many = fixed ? fmt::format(", more than the {} that may be", allowed_)
+                                     : fmt::format(", more than {} = {} allows", settings_.share, max_share_);
+  std::string remedy = fmt::format("`vicha data check` lists all of them; check {}, mend the files", settings_.folder);
+  if (!fixed) remedy += fmt::format(" or raise {}", settings_.share);
+  if (!settings_.otherwise.empty()) remedy += "; " + settings_.otherwise;
+  throw DataError(manifest_->file(0).string(),
+                  fmt::format("{} of {} pictures could not be read{}. The first: {}", count(), manifest_->image_count(),
+                              all ? "" : too_many, fmt::join(first_reasons_, "; ")),
+                  remedy);
 }
 
 }  // namespace vicha

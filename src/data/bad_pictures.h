@@ -27,11 +27,19 @@ class BadPictures {
   std::unordered_map<std::int64_t, std::string> reasons_;
 };
 
+/// How the user of a command sets what bad pictures are judged by; messages name it.
+struct BadPictureSettings {
+  std::string share = "data.max_bad_share";  ///< empty: nothing raises it
+  std::string folder = "data.image_root and data.strip_parts";
+  std::string otherwise = {};  ///< what else can be done, a clause
+};
+
 /// Told in the order of the samples, so that what it counts, writes and refuses does not depend on the workers.
 class BadPictureLog {
  public:
   /// `file`: JSON lines that are appended to, pictures named there already are not named again; empty: none.
-  BadPictureLog(std::shared_ptr<const Manifest> manifest, double max_share, std::filesystem::path file);
+  BadPictureLog(std::shared_ptr<const Manifest> manifest, double max_share, std::filesystem::path file,
+                BadPictureSettings settings = {});
 
   /// Pictures that may be bad: the share of all, but a few at least.
   std::int64_t allowed() const { return allowed_; }
@@ -50,6 +58,7 @@ class BadPictureLog {
   double max_share_;
   std::int64_t allowed_;
   std::filesystem::path file_;
+  BadPictureSettings settings_;
   std::unordered_set<std::int64_t> seen_;
   std::unordered_set<std::string> written_;
   std::vector<std::string> first_reasons_;
