@@ -198,23 +198,46 @@ std::vector<TensorInfo> read_safetensors_header(const std::filesystem::path& pat
   return infos;
 }
 
-void write_safetensors(const std::filesystem::path& path, const StateDict& tensors, const Metadata& metadata) {
-  check_writable(tensors, path.string());
-  std::vector<Planned> planned = plan(tensors);
-  const std::string header = header_text(tensors, planned, metadata, path.string());
-  std::stable_sort(planned.begin(), planned.end(),
+namespace {
+
+struct Pieces {
+  std::string header;
+  std::vector<Planned> tensors;  // in the order of their bytes
+};
+
+Pieces lay_out(const StateDict& tensors, const Metadata& metadata, const std::string& where) {
+  check_writable(tensors, where);
+  Pieces pieces;
+  pieces.tensors = plan(tensors);
+  pieces.header = header_text(tensors, pieces.tensors, metadata, where);
+  std::stable_sort(pieces.tensors.begin(), pieces.tensors.end(),
                    [](const Planned& a, const Planned& b) { return a.begin < b.begin; });
-  write_file_atomic(path, [&](const std::function<void(std::string_view)>& out) {
-    const std::uint64_t length = header.size();
-    char length_bytes[8];
-    std::memcpy(length_bytes, &length, 8);
-    out({length_bytes, 8});
-    out(header);
-    for (const Planned& p : planned) {
-      const at::Tensor data = p.tensor->detach().resolve_conj().resolve_neg().cpu().contiguous();
-      out({static_cast<const char*>(data.const_data_ptr()), static_cast<std::size_t>(data.nbytes())});
-    }
-  });
+  return pieces;
+}
+
+void write_pieces(const Pieces& pieces, const std::function<void(std::string_view)>& out) {
+  const std::uint64_t length = pieces.header.size();
+  char length_bytes[8];
+  std::memcpy(length_bytes, &length, 8);
+  out({length_bytes, 8});
+  out(pieces.header);
+  for (const Planned& p : pieces.tensors) {
+    const at::Tensor data = p.tensor->detach().resolve_conj().resolve_neg().cpu().contiguous();
+    out({static_cast<const char*>(data.const_data_ptr()), static_cast<std::size_t>(data.nbytes())});
+  }
+}
+
+}  // namespace
+
+void write_safetensors(const std::filesystem::path& path, const StateDict& tensors, const Metadata& metadata) {
+  const Pieces pieces = lay_out(tensors, metadata, path.string());
+  write_file_atomic(path, [&](const auto& out) { write_pieces(pieces, out); });
+}
+
+std::string safetensors_bytes(const StateDict& tensors, const Metadata& metadata) {
+  std::string bytes;
+  write_pieces(lay_out(tensors, metadata, "safetensors"), [&](std::string_view piece) { bytes += piece; });
+  return bytes;
 }
 
 }  // namespace vicha

@@ -27,5 +27,7 @@ std::vector<TensorInfo> read_safetensors_header(const std::filesystem::path& pat
 /// Atomic: either the whole file or the old one. Non-contiguous tensors are written contiguously; shared storage is
 /// written once per name.
 void write_safetensors(const std::filesystem::path& path, const StateDict& tensors, const Metadata& metadata = {});
+/// What such a file holds.
+std::string safetensors_bytes(const StateDict& tensors, const Metadata& metadata = {});
 
 }  // namespace vicha

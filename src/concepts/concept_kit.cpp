@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -30,6 +31,7 @@ std::string origin_json(const ConceptOrigin& origin, const std::string& vocabula
   json["threshold"] = origin.threshold;
   json["vocabulary"] = vocabulary;
   json["embeddings"] = embeddings;
+  if (!origin.merged_from.empty()) json["merged_from"] = origin.merged_from;
   return json.dump(1) + "\n";
 }
 
@@ -50,6 +52,7 @@ std::optional<ConceptOrigin> read_origin(const fs::path& file) {
     };
     origin.vocabulary = path("vocabulary");
     origin.embeddings = path("embeddings");
+    if (json.contains("merged_from")) origin.merged_from = json.at("merged_from").get<std::vector<std::string>>();
   } catch (const Json::exception& error) {
     throw DataError(where, fmt::format("does not say how concepts were made ({})", error.what()),
                     "Assign the concepts again (`vicha concepts assign`)");
@@ -62,6 +65,16 @@ std::optional<ConceptOrigin> read_origin(const fs::path& file) {
 }
 
 }  // namespace
+
+bool ConceptOrigin::covers(const ConceptIdentity& other) const {
+  return identity.same(other) || (identity.weights.same(other.weights) && identity.prompt == other.prompt &&
+                                  std::ranges::find(merged_from, other.vocabulary_sha256) != merged_from.end());
+}
+
+void require_covered(const ConceptOrigin& origin, std::string_view where_origin, const ConceptIdentity& identity,
+                     std::string_view where_identity) {
+  if (!origin.covers(identity)) require_same(origin.identity, where_origin, identity, where_identity);
+}
 
 void set_concept_origin(const fs::path& manifest, const ConceptOrigin& origin) {
   const fs::path folder = manifest.parent_path();
@@ -101,35 +114,8 @@ std::optional<ConceptKit> checkpoint_concept_kit(const fs::path& checkpoint) {
 
 std::vector<std::pair<std::string, std::string>> concept_kit_files(const ConceptKit& kit) {
   return {{kOriginFile, origin_json(kit.origin, kVocabularyFile, kEmbeddingsFile)},
-          {kVocabularyFile, read_file(kit.origin.vocabulary)},
-          {kEmbeddingsFile, read_file(kit.origin.embeddings)}};
-}
-
-std::optional<ConceptOrigin> common_concept_origin(std::span<const std::string> manifests) {
-  std::optional<ConceptOrigin> common;
-  std::string first_with, first_without;
-  for (const std::string& manifest : manifests) {
-    const std::optional<ConceptIdentity> identity = concept_identity_of(manifest);
-    if (!identity) {
-      if (first_without.empty()) first_without = manifest;
-      continue;
-    }
-    std::optional<ConceptOrigin> origin = concept_origin_of(manifest);
-    if (!origin) origin = ConceptOrigin{.identity = *identity, .source = "", .vocabulary = {}, .embeddings = {}};
-    if (common) {
-      require_same(common->identity, first_with, origin->identity, manifest);
-    } else {
-      common = std::move(origin);
-      first_with = manifest;
-    }
-  }
-  if (common && !first_without.empty()) {
-    throw DataError(first_without,
-                    fmt::format("does not say where its concepts come from, and those of {} come from {}", first_with,
-                                common->identity.describe()),
-                    "Assign its concepts from the same source (`vicha concepts assign`)");
-  }
-  return common;
+          {kVocabularyFile, kit.vocabulary.text()},
+          {kEmbeddingsFile, vocabulary_embeddings_bytes(kit.embeddings)}};
 }
 
 std::vector<PictureConcepts> nearest_concepts(const ConceptKit& kit, const at::Tensor& pictures_nE) {

@@ -149,13 +149,14 @@ ConceptVocabulary ConceptVocabulary::load(const std::filesystem::path& path) {
   return ConceptVocabulary(std::move(words));
 }
 
-void ConceptVocabulary::save(const std::filesystem::path& path) const {
-  write_file_atomic(path, [&](const auto& out) {
-    out("# Visual concepts: concept, tab, count, tab, kind. Lines may be added, changed and taken out.\n");
-    for (const ConceptWord& word : words_)
-      out(fmt::format("{}\t{}\t{}\n", word.text, word.count, to_string(word.kind)));
-  });
+std::string ConceptVocabulary::text() const {
+  std::string text = "# Visual concepts: concept, tab, count, tab, kind. Lines may be added, changed and taken out.\n";
+  for (const ConceptWord& word : words_)
+    text += fmt::format("{}\t{}\t{}\n", word.text, word.count, to_string(word.kind));
+  return text;
 }
+
+void ConceptVocabulary::save(const std::filesystem::path& path) const { write_file_atomic(path, text()); }
 
 void sort_concepts(std::vector<ConceptWord>& words) {
   std::ranges::sort(words, [](const ConceptWord& a, const ConceptWord& b) {
@@ -177,8 +178,9 @@ ConceptVocabulary merge_vocabularies(std::span<const ConceptVocabulary> vocabula
       }
       ConceptWord& merged = words[place->second];
       merged.count += word.count;
-      if (word.count > largest[place->second]) {
-        largest[place->second] = word.count;
+      std::int64_t& most = largest[place->second];
+      if (word.count > most || (word.count == most && word.kind < merged.kind)) {
+        most = word.count;
         merged.kind = word.kind;
       }
     }

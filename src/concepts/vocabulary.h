@@ -42,6 +42,8 @@ class ConceptVocabulary {
   static ConceptVocabulary load(const std::filesystem::path& path);
   /// Atomic. Loading it gives the same words, counts and kinds.
   void save(const std::filesystem::path& path) const;
+  /// What such a file holds.
+  std::string text() const;
 
   const std::vector<ConceptWord>& words() const { return words_; }
   std::int64_t size() const { return static_cast<std::int64_t>(words_.size()); }
@@ -54,8 +56,9 @@ class ConceptVocabulary {
   std::string sha256_;
 };
 
-/// Counts of equal words added up; the kind is that of the vocabulary where the word has most. Most frequent first,
-/// equally frequent ones by their text.
+/// Counts of equal words added up; the kind is that of the vocabulary where the word has most (of several: the first of
+/// ConceptKind). Most frequent first, equally frequent ones by their text. The order of the vocabularies changes
+/// nothing.
 ConceptVocabulary merge_vocabularies(std::span<const ConceptVocabulary> vocabularies);
 /// The order in which vocabularies are written.
 void sort_concepts(std::vector<ConceptWord>& words);

@@ -164,11 +164,25 @@ VocabularyEmbeddings embed_vocabulary(ConceptSource& source, const ConceptVocabu
   return result;
 }
 
-void save_vocabulary_embeddings(const VocabularyEmbeddings& embeddings, const fs::path& file) {
+namespace {
+
+StateDict tensors_of(const VocabularyEmbeddings& embeddings) {
   StateDict tensors;
   tensors.set("embeddings", embeddings.unit_VE);
-  write_safetensors(file, tensors,
-                    {{"identity", to_json(embeddings.identity)}, {"scale", fmt::format("{}", embeddings.scale)}});
+  return tensors;
+}
+Metadata metadata_of(const VocabularyEmbeddings& embeddings) {
+  return {{"identity", to_json(embeddings.identity)}, {"scale", fmt::format("{}", embeddings.scale)}};
+}
+
+}  // namespace
+
+void save_vocabulary_embeddings(const VocabularyEmbeddings& embeddings, const fs::path& file) {
+  write_safetensors(file, tensors_of(embeddings), metadata_of(embeddings));
+}
+
+std::string vocabulary_embeddings_bytes(const VocabularyEmbeddings& embeddings) {
+  return safetensors_bytes(tensors_of(embeddings), metadata_of(embeddings));
 }
 
 VocabularyEmbeddings load_vocabulary_embeddings(const fs::path& file) {

@@ -38,6 +38,8 @@ VocabularyEmbeddings embed_vocabulary(ConceptSource& source, const ConceptVocabu
                                       std::span<const std::string> prompts, const std::filesystem::path& file = {});
 
 void save_vocabulary_embeddings(const VocabularyEmbeddings& embeddings, const std::filesystem::path& file);
+/// What such a file holds.
+std::string vocabulary_embeddings_bytes(const VocabularyEmbeddings& embeddings);
 /// Throws DataError naming the file if it is not one.
 VocabularyEmbeddings load_vocabulary_embeddings(const std::filesystem::path& file);
 

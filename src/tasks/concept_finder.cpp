@@ -79,7 +79,11 @@ ConceptFinder::ConceptFinder(ConceptKit kit, std::unique_ptr<ConceptSource> sour
     : kit_(std::move(kit)), source_(std::move(source)) {}
 
 std::vector<PictureConcepts> ConceptFinder::find(const PictureList& pictures, const fs::path& cache) {
-  const EmbedReport report = embed_pictures(*source_, pictures, cache, {.max_bad_share = 0});
+  const EmbedOptions all{
+      .max_bad_share = 0,
+      .settings = {
+          .share = "", .folder = "--image-root or data.image_root", .otherwise = "`vicha data prune` leaves them out"}};
+  const EmbedReport report = embed_pictures(*source_, pictures, cache, all);
   log::info("concepts of {} pictures: {} embedded, {} from {}", pictures.size(), report.embedded, report.known,
             cache.string());
   return nearest_concepts(kit_, stored_rows(pictures, cache));
@@ -113,7 +117,7 @@ EvaluationConcepts::EvaluationConcepts(std::optional<ConceptKit> kit, const std:
   const bool find = choice.from == "find" || (choice.from == "auto" && kit && !given);
   if (!find) {
     if (choice.from == "auto" && kit && given) {
-      require_same(kit->origin.identity, model, *given, manifest);
+      require_covered(kit->origin, model, *given, manifest);
     }
     plan_ = Plan::kManifest;
     description_ = given ? given->describe() : "the manifest's";

@@ -162,6 +162,28 @@ TEST_F(ConceptLife, TwoSourcesDoNotMix) {
   EXPECT_NO_THROW(concepts_for(second, "test.json", {.from = "none", .source = {}, .cache = {}}));
 }
 
+TEST_F(ConceptLife, DataSetsWithVocabulariesOfTheirOwnTrainOneModel) {
+  const fs::path first = train_first("first", 3);
+  write_file_atomic(folder_ / "warm.tsv", "red\t3\nyellow\t2\norange\t1\n");
+  write_file_atomic(folder_ / "cold.tsv", "blue\t3\ngreen\t2\nred\t1\n");
+  ConceptBuild warm = build_of(first, "warm.json"), cold = build_of(first, "cold.json");
+  warm.vocabulary = folder_ / "warm.tsv";
+  cold.vocabulary = folder_ / "cold.tsv";
+  build_concepts(warm);
+  build_concepts(cold);
+  PretrainRecipe r = recipe();
+  r.data.manifests = {warm.out.string(), cold.out.string()};
+  const fs::path second = run(r, "second").last_checkpoint;
+  const std::optional<ConceptKit> kit = checkpoint_concept_kit(second);
+  ASSERT_TRUE(kit);
+  EXPECT_EQ(kit->vocabulary.size(), 5);
+  // Evaluated on a set with its own vocabulary as in training; on raw pictures, among the words of both.
+  EXPECT_TRUE(concepts_for(second, "cold.json").reads_manifest());
+  EXPECT_FALSE(concepts_for(second, "test.json").reads_manifest());
+  const LoadedModel loaded = load_trained(second, "cpu");
+  EXPECT_EQ(concepts_for(second, "test.json").load(loaded.tokenizer)->image_count(), 8);
+}
+
 TEST_F(ConceptLife, AChangedVocabularyIsNoticed) {
   const ConceptBuild build = build_of(train_first("first", 3));
   build_concepts(build);

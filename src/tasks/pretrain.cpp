@@ -147,8 +147,8 @@ class PeriodicEvaluation {
 /// How the training set's concepts were found. Without it the model can be trained, but not asked about new pictures.
 std::optional<ConceptKit> training_kit(const DataOptions& data) {
   if (!data.concepts.enabled) return std::nullopt;
-  const std::optional<ConceptOrigin> origin = common_concept_origin(data.manifests);
-  if (!origin || origin->vocabulary.empty()) {
+  std::optional<ConceptKit> kit = common_concept_kit(data.manifests);
+  if (!kit) {
     log::warning(
         "{} says how its concepts were found ({}.identity.json, by `vicha concepts build`): the model will not find "
         "those "
@@ -156,8 +156,8 @@ std::optional<ConceptKit> training_kit(const DataOptions& data) {
         data.manifests.size() == 1 ? "nothing" : "no manifest", data.manifests.front());
     return std::nullopt;
   }
-  log::info("concepts from {}", origin->identity.describe());
-  return load_concept_kit(*origin);
+  log::info("concepts from {}", kit->origin.identity.describe());
+  return kit;
 }
 
 }  // namespace
