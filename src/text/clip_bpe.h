@@ -39,10 +39,9 @@ class ClipBpe {
   std::int64_t start_id() const;  ///< <|startoftext|>
   std::int64_t end_id() const;    ///< <|endoftext|>
 
-  /// The text as the tokenizer reads it: ftfy's `fix_text` (HTML references, control characters, Latin ligatures,
-  /// full-width forms, curly quotes, NFC), html.unescape twice, white space collapsed and stripped, lower case. Exact
-  /// but for one thing: ftfy's repair of mojibake (UTF-8 once read as another encoding, "Ã©" for "é") is not done.
-  /// Bytes that are not UTF-8 become U+FFFD.
+  /// The text as the tokenizer reads it: ftfy's `fix_text` (HTML references, mojibake such as "Ã©" for "é", control
+  /// characters, Latin ligatures, full-width forms, curly quotes, NFC), html.unescape twice, white space collapsed and
+  /// stripped, lower case. Bytes that are not UTF-8 become U+FFFD.
   static std::string clean(std::string_view text);
 
   /// The ids of `clean(text)`, without start and end.

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "text/html_entities.h"
+#include "text/mojibake.h"
 #include "text/utf8.h"
 
 namespace vicha::text_detail {
@@ -180,7 +181,7 @@ std::string fix_segment(std::string_view text, bool references) {
   std::string now(text);
   for (int round = 0; round < kMaxRounds; ++round) {
     std::string fixed = references ? fix_references(now) : now;
-    fixed = normalized(without_controls(fix_characters(fixed)), false);
+    fixed = normalized(without_controls(fix_characters(fix_encoding(fixed))), false);
     if (fixed == now) break;
     now = std::move(fixed);
   }
