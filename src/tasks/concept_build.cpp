@@ -55,8 +55,9 @@ AssignReport build_concepts(const ConceptBuild& build) {
   const fs::path parsed = parts / "captions.jsonl", store = parts / "pictures.emb",
                  words = parts / "vocabulary.safetensors",
                  vocabulary_file = build.vocabulary.empty() ? parts / "vocabulary.tsv" : build.vocabulary;
-  // Before hours of work: that the source is there.
+  // Before hours of work: that the source is there, and that it reads words.
   const auto source = open_concept_source(build.source, build.source_options);
+  source->embed_texts(std::array<std::string, 1>{"a"});
   log::info("concepts from {}", source->weights().describe());
 
   if (build.vocabulary.empty()) parse(build, parsed);

@@ -125,3 +125,58 @@ traced.half()
 for name in "input_resolution", "context_length":  # plain numbers, which tracing drops
     traced._c._register_attribute(name, torch._C.IntType.get(), int(state[name]))
 traced.save(here / "clip.pt")
+
+
+class Holder(nn.Module):
+    """Modules within modules, so that tensors get the dotted names of a state dict."""
+
+    def forward(self, x):
+        return x
+
+
+def hold(state):
+    """A module with these tensors as parameters."""
+    top = Holder()
+    for name, tensor in state.items():
+        module = top
+        *path, last = name.split(".")
+        for part in path:
+            if not hasattr(module, part):
+                module.add_module(part, Holder())
+            module = getattr(module, part)
+        module.register_parameter(last, nn.Parameter(tensor, requires_grad=False))
+    return top
+
+
+def whole_clip(width=64, embed=32, side=16, patch=8, vocabulary=600, context=77):
+    """Every tensor of a CLIP of one layer a tower, under OpenAI's names. A head is 64 wide, as theirs are."""
+    def layer(at):
+        return {f"{at}.attn.in_proj_weight": torch.randn(3 * width, width) * 0.1,
+                f"{at}.attn.in_proj_bias": torch.randn(3 * width) * 0.05,
+                f"{at}.attn.out_proj.weight": torch.randn(width, width) * 0.1,
+                f"{at}.attn.out_proj.bias": torch.randn(width) * 0.05,
+                f"{at}.ln_1.weight": torch.ones(width), f"{at}.ln_1.bias": torch.zeros(width),
+                f"{at}.mlp.c_fc.weight": torch.randn(width, width) * 0.1,
+                f"{at}.mlp.c_fc.bias": torch.randn(width) * 0.05,
+                f"{at}.mlp.c_proj.weight": torch.randn(width, width) * 0.1,
+                f"{at}.mlp.c_proj.bias": torch.randn(width) * 0.05,
+                f"{at}.ln_2.weight": torch.ones(width), f"{at}.ln_2.bias": torch.zeros(width)}
+
+    state = {"visual.conv1.weight": torch.randn(width, 3, patch, patch) * 0.05,
+             "visual.class_embedding": torch.randn(width) * 0.2,
+             "visual.positional_embedding": torch.randn((side // patch) ** 2 + 1, width) * 0.1,
+             "visual.ln_pre.weight": torch.ones(width), "visual.ln_pre.bias": torch.zeros(width),
+             "visual.ln_post.weight": torch.ones(width), "visual.ln_post.bias": torch.zeros(width),
+             "visual.proj": torch.randn(width, embed) * 0.2,
+             "token_embedding.weight": torch.randn(vocabulary, width) * 0.2,
+             "positional_embedding": torch.randn(context, width) * 0.05,
+             "ln_final.weight": torch.ones(width), "ln_final.bias": torch.zeros(width),
+             "text_projection": torch.randn(width, embed) * 0.2, "logit_scale": torch.tensor(3.0)}
+    return state | layer("visual.transformer.resblocks.0") | layer("transformer.resblocks.0")
+
+
+torch.manual_seed(6)
+whole = torch.jit.trace(hold({name: tensor.half() for name, tensor in whole_clip().items()}), torch.zeros(1))
+for name, number in ("input_resolution", 16), ("context_length", 77), ("vocab_size", 600):
+    whole._c._register_attribute(name, torch._C.IntType.get(), number)
+whole.save(here / "clip_whole.pt")

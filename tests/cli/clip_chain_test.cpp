@@ -1,0 +1,193 @@
+// CLIP as a source of concepts through the commands, from weights as they are downloaded to an evaluated model: small
+// random weights in each of the forms that real ones come in.
+#include <fmt/format.h>
+#include <sys/wait.h>
+
+#include <array>
+#include <cstdio>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "checkpoint/open.h"
+#include "checkpoint/pth.h"
+#include "data/rewrite.h"
+#include "tasks/colour_world_test.h"
+
+namespace vicha {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+const fs::path kGolden = fs::path(VICHA_SOURCE_DIR) / "tests/golden";
+
+/// Objects of the world's colours: what captions name.
+const std::map<std::string, std::string> kThings = {{"red", "tomato"},   {"green", "frog"},   {"blue", "whale"},
+                                                    {"yellow", "lemon"}, {"black", "cat"},    {"white", "swan"},
+                                                    {"purple", "grape"}, {"orange", "carrot"}};
+
+struct Result {
+  int status = -1;
+  std::string output;  // both streams
+};
+
+class ClipChain : public ColourWorld {
+ protected:
+  void SetUp() override {
+    ColourWorld::SetUp();
+    std::string vocabulary = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n";
+    for (const auto& [colour, thing] : kThings) vocabulary += thing + "\n" + colour + "\n";
+    write_file_atomic(folder_ / "vocab.txt", vocabulary);
+    for (const char* name : {"train.json", "test.json"}) {
+      rewrite_manifest(folder_ / name, folder_ / name, [](Json& record, std::int64_t) {
+        const std::string caption = record.at("caption").get<std::string>();  // "a red picture"
+        const std::string colour = caption.substr(2, caption.find(' ', 2) - 2);
+        record["caption"] = "a " + colour + " " + kThings.at(colour);
+        record.erase("kwords");
+        return true;
+      });
+    }
+    PretrainRecipe r = recipe();
+    r.model.text.vocabulary = 22;
+    r.init.vocabulary = "vocab.txt";
+    r.data.manifests = {"train.concepts.json"};
+    r.training.length.max_steps = 4;
+    write_file_atomic(folder_ / "recipe.toml", to_toml(r));
+  }
+
+  /// A folder with the byte-pair vocabulary of the fixtures' 600 tokens: 256 bytes, the same at a word's end, 86
+  /// merges, start and end.
+  fs::path weights_folder(const std::string& name, bool with_vocabulary = true) const {
+    fs::create_directories(folder_ / name);
+    std::string merges = "#version: 0.2\nd o\ndo g</w>\nc a\nca t</w>\n";
+    for (int i = 4; i < 86; ++i) merges += std::string(1, 'a' + i % 26) + " " + std::string(1, 'a' + i / 26) + "\n";
+    if (with_vocabulary) write_file_atomic(folder_ / name / "bpe_simple_vocab_16e6.txt", merges);
+    return folder_ / name;
+  }
+
+  Result vicha(const std::string& arguments) const {
+    const std::string line =
+        fmt::format("cd '{}' && OMP_NUM_THREADS=2 '{}' {} 2>&1", folder_.string(), VICHA_PROGRAM, arguments);
+    Result result;
+    FILE* pipe = ::popen(line.c_str(), "r");
+    if (pipe == nullptr) return result;
+    std::array<char, 4096> piece;
+    while (const std::size_t n = std::fread(piece.data(), 1, piece.size(), pipe)) result.output.append(piece.data(), n);
+    const int status = ::pclose(pipe);
+    result.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    return result;
+  }
+  std::string run_well(const std::string& arguments) const {
+    const Result result = vicha(arguments);
+    EXPECT_EQ(result.status, 0) << arguments << "\n" << result.output;
+    return result.output;
+  }
+  std::string refused(const std::string& arguments, int status) const {
+    const Result result = vicha(arguments);
+    EXPECT_EQ(result.status, status) << arguments << "\n" << result.output;
+    return result.output;
+  }
+  std::vector<Json> records(const std::string& name) const {
+    std::vector<Json> all;
+    for_each_record(folder_ / name, [&](const Json& record, std::int64_t) { all.push_back(record); });
+    return all;
+  }
+  static bool contains(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
+};
+
+TEST_F(ClipChain, FromOpenAisArchiveToAnEvaluatedModel) {
+  fs::copy(kGolden / "torchscript/clip_whole.pt", weights_folder("openai") / "ViT.pt");
+  const std::string source = "--source clip:openai/ViT.pt";
+  const std::string built = run_well("concepts build --captions train.json --out train.concepts.json --k 3 " + source);
+  EXPECT_TRUE(contains(built, "48 records of 48 pictures")) << built;
+  EXPECT_TRUE(contains(built, "clip ViT-64x1/8@16")) << built;
+  EXPECT_FALSE(contains(built, " W ")) << built;  // nothing to warn of: the archive carries its sizes
+  const std::vector<Json> rows = records("train.concepts.json");
+  ASSERT_EQ(rows.size(), 48U);
+  for (const Json& row : rows) {
+    ASSERT_EQ(row.at("kwords").size(), 3U);
+    for (const Json& word : row.at("kwords")) {
+      EXPECT_TRUE(std::ranges::any_of(kThings, [&](const auto& pair) { return pair.second == word; })) << word;
+    }
+  }
+  // Repeated it embeds nothing, and ends with the same file.
+  const std::string before = read_file(folder_ / "train.concepts.json");
+  const std::string again =
+      run_well("concepts build --captions train.json --out train.concepts.json --k 3 --trust-names " + source);
+  EXPECT_TRUE(contains(again, "48 pictures embedded, 48 of them before")) << again;
+  EXPECT_EQ(read_file(folder_ / "train.concepts.json"), before);
+
+  run_well("data filter train.json --out half.json --keep 50% " + source);
+  const std::vector<Json> half = records("half.json");
+  ASSERT_EQ(half.size(), 24U);
+  for (std::size_t i = 1; i < half.size(); ++i) EXPECT_GE(half[i - 1].at("sim"), half[i].at("sim"));
+
+  // The model finds the concepts of raw pictures by itself; those of a training picture are the manifest's.
+  run_well("pretrain recipe.toml --out run --device cpu");
+  const std::string evaluated = run_well("eval retrieval run test.json --k-test 8 --out eval.json --device cpu");
+  EXPECT_TRUE(contains(evaluated, "concepts of 8 pictures")) << evaluated;
+  EXPECT_TRUE(contains(read_file(folder_ / "eval.json"), "clip ViT-64x1/8@16"));
+  const std::string image = rows.front().at("image").get<std::string>();
+  const auto shown = [&](const std::string& options) {
+    const std::string out = run_well("concepts show " + image + " --json --out sheet.png 2>log.txt " + options);
+    return Json::parse(out.substr(out.find('{'))).at("kwords");
+  };
+  EXPECT_EQ(shown("--checkpoint run"), rows.front().at("kwords"));
+  EXPECT_EQ(shown("--k 3 --vocab train.concepts.parts/vocabulary.tsv " + source), rows.front().at("kwords"));
+  EXPECT_GT(load_rgb(folder_ / "sheet.png").width, 24);
+
+  // The weights have moved.
+  fs::rename(folder_ / "openai", folder_ / "moved");
+  fs::rename(folder_ / "test.json", folder_ / "unseen.json");  // whose pictures nothing has kept
+  const std::string lost = refused("eval retrieval run unseen.json --k-test 8 --device cpu", 3);
+  EXPECT_TRUE(contains(lost, "--concept-source")) << lost;
+  EXPECT_TRUE(contains(lost, "--concepts none")) << lost;
+  run_well("eval retrieval run unseen.json --k-test 8 --device cpu --concept-source clip:moved/ViT.pt");
+}
+
+TEST_F(ClipChain, TheSameWeightsInAnotherFileAreTheSameSource) {
+  const fs::path archive = kGolden / "torchscript/clip_whole.pt";
+  fs::copy(archive, weights_folder("archive") / "ViT.pt");
+  // Whoever takes the state dict out of the archive loses the sizes, too.
+  StateDict tensors = open_weights(archive).tensors;
+  for (const char* constant : {"input_resolution", "context_length", "vocab_size"}) tensors.erase(constant);
+  write_pth(weights_folder("state") / "ViT.pt", tensors);
+  run_well("concepts build --captions train.json --out a.json --source clip:archive/ViT.pt");
+  const std::string built = run_well("concepts build --captions train.json --out b.json --source clip:state/ViT.pt");
+  EXPECT_TRUE(contains(built, "taken for granted")) << built;  // heads of 64, as OpenAI's
+  EXPECT_EQ(read_file(folder_ / "a.json"), read_file(folder_ / "b.json"));
+  Json a = Json::parse(read_file(folder_ / "a.json.identity.json")),
+       b = Json::parse(read_file(folder_ / "b.json.identity.json"));
+  EXPECT_EQ(a.at("weights"), b.at("weights"));
+  EXPECT_EQ(a.at("vocabulary_sha256"), b.at("vocabulary_sha256"));
+}
+
+TEST_F(ClipChain, HuggingFacesFolder) {
+  const fs::path hub = weights_folder("hub");
+  fs::copy(kGolden / "library/clip/clip_tiny.safetensors", hub / "model.safetensors");
+  fs::copy(kGolden / "library/clip/clip_tiny.config.json", hub / "config.json");
+  const std::string built =
+      run_well("concepts build --captions train.json --out train.concepts.json --source clip:hub --k 2");
+  EXPECT_FALSE(contains(built, " W ")) << built;
+  EXPECT_EQ(records("train.concepts.json").front().at("kwords").size(), 2U);
+}
+
+TEST_F(ClipChain, WhatIsMissingIsSaidBeforeTheWork) {
+  const fs::path bare = weights_folder("bare", false);
+  fs::copy(kGolden / "torchscript/clip_whole.pt", bare / "ViT.pt");
+  const std::string build = "concepts build --captions train.json --out train.concepts.json --source clip:";
+  const std::string message = refused(build + "bare/ViT.pt", 3);
+  EXPECT_TRUE(contains(message, "bpe_simple_vocab_16e6.txt.gz")) << message;
+  EXPECT_TRUE(contains(message, "--bpe")) << message;
+  EXPECT_FALSE(fs::exists(folder_ / "train.concepts.parts" / "captions.jsonl"));
+  run_well(build + "bare/ViT.pt --bpe " + (weights_folder("words") / "bpe_simple_vocab_16e6.txt").string());
+
+  EXPECT_TRUE(contains(refused(build + "none.pt", 3), "none.pt"));
+  const std::string bert = refused(build + (kGolden / "library/bert/bert_tiny.safetensors").string(), 3);
+  EXPECT_TRUE(contains(bert, "BERT")) << bert;
+  write_file_atomic(bare / "noise.pt", std::string(1000, 'x'));
+  refused(build + "bare/noise.pt", 3);
+  refused("concepts build --captions train.json --out x.json", 2);
+}
+
+}  // namespace
+}  // namespace vicha
