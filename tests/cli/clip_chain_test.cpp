@@ -106,7 +106,8 @@ TEST_F(ClipChain, FromOpenAisArchiveToAnEvaluatedModel) {
   for (const Json& row : rows) {
     ASSERT_EQ(row.at("kwords").size(), 3U);
     for (const Json& word : row.at("kwords")) {
-      EXPECT_TRUE(std::ranges::any_of(kThings, [&](const auto& pair) { return pair.second == word; })) << word;
+      const std::string name = word.get<std::string>();
+      EXPECT_TRUE(std::ranges::any_of(kThings, [&](const auto& pair) { return pair.second == name; })) << name;
     }
   }
   // Repeated it embeds nothing, and ends with the same file.
@@ -187,6 +188,24 @@ TEST_F(ClipChain, WhatIsMissingIsSaidBeforeTheWork) {
   write_file_atomic(bare / "noise.pt", std::string(1000, 'x'));
   refused(build + "bare/noise.pt", 3);
   refused("concepts build --captions train.json --out x.json", 2);
+}
+
+TEST_F(ClipChain, TooManyBadPicturesNameTheOptionsOfTheCommand) {
+  fs::copy(kGolden / "torchscript/clip_whole.pt", weights_folder("openai") / "ViT.pt");
+  std::string rows;
+  for (int i = 0; i < 20; ++i) rows += fmt::format("{{\"image\": \"none{}.png\", \"caption\": \"a cat\"}}\n", i);
+  write_file_atomic(folder_ / "bad.json", read_file(folder_ / "train.json") + rows);
+  const std::string source = "--source clip:openai/ViT.pt";
+  const auto names = [&](const std::string& command, std::string_view share, std::string_view folder) {
+    const std::string message = refused(command + " " + source, 3);
+    EXPECT_TRUE(contains(message, fmt::format("more than {} = ", share))) << message;
+    EXPECT_TRUE(contains(message, fmt::format("raise {}", share))) << message;
+    EXPECT_TRUE(contains(message, fmt::format("check {} and --strip-parts", folder))) << message;
+    EXPECT_FALSE(contains(message, "data.max_bad_share")) << message;
+  };
+  names("concepts build --captions bad.json --out bad.concepts.json", "--max-bad-share", "--images");
+  names("concepts embed bad.json --out bad.emb", "--max-bad-share", "--image-root");
+  names("data filter bad.json --out good.json --keep 50%", "--max-missing", "--image-root");
 }
 
 }  // namespace
