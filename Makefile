@@ -21,7 +21,7 @@ empty :=
 CONFIGURE = cmake --preset $(1) --log-level=NOTICE \
             $(if $(CMAKE_PREFIX_PATH),"-DCMAKE_PREFIX_PATH=$(subst :,;,$(CMAKE_PREFIX_PATH))") > /dev/null
 
-.PHONY: help setup build demo demo-sources demo-data test test-data bench asan core format check docs clean
+.PHONY: help setup build demo demo-seeds demo-sources demo-data test test-data bench asan core format check docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -40,8 +40,11 @@ demo-sources:
 demo-data: build demo-sources ## the demonstration's pictures and manifests, in data/demo
 	@tools/demo.sh data
 
-demo: demo-data ## pretrain on drawings of five artists, search those of a sixth, write the report
+demo: demo-data ## pretrain on drawings of five artists, then with concepts, search those of a sixth, write the report
 	@tools/demo.sh run
+
+demo-seeds: demo-data ## then with and without concepts, three seeds each: what concepts are worth here, mean and spread
+	@tools/demo.sh seeds
 
 # The tokenizers' tests need BERT's vocabulary, which comes with MiniLM, and CLIP's.
 test-data: setup
