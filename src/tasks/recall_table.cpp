@@ -7,15 +7,6 @@
 #include "tasks/report_sections.h"
 
 namespace vicha {
-namespace {
-
-struct Place {
-  const char* name;
-  double Recalls::*value;
-};
-constexpr Place kPlacesShown[] = {{"R@1", &Recalls::r1}, {"R@5", &Recalls::r5}, {"R@10", &Recalls::r10}};
-
-}  // namespace
 
 RecallTable::RecallTable(Html& html, std::string_view caption)
     : html_(html), scroll_(html.element("div", {{"class", "scroll"}})), table_(html.element("table")) {
@@ -30,7 +21,7 @@ RecallTable::RecallTable(Html& html, std::string_view caption)
   const auto row = html.element("tr");
   html.leaf("td", {}, "");
   for (int way = 0; way < 2; ++way) {
-    for (const Place& place : kPlacesShown) html.leaf("th", {{"scope", "col"}}, place.name);
+    for (const NamedRecall& recall : kNamedRecalls) html.leaf("th", {{"scope", "col"}}, recall.name);
   }
 }
 
@@ -38,8 +29,8 @@ void RecallTable::add_row(const std::string& name, std::string_view kind, const 
   const auto row = html_.element("tr", {{"class", std::string(kind)}});
   html_.leaf("th", {{"scope", "row"}}, name);
   for (const auto way : {&RetrievalMetrics::image, &RetrievalMetrics::text}) {
-    for (const Place& place : kPlacesShown) {
-      const Cell cell = fill(way, place.value);
+    for (const NamedRecall& recall : kNamedRecalls) {
+      const Cell cell = fill(way, recall.value);
       if (cell.share < 0) {
         html_.leaf("td", {}, cell.text);
       } else {

@@ -13,12 +13,6 @@ namespace {
 
 using Way = Recalls RetrievalMetrics::*;
 
-struct Recall {
-  const char* name;
-  double Recalls::*value;
-};
-constexpr Recall kRecalls[] = {{"R@1", &Recalls::r1}, {"R@5", &Recalls::r5}, {"R@10", &Recalls::r10}};
-
 void draw_way(Html& html, const ReportData& data, Way way, const std::string& id, const std::string& title) {
   const std::vector<RunEvaluation>& evaluations = *data.evaluations.value;
   Chart chart{.id = id,
@@ -26,7 +20,7 @@ void draw_way(Html& html, const ReportData& data, Way way, const std::string& id
               .y_label = "%",
               .x_high = static_cast<double>(std::max(data.metrics.steps, evaluations.back().step)),
               .from_zero = true};
-  for (const Recall& recall : kRecalls) {
+  for (const NamedRecall& recall : kNamedRecalls) {
     ChartSeries series{.label = recall.name};
     for (const RunEvaluation& evaluation : evaluations) {
       series.line.push_back({static_cast<double>(evaluation.step), (evaluation.reranked.*way).*recall.value});
