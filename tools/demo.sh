@@ -86,14 +86,13 @@ evaluate() { # RUN: unless done since it was trained
   fi
 }
 
-# first_run RUN: RUN, and a manifest with the concepts that it sees in the pictures.
-concepts=$data/pretrain.concepts.json
+# first_run RUN: RUN, and in it a manifest with the concepts that it sees in the pictures.
 first_run() {
   settle_length "$1"
   pretrain "$1" "$(cat "$1/steps")" recipes/demo.toml --resume auto
   evaluate "$1"
-  if ! newer "$concepts" "$(last_checkpoint "$1")/model.safetensors"; then
-    $vicha concepts build --captions $data/pretrain.json --out "$concepts" --source "vicha:$1" --k 5
+  if ! newer "$1/pretrain.concepts.json" "$(last_checkpoint "$1")/model.safetensors"; then
+    $vicha concepts build --captions $data/pretrain.json --out "$1/pretrain.concepts.json" --source "vicha:$1" --k 5
   fi
 }
 
@@ -108,7 +107,7 @@ go_on() {
   cores=$(nproc)
   [ "$cores" -le 1 ] || export OMP_NUM_THREADS=$((cores / 2))
   set -- recipes/demo-concepts.toml --resume auto --set init.checkpoint="$first" --set train.seed="$seed" --set train.max_steps="$steps"
-  start $vicha pretrain "$@" --out "$out/with" --set data.manifests="[\"$concepts\"]"
+  start $vicha pretrain "$@" --out "$out/with" --set data.manifests="[\"$first/pretrain.concepts.json\"]"
   start $vicha -q pretrain "$@" --out "$out/without" --set data.manifests="[\"$data/pretrain.json\"]" \
     --set model.concepts.enabled=false --set data.concepts.enabled=false
   wait_for_all

@@ -85,6 +85,20 @@ struct RetrievalMetrics {
   double mean() const { return (text.mean() + image.mean()) / 2; }
 };
 
+/// The measures in the order in which tables show them.
+struct NamedRecall {
+  const char* name;
+  double Recalls::*value;
+};
+inline constexpr NamedRecall kNamedRecalls[] = {{"R@1", &Recalls::r1}, {"R@5", &Recalls::r5}, {"R@10", &Recalls::r10}};
+/// Calls `visit(way, value)` for the six in the order of a table's columns: texts ask first, then pictures.
+template <typename Visit>
+void for_each_recall(Visit&& visit) {
+  for (const auto way : {&RetrievalMetrics::image, &RetrievalMetrics::text}) {
+    for (const NamedRecall& recall : kNamedRecalls) visit(way, recall.value);
+  }
+}
+
 /// Rank = place in a stable descending order, lower index first; a picture counts its best-ranked text. `texts_of[i]`:
 /// the texts of picture i (not empty), `image_of[t]`: the picture of text t.
 RetrievalMetrics retrieval_metrics(const at::Tensor& i2t, const at::Tensor& t2i,

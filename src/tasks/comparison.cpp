@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <array>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -16,33 +15,24 @@
 namespace vicha {
 namespace {
 
-using Way = Recalls RetrievalMetrics::*;
-using At = double Recalls::*;
-constexpr std::array<Way, 2> kWays = {&RetrievalMetrics::image, &RetrievalMetrics::text};
-constexpr std::array<At, 3> kPlaces = {&Recalls::r1, &Recalls::r5, &Recalls::r10};
-
 MetricsSpread spread(const std::vector<RetrievalMetrics>& runs) {
   MetricsSpread result;
   const auto n = static_cast<double>(runs.size());
-  for (const Way way : kWays) {
-    for (const At at : kPlaces) {
-      double sum = 0, squares = 0;
-      for (const RetrievalMetrics& run : runs) sum += (run.*way).*at;
-      const double mean = sum / n;
-      for (const RetrievalMetrics& run : runs) squares += ((run.*way).*at - mean) * ((run.*way).*at - mean);
-      (result.mean.*way).*at = mean;
-      (result.deviation.*way).*at = n > 1 ? std::sqrt(squares / (n - 1)) : 0.0;
-    }
-  }
+  for_each_recall([&](auto way, auto at) {
+    double sum = 0, squares = 0;
+    for (const RetrievalMetrics& run : runs) sum += (run.*way).*at;
+    const double mean = sum / n;
+    for (const RetrievalMetrics& run : runs) squares += ((run.*way).*at - mean) * ((run.*way).*at - mean);
+    (result.mean.*way).*at = mean;
+    (result.deviation.*way).*at = n > 1 ? std::sqrt(squares / (n - 1)) : 0.0;
+  });
   return result;
 }
 
 MetricsSpread gain(const std::vector<RetrievalMetrics>& runs, const std::vector<RetrievalMetrics>& base) {
   std::vector<RetrievalMetrics> differences = runs;
   for (std::size_t i = 0; i < runs.size(); ++i) {
-    for (const Way way : kWays) {
-      for (const At at : kPlaces) (differences[i].*way).*at -= (base[i].*way).*at;
-    }
+    for_each_recall([&](auto way, auto at) { (differences[i].*way).*at -= (base[i].*way).*at; });
   }
   return spread(differences);
 }
@@ -63,7 +53,8 @@ std::vector<std::string> differences(const GroupResults& first, const GroupResul
   if (first.config.empty() || other.config.empty()) return lines;
   for (const ConfigChange& change : config_changes(first.config, other.config, "config.json")) {
     // Flattened lists come as "data.manifests.0".
-    if (!matches_key(change.key, {"train.seed", "init.", "data.manifests.", "eval.", "log.", "checkpoint."})) {
+    if (!matches_key(change.key,
+                     {"train.seed", "init.", "data.manifests.", "data.image_root", "eval.", "log.", "checkpoint."})) {
       lines.push_back(change.description);
     }
   }
@@ -152,13 +143,10 @@ namespace {
 
 std::string row(std::string_view name, const MetricsSpread& metrics, std::int64_t runs, bool sign = false) {
   std::string text = fmt::format("{:<34}", name);
-  for (const Way way : kWays) {
-    for (const At at : kPlaces) {
-      const std::string cell = format_spread((metrics.mean.*way).*at, (metrics.deviation.*way).*at, runs, sign);
-      // fmt counts characters, not bytes.
-      text += fmt::format("{:>13}", cell);
-    }
-  }
+  for_each_recall([&](auto way, auto at) {
+    const std::string cell = format_spread((metrics.mean.*way).*at, (metrics.deviation.*way).*at, runs, sign);
+    text += fmt::format("{:>13}", cell);  // fmt counts characters, not bytes
+  });
   return text + "\n";
 }
 

@@ -11,6 +11,7 @@
 #include "tasks/concept_build.h"
 #include "tasks/concept_finder.h"
 #include "tasks/model_files.h"
+#include "tasks/report_mae.h"
 #include "tasks/retrieval.h"
 
 namespace vicha {
@@ -96,7 +97,7 @@ TEST_F(ConceptLife, FromAFirstModelToOneThatFindsConceptsByItself) {
   EXPECT_FALSE(found.reads_manifest());
   EXPECT_TRUE(given.reads_manifest());
   EXPECT_EQ(found.description(), given.description());
-  const LoadedModel loaded = load_trained(second, "cpu");
+  LoadedModel loaded = load_trained(second, "cpu");
   const Tokens a = found.load(loaded.tokenizer)->concepts(0, 48), b = given.load(loaded.tokenizer)->concepts(0, 48);
   EXPECT_TRUE(at::equal(a.ids, b.ids));
   EXPECT_EQ(found.load(loaded.tokenizer)->concepts(0, 48).lengths, b.lengths);  // from the cache
@@ -105,6 +106,12 @@ TEST_F(ConceptLife, FromAFirstModelToOneThatFindsConceptsByItself) {
                           .load(loaded.tokenizer)
                           ->concepts(0, 48);
   EXPECT_EQ(none.lengths, std::vector<std::int64_t>(48, 1));
+
+  // The report's masked pictures read what the model would.
+  const MaeExamples seen = mae_examples(loaded, folder_ / "train.json", 4, kit);
+  const MaeExamples told = mae_examples(loaded, folder_ / "train.concepts.json", 4, kit);
+  ASSERT_EQ(seen.examples.size(), 4U) << seen.left_out;
+  for (std::size_t i = 0; i < 4; ++i) EXPECT_EQ(seen.examples[i].error, told.examples[i].error);
 
   const PictureConcepts one = ConceptFinder(*kit, ConceptChoice{}).find(folder_ / "images" / "red0.png");
   const std::vector<std::string> words = one.words;

@@ -28,16 +28,14 @@ RecallTable::RecallTable(Html& html, std::string_view caption)
 void RecallTable::add_row(const std::string& name, std::string_view kind, const Fill& fill) {
   const auto row = html_.element("tr", {{"class", std::string(kind)}});
   html_.leaf("th", {{"scope", "row"}}, name);
-  for (const auto way : {&RetrievalMetrics::image, &RetrievalMetrics::text}) {
-    for (const NamedRecall& recall : kNamedRecalls) {
-      const Cell cell = fill(way, recall.value);
-      if (cell.share < 0) {
-        html_.leaf("td", {}, cell.text);
-      } else {
-        html_.leaf("td", {{"style", fmt::format("--share:{:.1f}%", std::clamp(cell.share, 0.0, 100.0))}}, cell.text);
-      }
+  for_each_recall([&](auto way, auto at) {
+    const Cell cell = fill(way, at);
+    if (cell.share < 0) {
+      html_.leaf("td", {}, cell.text);
+    } else {
+      html_.leaf("td", {{"style", fmt::format("--share:{:.1f}%", std::clamp(cell.share, 0.0, 100.0))}}, cell.text);
     }
-  }
+  });
 }
 
 void RecallTable::add(const std::string& name, const RetrievalMetrics& metrics, std::string_view kind) {

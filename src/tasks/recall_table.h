@@ -11,13 +11,6 @@
 
 namespace vicha {
 
-/// The measures in the order in which pages show them.
-struct NamedRecall {
-  const char* name;
-  double Recalls::*value;
-};
-inline constexpr NamedRecall kNamedRecalls[] = {{"R@1", &Recalls::r1}, {"R@5", &Recalls::r5}, {"R@10", &Recalls::r10}};
-
 class RecallTable {
  public:
   RecallTable(Html& html, std::string_view caption);

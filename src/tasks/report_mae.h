@@ -3,9 +3,11 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "concepts/concept_kit.h"
 #include "image/image.h"
 #include "tasks/model_files.h"
 
@@ -26,7 +28,10 @@ struct MaeExamples {
 };
 
 /// Up to `count` pictures, spread evenly over `manifest`. Patches are hidden by a fixed seed: pages of different
-/// checkpoints can be compared. The model must have a MAE part. Throws DataError as the manifest's reader does.
-MaeExamples mae_examples(LoadedModel& loaded, const std::filesystem::path& manifest, std::int64_t count);
+/// checkpoints can be compared. The model must have a MAE part. A model that reads concepts reads the manifest's, or,
+/// where it says of none how they were found, those that `kit` finds in the chosen pictures. Throws DataError as the
+/// manifest's reader does, or if the kit's source is missing.
+MaeExamples mae_examples(LoadedModel& loaded, const std::filesystem::path& manifest, std::int64_t count,
+                         std::optional<ConceptKit> kit = {});
 
 }  // namespace vicha

@@ -39,13 +39,13 @@ std::string manifest_of(const PretrainRecipe& recipe) {
   return recipe.data.manifests.empty() ? "" : recipe.data.manifests.front();
 }
 
-void write_examples(Html& html, LoadedModel& loaded) {
+void write_examples(Html& html, const std::filesystem::path& run, LoadedModel& loaded) {
   const std::string manifest = manifest_of(loaded.recipe);
   if (manifest.empty()) {
     write_absence(html, "The recipe names no manifest to take pictures from; set eval.manifest.");
     return;
   }
-  const MaeExamples made = mae_examples(loaded, manifest, kExamples);
+  const MaeExamples made = mae_examples(loaded, manifest, kExamples, checkpoint_concept_kit(checkpoint_folder(run)));
   if (made.examples.empty()) {
     write_absence(html, made.left_out.empty() ? manifest + " holds no picture." : made.left_out);
     return;
@@ -81,7 +81,7 @@ void write_reconstructions(Html& html, ReportData& data) {
     return;
   }
   try {
-    write_examples(html, loaded);
+    write_examples(html, data.run, loaded);
   } catch (const Error& error) {
     log::warning("report: {}", error.what());
     write_absence(html, error.what());
