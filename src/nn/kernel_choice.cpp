@@ -79,9 +79,11 @@ KernelChoice measure() {
     xb = x.to(at::kBFloat16);
     wb = w.to(at::kBFloat16);
     gb = g.to(at::kBFloat16);
-    // Without hardware for it bf16 is an order of magnitude slower; a small product tells.
-    const at::Tensor few = xb.slice(0, 0, 32).contiguous(), few32 = x.slice(0, 0, 32).contiguous();
-    const auto probe = rates(1.0, {[&] { at::mm(few32, w.t()); }, [&] { at::mm(few, wb.t()); }});
+    // Without hardware for it bf16 is an order of magnitude slower, at least in some of the three: small ones tell.
+    const auto few = [](const at::Tensor& rows) { return rows.slice(0, 0, 32).contiguous(); };
+    const at::Tensor few_x = few(x), few_g = few(g), few_xb = few(xb), few_gb = few(gb);
+    const auto probe = rates(
+        1.0, {[&] { three_products(few_x, w, few_g, false); }, [&] { three_products(few_xb, wb, few_gb, false); }});
     if (probe[1] > 0.3 * probe[0]) candidates.emplace_back([&] { three_products(xb, wb, gb, false); });
   }
   const std::vector<double> rate = rates(operations, candidates);
