@@ -144,15 +144,26 @@ void Vicha::clamp_temperature() {
   temperature.clamp_(0.001, 0.5);
 }
 
+bool Vicha::is_layer(std::string_view name, bool fusion) const {
+  constexpr std::string_view kLayer = "text_encoder.bert.encoder.layer.";
+  if (!name.starts_with(kLayer)) return false;
+  return (std::stoll(std::string(name.substr(kLayer.size()))) >= options_.text.text_layers) == fusion;
+}
+
+void Vicha::set_fusion_lr_scale(double scale) {
+  for (std::size_t i = 0; i < store_.parameters().size(); ++i) {
+    const std::string& name = store_.parameters()[i].name;
+    if (is_layer(name, true) || name.starts_with("itm_head.") || name.starts_with("text_encoder.cls.")) {
+      store_.set_lr_scale(i, scale);
+    }
+  }
+}
+
 void Vicha::freeze(std::string_view part) {
-  const std::string layer = "text_encoder.bert.encoder.layer.";
-  const auto is_text_layer = [&](const std::string& name) {
-    return name.starts_with(layer) && std::stoll(name.substr(layer.size())) < options_.text.text_layers;
-  };
   const auto belongs = [&](const std::string& name) {
     if (part == "image") return name.starts_with("visual_encoder.");
-    if (part == "text") return name.starts_with("text_encoder.bert.embeddings.") || is_text_layer(name);
-    if (part == "fusion") return name.starts_with(layer) && !is_text_layer(name);
+    if (part == "text") return name.starts_with("text_encoder.bert.embeddings.") || is_layer(name, false);
+    if (part == "fusion") return is_layer(name, true);
     if (part == "concept_encoder") return name.starts_with("kw_encoder.");
     if (part == "concepts") return name.starts_with("kw_encoder.") || name.starts_with("kw_proj.");
     if (part == "mlm_head") return name.starts_with("text_encoder.cls.");

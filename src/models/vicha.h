@@ -56,12 +56,17 @@ class Vicha {
   /// Stops learning of a part: "image", "text" (embeddings and text layers), "fusion", "concepts", "concept_encoder"
   /// (of the concepts, not their map to the image encoder's width), "mlm_head". Throws UsageError on other names.
   void freeze(std::string_view part);
+  /// The fusion layers and the heads that read them (matching, masked words) learn at `scale` times the run's rate.
+  void set_fusion_lr_scale(double scale);
   bool text_frozen() const { return text_frozen_; }
 
   at::Device device() const { return temperature.device(); }
   void to(const at::Device& device) { store_.to(device); }
 
  private:
+  /// Whether that parameter is of a layer of the text encoder, or of the fusion encoder.
+  bool is_layer(std::string_view name, bool fusion) const;
+
   ModelOptions options_;
   ParameterStore store_;
   Rng init_rng_;

@@ -26,7 +26,8 @@ enum class Init {
 struct Parameter {
   std::string name;  ///< as stored here; equals the released name unless it has parts
   at::Tensor value;
-  bool decayed = true;  ///< weight decay applies: not 1-D and not a bias
+  bool decayed = true;    ///< weight decay applies: not 1-D and not a bias
+  double lr_scale = 1.0;  ///< its learning rate as a multiple of the run's
 };
 
 class ParameterStore {
@@ -44,6 +45,7 @@ class ParameterStore {
   at::Tensor add_buffer(const std::string& name, at::Tensor value);
 
   const std::vector<Parameter>& parameters() const { return parameters_; }
+  void set_lr_scale(std::size_t parameter, double scale) { parameters_[parameter].lr_scale = scale; }
   /// The parameter of that stored name; throws std::logic_error if there is none.
   const Parameter& parameter(std::string_view name) const;
   bool has_parameter(std::string_view name) const { return by_name_.count(std::string(name)) != 0; }

@@ -74,6 +74,21 @@ TEST_F(PretrainRun, FrozenTextStaysAsItIs) {
   EXPECT_FALSE(at::equal(first.at("visual_encoder.norm.weight"), last.at("visual_encoder.norm.weight")));
 }
 
+TEST_F(PretrainRun, FusionLearnsAtItsOwnRate) {
+  PretrainRecipe r = recipe();
+  r.fusion_lr_scale = 0.0;
+  const RunResult result = run(r, "still");
+  const StateDict first = read_safetensors(folder_ / "still" / "checkpoints" / "step-000003" / "model.safetensors");
+  const StateDict last = read_safetensors(result.last_checkpoint / "model.safetensors");
+  const auto layer = [](std::int64_t i) {
+    return "text_encoder.bert.encoder.layer." + std::to_string(i) + ".output.dense.weight";
+  };
+  const std::string fusion = layer(r.model.text.text_layers), text = layer(0);
+  EXPECT_TRUE(at::equal(first.at(fusion), last.at(fusion)));
+  EXPECT_TRUE(at::equal(first.at("itm_head.weight"), last.at("itm_head.weight")));
+  EXPECT_FALSE(at::equal(first.at(text), last.at(text)));
+}
+
 TEST_F(PretrainRun, ObjectivesSetInWhenTheRecipeSays) {
   PretrainRecipe r = recipe();
   r.objectives.itm.start = r.objectives.mae.start = 0.5;

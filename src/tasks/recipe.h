@@ -55,6 +55,7 @@ struct PretrainRecipe {
   TrainOptions training;
   EvalOptions eval;
   std::vector<std::string> freeze;
+  double fusion_lr_scale = 1.0;
   std::int64_t text_cache_mib = 512;
 
   void describe(Visitor& v) {
@@ -62,6 +63,11 @@ struct PretrainRecipe {
              "Parts that do not learn: image, text, fusion, concepts, concept_encoder (of concepts, all but the "
              "map to the image encoder's width), mlm_head"},
             freeze);
+    v.field({.key = "fusion_lr_scale",
+             .meaning = "Learning rate of the fusion layers and of the heads that read them (ITM, MLM), as a multiple "
+                        "of optimizer.lr: they often start at random and have fewer steps",
+             .min = 0},
+            fusion_lr_scale);
     v.field({"text_cache_mib", "MiB", "Memory for the states of captions under a frozen text encoder", 0, 1e7},
             text_cache_mib);
     v.section("model", "Sizes", model);

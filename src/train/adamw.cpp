@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <map>
 #include <string>
 #include <utility>
 
@@ -143,12 +144,13 @@ void AdamW::step_by_own_kernels(double lr, double scale) {
     if (!gradient.defined()) continue;
     const Moments& m = moments_[i];
     const auto t = static_cast<double>(m.steps);
+    const double own_lr = lr * p.lr_scale;
     kernels::AdamwFactors f{};
-    f.keep = static_cast<float>(1.0 - (p.decayed ? lr * options_.weight_decay : 0.0));
+    f.keep = static_cast<float>(1.0 - (p.decayed ? own_lr * options_.weight_decay : 0.0));
     f.new1 = static_cast<float>(1.0 - options_.beta1);
     f.new2 = static_cast<float>(1.0 - options_.beta2);
     f.beta2 = static_cast<float>(options_.beta2);
-    f.step = static_cast<float>(lr / (1.0 - std::pow(options_.beta1, t)));
+    f.step = static_cast<float>(own_lr / (1.0 - std::pow(options_.beta1, t)));
     f.bias2_sqrt = static_cast<float>(std::sqrt(1.0 - std::pow(options_.beta2, t)));
     f.eps = static_cast<float>(options_.eps);
     f.grad_scale = static_cast<float>(scale);
@@ -170,24 +172,29 @@ void AdamW::step_by_libtorch(double lr, const at::Tensor& norm) {
   // Everything stays on the device: asking for the clipping factor would make the host wait.
   at::Tensor scale;
   if (norm.defined()) scale = (options_.clip_norm / (norm + kNormEpsilon)).clamp_max(1.0).to(at::kFloat);
-  for (const bool decayed : {true, false}) {
+  struct Group {
     std::vector<at::Tensor> values, gradients, means, squares;
     std::vector<float> counts;
-    for (std::size_t i = 0; i < moments_.size(); ++i) {
-      const Parameter& p = store_.parameters()[i];
-      const at::Tensor gradient = plain_gradient(p);
-      if (p.decayed != decayed || !gradient.defined()) continue;
-      values.push_back(p.value.detach());
-      gradients.push_back(gradient);
-      means.push_back(moments_[i].mean);
-      squares.push_back(moments_[i].square);
-      counts.push_back(static_cast<float>(moments_[i].steps));
-    }
-    if (values.empty()) continue;
-    if (scale.defined()) gradients = at::_foreach_mul(gradients, scale);
-    const at::Tensor steps = at::tensor(counts).to(values.front().device(), /*non_blocking=*/true);
-    at::_fused_adamw_(values, gradients, means, squares, {}, steps.unbind(), lr, options_.beta1, options_.beta2,
-                      decayed ? options_.weight_decay : 0.0, options_.eps, /*amsgrad=*/false, /*maximize=*/false);
+  };
+  std::map<std::pair<bool, double>, Group> groups;  // by decay and learning rate
+  for (std::size_t i = 0; i < moments_.size(); ++i) {
+    const Parameter& p = store_.parameters()[i];
+    const at::Tensor gradient = plain_gradient(p);
+    if (!gradient.defined()) continue;
+    Group& group = groups[{p.decayed, lr * p.lr_scale}];
+    group.values.push_back(p.value.detach());
+    group.gradients.push_back(gradient);
+    group.means.push_back(moments_[i].mean);
+    group.squares.push_back(moments_[i].square);
+    group.counts.push_back(static_cast<float>(moments_[i].steps));
+  }
+  for (auto& [kind, group] : groups) {
+    const auto [decayed, own_lr] = kind;
+    if (scale.defined()) group.gradients = at::_foreach_mul(group.gradients, scale);
+    const at::Tensor steps = at::tensor(group.counts).to(group.values.front().device(), /*non_blocking=*/true);
+    at::_fused_adamw_(group.values, group.gradients, group.means, group.squares, {}, steps.unbind(), own_lr,
+                      options_.beta1, options_.beta2, decayed ? options_.weight_decay : 0.0, options_.eps,
+                      /*amsgrad=*/false, /*maximize=*/false);
   }
 }
 

@@ -24,8 +24,9 @@ class AdamW {
   /// the same order whatever the number of threads).
   at::Tensor gradient_norm() const;
 
-  /// One step at learning rate `lr`. Parameters without gradient are left alone, decay and step count included. `norm`,
-  /// if defined, is gradient_norm(): gradients are scaled by min(1, clip_norm / (norm + 1e-6)) on the way.
+  /// One step at learning rate `lr` times each parameter's lr_scale. Parameters without gradient are left alone, decay
+  /// and step count included. `norm`, if defined, is gradient_norm(): gradients are scaled by min(1, clip_norm / (norm
+  /// + 1e-6)) on the way.
   void step(double lr, const at::Tensor& norm = {});
 
   /// Drops the gradients: they are undefined afterwards, not zero.

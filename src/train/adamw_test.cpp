@@ -13,7 +13,7 @@ namespace {
 
 const OptimizerOptions kOptions{.lr = 1e-3, .weight_decay = 0.05, .clip_norm = 0.5};
 
-/// Sizes on both sides of the blocks' borders, a 0-D parameter, decayed and undecayed ones.
+/// Sizes on both sides of the blocks' borders, a 0-D parameter, decayed and undecayed ones, two learning rates.
 ParameterStore make_store() {
   ParameterStore store(7);
   store.add("a.weight", {33, 1000}, Init::kNormal002);
@@ -22,6 +22,8 @@ ParameterStore make_store() {
   store.add("b.weight", {128, 256}, Init::kNormal002);
   store.add("tiny.weight", {1, 3}, Init::kNormal002);
   store.add("unused.weight", {5, 5}, Init::kOnes);
+  store.set_lr_scale(1, 5.0);
+  store.set_lr_scale(3, 5.0);
   return store;
 }
 
@@ -59,12 +61,13 @@ class PlainAdamW {
       const Parameter& p = store.parameters()[i];
       if (!p.value.grad().defined()) continue;
       const at::Tensor g = p.value.grad().to(at::kDouble) * scale;
-      if (p.decayed) values[i] *= 1.0 - lr * kOptions.weight_decay;
+      const double own_lr = lr * p.lr_scale;
+      if (p.decayed) values[i] *= 1.0 - own_lr * kOptions.weight_decay;
       means[i] = kOptions.beta1 * means[i] + (1.0 - kOptions.beta1) * g;
       squares[i] = kOptions.beta2 * squares[i] + (1.0 - kOptions.beta2) * g * g;
       const at::Tensor mean = means[i] / (1.0 - std::pow(kOptions.beta1, t));
       const at::Tensor square = squares[i] / (1.0 - std::pow(kOptions.beta2, t));
-      values[i] -= lr * mean / (square.sqrt() + kOptions.eps);
+      values[i] -= own_lr * mean / (square.sqrt() + kOptions.eps);
     }
   }
   std::vector<at::Tensor> values, means, squares;
