@@ -31,6 +31,13 @@ at::Tensor normalised_noise(std::int64_t embed_dim, std::int64_t length, Rng& rn
   return x / x.norm(2, {0}, true);
 }
 
+/// Number of the BERT layer, counted through text and fusion encoder, that a parameter is of.
+std::optional<std::int64_t> bert_layer(std::string_view name) {
+  constexpr std::string_view kLayer = "text_encoder.bert.encoder.layer.";
+  if (!name.starts_with(kLayer)) return std::nullopt;
+  return std::stoll(std::string(name.substr(kLayer.size())));
+}
+
 ModelOptions checked(const ModelOptions& options) {
   options.check();
   return options;
@@ -144,16 +151,20 @@ void Vicha::clamp_temperature() {
   temperature.clamp_(0.001, 0.5);
 }
 
-bool Vicha::is_layer(std::string_view name, bool fusion) const {
-  constexpr std::string_view kLayer = "text_encoder.bert.encoder.layer.";
-  if (!name.starts_with(kLayer)) return false;
-  return (std::stoll(std::string(name.substr(kLayer.size()))) >= options_.text.text_layers) == fusion;
+bool Vicha::is_text_layer(std::string_view name) const {
+  const auto layer = bert_layer(name);
+  return layer && *layer < options_.text.text_layers;
+}
+
+bool Vicha::is_fusion_layer(std::string_view name) const {
+  const auto layer = bert_layer(name);
+  return layer && *layer >= options_.text.text_layers;
 }
 
 void Vicha::set_fusion_lr_scale(double scale) {
   for (std::size_t i = 0; i < store_.parameters().size(); ++i) {
     const std::string& name = store_.parameters()[i].name;
-    if (is_layer(name, true) || name.starts_with("itm_head.") || name.starts_with("text_encoder.cls.")) {
+    if (is_fusion_layer(name) || name.starts_with("itm_head.") || name.starts_with("text_encoder.cls.")) {
       store_.set_lr_scale(i, scale);
     }
   }
@@ -162,8 +173,8 @@ void Vicha::set_fusion_lr_scale(double scale) {
 void Vicha::freeze(std::string_view part) {
   const auto belongs = [&](const std::string& name) {
     if (part == "image") return name.starts_with("visual_encoder.");
-    if (part == "text") return name.starts_with("text_encoder.bert.embeddings.") || is_layer(name, false);
-    if (part == "fusion") return is_layer(name, true);
+    if (part == "text") return name.starts_with("text_encoder.bert.embeddings.") || is_text_layer(name);
+    if (part == "fusion") return is_fusion_layer(name);
     if (part == "concept_encoder") return name.starts_with("kw_encoder.");
     if (part == "concepts") return name.starts_with("kw_encoder.") || name.starts_with("kw_proj.");
     if (part == "mlm_head") return name.starts_with("text_encoder.cls.");

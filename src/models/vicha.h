@@ -64,8 +64,8 @@ class Vicha {
   void to(const at::Device& device) { store_.to(device); }
 
  private:
-  /// Whether that parameter is of a layer of the text encoder, or of the fusion encoder.
-  bool is_layer(std::string_view name, bool fusion) const;
+  bool is_text_layer(std::string_view name) const;
+  bool is_fusion_layer(std::string_view name) const;
 
   ModelOptions options_;
   ParameterStore store_;
