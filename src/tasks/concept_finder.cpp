@@ -72,6 +72,8 @@ fs::path cache_of(const fs::path& manifest, const SourceWeights& weights) {
 
 }  // namespace
 
+fs::path run_picture_cache(const fs::path& run) { return run / "eval-pictures.emb"; }
+
 ConceptFinder::ConceptFinder(ConceptKit kit, const ConceptChoice& choice)
     : kit_(std::move(kit)), source_(open_source(kit_, choice)) {}
 

@@ -25,6 +25,9 @@ struct ConceptChoice {
   ConceptSourceOptions options = {};
 };
 
+/// Where a run keeps the embeddings of the pictures that it is evaluated on along the way.
+std::filesystem::path run_picture_cache(const std::filesystem::path& run);
+
 class ConceptFinder {
  public:
   /// Opens the source. Throws DataError that says what is missing, or that the weights are others than the kit's,

@@ -123,7 +123,7 @@ class PeriodicEvaluation {
     DataOptions data = recipe.data;
     data.manifests = {recipe.eval.manifest};
     const ConceptChoice choice{
-        .source = {}, .cache = command.out / "eval-pictures.emb", .options = {.device = command.device}};
+        .source = {}, .cache = run_picture_cache(command.out), .options = {.device = command.device}};
     set_ = EvaluationConcepts(kit, "the training set", data, choice).load(std::move(tokenizer));
   }
 

@@ -7,12 +7,10 @@
 #include <span>
 
 #include "base/error.h"
-#include "concepts/assign.h"
 #include "data/evaluation.h"
 #include "image/draw.h"
 #include "models/encodings.h"
 #include "objectives/mae.h"
-#include "tasks/concept_finder.h"
 
 namespace vicha {
 namespace {
@@ -81,34 +79,18 @@ MaeExample make_example(LoadedModel& loaded, const Batch& batch, Rng& rng) {
 }  // namespace
 
 MaeExamples mae_examples(LoadedModel& loaded, const std::filesystem::path& manifest, std::int64_t count,
-                         std::optional<ConceptKit> kit) {
+                         std::optional<ConceptKit> kit, const ConceptChoice& choice) {
   VICHA_ASSERT(loaded.model->mae != nullptr);
   const at::NoGradGuard guard;
   DataOptions data = loaded.recipe.data;
+  data.manifests = {manifest.string()};
   data.workers = data.prefetch = 1;  // a picture at a time
-  const bool find = data.concepts.enabled && kit && !concept_identity_of(manifest);
-  DataOptions reading = data;
-  reading.concepts.enabled = data.concepts.enabled && !find;
-  const auto set = std::make_shared<EvaluationSet>(
-      std::make_shared<const Manifest>(Manifest::load({manifest}, reading.manifest_options())), loaded.tokenizer, data);
+  const auto set = EvaluationConcepts(std::move(kit), "the training set", data, choice).load(loaded.tokenizer);
   const std::int64_t pictures = set->image_count(), chosen = std::min(count, pictures);
-  const auto image_of = [&](std::int64_t i) { return (2 * i + 1) * pictures / (2 * chosen); };
   MaeExamples out;
-  if (find) {
-    ConceptFinder finder(*std::move(kit), ConceptChoice{});
-    std::vector<std::vector<std::string>> words(static_cast<std::size_t>(pictures));
-    for (std::int64_t i = 0; i < chosen; ++i) {
-      try {
-        words[static_cast<std::size_t>(image_of(i))] = finder.find(set->image_path(image_of(i))).words;
-      } catch (const DataError& error) {
-        out.left_out = error.what();  // the same picture fails below
-      }
-    }
-    set->set_concepts(std::move(words));
-  }
   const std::vector<std::int64_t>& caption_images = set->caption_images();
   for (std::int64_t i = 0; i < chosen; ++i) {
-    const std::int64_t image = image_of(i);
+    const std::int64_t image = (2 * i + 1) * pictures / (2 * chosen);
     try {
       std::optional<Batch> batch = EvaluationImages(set, 1, image, image + 1).next();
       VICHA_ASSERT(batch);

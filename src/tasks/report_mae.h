@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "concepts/concept_kit.h"
 #include "image/image.h"
+#include "tasks/concept_finder.h"
 #include "tasks/model_files.h"
 
 namespace vicha {
@@ -28,10 +28,9 @@ struct MaeExamples {
 };
 
 /// Up to `count` pictures, spread evenly over `manifest`. Patches are hidden by a fixed seed: pages of different
-/// checkpoints can be compared. The model must have a MAE part. A model that reads concepts reads the manifest's, or,
-/// where it says of none how they were found, those that `kit` finds in the chosen pictures. Throws DataError as the
-/// manifest's reader does, or if the kit's source is missing.
+/// checkpoints can be compared. The model must have a MAE part. Concepts come as in an evaluation
+/// (EvaluationConcepts). Throws DataError as that does.
 MaeExamples mae_examples(LoadedModel& loaded, const std::filesystem::path& manifest, std::int64_t count,
-                         std::optional<ConceptKit> kit = {});
+                         std::optional<ConceptKit> kit = {}, const ConceptChoice& choice = {});
 
 }  // namespace vicha

@@ -45,7 +45,8 @@ void write_examples(Html& html, const std::filesystem::path& run, LoadedModel& l
     write_absence(html, "The recipe names no manifest to take pictures from; set eval.manifest.");
     return;
   }
-  const MaeExamples made = mae_examples(loaded, manifest, kExamples, checkpoint_concept_kit(checkpoint_folder(run)));
+  const MaeExamples made = mae_examples(loaded, manifest, kExamples, checkpoint_concept_kit(checkpoint_folder(run)),
+                                        {.source = {}, .cache = run_picture_cache(run)});
   if (made.examples.empty()) {
     write_absence(html, made.left_out.empty() ? manifest + " holds no picture." : made.left_out);
     return;
