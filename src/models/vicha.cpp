@@ -38,6 +38,12 @@ std::optional<std::int64_t> bert_layer(std::string_view name) {
   return std::stoll(std::string(name.substr(kLayer.size())));
 }
 
+bool is_itm_head(std::string_view name) { return name.starts_with("itm_head."); }
+bool is_mlm_head(std::string_view name) { return name.starts_with("text_encoder.cls."); }
+bool is_mae_decoder(std::string_view name) {
+  return name == "mask_token" || name.starts_with("decoder_") || name.starts_with("mae_proj");
+}
+
 ModelOptions checked(const ModelOptions& options) {
   options.check();
   return options;
@@ -164,9 +170,17 @@ bool Vicha::is_fusion_layer(std::string_view name) const {
 void Vicha::set_fusion_lr_scale(double scale) {
   for (std::size_t i = 0; i < store_.parameters().size(); ++i) {
     const std::string& name = store_.parameters()[i].name;
-    if (is_fusion_layer(name) || name.starts_with("itm_head.") || name.starts_with("text_encoder.cls.")) {
-      store_.set_lr_scale(i, scale);
-    }
+    if (is_fusion_layer(name) || is_itm_head(name) || is_mlm_head(name)) store_.set_lr_scale(i, scale);
+  }
+}
+
+void Vicha::set_starts(const Starts& starts) {
+  for (std::size_t i = 0; i < store_.parameters().size(); ++i) {
+    const std::string& name = store_.parameters()[i].name;
+    if (is_fusion_layer(name)) store_.set_begin(i, starts.fusion);
+    if (is_itm_head(name)) store_.set_begin(i, starts.itm_head);
+    if (is_mlm_head(name)) store_.set_begin(i, starts.mlm_head);
+    if (is_mae_decoder(name)) store_.set_begin(i, starts.mae_decoder);
   }
 }
 
@@ -177,7 +191,7 @@ void Vicha::freeze(std::string_view part) {
     if (part == "fusion") return is_fusion_layer(name);
     if (part == "concept_encoder") return name.starts_with("kw_encoder.");
     if (part == "concepts") return name.starts_with("kw_encoder.") || name.starts_with("kw_proj.");
-    if (part == "mlm_head") return name.starts_with("text_encoder.cls.");
+    if (part == "mlm_head") return is_mlm_head(name);
     throw UsageError(fmt::format(
         "freeze: unknown part '{}': one of image, text, fusion, concepts, concept_encoder, mlm_head", part));
   };

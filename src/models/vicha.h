@@ -58,6 +58,11 @@ class Vicha {
   void freeze(std::string_view part);
   /// The fusion layers and the heads that read them (matching, masked words) learn at `scale` times the run's rate.
   void set_fusion_lr_scale(double scale);
+  /// Shares of the run at which parts first learn that serve some objectives alone (Parameter::begins).
+  struct Starts {
+    double fusion = 0, itm_head = 0, mlm_head = 0, mae_decoder = 0;
+  };
+  void set_starts(const Starts& starts);
   bool text_frozen() const { return text_frozen_; }
 
   at::Device device() const { return temperature.device(); }

@@ -28,6 +28,7 @@ struct Parameter {
   at::Tensor value;
   bool decayed = true;    ///< weight decay applies: not 1-D and not a bias
   double lr_scale = 1.0;  ///< its learning rate as a multiple of the run's
+  double begins = 0.0;    ///< share of the run at which it first learns
 };
 
 class ParameterStore {
@@ -46,6 +47,7 @@ class ParameterStore {
 
   const std::vector<Parameter>& parameters() const { return parameters_; }
   void set_lr_scale(std::size_t parameter, double scale) { parameters_[parameter].lr_scale = scale; }
+  void set_begin(std::size_t parameter, double share) { parameters_[parameter].begins = share; }
   /// The parameter of that stored name; throws std::logic_error if there is none.
   const Parameter& parameter(std::string_view name) const;
   bool has_parameter(std::string_view name) const { return by_name_.count(std::string(name)) != 0; }

@@ -23,6 +23,15 @@ void ObjectivesOptions::shape_model(ModelOptions& model) const {
   model.queue_ids = itc.enabled && itc.kind() != Positives::kIndex;
 }
 
+Vicha::Starts ObjectivesOptions::starts() const {
+  const auto start = [](const ObjectiveOptions& o) { return o.enabled ? o.start : 1.0; };
+  const bool fused = mae.enabled && mae.kind() != MaeVariant::kUnimodal;
+  return {.fusion = std::min({start(itm), start(mlm), fused ? mae.start : 1.0}),
+          .itm_head = start(itm),
+          .mlm_head = start(mlm),
+          .mae_decoder = start(mae)};
+}
+
 PretrainStep::PretrainStep(const ObjectivesOptions& options) : options_(options) {
   // The order of the method's step; the total is summed in it.
   if (options.itc.enabled) objectives_.push_back(std::make_unique<ItcObjective>(options.itc));

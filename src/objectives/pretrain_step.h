@@ -68,6 +68,8 @@ struct ObjectivesOptions {
   }
   /// Tells the model which parts the objectives need.
   void shape_model(ModelOptions& model) const;
+  /// When the first objective sets in that trains a part; never, if none does.
+  Vicha::Starts starts() const;
 };
 
 class PretrainStep {

@@ -180,6 +180,7 @@ RunResult pretrain(const PretrainCommand& command) {
   }
   for (const std::string& part : recipe.freeze) model.freeze(part);
   model.set_fusion_lr_scale(recipe.fusion_lr_scale);
+  model.set_starts(recipe.objectives.starts());
   model.to(device);
   const std::optional<ConceptKit> kit = training_kit(recipe.data);
   std::vector<std::pair<std::string, std::string>> files = {{"vocab.txt", read_file(recipe.init.vocabulary)}};

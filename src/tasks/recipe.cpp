@@ -34,6 +34,12 @@ void PretrainRecipe::finish() {
                     "them; set init.text_projection=default",
                     init.checkpoint));
   }
+  if (training.schedule.late_parts == "own" && training.schedule.kind == "released") {
+    throw UsageError(
+        "schedule.late_parts = own draws the curve over a part of the run, and schedule.kind = released goes by "
+        "epochs; "
+        "set schedule.kind=step");
+  }
   objectives.shape_model(model);
   model.check();
 }

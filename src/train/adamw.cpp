@@ -113,6 +113,10 @@ at::Tensor AdamW::gradient_norm() const {
 }
 
 void AdamW::step(double lr, const at::Tensor& norm) {
+  step([lr](const Parameter& p) { return lr * p.lr_scale; }, norm);
+}
+
+void AdamW::step(const LearningRate& lr, const at::Tensor& norm) {
   const at::NoGradGuard no_grad;
   for (std::size_t i = 0; i < moments_.size(); ++i) {
     const Parameter& p = store_.parameters()[i];
@@ -129,7 +133,7 @@ void AdamW::step(double lr, const at::Tensor& norm) {
   step_by_own_kernels(lr, scale);
 }
 
-void AdamW::step_by_own_kernels(double lr, double scale) {
+void AdamW::step_by_own_kernels(const LearningRate& lr, double scale) {
   struct Array {
     at::Tensor gradient;
     float *p, *mean, *square;
@@ -144,7 +148,7 @@ void AdamW::step_by_own_kernels(double lr, double scale) {
     if (!gradient.defined()) continue;
     const Moments& m = moments_[i];
     const auto t = static_cast<double>(m.steps);
-    const double own_lr = lr * p.lr_scale;
+    const double own_lr = lr(p);
     kernels::AdamwFactors f{};
     f.keep = static_cast<float>(1.0 - (p.decayed ? own_lr * options_.weight_decay : 0.0));
     f.new1 = static_cast<float>(1.0 - options_.beta1);
@@ -168,7 +172,7 @@ void AdamW::step_by_own_kernels(double lr, double scale) {
   });
 }
 
-void AdamW::step_by_libtorch(double lr, const at::Tensor& norm) {
+void AdamW::step_by_libtorch(const LearningRate& lr, const at::Tensor& norm) {
   // Everything stays on the device: asking for the clipping factor would make the host wait.
   at::Tensor scale;
   if (norm.defined()) scale = (options_.clip_norm / (norm + kNormEpsilon)).clamp_max(1.0).to(at::kFloat);
@@ -181,7 +185,7 @@ void AdamW::step_by_libtorch(double lr, const at::Tensor& norm) {
     const Parameter& p = store_.parameters()[i];
     const at::Tensor gradient = plain_gradient(p);
     if (!gradient.defined()) continue;
-    Group& group = groups[{p.decayed, lr * p.lr_scale}];
+    Group& group = groups[{p.decayed, lr(p)}];
     group.values.push_back(p.value.detach());
     group.gradients.push_back(gradient);
     group.means.push_back(moments_[i].mean);

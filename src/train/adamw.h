@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "checkpoint/state_dict.h"
@@ -28,6 +29,9 @@ class AdamW {
   /// and step count included. `norm`, if defined, is gradient_norm(): gradients are scaled by min(1, clip_norm / (norm
   /// + 1e-6)) on the way.
   void step(double lr, const at::Tensor& norm = {});
+  /// As above at a learning rate of its own for each parameter, lr_scale not applied.
+  using LearningRate = std::function<double(const Parameter&)>;
+  void step(const LearningRate& lr, const at::Tensor& norm = {});
 
   /// Drops the gradients: they are undefined afterwards, not zero.
   void clear_gradients() const;
@@ -44,8 +48,8 @@ class AdamW {
   };
 
   bool own_kernels() const;
-  void step_by_own_kernels(double lr, double scale);
-  void step_by_libtorch(double lr, const at::Tensor& norm);
+  void step_by_own_kernels(const LearningRate& lr, double scale);
+  void step_by_libtorch(const LearningRate& lr, const at::Tensor& norm);
 
   const ParameterStore& store_;
   OptimizerOptions options_;

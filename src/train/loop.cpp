@@ -5,7 +5,9 @@
 #include <fmt/format.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstring>
 #include <memory>
 #include <optional>
@@ -51,7 +53,7 @@ class TrainingRun {
   std::int64_t epoch() const { return step_ / steps_per_epoch_; }
   std::int64_t step_in_epoch() const { return step_ % steps_per_epoch_; }
   double seconds() const { return earlier_seconds_ + seconds_now() - session_start_; }
-  double current_lr() const;
+  double lr_of(double begins) const;
   std::string checkpoint_name() const { return last_checkpoint_.empty() ? "none" : last_checkpoint_.string(); }
 
   Task& task_;
@@ -177,8 +179,8 @@ void TrainingRun::train_step() {
     readings_.add_measure("grad_norm", norm);
     if (device_.is_cpu()) stop_if_not_finite({{"grad_norm", norm.item<double>()}}, step_ + 1);
   }
-  const double lr = current_lr();
-  optimizer_->step(lr, norm);
+  const double lr = lr_of(0.0);
+  optimizer_->step([&](const Parameter& p) { return p.lr_scale * lr_of(p.begins); }, norm);
   optimizer_->clear_gradients();
 
   step_seconds_ = seconds_now() - start;
@@ -269,12 +271,15 @@ void TrainingRun::save() {
   if (setup_.on_checkpoint) setup_.on_checkpoint(last_checkpoint_, step_);
 }
 
-double TrainingRun::current_lr() const {
+/// Of parameters that first learn after that share of the run.
+double TrainingRun::lr_of(double begins) const {
+  const bool own = options_.schedule.late_parts == "own";
+  const auto first = own ? static_cast<std::int64_t>(std::ceil(begins * static_cast<double>(total_steps_))) : 0;
   return learning_rate(options_.schedule, options_.optimizer.lr,
-                       {.step = step_,
+                       {.step = std::max<std::int64_t>(0, step_ - first),
                         .epoch = epoch(),
                         .step_in_epoch = step_in_epoch(),
-                        .total_steps = total_steps_,
+                        .total_steps = total_steps_ - first,
                         .epochs = options_.length.epochs});
 }
 

@@ -64,6 +64,7 @@ struct ScheduleOptions {
   double min_lr = 1e-5;
   std::int64_t warmup = 20;
   double warmup_share = 0.0;
+  std::string late_parts = "run";
 
   void describe(Visitor& v) {
     v.field({.key = "kind",
@@ -80,6 +81,11 @@ struct ScheduleOptions {
              .min = 0,
              .max = 1},
             warmup_share);
+    v.field({.key = "late_parts",
+             .meaning = "What serves only objectives that set in later (fusion, heads, MAE decoder) follows the run's "
+                        "curve, or that curve drawn over its own share of the run; own is not for kind = \"released\"",
+             .choices = {"run", "own"}},
+            late_parts);
   }
 };
 
