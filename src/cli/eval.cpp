@@ -45,7 +45,7 @@ void add_compare(CLI::App& eval, Action& chosen) {
 
 void add_eval(CLI::App& app, Action& chosen) {
   struct Given {
-    std::string checkpoint, manifest, out, device = "auto", image_root, precision = "fp32";
+    std::string checkpoint, manifest, out, device = "auto", image_root, precision = "fp32", ranking;
     std::int64_t k_test = -1, batch_size = 0, memory_mib = RetrievalOptions().memory_mib;
     ConceptChoice concepts;
   };
@@ -59,6 +59,11 @@ void add_eval(CLI::App& app, Action& chosen) {
   command->add_option("MANIFEST", given->manifest, "Retrieval set")->required();
   command->add_option("--k-test", given->k_test,
                       "Candidates that are matched; 0: contrast alone (default: eval.k_test of the recipe)");
+  command
+      ->add_option(
+          "--ranking", given->ranking,
+          "What orders them: matching (the paper's) or joint, with contrast (default: eval.ranking of the recipe)")
+      ->check(CLI::IsMember({"matching", "joint"}));
   command->add_option("--out", given->out, "Also write the result as JSON");
   command->add_option("--batch", given->batch_size,
                       "Pictures encoded at once (default: eval.batch_size of the recipe)");
@@ -87,6 +92,7 @@ void add_eval(CLI::App& app, Action& chosen) {
       const RetrievalResult result =
           evaluate_retrieval(*loaded.model, set,
                              {.k_test = given->k_test >= 0 ? given->k_test : loaded.recipe.eval.k_test,
+                              .ranking = given->ranking.empty() ? loaded.recipe.eval.ranking : given->ranking,
                               .batch_size = given->batch_size > 0 ? given->batch_size : loaded.recipe.eval.batch_size,
                               .memory_mib = given->memory_mib});
       if (!given->out.empty()) {

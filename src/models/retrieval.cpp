@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "base/error.h"
 #include "nn/norm.h"
@@ -13,6 +14,16 @@ namespace {
 
 /// Text rows that one fusion pass should have: enough to keep matrix products busy, few enough to stay in cache.
 constexpr std::int64_t kRowsPerPass = 2048;
+
+/// Row by row `both` where `matched`; elsewhere `contrast`, moved down as a whole where the best of it would overtake.
+at::Tensor matched_first(const at::Tensor& both, const at::Tensor& contrast, const at::Tensor& matched) {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  const at::Tensor last = both.masked_fill(matched.logical_not(), kInfinity).amin(1, true);
+  const at::Tensor next = contrast.masked_fill(matched, -kInfinity).amax(1, true);
+  // A row that is matched whole, or not at all, has nothing to move.
+  const at::Tensor down = at::nan_to_num((next - last + 1.0).clamp_min(0.0), 0.0, 0.0, 0.0);
+  return at::where(matched, both, contrast - down);
+}
 
 }  // namespace
 
@@ -140,9 +151,9 @@ at::Tensor RetrievalScorer::match(const std::vector<std::pair<std::int64_t, std:
     const at::Tensor cls = model_.options().text.fusion_layers > 0
                                ? bert.fuse_after_first(x, bert.image_kv(at::cat(states)), fusion, Dropout())
                                : x.index_select(0, fusion.rows);
-    logits.push_back(model_.itm_head(cls).to(at::kFloat).select(1, 1));
+    logits.push_back(model_.itm_head(cls).to(at::kFloat));
   }
-  return logits.empty() ? at::empty({0}) : at::cat(logits);
+  return logits.empty() ? at::empty({0, 2}) : at::cat(logits);
 }
 
 RetrievalScorer::Scores RetrievalScorer::rerank(std::int64_t k_test) const {
@@ -162,10 +173,15 @@ RetrievalScorer::Scores RetrievalScorer::rerank(std::int64_t k_test) const {
       if (w[i * texts() + t]) pairs.emplace_back(i, t);
     }
   }
+  const at::Tensor logits = match(pairs).cpu();
   at::Tensor scores = at::full(sims.sizes(), -100.0, at::kFloat);
-  scores.masked_scatter_(wanted, match(pairs).cpu());
+  scores.masked_scatter_(wanted, logits.select(1, 1));
   const at::Tensor none = at::full({}, -100.0, at::kFloat);
+  const at::Tensor contrast = sims / model_.temperature.cpu();
+  at::Tensor both = contrast.clone();
+  both.masked_scatter_(wanted, contrast.masked_select(wanted) + logits.select(1, 1) - logits.select(1, 0));
   return {at::where(by_image, scores, none), at::where(by_text, scores.t(), none),
+          matched_first(both, contrast, by_image), matched_first(both.t(), contrast.t(), by_text),
           images() * k_texts + texts() * k_images};
 }
 

@@ -41,8 +41,13 @@ class RetrievalScorer {
   at::Tensor similarities() const;
 
   struct Scores {
-    at::Tensor i2t;          ///< (I, X): matching logit of the k best texts of each picture, -100 elsewhere
-    at::Tensor t2i;          ///< (X, I)
+    at::Tensor i2t;  ///< (I, X): matching logit of the k best texts of each picture, -100 elsewhere
+    at::Tensor t2i;  ///< (X, I)
+    /// Contrast and matching together: cosine over temperature, and for the k best the log-odds of matching on top; the
+    /// others follow in the order of their cosine. Matching learns from negatives drawn by the softmax of that very
+    /// cosine, so its odds are those that contrast leaves open, and the product of both is the posterior.
+    at::Tensor joint_i2t;    ///< (I, X)
+    at::Tensor joint_t2i;    ///< (X, I)
     std::int64_t pairs = 0;  ///< pairs of both directions, as if each were scored on its own
   };
   /// `k_test` is cut to the number there is. A picture's keys and values are made once and read by all of its pairs of
@@ -50,7 +55,7 @@ class RetrievalScorer {
   /// picture, once per text; the last fusion layer runs at [CLS] only.
   Scores rerank(std::int64_t k_test) const;
 
-  /// Matching logits of class 1 for pairs (picture, text), in the given order.
+  /// Logits of pairs (picture, text) in the given order: (n, 2), of "no match" and "match".
   at::Tensor match(const std::vector<std::pair<std::int64_t, std::int64_t>>& pairs) const;
 
  private:

@@ -38,11 +38,11 @@ Tokens retrieval_tokens(std::int64_t count, std::int64_t longest, Rng& rng) {
 }
 
 /// Eleven pictures in batches of four, thirty texts.
-class PictureMemoryTest : public testing::Test {
+class RerankTest : public testing::Test {
  protected:
   static constexpr std::int64_t kImages = 11, kBatch = 4, kTexts = 30, kKTest = 3;
 
-  PictureMemoryTest() : model_(retrieval_model(), 7) {
+  RerankTest() : model_(retrieval_model(), 7) {
     at::manual_seed(5);
     Rng rng(5);
     image_ = at::randn({kImages, 3, 32, 32});
@@ -55,13 +55,17 @@ class PictureMemoryTest : public testing::Test {
     return {image_.narrow(0, first, count), {concepts_.ids.narrow(0, first, count), {begin, begin + count}}};
   }
 
-  RetrievalScorer::Scores scores(const PictureMemory& memory) {
-    RetrievalScorer scorer(model_, memory);
+  void fill(RetrievalScorer& scorer) const {
     for (std::int64_t i = 0; i < kImages; i += kBatch) {
       const RetrievalImages batch = images(i, std::min(kBatch, kImages - i));
       scorer.add_images(batch.image, batch.concepts);
     }
     scorer.add_texts(texts_);
+  }
+
+  RetrievalScorer::Scores scores(const PictureMemory& memory) {
+    RetrievalScorer scorer(model_, memory);
+    fill(scorer);
     return scorer.rerank(kKTest);
   }
 
@@ -70,7 +74,7 @@ class PictureMemoryTest : public testing::Test {
   Tokens concepts_, texts_;
 };
 
-TEST_F(PictureMemoryTest, WhatIsMadeAgainIsTheSame) {
+TEST_F(RerankTest, WhatIsMadeAgainIsTheSame) {
   const RetrievalScorer::Scores whole = scores({});
   // Of 1 + 16 + 6 tokens each; room for nothing, for the first batch, for all.
   const std::int64_t batch_bytes = kBatch * 23 * 24 * 4;
@@ -85,11 +89,51 @@ TEST_F(PictureMemoryTest, WhatIsMadeAgainIsTheSame) {
                                                   }});
     EXPECT_TRUE(at::equal(found.i2t, whole.i2t)) << bytes;
     EXPECT_TRUE(at::equal(found.t2i, whole.t2i)) << bytes;
+    EXPECT_TRUE(at::equal(found.joint_i2t, whole.joint_i2t)) << bytes;
     EXPECT_EQ(asked, expected) << bytes;
   }
 }
 
-TEST_F(PictureMemoryTest, WithoutASourceAllIsKept) { EXPECT_TRUE(at::equal(scores({0, {}}).i2t, scores({}).i2t)); }
+TEST_F(RerankTest, WithoutASourceAllIsKept) { EXPECT_TRUE(at::equal(scores({0, {}}).i2t, scores({}).i2t)); }
+
+/// Of each row: cosine over temperature and log-odds where matching has a score, then the others in the order of the
+/// cosine.
+void expect_joint(const at::Tensor& joint, const at::Tensor& matching, const at::Tensor& contrast,
+                  const at::Tensor& odds) {
+  ASSERT_EQ(joint.sizes(), contrast.sizes());
+  for (std::int64_t row = 0; row < contrast.size(0); ++row) {
+    const at::Tensor matched = matching[row].ne(-100);
+    const at::Tensor found = joint[row].masked_select(matched);
+    EXPECT_TRUE(at::allclose(found, (contrast[row] + odds[row]).masked_select(matched), 1e-4, 1e-4)) << row;
+    const at::Tensor behind = joint[row].masked_select(matched.logical_not());
+    if (behind.numel() == 0) continue;
+    EXPECT_LT(behind.max().item<float>(), found.min().item<float>()) << row;
+    const at::Tensor order = contrast[row].masked_select(matched.logical_not()).argsort();
+    EXPECT_TRUE(behind.index_select(0, order).diff().ge(0).all().item<bool>()) << row;
+  }
+}
+
+TEST_F(RerankTest, JointAddsTheOddsOfMatchingToTheContrast) {
+  // Odds large enough to turn orders round, within the k best and against the others.
+  const at::NoGradGuard guard;
+  model_.itm_head.weight.mul_(200.0);
+  RetrievalScorer scorer(model_);
+  fill(scorer);
+  std::vector<std::pair<std::int64_t, std::int64_t>> all;
+  for (std::int64_t i = 0; i < kImages; ++i) {
+    for (std::int64_t t = 0; t < kTexts; ++t) all.emplace_back(i, t);
+  }
+  const at::Tensor logits = scorer.match(all);
+  ASSERT_EQ(logits.sizes(), (at::IntArrayRef{kImages * kTexts, 2}));
+  const at::Tensor odds = (logits.select(1, 1) - logits.select(1, 0)).view({kImages, kTexts});
+  const at::Tensor contrast = scorer.similarities() / model_.temperature;
+  EXPECT_GT(odds.std().item<double>(), contrast.std().item<double>());
+  for (const std::int64_t k : {std::int64_t{1}, kKTest, kTexts + 5}) {
+    const RetrievalScorer::Scores found = scorer.rerank(k);
+    expect_joint(found.joint_i2t, found.i2t, contrast, odds);
+    expect_joint(found.joint_t2i, found.t2i, contrast.t(), odds.t());
+  }
+}
 
 }  // namespace
 }  // namespace vicha

@@ -87,6 +87,7 @@ Comparison compare_runs(const std::vector<RunGroup>& groups) {
   Comparison result;
   std::vector<GroupResults> found;
   fs::path first_file;
+  std::string ranking;
   for (const RunGroup& group : groups) {
     GroupResults& here = found.emplace_back();
     for (const fs::path& run : group.runs) {
@@ -101,6 +102,7 @@ Comparison compare_runs(const std::vector<RunGroup>& groups) {
       }
       if (first_file.empty()) {
         first_file = file;
+        ranking = evaluation.ranking;
         result.manifest = evaluation.manifest;
         result.images = evaluation.images;
         result.captions = evaluation.captions;
@@ -111,6 +113,10 @@ Comparison compare_runs(const std::vector<RunGroup>& groups) {
             fmt::format("is of {} pictures and {} captions, {} of {} and {}: other sets do not compare",
                         evaluation.images, evaluation.captions, first_file.string(), result.images, result.captions),
             "Evaluate all runs on one manifest");
+      } else if (evaluation.ranking != ranking) {
+        throw DataError(file.string(),
+                        fmt::format("was ranked by {}, {} by {}", evaluation.ranking, first_file.string(), ranking),
+                        "Evaluate all runs with one --ranking and --k-test");
       }
       here.reranked.push_back(evaluation.reranked);
       here.itc.push_back(*evaluation.itc);

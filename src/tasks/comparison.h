@@ -49,7 +49,8 @@ struct Comparison {
 };
 
 /// Reads RUN/eval.json of every run, and the recipes of their last checkpoints where they have such. Throws DataError
-/// naming the file if one is missing or damaged, was made without its `itc` part, or if two were made on other sets.
+/// naming the file if one is missing or damaged, was made without its `itc` part, or if two were made on other sets or
+/// by other rankings.
 Comparison compare_runs(const std::vector<RunGroup>& groups);
 
 /// "23.1", or "23.1 ± 0.6" of several runs.

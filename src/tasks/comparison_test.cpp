@@ -109,6 +109,10 @@ TEST_F(ComparisonTest, WhatCannotBeComparedIsNamed) {
   const fs::path a = run("a", 20), other = run("other", 20, 11);
   EXPECT_NE(message({{"a", {a}}, {"none", {folder_ / "none"}}}).find("vicha eval retrieval"), std::string::npos);
   EXPECT_NE(message({{"a", {a}}, {"other", {other}}}).find("one manifest"), std::string::npos);
+  json ranked = json::parse(read_file(a / "eval.json"));
+  ranked["ranking"] = "joint";
+  write_file_atomic(folder_ / "ranked" / "eval.json", ranked.dump());
+  EXPECT_NE(message({{"a", {a}}, {"ranked", {folder_ / "ranked"}}}).find("was ranked by joint"), std::string::npos);
   json without = json::parse(read_file(a / "eval.json"));
   without.erase("itc");
   write_file_atomic(folder_ / "old" / "eval.json", without.dump());

@@ -109,7 +109,7 @@ void record_evaluation(const fs::path& file, std::int64_t step, const std::strin
   }
   nlohmann::ordered_json json = {{"step", step}, {"manifest", manifest}};
   const auto whole = nlohmann::ordered_json::parse(result.to_json());
-  for (const char* key : {"text_to_image", "image_to_text", "itc", "k_test", "images", "captions"})
+  for (const char* key : {"text_to_image", "image_to_text", "itc", "ranking", "k_test", "images", "captions"})
     json[key] = whole.at(key);
   write_file_atomic(file, lines + json.dump() + "\n");
 }
@@ -129,8 +129,11 @@ class PeriodicEvaluation {
 
   void operator()(std::int64_t step) const {
     if (!set_) return;
-    const RetrievalResult r = evaluate_retrieval(
-        model_, set_, {.k_test = recipe_.eval.k_test, .batch_size = recipe_.eval.batch_size, .examples = 0});
+    const RetrievalResult r = evaluate_retrieval(model_, set_,
+                                                 {.k_test = recipe_.eval.k_test,
+                                                  .ranking = recipe_.eval.ranking,
+                                                  .batch_size = recipe_.eval.batch_size,
+                                                  .examples = 0});
     record_evaluation(out_ / "evaluations.jsonl", step, recipe_.eval.manifest, r);
     log::info("step {}: {}: text -> image R@1/5/10 {:.1f} {:.1f} {:.1f} (contrast alone {:.1f} {:.1f} {:.1f})", step,
               recipe_.eval.manifest, r.reranked.image.r1, r.reranked.image.r5, r.reranked.image.r10, r.itc.image.r1,

@@ -2,6 +2,7 @@
 #include "tasks/pretrain.h"
 
 #include <ATen/ATen.h>
+#include <fmt/format.h>
 
 #include "base/error.h"
 #include "checkpoint/safetensors.h"
@@ -30,6 +31,13 @@ TEST_F(PretrainRun, LearnsColoursFarAboveChance) {
   EXPECT_GT(found.itc.image.r1, 60.0);
   EXPECT_GT(found.itc.text.r1, 60.0);
   EXPECT_GE(found.reranked.image.r5, found.itc.image.r1);
+  EXPECT_EQ(found.ranking, "matching");
+  EXPECT_EQ(found.reranked.image.r1, found.matching.image.r1);
+  const RetrievalResult joint =
+      evaluate_retrieval(*loaded.model, set, {.k_test = 4, .ranking = "joint", .batch_size = 8});
+  EXPECT_EQ(joint.reranked.text.r1, found.joint.text.r1);
+  EXPECT_EQ(joint.matching.text.r1, found.matching.text.r1);
+  EXPECT_THROW(evaluate_retrieval(*loaded.model, set, {.ranking = "best"}), UsageError);
   ASSERT_FALSE(found.text_queries.empty());
   EXPECT_EQ(found.text_queries[0].query, "a red picture");
 }
@@ -87,6 +95,32 @@ TEST_F(PretrainRun, FusionLearnsAtItsOwnRate) {
   EXPECT_TRUE(at::equal(first.at(fusion), last.at(fusion)));
   EXPECT_TRUE(at::equal(first.at("itm_head.weight"), last.at("itm_head.weight")));
   EXPECT_FALSE(at::equal(first.at(text), last.at(text)));
+}
+
+TEST_F(PretrainRun, LatePartsMayFollowACurveOfTheirOwn) {
+  PretrainRecipe r = recipe();
+  r.objectives.itm.start = r.objectives.mlm.start = r.objectives.mae.start = 0.5;
+  // Two steps before the end: no warm-up left on the run's curve, the start of the warm-up on the parts' own.
+  r.training.schedule = {.kind = "step", .warmup_lr = 0.0, .min_lr = 0.0, .warmup_share = 1.0};
+  const std::int64_t steps = r.training.length.max_steps, half = (steps + 1) / 2;
+  const auto at = [&](const std::string& name, std::int64_t step) {
+    return read_safetensors(folder_ / name / "checkpoints" / fmt::format("step-{:06}", step) / "model.safetensors");
+  };
+  for (const std::string curve : {"run", "own"}) {
+    r.training.schedule.late_parts = curve;
+    r.training.checkpoint.every_steps = 1;
+    r.training.checkpoint.keep = 0;
+    run(r, curve);
+    const StateDict before = at(curve, half), after = at(curve, half + 1);
+    for (const char* part :
+         {"itm_head.weight", "text_encoder.cls.predictions.transform.dense.weight", "decoder_norm.weight"}) {
+      // The first step of the parts' own warm-up has a rate of 0.
+      EXPECT_EQ(at::equal(before.at(part), after.at(part)), curve == "own") << curve << " " << part;
+    }
+    EXPECT_FALSE(at::equal(before.at("visual_encoder.norm.weight"), after.at("visual_encoder.norm.weight"))) << curve;
+  }
+  r.training.schedule.kind = "released";
+  EXPECT_THROW(r.finish(), UsageError);
 }
 
 TEST_F(PretrainRun, ObjectivesSetInWhenTheRecipeSays) {

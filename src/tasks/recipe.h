@@ -38,11 +38,17 @@ struct InitOptions {
 struct EvalOptions {
   std::string manifest;
   std::int64_t k_test = 256;
+  std::string ranking = "matching";
   std::int64_t batch_size = 64;
 
   void describe(Visitor& v) {
     v.field({"manifest", "", "Retrieval set that is evaluated at each checkpoint; empty: none"}, manifest);
     v.field({"k_test", "candidates", "Best candidates of each query that are matched and re-ranked", 0, 1e9}, k_test);
+    v.field({.key = "ranking",
+             .meaning = "What orders them: matching alone, as the paper, or the product of its odds and the contrast's "
+                        "probability",
+             .choices = {"matching", "joint"}},
+            ranking);
     v.field({"batch_size", "pictures", "Pictures encoded at once", 1, 1e6}, batch_size);
   }
 };

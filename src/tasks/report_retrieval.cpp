@@ -61,9 +61,10 @@ void write_evaluations(Html& html, const ReportData& data) {
   const std::string& manifest = data.evaluations.value->back().manifest;
   html.leaf(
       "p", {},
-      fmt::format("Zero-shot retrieval of the checkpoints{}: R@1, R@5 and R@10 in percent, re-ranked by ITM; ITC@10 "
+      fmt::format("Zero-shot retrieval of the checkpoints{}: R@1, R@5 and R@10 in percent, re-ranked by {}; ITC@10 "
                   "is R@10 of ITC alone, the dashed line R@10 of chance where it is known.",
-                  manifest.empty() ? "" : " on " + manifest));
+                  manifest.empty() ? "" : " on " + manifest,
+                  data.evaluations.value->back().ranking == "joint" ? "ITC and ITM together" : "ITM"));
   const auto grid = html.element("div", {{"class", "charts"}});
   draw_way(html, data, &RetrievalMetrics::image, "chart-t2i", "Text → picture");
   draw_way(html, data, &RetrievalMetrics::text, "chart-i2t", "Picture → text");
@@ -83,9 +84,15 @@ void write_retrieval(Html& html, const ReportData& data) {
                         format_count(result.captions)));
   {
     RecallTable table(html, "Share of queries with a right answer among the best 1, 5 and 10, in percent");
-    const std::string reranked = result.k_test > 0 ? fmt::format("ITC, then ITM of the {} best", result.k_test) : "ITC";
-    table.add(reranked, result.reranked, "best");
-    if (result.k_test > 0 && result.itc) table.add("ITC alone", *result.itc, "");
+    const bool joint = result.ranking == "joint";
+    const std::string matching = fmt::format("ITC, then ITM of the {} best", result.k_test);
+    const std::string both = fmt::format("ITC and ITM of the {} best together", result.k_test);
+    table.add(result.k_test == 0 ? "ITC" : joint ? both : matching, result.reranked, "best");
+    if (result.k_test > 0) {
+      if (result.itc) table.add("ITC alone", *result.itc, "");
+      if (joint && result.matching) table.add(matching, *result.matching, "");
+      if (!joint && result.joint) table.add(both, *result.joint, "");
+    }
     if (result.chance) table.add("Chance", *result.chance, "chance");
   }
   std::string note;

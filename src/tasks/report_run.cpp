@@ -100,6 +100,11 @@ std::optional<RetrievalMetrics> read_both_ways(const Record& record, const char*
   return read_both_ways(record.object(key));
 }
 
+/// Evaluations that were written before there was a choice are the paper's.
+std::string read_ranking(const Record& record) {
+  return record.find("ranking") != nullptr ? record.text("ranking") : "matching";
+}
+
 std::vector<RetrievalExample> read_examples(const Record& record, const char* key) {
   std::vector<RetrievalExample> out;
   if (record.find(key) == nullptr) return out;
@@ -142,7 +147,7 @@ std::vector<RunEvaluation> read_run_evaluations(const fs::path& file) {
   std::vector<RunEvaluation> out;
   for_each_line(file, "The file was changed or damaged; remove the line, or the file", [&](const Record& record) {
     out.push_back({record.integer("step"), record.find("manifest") != nullptr ? record.text("manifest") : "",
-                   read_both_ways(record), read_both_ways(record, "itc")});
+                   read_ranking(record), read_both_ways(record), read_both_ways(record, "itc")});
   });
   // A run that was stopped after an evaluation and resumed before it has evaluated twice: the later one counts.
   std::stable_sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.step < b.step; });
@@ -159,8 +164,11 @@ RunRetrieval read_run_retrieval(const fs::path& file) {
   const Record record{json, file.string(), kEvaluateAgain};
   if (!json.is_object()) record.fail("is not a JSON object");
   RunRetrieval out;
+  out.ranking = read_ranking(record);
   out.reranked = read_both_ways(record);
   out.itc = read_both_ways(record, "itc");
+  out.matching = read_both_ways(record, "matching");
+  out.joint = read_both_ways(record, "joint");
   out.chance = read_both_ways(record, "chance");
   const auto integer = [&](const char* key) { return record.find(key) != nullptr ? record.integer(key) : 0; };
   out.images = integer("images");

@@ -33,7 +33,7 @@ RunMetrics read_run_metrics(const std::filesystem::path& file);
 /// One line of RUN/evaluations.jsonl.
 struct RunEvaluation {
   std::int64_t step = 0;
-  std::string manifest;
+  std::string manifest, ranking;
   RetrievalMetrics reranked;
   std::optional<RetrievalMetrics> itc;
 };
@@ -42,8 +42,9 @@ std::vector<RunEvaluation> read_run_evaluations(const std::filesystem::path& fil
 
 /// RUN/eval.json, as RetrievalResult::to_json and `vicha eval retrieval --out` write it.
 struct RunRetrieval {
+  std::string ranking;  ///< RetrievalResult::ranking
   RetrievalMetrics reranked;
-  std::optional<RetrievalMetrics> itc, chance;
+  std::optional<RetrievalMetrics> itc, matching, joint, chance;
   std::int64_t images = 0, captions = 0, k_test = 0, pairs = 0;
   double seconds = 0.0;
   std::string manifest, checkpoint;

@@ -82,6 +82,8 @@ class ReportTest : public testing::Test {
     json out = both(recalls(4.25, 11.5, 17.125), recalls(7.5, 17.5, 24));
     out["chance"] = both(recalls(0.0812, 0.406, 0.81), recalls(0.09, 0.45, 0.9));
     out["itc"] = both(recalls(3, 9, 15), recalls(6, 15, 22));
+    out["matching"] = both(recalls(4.25, 11.5, 17.125), recalls(7.5, 17.5, 24));
+    out["joint"] = both(recalls(5.625, 12, 18), recalls(8, 18, 25));
     out.update({{"images", 1231}, {"captions", 1300}, {"k_test", 64}, {"pairs", 78784}, {"seconds", 12.5}});
     out.update({{"manifest", "data/demo/test.json"}, {"checkpoint", "runs/demo/checkpoints/step-000040"}});
     // A text that is not UTF-8 cannot come out of JSON; the replacement stands in for it.
@@ -184,6 +186,22 @@ TEST_F(ReportTest, PageIsWellFormedSelfContainedAndComplete) {
   EXPECT_EQ(page.all("li", "right").size(), 2u);
   EXPECT_EQ(page.all("li", "wanted").size(), 1u);
   EXPECT_EQ(page.all("p", "wanted").size(), 1u);
+}
+
+TEST_F(ReportTest, TheRankingThatWasAskedForStandsFirst) {
+  write_metrics(20);
+  const std::string matching = "ITC, then ITM of the 64 best", both = "ITC and ITM of the 64 best together";
+  write_file_atomic(run_ / "eval.json", evaluation().dump());
+  const Page paper = report();
+  EXPECT_LT(paper.text.find(matching), paper.text.find(both));
+  EXPECT_TRUE(contains(paper.text, "5.6"));
+  json joint = evaluation();
+  joint["ranking"] = "joint";
+  joint.update(joint["joint"]);
+  write_file_atomic(run_ / "eval.json", joint.dump());
+  const Page page = report();
+  EXPECT_LT(page.text.find(both), page.text.find(matching));
+  EXPECT_TRUE(contains(page.text, "17.1"));
 }
 
 TEST_F(ReportTest, OtherRunsStandBesideIt) {

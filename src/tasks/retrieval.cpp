@@ -112,6 +112,9 @@ nlohmann::ordered_json json_of(const RetrievalMetrics& m) {
 
 RetrievalResult evaluate_retrieval(Vicha& model, std::shared_ptr<const EvaluationSet> set,
                                    const RetrievalOptions& options) {
+  if (options.ranking != "matching" && options.ranking != "joint") {
+    throw UsageError("eval.ranking: unknown ranking '" + options.ranking + "': one of matching, joint");
+  }
   const at::NoGradGuard guard;
   const auto start = std::chrono::steady_clock::now();
   ReadAgain again(set, options.batch_size);
@@ -137,14 +140,21 @@ RetrievalResult evaluate_retrieval(Vicha& model, std::shared_ptr<const Evaluatio
   const at::Tensor sims = scorer.similarities().cpu();
   result.itc = retrieval_metrics(sims, sims.t().contiguous(), texts_of, images_of);
   at::Tensor i2t = sims, t2i = sims.t().contiguous();
+  result.ranking = "contrast";
   if (options.k_test > 0) {
     const RetrievalScorer::Scores scores = scorer.rerank(options.k_test);
-    i2t = scores.i2t;
-    t2i = scores.t2i.contiguous();
+    result.matching = retrieval_metrics(scores.i2t, scores.t2i, texts_of, images_of);
+    result.joint = retrieval_metrics(scores.joint_i2t, scores.joint_t2i, texts_of, images_of);
+    result.ranking = options.ranking;
+    const bool joint = options.ranking == "joint";
+    i2t = joint ? scores.joint_i2t : scores.i2t;
+    t2i = joint ? scores.joint_t2i : scores.t2i;
+    result.reranked = joint ? result.joint : result.matching;
     result.pairs = scores.pairs;
+  } else {
+    result.reranked = result.itc;
   }
   result.k_test = options.k_test;
-  result.reranked = retrieval_metrics(i2t, t2i, texts_of, images_of);
   result.chance = {chance(texts_of, result.captions), chance(images_of, result.images)};
   const auto path = [&](std::int64_t i) { return std::string(set->image_path(i)); };
   const auto caption = [&](std::int64_t t) { return std::string(set->caption(t)); };
@@ -158,6 +168,11 @@ std::string RetrievalResult::to_json() const {
   OrderedJson json = json_of(reranked);
   json["chance"] = json_of(chance);
   json["itc"] = json_of(itc);
+  if (k_test > 0) {
+    json["matching"] = json_of(matching);
+    json["joint"] = json_of(joint);
+  }
+  json["ranking"] = ranking;
   json["images"] = images;
   json["captions"] = captions;
   json["k_test"] = k_test;
@@ -171,8 +186,9 @@ std::string RetrievalResult::to_json() const {
 std::string RetrievalResult::to_table() const {
   std::string text = fmt::format("{:<22}{:^24}   {:^24}\n{:<22}{:>8}{:>8}{:>8}   {:>8}{:>8}{:>8}\n", "",
                                  "text -> image", "image -> text", "", "R@1", "R@5", "R@10", "R@1", "R@5", "R@10");
-  if (k_test > 0) text += row(fmt::format("matching of {} best", k_test), reranked.image, reranked.text);
+  if (k_test > 0) text += row(fmt::format("matching of {} best", k_test), matching.image, matching.text);
   text += row("contrast alone", itc.image, itc.text);
+  if (k_test > 0) text += row("contrast and matching", joint.image, joint.text);
   text += row("chance", chance.image, chance.text);
   return text + fmt::format("{} pictures, {} captions, {:.1f} s\n", images, captions, seconds);
 }

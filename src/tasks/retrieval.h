@@ -22,13 +22,17 @@ struct RetrievalExample {
 
 struct RetrievalResult {
   std::int64_t images = 0, captions = 0, k_test = 0, pairs = 0;
-  RetrievalMetrics reranked;  ///< the paper's evaluation: ITC, then ITM of the k best
+  std::string ranking;        ///< RetrievalOptions::ranking, or "contrast" if nothing was matched
+  RetrievalMetrics reranked;  ///< by that ranking
   RetrievalMetrics itc;       ///< the two towers alone
+  RetrievalMetrics matching;  ///< the paper's evaluation: ITC, then ITM of the k best
+  RetrievalMetrics joint;     ///< both together, RetrievalScorer::Scores::joint_i2t
   RetrievalMetrics chance;
   double seconds = 0;
   std::vector<RetrievalExample> text_queries, image_queries;
 
-  /// {"text_to_image": {"r1", "r5", "r10"}, "image_to_text": …, "chance": …, "itc": …, …}, percent.
+  /// {"text_to_image": {"r1", "r5", "r10"}, "image_to_text": …, "chance": …, "itc": …, "matching": …, "joint": …, …},
+  /// percent; first by the chosen ranking, then by each.
   std::string to_json() const;
   std::string to_table() const;
 };
@@ -37,13 +41,14 @@ struct RetrievalResult {
 nlohmann::ordered_json json_of(const RetrievalMetrics& metrics);
 
 struct RetrievalOptions {
-  std::int64_t k_test = 256;       ///< best candidates that are matched; 0: ITC alone decides
-  std::int64_t batch_size = 64;    ///< pictures encoded at once
-  std::int64_t examples = 12;      ///< queries of each direction kept for a gallery, spread evenly over the set
+  std::int64_t k_test = 256;         ///< best candidates that are matched; 0: ITC alone decides
+  std::string ranking = "matching";  ///< what orders them: "matching", as the paper, or "joint"
+  std::int64_t batch_size = 64;      ///< pictures encoded at once
+  std::int64_t examples = 12;        ///< queries of each direction kept for a gallery, spread evenly over the set
   std::int64_t memory_mib = 2048;  ///< for the pictures' states; what does not fit is encoded twice, to the same result
 };
 
-/// Evaluates on all pictures and captions of the set.
+/// Evaluates on all pictures and captions of the set. Throws UsageError if the ranking is none of the two.
 RetrievalResult evaluate_retrieval(Vicha& model, std::shared_ptr<const EvaluationSet> set,
                                    const RetrievalOptions& options);
 
