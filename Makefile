@@ -61,7 +61,7 @@ bench: build ## ours and the PyTorch peer in all its modes, in turn (tens of min
 asan: setup test-data ## build with address and undefined-behaviour sanitizers, run the suite
 	@$(call CONFIGURE,asan)
 	@cmake --build --preset asan -j $(JOBS)
-	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} ctest --test-dir build/asan --output-on-failure -j $(JOBS)
+	@LSAN_OPTIONS=suppressions=$(CURDIR)/tools/lsan.supp:print_suppressions=0 OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} ctest --test-dir build/asan --output-on-failure -j $(JOBS)
 
 core: setup ## the part that needs LibTorch and header-only libraries alone, in build/core
 	@$(call CONFIGURE,core)
