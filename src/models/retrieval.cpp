@@ -20,8 +20,8 @@ at::Tensor matched_first(const at::Tensor& both, const at::Tensor& contrast, con
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   const at::Tensor last = both.masked_fill(matched.logical_not(), kInfinity).amin(1, true);
   const at::Tensor next = contrast.masked_fill(matched, -kInfinity).amax(1, true);
-  // A row that is matched whole, or not at all, has nothing to move.
-  const at::Tensor down = at::nan_to_num((next - last + 1.0).clamp_min(0.0), 0.0, 0.0, 0.0);
+  // A row that is matched whole, or not at all, has nothing to move: minus infinity then.
+  const at::Tensor down = (next - last + 1.0).clamp_min(0.0);
   return at::where(matched, both, contrast - down);
 }
 

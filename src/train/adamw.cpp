@@ -113,7 +113,7 @@ at::Tensor AdamW::gradient_norm() const {
 }
 
 void AdamW::step(double lr, const at::Tensor& norm) {
-  step([lr](const Parameter& p) { return lr * p.lr_scale; }, norm);
+  step([lr](const Parameter&) { return lr; }, norm);
 }
 
 void AdamW::step(const LearningRate& lr, const at::Tensor& norm) {
@@ -148,7 +148,7 @@ void AdamW::step_by_own_kernels(const LearningRate& lr, double scale) {
     if (!gradient.defined()) continue;
     const Moments& m = moments_[i];
     const auto t = static_cast<double>(m.steps);
-    const double own_lr = lr(p);
+    const double own_lr = lr(p) * p.lr_scale;
     kernels::AdamwFactors f{};
     f.keep = static_cast<float>(1.0 - (p.decayed ? own_lr * options_.weight_decay : 0.0));
     f.new1 = static_cast<float>(1.0 - options_.beta1);
@@ -185,7 +185,7 @@ void AdamW::step_by_libtorch(const LearningRate& lr, const at::Tensor& norm) {
     const Parameter& p = store_.parameters()[i];
     const at::Tensor gradient = plain_gradient(p);
     if (!gradient.defined()) continue;
-    Group& group = groups[{p.decayed, lr(p)}];
+    Group& group = groups[{p.decayed, lr(p) * p.lr_scale}];
     group.values.push_back(p.value.detach());
     group.gradients.push_back(gradient);
     group.means.push_back(moments_[i].mean);

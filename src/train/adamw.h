@@ -29,7 +29,7 @@ class AdamW {
   /// and step count included. `norm`, if defined, is gradient_norm(): gradients are scaled by min(1, clip_norm / (norm
   /// + 1e-6)) on the way.
   void step(double lr, const at::Tensor& norm = {});
-  /// As above at a learning rate of its own for each parameter, lr_scale not applied.
+  /// As above where the run's rate differs by parameter.
   using LearningRate = std::function<double(const Parameter&)>;
   void step(const LearningRate& lr, const at::Tensor& norm = {});
 

@@ -180,7 +180,7 @@ void TrainingRun::train_step() {
     if (device_.is_cpu()) stop_if_not_finite({{"grad_norm", norm.item<double>()}}, step_ + 1);
   }
   const double lr = lr_of(0.0);
-  optimizer_->step([&](const Parameter& p) { return p.lr_scale * lr_of(p.begins); }, norm);
+  optimizer_->step([&](const Parameter& p) { return lr_of(p.begins); }, norm);
   optimizer_->clear_gradients();
 
   step_seconds_ = seconds_now() - start;
