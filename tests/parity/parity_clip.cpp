@@ -14,7 +14,8 @@
 namespace vicha::parity {
 namespace {
 
-constexpr double kState = 1e-5;
+/// fp32 through a tower.
+constexpr double kTower = 1e-5;
 /// The fast path differs from the plain one in rounding only; features of two rounded towers.
 constexpr double kPaths = 1e-5;
 
@@ -62,7 +63,7 @@ class ClipCheck {
 
   void compare(const std::string& what, const at::Tensor& ours) {
     const at::Tensor theirs = io_.find(prefix_ + what);
-    if (theirs.defined()) report_.tensor(name(what), ours, theirs, kState);
+    if (theirs.defined()) report_.tensor(name(what), ours, theirs, kTower);
   }
 
   /// Recorded for the first few of the batch.
