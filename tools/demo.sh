@@ -71,11 +71,11 @@ settle_length() {
   pretrain "$1/trial" 160 recipes/demo.toml --resume none --set itm.enabled=false --set mlm.enabled=false \
     --set mae.enabled=false --set log.tensorboard=false --set checkpoint.every_steps=0 --set eval.manifest='""' \
     --set log.metrics_every_steps=1 --set log.every_steps=1000
-  # Median rate of the last 40 steps, when all pictures have been decoded. 8 steps for each sample a second, and at most the
-  # recipe's: with the objectives that set in later that is about ten minutes.
+  # Median rate of the last 40 steps, when all pictures have been decoded. 7 steps for each sample a second, and at most the
+  # recipe's: with the objectives that set in later that is about eleven minutes.
   rate=$(tail -n 40 "$1/trial/metrics.jsonl" | sed 's/.*"samples_per_s"://; s/[,}].*//' | sort -n | sed -n 20p)
   echo "$rate $(awk -F '= *' '/^max_steps/ {print $2}' recipes/demo.toml)" |
-    awk '{n = int(8 * $1); if (n > $2) n = $2; print n < 200 ? 200 : n}' > "$1/steps.part"
+    awk '{n = int(7 * $1); if (n > $2) n = $2; print n < 200 ? 200 : n}' > "$1/steps.part"
   rm -rf "$1/trial"
   mv "$1/steps.part" "$1/steps"
 }
