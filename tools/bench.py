@@ -226,14 +226,15 @@ def compare(name: str, args: argparse.Namespace, log: Path) -> bool:
     size = SIZES[name]
     first = {who: run(name, who, args.threads, log) for who in contenders(size, args.all_modes)}
     finalists: dict[str, Contender] = {}
+    together_gib = 0.0
     for side in ("vicha", "peer"):
         done = {who: r for who, r in first.items() if r is not None and who.side == side}
         if not done:
             print(f"{name}: no run of {side} succeeded", file=sys.stderr)
             return False
         finalists[side] = max(done, key=lambda who: done[who][size.rate])
+        together_gib += done[finalists[side]]["peak_rss_gib"]
 
-    together_gib = sum(first[who]["peak_rss_gib"] for who in finalists.values())
     results: dict[str, list[Result]] = {side: [] for side in finalists}
     if size.steps and together_gib < 0.9 * available_gib():
         pair = interleave(name, finalists, args, log)
@@ -269,11 +270,17 @@ def compare(name: str, args: argparse.Namespace, log: Path) -> bool:
     return True
 
 
+def positive(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{text} cannot be; give a number of at least 1")
+    return number
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", nargs="+", choices=list(SIZES), default=list(SIZES))
-    parser.add_argument("--rounds", type=int, default=3, help="of the alternation (%(default)s)")
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--rounds", type=positive, default=3, help="of the alternation (%(default)s)")
+    parser.add_argument("--threads", type=positive, default=os.cpu_count())
     parser.add_argument("--all-modes", action="store_true", help="bf16 also where the processor has no bf16 products")
     args = parser.parse_args()
     log = ROOT / "runs/bench/results.jsonl"
