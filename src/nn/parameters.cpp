@@ -15,16 +15,24 @@ bool is_decayed(const std::string& name, at::IntArrayRef shape) {
   return shape.size() != 1 && !name.ends_with(".bias");
 }
 
+/// FNV-1a.
+std::uint64_t hash(std::string_view text) {
+  std::uint64_t h = 14695981039346656037ULL;
+  for (const char c : text) h = (h ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
+  return h;
+}
+
 }  // namespace
 
-at::Tensor ParameterStore::initialised(at::IntArrayRef shape, Init init, std::int64_t fan_in) {
+at::Tensor ParameterStore::initialised(const std::string& name, at::IntArrayRef shape, Init init,
+                                       std::int64_t fan_in) const {
   if (init == Init::kZeros) return at::zeros(shape, at::kFloat);
   if (init == Init::kOnes) return at::ones(shape, at::kFloat);
   at::Tensor value = at::empty(shape, at::kFloat);
   float* p = value.data_ptr<float>();
   const std::int64_t n = value.numel();
   const double bound = init == Init::kLinearDefault ? 1.0 / std::sqrt(static_cast<double>(fan_in)) : 0.0;
-  const std::uint64_t seed = rng_();
+  const std::uint64_t seed = mix_seed({seed_, hash(name)});
   // Runs of fixed length with a generator each: the values do not depend on the number of threads.
   constexpr std::int64_t kRun = 16384;
   at::parallel_for(0, (n + kRun - 1) / kRun, 1, [&](std::int64_t begin, std::int64_t end) {
@@ -53,7 +61,7 @@ at::Tensor ParameterStore::add(const std::string& name, at::IntArrayRef shape, I
 at::Tensor ParameterStore::add_fused(const std::string& name, const std::vector<std::string>& part_names,
                                      at::IntArrayRef shape, Init init, std::int64_t fan_in) {
   VICHA_ASSERT(by_name_.count(name) == 0);
-  at::Tensor value = initialised(shape, init, fan_in);
+  at::Tensor value = initialised(name, shape, init, fan_in);
   value.set_requires_grad(true);
   const auto index = static_cast<std::int64_t>(parameters_.size());
   by_name_[name] = parameters_.size();

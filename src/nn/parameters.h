@@ -33,7 +33,8 @@ struct Parameter {
 
 class ParameterStore {
  public:
-  explicit ParameterStore(std::uint64_t seed) : rng_(seed) {}
+  /// The values of a parameter are drawn from `seed` and its name: the order of registration changes none.
+  explicit ParameterStore(std::uint64_t seed) : seed_(seed) {}
 
   /// A new parameter. `fan_in` only matters to kLinearDefault.
   at::Tensor add(const std::string& name, at::IntArrayRef shape, Init init, std::int64_t fan_in = 0);
@@ -68,9 +69,9 @@ class ParameterStore {
   void to(const at::Device& device);
 
  private:
-  at::Tensor initialised(at::IntArrayRef shape, Init init, std::int64_t fan_in);
+  at::Tensor initialised(const std::string& name, at::IntArrayRef shape, Init init, std::int64_t fan_in) const;
 
-  Rng rng_;
+  std::uint64_t seed_;
   std::vector<Parameter> parameters_;
   std::vector<at::Tensor> buffers_;
   std::vector<Released> released_;
