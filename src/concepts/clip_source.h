@@ -9,12 +9,12 @@
 
 #include "concepts/source.h"
 #include "models/clip.h"
-#include "text/clip_bpe.h"
+#include "text/clip_bpe/clip_bpe.h"
 
 namespace vicha {
 
 struct ClipSourceOptions {
-  /// The byte-pair vocabulary (text/clip_bpe.h); empty: looked for beside the weights. Without one only pictures can be
+  /// The byte-pair vocabulary (text/clip_bpe/clip_bpe.h); empty: looked for beside the weights. Without one only pictures can be
   /// embedded.
   std::filesystem::path tokenizer;
   /// config.json or open_clip_config.json; empty: looked for beside the weights.

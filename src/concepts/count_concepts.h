@@ -22,7 +22,7 @@
 #include <vector>
 
 #include "concepts/vocabulary.h"
-#include "text/scene_graph.h"
+#include "text/scene_graph/scene_graph.h"
 
 namespace vicha {
 

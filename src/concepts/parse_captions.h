@@ -17,7 +17,7 @@
 #include <thread>
 #include <vector>
 
-#include "text/scene_graph.h"
+#include "text/scene_graph/scene_graph.h"
 
 namespace vicha {
 

@@ -15,7 +15,7 @@
 #include "data/check_findings.h"
 #include "data/check_picture.h"
 #include "image/decode.h"
-#include "text/caption.h"
+#include "text/cleaning/caption.h"
 
 namespace vicha {
 namespace {

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "data/manifest.h"
-#include "text/wordpiece.h"
+#include "text/wordpiece/wordpiece.h"
 
 namespace vicha {
 

@@ -15,7 +15,7 @@
 #include "base/error.h"
 #include "base/random.h"
 #include "image/decode.h"
-#include "text/wordpiece.h"
+#include "text/wordpiece/wordpiece.h"
 
 namespace vicha::testing_data {
 

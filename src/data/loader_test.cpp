@@ -10,7 +10,7 @@
 #include "base/log.h"
 #include "config/recipe.h"
 #include "data/data_test_support.h"
-#include "text/caption.h"
+#include "text/cleaning/caption.h"
 
 namespace vicha {
 namespace {

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "base/error.h"
-#include "text/caption.h"
+#include "text/cleaning/caption.h"
 
 namespace vicha {
 namespace {

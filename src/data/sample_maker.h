@@ -14,7 +14,7 @@
 #include "data/options.h"
 #include "data/pictures.h"
 #include "image/transform.h"
-#include "text/wordpiece.h"
+#include "text/wordpiece/wordpiece.h"
 
 namespace vicha {
 

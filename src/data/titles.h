@@ -6,7 +6,7 @@
 #include <functional>
 #include <string>
 
-#include "text/scene_graph.h"
+#include "text/scene_graph/scene_graph.h"
 
 namespace vicha {
 

@@ -7,7 +7,7 @@
 
 #include "models/vicha.h"
 #include "tasks/recipe.h"
-#include "text/wordpiece.h"
+#include "text/wordpiece/wordpiece.h"
 
 namespace vicha {
 

@@ -14,7 +14,7 @@
 
 #include "base/files.h"
 #include "report.h"
-#include "text/scene_graph.h"
+#include "text/scene_graph/scene_graph.h"
 
 namespace vicha::parity {
 namespace {

@@ -11,9 +11,9 @@
 #include "base/files.h"
 #include "base/sha256.h"
 #include "report.h"
-#include "text/caption.h"
-#include "text/clip_bpe.h"
-#include "text/wordpiece.h"
+#include "text/cleaning/caption.h"
+#include "text/clip_bpe/clip_bpe.h"
+#include "text/wordpiece/wordpiece.h"
 
 namespace vicha::parity {
 namespace {
