@@ -5,9 +5,9 @@
 
 #include "base/error.h"
 #include "base/files.h"
-#include "checkpoint/convert.h"
-#include "checkpoint/names.h"
-#include "checkpoint/open.h"
+#include "checkpoint/files/convert.h"
+#include "checkpoint/names/names.h"
+#include "checkpoint/files/open.h"
 #include "cli/commands.h"
 
 namespace vicha::cli {

@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
-#include "checkpoint/safetensors.h"
+#include "checkpoint/safetensors/safetensors.h"
 #include "concepts/store.h"
 #include "concepts/store_npy.h"
 #include "concepts/store_test_support.h"

@@ -8,7 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "checkpoint/zip.h"
+#include "checkpoint/pickle/zip.h"
 
 namespace vicha::store_detail {
 namespace {

@@ -14,7 +14,7 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "base/progress.h"
-#include "checkpoint/safetensors.h"
+#include "checkpoint/safetensors/safetensors.h"
 #include "concepts/store.h"
 
 namespace vicha {

@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include "checkpoint/load_report.h"
+#include "checkpoint/names/load_report.h"
 #include "models/clip_tower.h"
 
 namespace vicha {
@@ -82,7 +82,7 @@ struct LoadedClip {
   std::filesystem::path config;  ///< the configuration that was used; empty: none
 };
 
-/// A CLIP from tensors under anybody's names (checkpoint/clip_names.h), fp16 made fp32. `config` is the text of a
+/// A CLIP from tensors under anybody's names (checkpoint/names/clip_names.h), fp16 made fp32. `config` is the text of a
 /// configuration, or empty. Strict: throws DataError naming `where` and what is missing, left over or of another shape.
 std::unique_ptr<Clip> make_clip(const StateDict& tensors, std::string_view where, std::string_view config = {},
                                 std::string_view config_where = "config");

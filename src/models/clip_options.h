@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "checkpoint/state_dict.h"
+#include "checkpoint/tensors/state_dict.h"
 #include "nn/vit_block.h"
 
 namespace vicha {
@@ -32,7 +32,7 @@ struct ClipOptions {
   std::string name() const;
 };
 
-/// From tensors under our names (checkpoint/clip_names.h): heads = width / 64 and the quick GELU, as OpenAI's models
+/// From tensors under our names (checkpoint/names/clip_names.h): heads = width / 64 and the quick GELU, as OpenAI's models
 /// have; a width that 64 does not divide leaves 0 heads. Throws DataError naming `where` and the tensor that is missing
 /// or of an odd shape.
 ClipOptions clip_options(const StateDict& named, std::string_view where);

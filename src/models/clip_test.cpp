@@ -10,9 +10,9 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
-#include "checkpoint/clip_names.h"
-#include "checkpoint/pth.h"
-#include "checkpoint/safetensors.h"
+#include "checkpoint/names/clip_names.h"
+#include "checkpoint/pickle/pth.h"
+#include "checkpoint/safetensors/safetensors.h"
 #include "nn/precision.h"
 
 namespace vicha {

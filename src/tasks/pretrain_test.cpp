@@ -5,7 +5,7 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
-#include "checkpoint/safetensors.h"
+#include "checkpoint/safetensors/safetensors.h"
 #include "data/loader.h"
 #include "tasks/colour_world_test.h"
 #include "tasks/model_files.h"

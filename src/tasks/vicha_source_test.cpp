@@ -10,7 +10,7 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "base/random.h"
-#include "checkpoint/safetensors.h"
+#include "checkpoint/safetensors/safetensors.h"
 #include "config/recipe.h"
 #include "data/evaluation.h"
 #include "data/loader.h"

@@ -7,7 +7,7 @@
 #include <functional>
 #include <vector>
 
-#include "checkpoint/state_dict.h"
+#include "checkpoint/tensors/state_dict.h"
 #include "nn/parameters.h"
 #include "train/options.h"
 

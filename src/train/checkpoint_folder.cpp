@@ -19,7 +19,7 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "base/sha256.h"
-#include "checkpoint/safetensors.h"
+#include "checkpoint/safetensors/safetensors.h"
 #include "train/config_changes.h"
 
 namespace vicha {

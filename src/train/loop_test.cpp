@@ -12,7 +12,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
-#include "checkpoint/safetensors.h"
+#include "checkpoint/safetensors/safetensors.h"
 #include "nn/kernel_choice.h"
 #include "train/checkpoint_folder.h"
 #include "train/tiny_task_test.h"

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "base/random.h"
-#include "checkpoint/state_dict.h"
+#include "checkpoint/tensors/state_dict.h"
 #include "models/batch.h"
 #include "nn/parameters.h"
 

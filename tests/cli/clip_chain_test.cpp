@@ -8,8 +8,8 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "checkpoint/open.h"
-#include "checkpoint/pth.h"
+#include "checkpoint/files/open.h"
+#include "checkpoint/pickle/pth.h"
 #include "data/rewrite.h"
 #include "tasks/colour_world_test.h"
 

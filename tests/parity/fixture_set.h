@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "checkpoint/state_dict.h"
+#include "checkpoint/tensors/state_dict.h"
 #include "models/draws.h"
 #include "models/masking.h"
 #include "models/vicha.h"

@@ -5,8 +5,8 @@
 #include <nlohmann/json.hpp>
 
 #include "base/files.h"
-#include "checkpoint/open.h"
-#include "checkpoint/safetensors.h"
+#include "checkpoint/files/open.h"
+#include "checkpoint/safetensors/safetensors.h"
 #include "models/clip.h"
 #include "nn/norm.h"
 #include "report.h"

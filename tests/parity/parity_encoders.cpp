@@ -2,8 +2,8 @@
 #include <ATen/ATen.h>
 
 #include "base/files.h"
-#include "checkpoint/load_report.h"
-#include "checkpoint/safetensors.h"
+#include "checkpoint/names/load_report.h"
+#include "checkpoint/safetensors/safetensors.h"
 #include "fixture_set.h"
 #include "nn/position.h"
 

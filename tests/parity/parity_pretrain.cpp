@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 #include <torch/csrc/autograd/autograd.h>
 
-#include "checkpoint/safetensors.h"
+#include "checkpoint/safetensors/safetensors.h"
 #include "fixture_set.h"
 #include "nn/position.h"
 #include "objectives/itc.h"

@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "base/files.h"
-#include "checkpoint/safetensors.h"
+#include "checkpoint/safetensors/safetensors.h"
 #include "fixture_set.h"
 #include "models/retrieval.h"
 

@@ -1,0 +1,156 @@
+// The machine's stack, memo and input.
+#include <cstring>
+
+#include "base/error.h"
+#include "checkpoint/pickle/pickle_vm.h"
+
+namespace vicha::pickle {
+namespace {
+
+constexpr std::size_t kMaxNodes = 8 << 20;
+
+}  // namespace
+
+void Machine::append_items(std::size_t from) {
+  need(stack_.size() - from + 1);  // the container itself too
+  const Ref target = stack_[from - 1];
+  const Node* found = node(target);
+  const bool sequence = found != nullptr && (found->kind == Kind::kList || found->kind == Kind::kSet);
+  if (!sequence && (found == nullptr || found->kind != Kind::kObject)) fail("appends to something that is no list");
+  Node& into = mutable_node(target);
+  std::vector<Ref>& items = sequence ? into.items : into.extra->appended;
+  items.insert(items.end(), stack_.begin() + static_cast<std::ptrdiff_t>(from), stack_.end());
+  stack_.resize(from);
+}
+
+void Machine::set_items(std::size_t from) {
+  need(stack_.size() - from + 1);  // the container itself too
+  const Ref target = stack_[from - 1];
+  const Node* found = node(target);
+  const bool dict = found != nullptr && (found->kind == Kind::kDict || found->kind == Kind::kOrderedDict);
+  if (!dict && (found == nullptr || found->kind != Kind::kObject)) fail("sets a key of something that is no dict");
+  if ((stack_.size() - from) % 2 != 0) fail("has a key without a value");
+  Node& into = mutable_node(target);
+  std::vector<Ref>& items = dict ? into.items : into.extra->pairs;
+  items.insert(items.end(), stack_.begin() + static_cast<std::ptrdiff_t>(from), stack_.end());
+  stack_.resize(from);
+}
+
+std::string_view Machine::take(std::uint64_t count) {
+  if (count > data_.size() - at_) fail("has a value longer than the data: the file is cut off or damaged");
+  const std::string_view taken = data_.substr(at_, count);
+  at_ += count;
+  return taken;
+}
+
+std::uint64_t Machine::number(int bytes) {
+  const std::string_view little_endian = take(static_cast<std::uint64_t>(bytes));
+  std::uint64_t value = 0;
+  std::memcpy(&value, little_endian.data(), little_endian.size());
+  return value;
+}
+
+std::string_view Machine::line() {
+  const std::size_t end = data_.find('\n', at_);
+  if (end == std::string_view::npos) fail("has a line without an end: the file is cut off or damaged");
+  const std::string_view text = data_.substr(at_, end - at_);
+  at_ = end + 1;
+  return text;
+}
+
+void Machine::push(Ref ref) { stack_.push_back(ref); }
+
+void Machine::push_int(std::int64_t value) {
+  Ref ref{Ref::Tag::kInt, {}};
+  ref.integer = value;
+  push(ref);
+}
+
+void Machine::push_text(std::string_view text) {
+  if (!is_utf8(text)) fail("has a text that is not valid UTF-8");
+  push_node({.kind = Kind::kText, .text = std::string(text)});
+}
+
+/// Python 2's texts are bytes: kept as text where they are one.
+void Machine::push_python2_text(std::string text) {
+  const Kind kind = is_utf8(text) ? Kind::kText : Kind::kBytes;
+  push_node({.kind = kind, .text = std::move(text)});
+}
+
+/// Two's complement, little-endian; no bytes at all are zero.
+void Machine::push_long(std::string_view bytes) {
+  while (bytes.size() > 8) {  // drop bytes that only repeat the sign
+    const auto last = static_cast<unsigned char>(bytes.back()),
+               before = static_cast<unsigned char>(bytes[bytes.size() - 2]);
+    if (last != (before < 128 ? 0 : 255)) break;
+    bytes.remove_suffix(1);
+  }
+  if (bytes.size() > 8) {
+    push_node({.kind = Kind::kBigInt, .text = std::string(bytes)});
+    return;
+  }
+  std::uint64_t value = !bytes.empty() && static_cast<unsigned char>(bytes.back()) >= 128 ? ~std::uint64_t{0} : 0;
+  for (std::size_t i = bytes.size(); i-- > 0;) value = value << 8 | static_cast<unsigned char>(bytes[i]);
+  push_int(static_cast<std::int64_t>(value));
+}
+
+void Machine::push_tuple(std::size_t from, Kind kind) {
+  Node made{.kind = kind, .items = {stack_.begin() + static_cast<std::ptrdiff_t>(from), stack_.end()}};
+  stack_.resize(from);
+  push_node(std::move(made));
+}
+
+Ref Machine::pop() {
+  const Ref ref = top();
+  stack_.pop_back();
+  return ref;
+}
+
+/// Values below the last mark belong to the group around this one.
+void Machine::need(std::size_t count) const {
+  if (stack_.size() - (marks_.empty() ? 0 : marks_.back()) < count) fail("takes more values than it has made");
+}
+
+Ref& Machine::top() {
+  need(1);
+  return stack_.back();
+}
+
+std::size_t Machine::pop_mark() {
+  if (marks_.empty()) fail("closes a group that it did not open");
+  const std::size_t mark = marks_.back();
+  marks_.pop_back();
+  return mark;
+}
+
+void Machine::store(std::uint64_t index) {
+  if (index > at_) fail("has a memo index beyond any use");
+  if (index >= memo_.size()) memo_.resize(index + 1, Ref{Ref::Tag::kUnset, {}});
+  memo_[index] = top();
+}
+
+void Machine::fetch(std::uint64_t index) {
+  if (index >= memo_.size() || memo_[index].tag == Ref::Tag::kUnset) fail("refers to a memo entry that it never made");
+  push(memo_[index]);
+}
+
+Ref Machine::add(Node node) {
+  if (nodes_.size() >= kMaxNodes) fail("makes more than 8 million values");
+  Ref ref{Ref::Tag::kNode, {}};
+  ref.node = static_cast<std::uint32_t>(nodes_.size());
+  nodes_.push_back(std::move(node));
+  return ref;
+}
+
+void Machine::fail(const std::string& what) const {
+  throw DataError(options_.where, "the pickle " + what + " (at byte " + std::to_string(at_) + " of it)");
+}
+
+void Machine::refuse_code(std::string_view module, std::string_view name) const {
+  throw DataError(options_.where,
+                  "asks for '" + std::string(module.substr(0, 100)) + "." + std::string(name.substr(0, 100)) +
+                      "', which is not plain data; nothing was run",
+                  "It may carry code. If you trust its origin, load it in Python and save model.state_dict() alone");
+}
+
+}  // namespace vicha::pickle

@@ -1,0 +1,178 @@
+// The machine behind read_pickle; not for use elsewhere.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "checkpoint/pickle/pickle_reader.h"
+
+namespace vicha::pickle {
+
+enum class Kind : std::uint8_t {
+  kText,
+  kBytes,
+  kByteArray,
+  kBigInt,
+  kComplex,
+  kList,
+  kTuple,
+  kSet,
+  kFrozenSet,
+  kSize,
+  kDict,
+  kOrderedDict,
+  kTensor,
+  kStorage,
+  kDtype,
+  kDevice,
+  kGlobal,
+  kObject
+};
+
+/// What a name in the pickle stands for.
+enum class Callable : std::uint8_t {
+  kOrderedDict,
+  kRebuildTensor,
+  kRebuildTensorV2,
+  kRebuildTensorV3,
+  kRebuildParameter,
+  kSize,
+  kDevice,
+  kEncode,
+  kSet,
+  kFrozenSet,
+  kBytes,
+  kByteArray,
+  kComplex,
+  kStorageType,
+  kUntypedStorage,
+  kTypedList,
+  kTypeTag,
+  kPlaceholder
+};
+
+/// A value on the stack: a small one itself, anything larger by its place among the machine's nodes. Nodes own nothing
+/// but themselves, so that neither depth nor cycles matter until the tree is built.
+struct Ref {
+  enum class Tag : std::uint8_t { kNone, kBool, kInt, kDouble, kNode, kUnset };
+  Tag tag = Tag::kNone;
+  union {
+    std::int64_t integer = 0;
+    double real;
+    std::uint32_t node;
+  };
+};
+
+struct Extra {
+  std::vector<Ref> pairs;     ///< attributes of an OrderedDict, items set on an object
+  std::vector<Ref> appended;  ///< to an object
+  std::vector<Ref> state;
+  bool called = false;
+};
+
+struct Node {
+  Kind kind;
+  Callable callable = Callable::kOrderedDict;      // kGlobal
+  c10::ScalarType dtype = c10::ScalarType::Float;  // kDtype, kStorage, kGlobal of a storage type
+  std::uint32_t index = 0;                         // kTensor, kStorage
+  std::string text = {};                           // kText, kBytes, kBigInt; "module name" of kGlobal and kObject
+  std::vector<Ref> items = {};                     // sequences; keys and values in turn of dicts; arguments of objects
+  std::unique_ptr<Extra> extra = nullptr;
+};
+
+class Machine {
+ public:
+  Machine(std::string_view data, const PickleOptions& options) : data_(data), options_(options) {}
+  PickleValue run(std::size_t* consumed);
+
+ private:
+  // pickle_vm.cpp: the instructions
+  Ref execute();
+  bool step(unsigned char opcode);
+  bool step_text(unsigned char opcode);
+  void set_items(std::size_t from);
+  void append_items(std::size_t from);
+  std::uint64_t number(int bytes);
+  std::string_view take(std::uint64_t count);
+  std::string_view line();
+  void push(Ref ref);
+  void push_node(Node node) { push(add(std::move(node))); }
+  void push_int(std::int64_t value);
+  void push_text(std::string_view text);
+  void push_python2_text(std::string text);
+  void push_long(std::string_view bytes);
+  void push_tuple(std::size_t from, Kind kind = Kind::kTuple);
+  Ref pop();
+  void need(std::size_t count) const;
+  std::size_t pop_mark();
+  Ref& top();
+  void store(std::uint64_t index);
+  void fetch(std::uint64_t index);
+
+  // pickle_calls.cpp: names and what may be done with them
+  void push_global(std::string_view module, std::string_view name);
+  void reduce(bool new_object);
+  void build();
+  void persistent();
+  Ref call(const Node& callee, const std::vector<Ref>& args);
+  Ref rebuild_tensor(const Node& callee, const std::vector<Ref>& args);
+  Ref rebuild_parameter(const std::vector<Ref>& args);
+  Ref encode(const std::vector<Ref>& args);
+  Ref collect(Kind kind, const std::vector<Ref>& args, const Node& callee);
+  at::Tensor view_storage(std::uint32_t storage, c10::ScalarType type, std::int64_t offset,
+                          const std::vector<std::int64_t>& sizes, const std::vector<std::int64_t>& strides);
+  std::vector<std::int64_t> whole_numbers(Ref ref, const char* what);
+  std::int64_t whole_number(Ref ref, const char* what);
+  const std::string& text_of(Ref ref, const char* what);
+  void expect_empty(Ref ref, const char* what);
+  void charge(std::size_t copies);
+
+  // pickle_tree.cpp: the result
+  PickleValue tree(Ref ref, int depth);
+  PickleItems tree_items(const std::vector<Ref>& refs, int depth);
+  PicklePairs tree_pairs(const std::vector<Ref>& refs, int depth);
+  PickleValue tree_node(const Node& node, int depth);
+  void charge_tree(std::uint64_t bytes);
+
+  Ref add(Node node);
+  const Node* node(Ref ref) const { return ref.tag == Ref::Tag::kNode ? &nodes_[ref.node] : nullptr; }
+  const Node* node(Ref ref, Kind kind) const {
+    const Node* found = node(ref);
+    return found != nullptr && found->kind == kind ? found : nullptr;
+  }
+  Node& mutable_node(Ref ref) { return nodes_[ref.node]; }
+  [[noreturn]] void fail(const std::string& what) const;
+  [[noreturn]] void refuse_code(std::string_view module, std::string_view name) const;
+
+  std::string_view data_;
+  const PickleOptions& options_;
+  std::size_t at_ = 0;
+  std::deque<Node> nodes_;
+  std::vector<Ref> stack_;
+  std::vector<std::size_t> marks_;
+  std::vector<Ref> memo_;  // in real pickles the indices count up from 0, so a plain vector holds them
+
+  struct Storage {
+    at::Tensor bytes;
+    c10::ScalarType type;
+  };
+  std::vector<Storage> storages_;
+  std::unordered_map<std::string, std::uint32_t> storage_index_;
+  std::vector<PickleTensor> tensors_;
+  std::int64_t storage_bytes_ = 0, expanded_bytes_ = 0;
+  std::uint64_t tree_cost_ = 0, copies_ = 0;
+};
+
+bool is_utf8(std::string_view text);
+void append_utf8(std::string& text, std::uint32_t code_point);
+/// What Python 2's repr of a str stands for; nothing if it is none.
+std::optional<std::string> unquote(std::string_view quoted);
+/// The text protocol's unicode: Latin-1 with \uXXXX and \UXXXXXXXX.
+std::optional<std::string> unescape_unicode(std::string_view text);
+
+}  // namespace vicha::pickle

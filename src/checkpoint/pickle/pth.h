@@ -1,0 +1,35 @@
+// PyTorch's own files (.pth, .pt, .bin): read as data, never run; written so that torch.load(weights_only=True) reads
+// them.
+#pragma once
+
+#include <filesystem>
+
+#include "checkpoint/pickle/pickle_value.h"
+
+namespace vicha {
+
+enum class PthFormat {
+  kZip,          ///< torch.save since PyTorch 1.6
+  kLegacy,       ///< torch.save before
+  kTorchScript,  ///< torch.jit.save: a program with its weights, such as OpenAI's CLIP files
+};
+
+/// What torch.save wrote, in its zip form or the older one. Tensors own their memory; those that
+/// share a storage in the file share it here, views keep their strides. Of a TorchScript archive, whose program is
+/// never looked at, this is the state dict (see checkpoint/pickle/torchscript.h). Throws DataError naming the file and, where
+/// the pickle asks for more than data, the callable: nothing in the file is ever run, imported or written to disk.
+/// Big-endian files and compressed entries are refused. `format` receives which it was.
+PickleValue read_pth(const std::filesystem::path& path, PthFormat* format = nullptr);
+
+/// A pickle without tensors that is the whole file, such as RefCOCO+'s `refs(unc).p`; any protocol.
+PickleValue read_plain_pickle(const std::filesystem::path& path);
+
+/// Writes torch.save's zip form; atomic. Storages that tensors share are written once and shared again after loading.
+void write_pth(const std::filesystem::path& path, const PickleValue& value);
+/// The same for weights alone: an OrderedDict of tensors.
+void write_pth(const std::filesystem::path& path, const StateDict& tensors);
+
+/// Whether the file begins as one that `read_pth` reads.
+bool looks_like_pth(const std::filesystem::path& path);
+
+}  // namespace vicha

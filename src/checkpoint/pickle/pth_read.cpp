@@ -1,0 +1,206 @@
+#include <ATen/Functions.h>
+
+#include <algorithm>
+#include <cstring>
+#include <fstream>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "checkpoint/tensors/dtypes.h"
+#include "checkpoint/pickle/pickle_reader.h"
+#include "checkpoint/pickle/pth.h"
+#include "checkpoint/pickle/torchscript.h"
+#include "checkpoint/pickle/zip.h"
+
+namespace vicha {
+namespace {
+
+constexpr std::string_view kZipMagic = "PK\x03\x04";
+// 0x1950a86a20f9469cfc6c, little-endian: the number with which the old format starts.
+constexpr std::string_view kLegacyMagic = "\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
+constexpr std::string_view kLfsPointer = "version https://git-lfs";
+constexpr std::size_t kLegacyWindow = 129 << 20;  // a little more than the pickle reader takes
+
+std::string first_bytes(const std::filesystem::path& path, std::size_t count) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file.is_open() || std::filesystem::is_directory(path)) {
+    throw DataError(path.string(), file.is_open() ? "is a folder, not a file" : "cannot open");
+  }
+  std::string bytes(count, '\0');
+  file.read(bytes.data(), static_cast<std::streamsize>(count));
+  bytes.resize(static_cast<std::size_t>(file.gcount()));
+  return bytes;
+}
+
+bool starts_as_legacy(std::string_view head) {
+  return head.starts_with('\x80') && head.substr(0, 32).find(kLegacyMagic) != std::string_view::npos;
+}
+
+std::span<char> bytes_of(const at::Tensor& bytes) {
+  return {static_cast<char*>(bytes.data_ptr()), static_cast<std::size_t>(bytes.numel())};
+}
+
+void normalise_storage(const at::Tensor& bytes, c10::ScalarType type) {
+  if (type == c10::ScalarType::Bool) normalise_bools(bytes.view(type));
+}
+
+/// The archive's one folder: torch.save puts everything below the file's own name.
+std::string archive_root(const ZipReader& zip, const std::string& where) {
+  std::string root;
+  for (const ZipReader::Entry& entry : zip.entries()) {
+    const std::size_t slash = entry.name.find('/');
+    if (slash == std::string::npos || slash == 0 || entry.name.substr(slash) != "/data.pkl") continue;
+    if (!root.empty()) throw DataError(where, "holds two checkpoints, '" + root + "' and '" + entry.name + "'");
+    root = entry.name.substr(0, slash);
+  }
+  if (root.empty()) throw DataError(where, "is a zip archive, but not one of torch.save: it has no data.pkl");
+  return root;
+}
+
+PickleValue read_zip(const std::filesystem::path& path, PthFormat& format) {
+  const std::string where = path.string();
+  ZipReader zip(path);
+  const std::string root = archive_root(zip, where);
+  const bool torchscript = zip.find(root + "/constants.pkl") != nullptr;
+  format = torchscript ? PthFormat::kTorchScript : PthFormat::kZip;
+  if (const auto* order = zip.find(root + "/byteorder"); order != nullptr && zip.read(*order) != "little") {
+    throw DataError(where, "was written on a big-endian machine", "Load it in Python and save it again");
+  }
+  PickleOptions options{.where = where, .torchscript = torchscript};
+  options.storages = [&](const std::string& key, c10::ScalarType type, std::int64_t size) {
+    const bool plain = !key.empty() && key.find_first_not_of("0123456789") == std::string::npos;
+    const ZipReader::Entry* entry = plain ? zip.find(root + "/data/" + key) : nullptr;
+    if (entry == nullptr) throw DataError(where, "has no tensor data under the key '" + key.substr(0, 100) + "'");
+    if (entry->size != static_cast<std::uint64_t>(size)) {
+      throw DataError(where, "has " + std::to_string(entry->size) + " bytes of tensor data under the key '" + key +
+                                 "' where " + std::to_string(size) + " were expected");
+    }
+    at::Tensor bytes = at::empty({size}, at::kByte);
+    zip.read(*entry, bytes_of(bytes));
+    normalise_storage(bytes, type);
+    return bytes;
+  };
+  PickleValue value = read_pickle(zip.read(*zip.find(root + "/data.pkl")), options);
+  return torchscript ? torchscript_state(value, where) : value;
+}
+
+/// Five pickles (magic, version, machine, the object, storage keys), then each storage: 8 bytes count, raw elements.
+class LegacyReader {
+ public:
+  explicit LegacyReader(const std::filesystem::path& path) : where_(path.string()), file_(path, std::ios::binary) {
+    size_ = std::filesystem::file_size(path);
+    window_.resize(std::min<std::uint64_t>(size_, kLegacyWindow));
+    read(window_.data(), window_.size());
+  }
+
+  PickleValue run() {
+    const PickleOptions plain{.where = where_};
+    const PickleValue magic = next(plain);
+    const auto* number = magic.get_if<PickleBigInt>();
+    if (number == nullptr || number->bytes != kLegacyMagic) throw DataError(where_, "is not a file of torch.save");
+    const PickleValue version = next(plain);
+    const auto* protocol = version.get_if<std::int64_t>();
+    if (protocol == nullptr || *protocol != 1001) throw DataError(where_, "has an unknown version of the old format");
+    const PickleValue machine = next(plain);
+    const PickleValue* little = machine.find("little_endian");
+    if (little == nullptr || little->get_if<bool>() == nullptr || !*little->get_if<bool>()) {
+      throw DataError(where_, "was written on a big-endian machine", "Load it in Python and save it again");
+    }
+    PickleOptions options{.where = where_, .storages = [this](const auto& key, auto type, auto bytes) {
+                            return reserve(key, type, bytes);
+                          }};
+    PickleValue object = next(options);
+    fill(next(plain));
+    return object;
+  }
+
+ private:
+  struct Pending {
+    at::Tensor bytes;
+    c10::ScalarType type;
+    bool filled = false;
+  };
+
+  PickleValue next(const PickleOptions& options) {
+    std::size_t consumed = 0;
+    PickleValue value = read_pickle(std::string_view(window_).substr(at_), options, &consumed);
+    at_ += consumed;
+    return value;
+  }
+
+  at::Tensor reserve(const std::string& key, c10::ScalarType type, std::int64_t bytes) {
+    reserved_ += static_cast<std::uint64_t>(bytes);
+    if (static_cast<std::uint64_t>(bytes) > size_ || reserved_ > size_) {
+      throw DataError(where_, "refers to more tensor data than the file holds", "It is cut off or damaged");
+    }
+    return pending_.emplace(key, Pending{at::empty({bytes}, at::kByte), type}).first->second.bytes;
+  }
+
+  void fill(const PickleValue& keys) {
+    file_.seekg(static_cast<std::streamoff>(at_));
+    for (const PickleValue& key : keys.items()) {
+      const auto* text = key.get_if<std::string>();
+      const auto found = text == nullptr ? pending_.end() : pending_.find(*text);
+      if (found == pending_.end() || found->second.filled) {
+        throw DataError(where_, "lists tensor data that no tensor uses, or twice");
+      }
+      Pending& storage = found->second;
+      std::int64_t elements = 0;
+      read(reinterpret_cast<char*>(&elements), sizeof elements);
+      if (elements != storage.bytes.numel() / static_cast<std::int64_t>(c10::elementSize(storage.type))) {
+        throw DataError(where_, "has tensor data of another size than its tensors say");
+      }
+      read(static_cast<char*>(storage.bytes.data_ptr()), static_cast<std::size_t>(storage.bytes.numel()));
+      normalise_storage(storage.bytes, storage.type);
+      storage.filled = true;
+    }
+    for (const auto& [key, storage] : pending_) {
+      if (!storage.filled) throw DataError(where_, "lacks the tensor data '" + key.substr(0, 100) + "'");
+    }
+  }
+
+  void read(char* into, std::size_t count) {
+    if (count > 0 && !file_.read(into, static_cast<std::streamsize>(count))) {
+      throw DataError(where_, "ends before its tensor data do", "It is cut off: copy or download it again");
+    }
+  }
+
+  std::string where_;
+  std::ifstream file_;
+  std::uint64_t size_ = 0, reserved_ = 0;
+  std::string window_;
+  std::size_t at_ = 0;
+  std::map<std::string, Pending> pending_;
+};
+
+}  // namespace
+
+bool looks_like_pth(const std::filesystem::path& path) {
+  const std::string head = first_bytes(path, 32);
+  return head.starts_with(kZipMagic) || starts_as_legacy(head);
+}
+
+PickleValue read_pth(const std::filesystem::path& path, PthFormat* format) {
+  const std::string head = first_bytes(path, 32);
+  PthFormat found = PthFormat::kLegacy;
+  if (head.starts_with(kZipMagic) || starts_as_legacy(head)) {
+    PickleValue value = head.starts_with(kZipMagic) ? read_zip(path, found) : LegacyReader(path).run();
+    if (format != nullptr) *format = found;
+    return value;
+  }
+  if (head.starts_with(kLfsPointer)) {
+    throw DataError(path.string(), "is a Git LFS pointer, not the file it points to", "Fetch it with 'git lfs pull'");
+  }
+  if (head.empty()) throw DataError(path.string(), "is empty");
+  throw DataError(path.string(), "is not a file of torch.save", "A bare pickle or another format is not accepted here");
+}
+
+PickleValue read_plain_pickle(const std::filesystem::path& path) {
+  const std::string data = read_file(path);
+  std::size_t consumed = 0;
+  PickleValue value = read_pickle(data, {.where = path.string()}, &consumed);
+  if (consumed != data.size()) throw DataError(path.string(), "has bytes after the end of its pickle");
+  return value;
+}
+
+}  // namespace vicha

@@ -1,0 +1,199 @@
+#include "checkpoint/pickle/pth.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <fstream>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/random.h"
+#include "checkpoint/tensors/dtypes.h"
+#include "checkpoint/pickle/zip.h"
+
+namespace vicha {
+namespace {
+
+const fs::path kGolden = fs::path(VICHA_SOURCE_DIR) / "tests/golden";
+
+class PthTest : public ::testing::Test {
+ protected:
+  void SetUp() override { fs::create_directories(folder_); }
+  void TearDown() override { fs::remove_all(folder_); }
+  fs::path file(const std::string& name) const { return folder_ / name; }
+  void put(const std::string& name, std::string_view content) const {
+    // Over an older file, without cutting it first: some file systems write that through to the disk.
+    const bool over = fs::exists(file(name));
+    if (over) fs::resize_file(file(name), content.size());
+    const auto mode = over ? std::ios::binary | std::ios::in | std::ios::out : std::ios::binary | std::ios::out;
+    std::fstream(file(name), mode).write(content.data(), static_cast<std::streamsize>(content.size()));
+  }
+  fs::path folder_ = fs::path(::testing::TempDir()) / ("pth_" + std::to_string(::getpid()));
+};
+
+bool same_bytes(const at::Tensor& a, const at::Tensor& b) {
+  const at::Tensor x = a.contiguous(), y = b.contiguous();
+  return x.scalar_type() == y.scalar_type() && x.sizes() == y.sizes() &&
+         (x.nbytes() == 0 || std::memcmp(x.const_data_ptr(), y.const_data_ptr(), x.nbytes()) == 0);
+}
+
+bool same_storage(const at::Tensor& a, const at::Tensor& b) {
+  return a.storage().unsafeGetStorageImpl() == b.storage().unsafeGetStorageImpl();
+}
+
+TEST_F(PthTest, ViewsAndTiedTensorsShareTheirStorage) {
+  const StateDict views = flatten_tensors(read_pth(kGolden / "library/pth/views.pth"));
+  EXPECT_TRUE(same_storage(views.at("base"), views.at("transposed")));
+  EXPECT_EQ(views.at("transposed").strides(), views.at("base").t().strides());
+  EXPECT_TRUE(same_bytes(views.at("transposed"), views.at("base").t()));
+  const StateDict tied = find_model_state(read_pth(kGolden / "library/pth/tied.pth"));
+  ASSERT_EQ(tied.size(), 2U);
+  EXPECT_TRUE(same_storage(tied.begin()->second, std::next(tied.begin())->second));
+}
+
+TEST_F(PthTest, EveryTypeSurvivesWritingAndReading) {
+  StateDict saved;
+  Rng rng(9);
+  for (const DtypeNames& dtype : all_dtypes()) {
+    at::Tensor bytes = at::empty({6 * static_cast<std::int64_t>(c10::elementSize(dtype.type))}, at::kByte);
+    for (std::int64_t i = 0; i < bytes.numel(); ++i) {
+      bytes.data_ptr<std::uint8_t>()[i] = static_cast<std::uint8_t>(rng.below(dtype.type == at::kBool ? 2 : 256));
+    }
+    saved.set(std::string(dtype.torch), bytes.view(dtype.type).view({3, 2}).t());
+  }
+  saved.set("scalar", at::scalar_tensor(3, at::kLong));
+  saved.set("empty", at::empty({0, 4}));
+  write_pth(file("all.pth"), saved);
+  const StateDict loaded = find_model_state(read_pth(file("all.pth")));
+  ASSERT_EQ(loaded.size(), saved.size());
+  auto expected = saved.begin();
+  for (const auto& [name, tensor] : loaded) {
+    EXPECT_EQ(name, expected->first);
+    EXPECT_TRUE(same_bytes(tensor, expected->second)) << name;
+    EXPECT_EQ(tensor.strides(), expected->second.strides()) << name;
+    ++expected;
+  }
+}
+
+TEST_F(PthTest, WritingWhatWasReadGivesTheSameBytesAgain) {
+  for (const char* name :
+       {"library/pth/dtypes_legacy.pth", "library/pth/checkpoint_ruamel_config.pth", "library/pth/ordered_metadata.pth",
+        "library/pth/views.pth", "library/pth/parameter.pth", "vicha/checkpoint_last.pth"}) {
+    write_pth(file("once.pth"), read_pth(kGolden / name));
+    write_pth(file("twice.pth"), read_pth(file("once.pth")));
+    EXPECT_EQ(read_file(file("once.pth")), read_file(file("twice.pth"))) << name;
+    const StateDict before = flatten_tensors(read_pth(kGolden / name)),
+                    after = flatten_tensors(read_pth(file("once.pth")));
+    ASSERT_EQ(before.size(), after.size());
+    for (const auto& [key, tensor] : before) EXPECT_TRUE(same_bytes(tensor, after.at(key))) << key;
+  }
+}
+
+TEST_F(PthTest, ModelStatesAreFoundWhereProgramsPutThem) {
+  const PickleValue root = read_pth(kGolden / "vicha/checkpoint_last.pth");
+  EXPECT_EQ(locate_model_state(root).key, "model");
+  EXPECT_EQ(find_model_state(root).size(), 648U);
+  EXPECT_NE(root.find("optimizer"), nullptr);
+  EXPECT_EQ(locate_model_state(read_pth(kGolden / "library/clip/clip_mini.open_clip_custom_text.pt")).key,
+            "state_dict");
+  EXPECT_EQ(locate_model_state(read_pth(kGolden / "library/clip/clip_mini.openai.pt")).key, "");
+  EXPECT_THROW(locate_model_state(read_pth(kGolden / "library/pth/nested_lists.pth")), DataError);
+}
+
+TEST_F(PthTest, EveryTruncationOfBothFormatsIsRefused) {
+  for (const char* name : {"library/pth/views.pth", "library/pth/dtypes_legacy.pth", "library/pth/crafted_ok.pth"}) {
+    const std::string whole = read_file(kGolden / name);
+    for (std::size_t length = 0; length<whole.size(); length += whole.size()> 2100 ? 7 : 1) {
+      put("cut.pth", std::string_view(whole).substr(0, length));
+      EXPECT_THROW(read_pth(file("cut.pth")), DataError) << name << " at " << length;
+    }
+  }
+}
+
+TEST_F(PthTest, DamagedFilesAreReadOrRefused) {
+  Rng rng(21);
+  int refused = 0;
+  for (const char* name :
+       {"library/pth/views.pth", "library/pth/dtypes_legacy.pth", "library/pth/checkpoint_like.pth"}) {
+    const std::string whole = read_file(kGolden / name);
+    for (int i = 0; i < 250; ++i) {
+      std::string damaged = whole;
+      for (std::uint64_t n = 1 + rng.below(3); n > 0; --n)
+        damaged[rng.below(damaged.size())] = static_cast<char>(rng());
+      put("damaged.pth", damaged);
+      try {
+        flatten_tensors(read_pth(file("damaged.pth")));
+      } catch (const DataError&) {
+        ++refused;
+      }
+    }
+  }
+  EXPECT_GT(refused, 250);
+}
+
+TEST_F(PthTest, PlainPicklesAreReadWithoutTensors) {
+  put("refs.p", "(lp0\n(dp1\nS'ref_id'\np2\nI7\nsa.");
+  EXPECT_EQ(*read_plain_pickle(file("refs.p")).items().at(0).find("ref_id")->get_if<std::int64_t>(), 7);
+  EXPECT_THROW(read_pth(file("refs.p")), DataError);
+  EXPECT_THROW(read_plain_pickle(kGolden / "library/pth/plain_pickle_system.pth"), DataError);
+  put("more.p", "N.N.");
+  EXPECT_THROW(read_plain_pickle(file("more.p")), DataError);
+}
+
+TEST_F(PthTest, RefusesToWriteObjectsOfUnknownClasses) {
+  auto object = std::make_shared<PickleObject>();
+  object->module = "os";
+  object->name = "system";
+  const PickleValue value{PickleValue::Data(std::shared_ptr<const PickleObject>(object))};
+  EXPECT_THROW(write_pth(file("evil.pth"), value), DataError);
+  EXPECT_TRUE(fs::is_empty(folder_));
+}
+
+TEST_F(PthTest, ZipArchivesThatLieAreRefused) {
+  std::string archive;
+  {
+    ZipWriter zip([&](std::string_view data) { archive += data; });
+    zip.add("a/data.pkl", std::string("N."));
+    zip.add("a/data/0", std::string(100, 'x'));
+    zip.finish();
+  }
+  put("good.pth", archive);
+  EXPECT_TRUE(read_pth(file("good.pth")).is_none());
+  ZipReader zip(file("good.pth"));
+  EXPECT_EQ(zip.read(*zip.find("a/data/0")), std::string(100, 'x'));
+  EXPECT_EQ(zip.find("a/data/1"), nullptr);
+
+  // The second entry's directory record points at the first one's bytes: both would share them.
+  const std::size_t second = archive.rfind("PK\x01\x02");
+  std::string overlapping = archive;
+  std::memset(overlapping.data() + second + 42, 0, 4);
+  put("overlap.pth", overlapping);
+  EXPECT_THROW(ZipReader{file("overlap.pth")}, DataError);
+  // Two entries of one name.
+  std::string twice;
+  {
+    ZipWriter writer([&](std::string_view data) { twice += data; });
+    writer.add("a/data.pkl", std::string("N."));
+    writer.add("a/data.pkl", std::string("N."));
+    writer.finish();
+  }
+  put("twice.pth", twice);
+  EXPECT_THROW(ZipReader{file("twice.pth")}, DataError);
+  // Something before the archive moves everything.
+  put("moved.pth", "PK\x03\x04" + archive);
+  EXPECT_THROW(ZipReader{file("moved.pth")}, DataError);
+}
+
+TEST(Crc32, KnownValuesInPieces) {
+  const std::string text = "123456789";
+  EXPECT_EQ(crc32(text), 0xcbf43926U);
+  std::string longer;
+  for (int i = 0; i < 1000; ++i) longer += static_cast<char>(i * 7);
+  EXPECT_EQ(crc32(std::span(longer).subspan(13), crc32(std::span(longer).first(13))), crc32(longer));
+  EXPECT_EQ(crc32({}), 0U);
+}
+
+}  // namespace
+}  // namespace vicha
