@@ -3,7 +3,7 @@
 #include <CLI/CLI.hpp>
 
 #include "cli/concepts.h"
-#include "concepts/embed.h"
+#include "concepts/embed/embed.h"
 #include "tasks/concept_sources.h"
 
 namespace vicha::cli {

@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "cli/concepts.h"
-#include "concepts/parse_captions.h"
+#include "concepts/parse/parse_captions.h"
 
 namespace vicha::cli {
 namespace {

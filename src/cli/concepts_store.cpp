@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "cli/concepts.h"
-#include "concepts/store.h"
+#include "concepts/store/store.h"
 #include "tasks/concept_sources.h"
 
 namespace vicha::cli {

@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "cli/concepts.h"
-#include "concepts/count_concepts.h"
+#include "concepts/vocabulary/count_concepts.h"
 
 namespace vicha::cli {
 namespace {

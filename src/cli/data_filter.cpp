@@ -7,7 +7,7 @@
 #include "cli/data.h"
 #include "cli/data_filter_plot.h"
 #include "cli/data_stores.h"
-#include "concepts/filter.h"
+#include "concepts/match/filter.h"
 
 namespace vicha::cli {
 namespace {

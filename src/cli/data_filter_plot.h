@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <string>
 
-#include "concepts/distribution.h"
+#include "concepts/match/distribution.h"
 
 namespace vicha::cli {
 

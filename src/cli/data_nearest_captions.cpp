@@ -4,7 +4,7 @@
 
 #include "cli/data.h"
 #include "cli/data_stores.h"
-#include "concepts/nearest_captions.h"
+#include "concepts/match/nearest_captions.h"
 
 namespace vicha::cli {
 

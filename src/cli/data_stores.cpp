@@ -4,8 +4,8 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "concepts/embed.h"
-#include "concepts/similarity_captions.h"
+#include "concepts/embed/embed.h"
+#include "concepts/match/similarity_captions.h"
 
 namespace vicha::cli {
 

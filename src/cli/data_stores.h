@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "concepts/source.h"
-#include "concepts/store.h"
+#include "concepts/source/source.h"
+#include "concepts/store/store.h"
 #include "data/manifest.h"
 #include "tasks/concept_sources.h"
 

@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
-#include "concepts/concept_kit.h"
+#include "concepts/kit/concept_kit.h"
 
 namespace vicha {
 namespace {

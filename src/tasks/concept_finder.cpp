@@ -9,9 +9,9 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
-#include "concepts/assign.h"
-#include "concepts/clip_source.h"
-#include "concepts/store.h"
+#include "concepts/match/assign.h"
+#include "concepts/source/clip_source.h"
+#include "concepts/store/store.h"
 #include "data/loader.h"
 
 namespace vicha {

@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "concepts/concept_kit.h"
+#include "concepts/kit/concept_kit.h"
 #include "data/rewrite.h"
 #include "tasks/colour_world_test.h"
 #include "tasks/concept_build.h"

@@ -1,7 +1,7 @@
 // A picture beside its concepts, for people: `vicha concepts show`.
 #pragma once
 
-#include "concepts/concept_kit.h"
+#include "concepts/kit/concept_kit.h"
 #include "image/image.h"
 
 namespace vicha {

@@ -4,7 +4,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "concepts/clip_source.h"
+#include "concepts/source/clip_source.h"
 #include "tasks/vicha_source.h"
 #include "train/device.h"
 

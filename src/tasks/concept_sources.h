@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "concepts/source.h"
+#include "concepts/source/source.h"
 
 namespace vicha {
 

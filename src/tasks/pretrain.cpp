@@ -11,7 +11,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
-#include "concepts/concept_kit.h"
+#include "concepts/kit/concept_kit.h"
 #include "config/recipe.h"
 #include "data/loader.h"
 #include "models/draws.h"

@@ -7,7 +7,7 @@
 #include <memory>
 #include <string>
 
-#include "concepts/source.h"
+#include "concepts/source/source.h"
 
 namespace vicha {
 

@@ -1,0 +1,61 @@
+// Concepts into manifests: `kwords` from embedding stores and a vocabulary, or from a field that has them already
+// (method, section 6.3, and section 4 for regions).
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "concepts/source/identity.h"
+#include "concepts/store/nearest.h"
+#include "concepts/embed/region_embedding.h"
+#include "concepts/vocabulary/concept_vocabulary.h"
+#include "concepts/vocabulary/vocabulary_embeddings.h"
+
+namespace vicha {
+
+struct AssignOptions {
+  std::int64_t k = 15;
+  double threshold = 0;  ///< least softmax(scale * cosine) over the vocabulary; 0: none. k words at most are kept
+  std::optional<TagOptions> regions = {};            ///< region mode; the stores have a grid then
+  double max_missing_share = 0.01;                   ///< of the pictures, that may be in no store; a few always may
+  std::string share_option = "--max-missing-share";  ///< how the user of the command sets that
+  Approximate approximate = Approximate::kAuto;
+};
+
+struct AssignReport {
+  std::int64_t records = 0;   ///< written
+  std::int64_t left_out = 0;  ///< records whose picture is in no store
+  std::int64_t pictures = 0, without_words = 0;
+  std::int64_t words_used = 0;  ///< distinct
+  double seconds = 0;
+};
+
+/// Copies the manifest with `kwords` (best first) and `kword_scores` (their cosines; probabilities in region mode,
+/// which also writes `region_tags`, a word or null for each region row by row). Other fields stay. Records of pictures
+/// that are in no store are left out and counted. Every picture is compared once; 8 k bytes of memory each.
+///
+/// Beside the result, RESULT.identity.json says where its concepts come from. Throws DataError if stores and embeddings
+/// come from different sources, if the stores have no grid in region mode, or if too many pictures are in no store.
+AssignReport assign_concepts(const std::filesystem::path& manifest, const std::vector<std::filesystem::path>& stores,
+                             const ConceptVocabulary& vocabulary, const VocabularyEmbeddings& embeddings,
+                             const std::filesystem::path& out, const AssignOptions& options);
+
+/// Concepts that stand in a field of the records, a list of strings: the first k become `kwords`. Throws DataError
+/// naming the first record that lacks it.
+AssignReport assign_from_field(const std::filesystem::path& manifest, std::string_view field,
+                               const std::filesystem::path& out, std::int64_t k);
+/// What such concepts depend on.
+ConceptIdentity field_identity(std::string_view field);
+
+/// MANIFEST.identity.json.
+std::filesystem::path concept_identity_file(const std::filesystem::path& manifest);
+/// What a manifest's concepts come from, as its RESULT.identity.json says; nothing if there is none.
+std::optional<ConceptIdentity> concept_identity_of(const std::filesystem::path& manifest);
+/// Writes it, atomically.
+void set_concept_identity(const std::filesystem::path& manifest, const ConceptIdentity& identity);
+
+}  // namespace vicha

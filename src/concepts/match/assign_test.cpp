@@ -1,0 +1,174 @@
+#include "concepts/match/assign.h"
+
+#include <nlohmann/json.hpp>
+
+#include "concepts/embed/embed.h"
+#include "concepts/vocabulary/embed_test_support.h"
+#include "data/rewrite.h"
+
+namespace vicha {
+namespace {
+
+using AssignedRow = nlohmann::ordered_json;
+
+class Assign : public ConceptFolder {
+ protected:
+  void SetUp() override {
+    ConceptFolder::SetUp();
+    write_picture("r.png", {"red"});
+    write_picture("g.png", {"green"});
+    write_picture("b.png", {"blue"});
+    write_picture("cells.png", {"red", "green", "red", "white"}, 2);
+    manifest_ = write_manifest("in.jsonl", {"r.png", "g.png", "r.png", "b.png"});
+  }
+  fs::path embed(ConceptSource& source, const fs::path& manifest, const std::string& store, std::int64_t regions = 0) {
+    embed_pictures(source, list_pictures({manifest}), folder_ / store, {.threads = 2, .regions = regions});
+    return folder_ / store;
+  }
+  static std::vector<AssignedRow> rows(const fs::path& manifest) {
+    std::vector<AssignedRow> result;
+    for_each_record(manifest, [&](const AssignedRow& row, std::int64_t) { result.push_back(row); });
+    return result;
+  }
+
+  ColourSource source_;
+  ConceptVocabulary vocabulary_ = words({"yellow", "red", "green", "blue"});
+  fs::path manifest_;
+};
+
+TEST_F(Assign, WritesTheBestWordsAndKeepsTheRest) {
+  const fs::path store = embed(source_, manifest_, "s.emb"), out = folder_ / "out.jsonl";
+  const VocabularyEmbeddings embeddings = embed_vocabulary(source_, vocabulary_, {});
+  const AssignReport report = assign_concepts(manifest_, {store}, vocabulary_, embeddings, out, {.k = 2});
+  EXPECT_EQ(report.records, 4);
+  EXPECT_EQ(report.pictures, 3);
+  const auto records = rows(out);
+  ASSERT_EQ(records.size(), 4u);
+  EXPECT_EQ(records[0]["kwords"], (AssignedRow{"red", "yellow"}));
+  EXPECT_EQ(records[1]["kwords"], (AssignedRow{"green", "yellow"}));
+  EXPECT_EQ(records[2], records[0]);
+  EXPECT_EQ(records[3]["kwords"][0], "blue");
+  EXPECT_NEAR(records[0]["kword_scores"][0].get<double>(), 1.0, 1e-3);
+  EXPECT_EQ(records[3]["more"]["n"], 1);
+  ASSERT_TRUE(concept_identity_of(out).has_value());
+  EXPECT_TRUE(concept_identity_of(out)->same(embeddings.identity));
+  EXPECT_FALSE(concept_identity_of(manifest_).has_value());
+}
+
+TEST_F(Assign, ThresholdLeavesUnlikelyWordsOut) {
+  const fs::path store = embed(source_, manifest_, "s.emb"), out = folder_ / "out.json";
+  const VocabularyEmbeddings embeddings = embed_vocabulary(source_, vocabulary_, {});
+  AssignReport report = assign_concepts(manifest_, {store}, vocabulary_, embeddings, out, {.k = 3, .threshold = 0.5});
+  EXPECT_EQ(report.without_words, 0);
+  EXPECT_EQ(rows(out)[0]["kwords"], AssignedRow::array({"red"}));
+  const ConceptVocabulary unfit = words({"red", "red too"});
+  report = assign_concepts(manifest_, {store}, unfit, embed_vocabulary(source_, unfit, {}), out, {.threshold = 0.9});
+  EXPECT_EQ(report.without_words, 3);
+  EXPECT_EQ(rows(out)[0]["kwords"], AssignedRow::array());
+}
+
+TEST_F(Assign, MixedSourcesAreRefused) {
+  const fs::path store = embed(source_, manifest_, "s.emb"), out = folder_ / "out.json";
+  ColourSource other(std::string(64, 'b'));
+  try {
+    assign_concepts(manifest_, {store}, vocabulary_, embed_vocabulary(other, vocabulary_, {}), out, {});
+    FAIL();
+  } catch (const DataError& error) {
+    EXPECT_NE(std::string(error.what()).find("bbbbbbbbbbbb"), std::string::npos) << error.what();
+    EXPECT_NE(std::string(error.what()).find("aaaaaaaaaaaa"), std::string::npos) << error.what();
+  }
+  const VocabularyEmbeddings embeddings = embed_vocabulary(source_, vocabulary_, {});
+  EXPECT_THROW(assign_concepts(manifest_, {store}, words({"red", "blue"}), embeddings, out, {}), DataError);
+  EXPECT_FALSE(fs::exists(out));
+}
+
+TEST_F(Assign, PicturesInNoStoreAreLeftOutIfTheyAreFew) {
+  const fs::path store = embed(source_, manifest_, "s.emb"), out = folder_ / "out.jsonl";
+  const fs::path more = write_manifest("more.jsonl", {"r.png", "unknown.png", "b.png"});
+  const VocabularyEmbeddings embeddings = embed_vocabulary(source_, vocabulary_, {});
+  const AssignReport report = assign_concepts(more, {store}, vocabulary_, embeddings, out, {});
+  EXPECT_EQ(report.left_out, 1);
+  EXPECT_EQ(report.records, 2);
+  EXPECT_EQ(rows(out)[1]["image"], "images/b.png");
+  const fs::path none = write_manifest("none.jsonl", {"unknown.png"});
+  EXPECT_THROW(assign_concepts(none, {store}, vocabulary_, embeddings, out, {}), DataError);
+  std::vector<std::string> names(9, "unknown.png");
+  names.push_back("r.png");
+  EXPECT_THROW(assign_concepts(write_manifest("few.jsonl", names), {store}, vocabulary_, embeddings, out, {}),
+               DataError);
+}
+
+TEST_F(Assign, StoresOfRanksTogether) {
+  std::vector<fs::path> stores;
+  for (int rank = 0; rank < 2; ++rank) {
+    stores.push_back(folder_ / store_of_rank("s.emb", rank, 2));
+    embed_pictures(source_, list_pictures({manifest_}), stores.back(), {.threads = 1, .rank = rank, .ranks = 2});
+  }
+  const VocabularyEmbeddings embeddings = embed_vocabulary(source_, vocabulary_, {});
+  assign_concepts(manifest_, stores, vocabulary_, embeddings, folder_ / "ranks.jsonl", {.k = 2});
+  const fs::path one = embed(source_, manifest_, "one.emb");
+  assign_concepts(manifest_, {one}, vocabulary_, embeddings, folder_ / "one.jsonl", {.k = 2});
+  EXPECT_EQ(read_file(folder_ / "ranks.jsonl"), read_file(folder_ / "one.jsonl"));
+}
+
+TEST_F(Assign, RegionsHaveTags) {
+  const fs::path manifest = write_manifest("cells.jsonl", {"cells.png", "b.png"}), out = folder_ / "tags.jsonl";
+  const fs::path store = embed(source_, manifest, "r.emb", 2);
+  const VocabularyEmbeddings embeddings = embed_vocabulary(source_, vocabulary_, {});
+  AssignOptions options{.regions = TagOptions{.threshold = 0.5, .num_tags = 2}};
+  assign_concepts(manifest, {store}, vocabulary_, embeddings, out, options);
+  const auto records = rows(out);
+  EXPECT_EQ(records[0]["region_tags"][0], "red");
+  EXPECT_EQ(records[0]["region_tags"][1], "green");
+  EXPECT_EQ(records[0]["region_tags"][2], "red");
+  ASSERT_EQ(records[0]["region_tags"].size(), 4u);
+  EXPECT_LE(records[0]["kwords"].size(), 2u);
+  EXPECT_EQ(records[1]["kwords"], AssignedRow::array({"blue"}));
+  EXPECT_EQ(records[1]["region_tags"], AssignedRow::array({"blue", "blue", "blue", "blue"}));
+  options.regions->threshold = 1.1;
+  assign_concepts(manifest, {store}, vocabulary_, embeddings, out, options);
+  EXPECT_EQ(rows(out)[0]["region_tags"], AssignedRow::array({nullptr, nullptr, nullptr, nullptr}));
+  EXPECT_EQ(rows(out)[0]["kwords"], AssignedRow::array());
+  // Without the option, such a store serves whole pictures.
+  assign_concepts(manifest, {store}, vocabulary_, embeddings, out, {.k = 1});
+  EXPECT_EQ(rows(out)[1]["kwords"], AssignedRow::array({"blue"}));
+  EXPECT_THROW(assign_concepts(manifest_, {embed(source_, manifest_, "s.emb")}, vocabulary_, embeddings, out, options),
+               DataError);
+}
+
+TEST_F(Assign, TagsOfAPictureAreItsLikeliestDistinctOnes) {
+  NearestWords nearest;
+  nearest.pictures = 5;
+  nearest.k = 1;
+  nearest.words = {7, 3, 4, 3, 9};
+  nearest.cosines = {0, 0, 0, 0, 0};
+  nearest.probabilities = {0.55f, 0.6f, 0.5f, 0.9f, 0.4f};
+  const PictureTags tags = tags_of(nearest, 0, 5, {.threshold = 0.5, .num_tags = 2});
+  ASSERT_EQ(tags.regions.size(), 4u);
+  EXPECT_EQ(tags.regions[0].word, 3);
+  EXPECT_EQ(tags.regions[1].word, 4);
+  EXPECT_EQ(tags.regions[3].word, -1);
+  ASSERT_EQ(tags.best.size(), 2u);
+  EXPECT_EQ(tags.best[0].word, 3);
+  EXPECT_FLOAT_EQ(tags.best[0].probability, 0.9f);
+  EXPECT_EQ(tags.best[1].word, 7);
+  EXPECT_EQ(region_side(37, "x"), 6);
+  EXPECT_THROW(region_side(36, "x"), DataError);
+  EXPECT_THROW(region_side(1, "x"), DataError);
+}
+
+TEST_F(Assign, ConceptsThatStandInAField) {
+  const fs::path in = folder_ / "tagged.json", out = folder_ / "out.json";
+  write_file_atomic(in, R"([{"image": "a.png", "labels": ["cat", "sofa", "lamp"]}, {"image": "b.png", "labels": []}])");
+  const AssignReport report = assign_from_field(in, "labels", out, 2);
+  EXPECT_EQ(report.records, 2);
+  EXPECT_EQ(report.without_words, 1);
+  EXPECT_EQ(report.words_used, 2);
+  EXPECT_EQ(rows(out)[0]["kwords"], AssignedRow::array({"cat", "sofa"}));
+  EXPECT_EQ(concept_identity_of(out)->weights.kind, "manifest");
+  EXPECT_FALSE(field_identity("labels").same(field_identity("tags")));
+  EXPECT_THROW(assign_from_field(in, "tags", out, 2), DataError);
+}
+
+}  // namespace
+}  // namespace vicha
