@@ -7,8 +7,8 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
-#include "data/check.h"
-#include "data/demo.h"
+#include "data/tools/check.h"
+#include "demo/demo.h"
 
 namespace vicha::cli {
 namespace {

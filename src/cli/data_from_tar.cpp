@@ -4,7 +4,7 @@
 
 #include "base/log.h"
 #include "cli/data.h"
-#include "data/tar_manifest.h"
+#include "data/tools/tar_manifest.h"
 
 namespace vicha::cli {
 

@@ -4,7 +4,7 @@
 
 #include "base/log.h"
 #include "cli/data.h"
-#include "data/dead_pictures.h"
+#include "data/tools/dead_pictures.h"
 
 namespace vicha::cli {
 

@@ -10,7 +10,7 @@
 
 #include "concepts/source/source.h"
 #include "concepts/store/store.h"
-#include "data/manifest.h"
+#include "data/manifest/manifest.h"
 #include "tasks/concept_sources.h"
 
 namespace CLI {

@@ -3,7 +3,7 @@
 #include <CLI/CLI.hpp>
 
 #include "cli/data.h"
-#include "data/subset.h"
+#include "data/tools/subset.h"
 
 namespace vicha::cli {
 

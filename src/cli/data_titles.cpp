@@ -4,7 +4,7 @@
 
 #include "base/log.h"
 #include "cli/data.h"
-#include "data/titles.h"
+#include "data/tools/titles.h"
 
 namespace vicha::cli {
 

@@ -5,7 +5,7 @@
 #include "base/log.h"
 #include "cli/commands.h"
 #include "cli/concept_choice.h"
-#include "data/evaluation.h"
+#include "data/pipeline/evaluation.h"
 #include "nn/precision.h"
 #include "tasks/comparison.h"
 #include "tasks/concept_finder.h"

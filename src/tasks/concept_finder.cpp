@@ -12,7 +12,7 @@
 #include "concepts/match/assign.h"
 #include "concepts/source/clip_source.h"
 #include "concepts/store/store.h"
-#include "data/loader.h"
+#include "data/pipeline/loader.h"
 
 namespace vicha {
 namespace {

@@ -10,7 +10,7 @@
 
 #include "concepts/kit/concept_kit.h"
 #include "concepts/embed/embed.h"
-#include "data/evaluation.h"
+#include "data/pipeline/evaluation.h"
 #include "tasks/concept_sources.h"
 
 namespace vicha {

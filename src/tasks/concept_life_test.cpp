@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "concepts/kit/concept_kit.h"
-#include "data/rewrite.h"
+#include "data/manifest/rewrite.h"
 #include "tasks/colour_world_test.h"
 #include "tasks/concept_build.h"
 #include "tasks/concept_finder.h"

@@ -13,7 +13,7 @@
 #include "base/log.h"
 #include "concepts/kit/concept_kit.h"
 #include "config/recipe.h"
-#include "data/loader.h"
+#include "data/pipeline/loader.h"
 #include "models/draws.h"
 #include "nn/kernel_choice.h"
 #include "tasks/concept_finder.h"

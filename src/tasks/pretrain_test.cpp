@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "checkpoint/safetensors/safetensors.h"
-#include "data/loader.h"
+#include "data/pipeline/loader.h"
 #include "tasks/colour_world_test.h"
 #include "tasks/model_files.h"
 #include "tasks/retrieval.h"

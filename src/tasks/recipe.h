@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "data/options.h"
+#include "data/pipeline/data_options.h"
 #include "models/options.h"
 #include "objectives/pretrain_step.h"
 #include "train/options.h"

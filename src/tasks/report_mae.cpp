@@ -7,7 +7,7 @@
 #include <span>
 
 #include "base/error.h"
-#include "data/evaluation.h"
+#include "data/pipeline/evaluation.h"
 #include "image/draw.h"
 #include "models/encodings.h"
 #include "objectives/mae.h"

@@ -5,7 +5,7 @@
 
 #include <cmath>
 
-#include "data/data_test_support.h"
+#include "data/manifest/data_test_support.h"
 #include "image/draw.h"
 #include "image/transform.h"
 

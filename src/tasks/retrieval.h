@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "data/evaluation.h"
+#include "data/pipeline/evaluation.h"
 #include "models/retrieval.h"
 #include "models/vicha.h"
 

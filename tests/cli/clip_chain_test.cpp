@@ -10,7 +10,7 @@
 
 #include "checkpoint/files/open.h"
 #include "checkpoint/pickle/pth.h"
-#include "data/rewrite.h"
+#include "data/manifest/rewrite.h"
 #include "tasks/colour_world_test.h"
 
 namespace vicha {

@@ -15,7 +15,7 @@
 #include "base/log.h"
 #include "base/progress.h"
 #include "concepts/store/store.h"
-#include "data/rewrite.h"
+#include "data/manifest/rewrite.h"
 
 namespace vicha {
 namespace {

@@ -4,7 +4,7 @@
 
 #include "concepts/embed/embed.h"
 #include "concepts/vocabulary/embed_test_support.h"
-#include "data/rewrite.h"
+#include "data/manifest/rewrite.h"
 
 namespace vicha {
 namespace {

@@ -11,8 +11,8 @@
 
 #include "base/error.h"
 #include "base/files.h"
-#include "data/rewrite.h"
-#include "data/rewrite_reader.h"
+#include "data/manifest/rewrite.h"
+#include "data/manifest/rewrite_reader.h"
 
 namespace vicha {
 namespace {

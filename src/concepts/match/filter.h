@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "concepts/match/similarity.h"
-#include "data/subset_share.h"
+#include "data/tools/subset_share.h"
 
 namespace vicha {
 

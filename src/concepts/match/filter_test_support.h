@@ -15,8 +15,8 @@
 #include "base/files.h"
 #include "concepts/source/source.h"
 #include "concepts/store/store.h"
-#include "data/data_test_support.h"
-#include "data/rewrite.h"
+#include "data/manifest/data_test_support.h"
+#include "data/manifest/rewrite.h"
 
 namespace vicha::testing_filter {
 

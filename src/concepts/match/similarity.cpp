@@ -12,9 +12,9 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "concepts/match/similarity_captions.h"
-#include "data/rewrite_fields.h"
-#include "data/rewrite_reader.h"
-#include "data/string_pool.h"
+#include "data/manifest/rewrite_fields.h"
+#include "data/manifest/rewrite_reader.h"
+#include "data/manifest/string_pool.h"
 
 namespace vicha {
 namespace {

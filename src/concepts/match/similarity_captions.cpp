@@ -8,9 +8,9 @@
 #include "base/files.h"
 #include "base/progress.h"
 #include "base/sha256.h"
-#include "data/rewrite_fields.h"
-#include "data/rewrite_reader.h"
-#include "data/string_pool.h"
+#include "data/manifest/rewrite_fields.h"
+#include "data/manifest/rewrite_reader.h"
+#include "data/manifest/string_pool.h"
 
 namespace vicha {
 namespace {

@@ -16,7 +16,7 @@
 #include "base/log.h"
 #include "base/progress.h"
 #include "concepts/parse/parse_captions.h"
-#include "data/rewrite.h"
+#include "data/manifest/rewrite.h"
 
 namespace vicha {
 namespace {

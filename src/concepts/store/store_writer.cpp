@@ -17,7 +17,7 @@
 #include "concepts/store/store.h"
 #include "concepts/store/store_format.h"
 #include "concepts/store/store_keys.h"
-#include "data/string_pool.h"
+#include "data/manifest/string_pool.h"
 
 namespace vicha {
 

@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "data/demo_words.h"
+#include "demo/demo_words.h"
 
 namespace vicha {
 namespace {

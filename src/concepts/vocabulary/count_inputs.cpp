@@ -8,8 +8,8 @@
 #include "base/log.h"
 #include "concepts/vocabulary/count_concepts.h"
 #include "concepts/parse/parse_captions.h"
-#include "data/manifest_reader.h"
-#include "data/rewrite.h"
+#include "data/manifest/manifest_reader.h"
+#include "data/manifest/rewrite.h"
 
 namespace vicha {
 namespace {

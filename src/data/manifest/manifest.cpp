@@ -1,0 +1,150 @@
+#include "data/manifest/manifest.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <fstream>
+#include <limits>
+
+#include "base/error.h"
+
+namespace vicha {
+
+namespace fs = std::filesystem;
+
+Manifest Manifest::load(const std::vector<fs::path>& files, const ManifestOptions& options) {
+  return load(files, options, [](const ManifestProblem& problem) { problem.raise(); });
+}
+
+Manifest Manifest::load(const std::vector<fs::path>& files, const ManifestOptions& options,
+                        const ProblemHandler& on_problem) {
+  if (files.empty()) throw DataError("data.manifests", "is empty", "Name at least one manifest");
+  Manifest manifest;
+  manifest.options_ = options;
+  for (const fs::path& file : files) {
+    manifest.files_.push_back({file, manifest.size()});
+    std::string path;
+    const auto add = [&](const ManifestRecord& record) {
+      if (manifest.resolve(record.image, path)) return manifest.add(record, path);
+      on_problem({fmt::format("{}, record {}", file.string(), record.number), record.number, "image",
+                  fmt::format("\"{}\" has no more than {} parts between slashes", record.image, options.strip_parts),
+                  "Make data.strip_parts smaller"});
+    };
+    read_manifest(file, options.needs, add, on_problem);
+  }
+  manifest.finish_loading();
+  return manifest;
+}
+
+void Manifest::finish_loading() {
+  ids_ = StringPool();
+  number_of_id_ = std::vector<std::uint32_t>();  // unlike {}, gives the memory back
+  number_of_image_ = std::vector<std::uint32_t>();
+  images_.seal();
+  concept_words_.seal();
+  records_.shrink_to_fit();
+}
+
+bool Manifest::resolve(std::string_view image, std::string& path) const {
+  for (std::int64_t i = 0; i < options_.strip_parts; ++i) {
+    const std::size_t slash = image.find('/');
+    if (slash == std::string_view::npos) return false;
+    image.remove_prefix(slash + 1);
+  }
+  const fs::path root = options_.image_root.empty() ? files_.back().path.parent_path() : options_.image_root;
+  path = (root / image).lexically_normal().string();
+  return true;
+}
+
+void Manifest::add(const ManifestRecord& record, const std::string& path) {
+  VICHA_ASSERT(record.number <= std::numeric_limits<std::uint32_t>::max());
+  std::string strings;
+  append_varint(strings, record.captions.size());
+  for (const std::string& caption : record.captions) {
+    append_varint(strings, caption.size());
+    strings.append(caption);
+  }
+  append_varint(strings, record.concepts.size());
+  for (const std::string& word : record.concepts) append_varint(strings, concept_words_.intern(word));
+
+  const std::uint32_t image = images_.intern(path);
+  const std::uint32_t id = image_id_of(record, image);
+  records_.push_back({arena_.append(strings), record.offset, static_cast<std::uint32_t>(record.length), image, id,
+                      static_cast<std::uint32_t>(record.number)});
+  captions_ += static_cast<std::int64_t>(record.captions.size());
+}
+
+std::uint32_t Manifest::image_id_of(const ManifestRecord& record, std::uint32_t image) {
+  constexpr std::uint32_t kNone = std::numeric_limits<std::uint32_t>::max();
+  const bool named = !record.image_id.empty();
+  const std::uint32_t place = named ? ids_.intern(fmt::format("{} {}", files_.size(), record.image_id)) : image;
+  std::vector<std::uint32_t>& numbers = named ? number_of_id_ : number_of_image_;
+  if (place >= numbers.size()) numbers.resize(place + 1, kNone);
+  if (numbers[place] == kNone) numbers[place] = static_cast<std::uint32_t>(image_id_count_++);
+  return numbers[place];
+}
+
+std::int64_t Manifest::caption_count(std::int64_t record) const {
+  const char* from = arena_.at(at(record).strings);
+  return static_cast<std::int64_t>(take_varint(from));
+}
+
+std::string_view Manifest::caption(std::int64_t record, std::int64_t which) const {
+  const char* from = arena_.at(at(record).strings);
+  const auto count = static_cast<std::int64_t>(take_varint(from));
+  VICHA_ASSERT(which >= 0 && which < count);
+  for (; which > 0; --which) {
+    const std::uint64_t length = take_varint(from);
+    from += length;
+  }
+  const std::uint64_t length = take_varint(from);
+  return {from, length};
+}
+
+std::vector<std::string_view> Manifest::captions(std::int64_t record) const {
+  const char* from = arena_.at(at(record).strings);
+  std::vector<std::string_view> captions(take_varint(from));
+  for (std::string_view& caption : captions) {
+    const std::uint64_t length = take_varint(from);
+    caption = {from, length};
+    from += length;
+  }
+  return captions;
+}
+
+std::vector<std::string_view> Manifest::concepts(std::int64_t record) const {
+  const char* from = arena_.at(at(record).strings);
+  for (std::uint64_t skip = take_varint(from); skip > 0; --skip) {
+    const std::uint64_t length = take_varint(from);
+    from += length;
+  }
+  std::vector<std::string_view> words(take_varint(from));
+  for (std::string_view& word : words) word = concept_words_[static_cast<std::uint32_t>(take_varint(from))];
+  return words;
+}
+
+std::string Manifest::json(std::int64_t record) const {
+  const fs::path& path = file(record);
+  std::ifstream in(path, std::ios::binary);
+  std::string text(at(record).file_length, '\0');
+  in.seekg(static_cast<std::streamoff>(at(record).file_offset));
+  in.read(text.data(), static_cast<std::streamsize>(text.size()));
+  if (!in || text.front() != '{' || text.back() != '}') {
+    throw DataError(where(record), "is no longer where it was: the file has changed since it was loaded",
+                    "Start again");
+  }
+  return text;
+}
+
+std::string Manifest::where(std::int64_t record) const {
+  return fmt::format("{}, record {}", file(record).string(), at(record).number);
+}
+
+const Manifest::Source& Manifest::source_of(std::int64_t record) const {
+  VICHA_ASSERT(record >= 0 && record < size());
+  const auto after = std::upper_bound(files_.begin(), files_.end(), record,
+                                      [](std::int64_t r, const Source& source) { return r < source.first; });
+  return *(after - 1);
+}
+
+}  // namespace vicha

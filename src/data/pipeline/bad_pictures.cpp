@@ -1,0 +1,98 @@
+#include "data/pipeline/bad_pictures.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/log.h"
+
+namespace vicha {
+namespace {
+
+constexpr std::int64_t kAlwaysAllowed = 8;
+constexpr std::size_t kNamed = 5;
+
+/// Pictures that an earlier run has written down. What a killed run left half written is no picture.
+std::unordered_set<std::string> already_written(const std::filesystem::path& file) {
+  std::unordered_set<std::string> pictures;
+  std::ifstream in(file);
+  for (std::string line; std::getline(in, line);) {
+    const auto row = nlohmann::json::parse(line, nullptr, false);
+    if (row.is_object() && row.contains("image") && row["image"].is_string()) pictures.insert(row["image"]);
+  }
+  return pictures;
+}
+
+bool ends_inside_a_line(const std::filesystem::path& file) {
+  std::ifstream in(file, std::ios::binary | std::ios::ate);
+  if (!in || in.tellg() <= 0) return false;
+  in.seekg(-1, std::ios::end);
+  return in.get() != '\n';
+}
+
+}  // namespace
+
+void BadPictures::add(std::int64_t image, std::string reason) {
+  const std::lock_guard lock(mutex_);
+  reasons_.try_emplace(image, std::move(reason));
+}
+
+std::optional<std::string> BadPictures::reason(std::int64_t image) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = reasons_.find(image);
+  if (found == reasons_.end()) return std::nullopt;
+  return found->second;
+}
+
+BadPictureLog::BadPictureLog(std::shared_ptr<const Manifest> manifest, double max_share, std::filesystem::path file,
+                             BadPictureSettings settings)
+    : manifest_(std::move(manifest)),
+      max_share_(max_share),
+      allowed_(std::max(kAlwaysAllowed, static_cast<std::int64_t>(
+                                            std::floor(max_share * static_cast<double>(manifest_->image_count()))))),
+      file_(std::move(file)),
+      settings_(std::move(settings)),
+      written_(file_.empty() ? std::unordered_set<std::string>{} : already_written(file_)) {}
+
+void BadPictureLog::report(std::int64_t record, const std::string& reason) {
+  if (!seen_.insert(manifest_->image_number(record)).second) return;
+  if (first_reasons_.size() < kNamed) first_reasons_.push_back(reason);
+  log::warning("{}: skipped. {}", manifest_->where(record), reason);
+  append(record, reason);
+  if (count() > allowed_) stop();
+}
+
+void BadPictureLog::append(std::int64_t record, const std::string& reason) {
+  const std::string image(manifest_->image_path(record));
+  if (file_.empty() || !written_.insert(image).second) return;
+  const nlohmann::ordered_json row = {{"manifest", manifest_->file(record).string()},
+                                      {"record", manifest_->number_in_file(record)},
+                                      {"image", image},
+                                      {"reason", reason}};
+  const bool broken_line = ends_inside_a_line(file_);
+  std::ofstream out(file_, std::ios::binary | std::ios::app);
+  if (broken_line) out << '\n';
+  out << row.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << '\n' << std::flush;
+  if (!out) throw Error(file_.string() + ": cannot write. Free space on the disk, then resume the run");
+}
+
+void BadPictureLog::stop() const {
+  const bool all = count() >= manifest_->image_count();
+  const bool fixed = settings_.share.empty();
+  const std::string too_many = fixed ? fmt::format(", more than the {} that may be", allowed_)
+                                     : fmt::format(", more than {} = {} allows", settings_.share, max_share_);
+  std::string remedy = fmt::format("`vicha data check` lists all of them; check {}, mend the files", settings_.folder);
+  if (!fixed) remedy += fmt::format(" or raise {}", settings_.share);
+  if (!settings_.otherwise.empty()) remedy += "; " + settings_.otherwise;
+  throw DataError(manifest_->file(0).string(),
+                  fmt::format("{} of {} pictures could not be read{}. The first: {}", count(), manifest_->image_count(),
+                              all ? "" : too_many, fmt::join(first_reasons_, "; ")),
+                  remedy);
+}
+
+}  // namespace vicha

@@ -1,0 +1,67 @@
+#include "data/pipeline/collate.h"
+
+#include <ATen/Functions.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+
+namespace vicha {
+
+Tokens collate_tokens(const std::vector<const std::vector<std::int64_t>*>& rows, std::int64_t pad_id,
+                      std::int64_t length) {
+  Tokens tokens;
+  for (const auto* row : rows) {
+    VICHA_ASSERT(!row->empty());
+    tokens.lengths.push_back(static_cast<std::int64_t>(row->size()));
+    length = std::max(length, tokens.lengths.back());
+  }
+  tokens.ids = at::empty({tokens.size(), length}, at::kLong);
+  std::int64_t* out = tokens.ids.data_ptr<std::int64_t>();
+  for (const auto* row : rows) {
+    std::fill(std::copy(row->begin(), row->end(), out), out + length, pad_id);
+    out += length;
+  }
+  return tokens;
+}
+
+at::Tensor int64_tensor(const std::vector<std::int64_t>& values) {
+  at::Tensor tensor = at::empty({static_cast<std::int64_t>(values.size())}, at::kLong);
+  std::copy(values.begin(), values.end(), tensor.data_ptr<std::int64_t>());
+  return tensor;
+}
+
+Batch collate(DraftBatch& draft, const CollateOptions& options) {
+  const auto column = [&](auto member) {
+    std::vector<std::int64_t> values;
+    for (const Sample& sample : draft.samples) values.push_back(sample.*member);
+    return values;
+  };
+  const auto rows = [&](auto member) {
+    std::vector<const std::vector<std::int64_t>*> lists;
+    for (const Sample& sample : draft.samples) lists.push_back(&(sample.*member));
+    return lists;
+  };
+  Batch batch;
+  batch.image = std::move(draft.image);
+  if (options.text) {
+    batch.text = collate_tokens(rows(&Sample::text), options.pad_id, options.text_length);
+    batch.caption_ids = int64_tensor(column(&Sample::caption_id));
+  }
+  if (options.concepts) {
+    batch.concepts = collate_tokens(rows(&Sample::concepts), options.pad_id, options.concept_length);
+  }
+  batch.image_ids = int64_tensor(column(&Sample::image_id));
+  batch.records = column(&Sample::record);
+  return batch;
+}
+
+std::unique_ptr<DraftBatch> make_draft(std::int64_t number, std::int64_t batch_size, std::int64_t side, bool pinned) {
+  auto draft = std::make_unique<DraftBatch>();
+  draft->number = number;
+  draft->image = at::empty({batch_size, 3, side, side}, at::TensorOptions(at::kFloat).pinned_memory(pinned));
+  draft->samples.resize(static_cast<std::size_t>(batch_size));
+  return draft;
+}
+
+}  // namespace vicha

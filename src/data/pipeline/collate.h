@@ -1,0 +1,32 @@
+// Rows of token ids as tensors.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "data/pipeline/batch_queue.h"
+#include "models/batch.h"
+
+namespace vicha {
+
+/// Padded on the right with `pad_id` to the longest row, or to `length` where that is more. Rows are not empty.
+Tokens collate_tokens(const std::vector<const std::vector<std::int64_t>*>& rows, std::int64_t pad_id,
+                      std::int64_t length = 0);
+
+/// (n) int64.
+at::Tensor int64_tensor(const std::vector<std::int64_t>& values);
+
+struct CollateOptions {
+  std::int64_t pad_id = 0;
+  bool text = true, concepts = true;                 ///< which to fill in
+  std::int64_t text_length = 0, concept_length = 0;  ///< least lengths; 0: the longest of the batch
+};
+
+/// All but the masked words. The picture tensor is taken over, not copied.
+Batch collate(DraftBatch& draft, const CollateOptions& options);
+
+/// (B, 3, side, side) fp32 with whatever is in memory, and room for B samples.
+std::unique_ptr<DraftBatch> make_draft(std::int64_t number, std::int64_t batch_size, std::int64_t side, bool pinned);
+
+}  // namespace vicha

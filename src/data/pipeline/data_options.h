@@ -1,0 +1,82 @@
+// The `data` section of a recipe.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "config/describe.h"
+#include "data/manifest/manifest.h"
+#include "image/decode.h"
+#include "image/transform.h"
+
+namespace vicha {
+
+struct ConceptInputOptions {
+  bool enabled = true;
+  double random_share = 0.3;
+  std::int64_t max_tokens = 55;
+  std::string separator = " ";
+
+  void describe(Visitor& v) {
+    v.field({"enabled", "", "Whether the pictures' concepts (`kwords`) are read; the manifest must have them then"},
+            enabled);
+    v.field({"random_share", "",
+             "Share of a picture's concepts that training draws, with replacement; 0 takes all of them in order", 0, 1},
+            random_share);
+    v.field({"max_tokens", "tokens", "Where the joined concepts are cut, [CLS] included", 1}, max_tokens);
+    v.field({"separator", "", "What stands between two concepts; \" [SEP] \" is the other choice that was trained"},
+            separator);
+  }
+};
+
+struct DataOptions {
+  std::vector<std::string> manifests;
+  std::string image_root;
+  std::int64_t strip_parts = 0;
+  std::int64_t batch_size = 32;
+  std::int64_t workers = 0;
+  std::int64_t prefetch = 4;
+  std::int64_t max_words = 30;
+  std::int64_t max_tokens = 25;
+  std::int64_t cache_mib = 0;
+  std::string truncated = "reject";
+  double max_bad_share = 0.01;
+  ImageTransformOptions transform;
+  ConceptInputOptions concepts;
+
+  void describe(Visitor& v) {
+    v.field({"manifests", "", "Files of records, one after the other: JSON lists or JSON lines"}, manifests);
+    v.field({"image_root", "", "Folder in which relative picture names start; empty: the manifest's own folder"},
+            image_root);
+    v.field({"strip_parts", "parts",
+             "Leading parts of every picture's name to replace by image_root; the released "
+             "manifests, whose names start at somebody's root folder, need 4",
+             0, 100},
+            strip_parts);
+    v.field({"batch_size", "samples", "Samples a process takes in one step", 1}, batch_size);
+    v.field({"workers", "threads", "Threads that read and transform pictures; 0: one for each core", 0, 1024}, workers);
+    v.field({"prefetch", "batches", "Batches made ahead at most", 1, 1024}, prefetch);
+    v.field({"max_words", "words", "Where captions are cut before they become tokens", 1}, max_words);
+    v.field({"max_tokens", "tokens", "Where captions are cut as tokens, [CLS] included", 1}, max_tokens);
+    v.field({"cache_mib", "MiB", "Memory for decoded pictures that are used again in the next epoch; filled once", 0},
+            cache_mib);
+    v.field({.key = "truncated",
+             .meaning = "What to do with pictures whose file ends early; accepted ones are grey or black below",
+             .choices = {"reject", "accept"}},
+            truncated);
+    v.field(
+        {"max_bad_share", "", "Share of pictures that may be unreadable before the run stops; a few always may", 0, 1},
+        max_bad_share);
+    v.section("transform", "From the decoded picture to the model's input", transform);
+    v.section("concepts", "Concept words beside the picture", concepts);
+  }
+
+  ManifestOptions manifest_options() const {
+    return {.image_root = image_root, .strip_parts = strip_parts, .needs = {.concepts = concepts.enabled}};
+  }
+  DecodeOptions decode_options() const { return {.accept_truncated = truncated == "accept"}; }
+};
+
+}  // namespace vicha

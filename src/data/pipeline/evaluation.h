@@ -1,0 +1,85 @@
+// Pictures and captions of a retrieval evaluation: in the manifest's order, nothing random, nothing left out.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "data/pipeline/batch_queue.h"
+#include "data/manifest/manifest.h"
+#include "data/pipeline/data_options.h"
+#include "data/pipeline/sample_maker.h"
+#include "models/batch.h"
+
+namespace vicha {
+
+/// What captions and concepts are padded to at least; 0: to the longest of the batch; -1: to as many tokens as the data
+/// options allow, with which retrieval and grounding are evaluated (25 and 55; method, section 1).
+struct EvaluationPadding {
+  std::int64_t text = -1;
+  std::int64_t concepts = -1;
+};
+
+/// Records of equal image id are one picture, whose captions follow each other. Pictures and captions are numbered in
+/// the order in which the manifest names them first; a picture's captions keep theirs.
+class EvaluationSet {
+ public:
+  EvaluationSet(std::shared_ptr<const Manifest> manifest, std::shared_ptr<const WordPiece> tokenizer,
+                const DataOptions& options, const EvaluationPadding& padding = {});
+
+  std::int64_t image_count() const { return static_cast<std::int64_t>(image_records_.size()); }
+  std::int64_t caption_count() const { return static_cast<std::int64_t>(captions_.size()); }
+
+  /// The picture of each caption, ascending.
+  const std::vector<std::int64_t>& caption_images() const { return caption_images_; }
+  std::string_view caption(std::int64_t number) const;  ///< as the manifest has it
+  std::string_view image_path(std::int64_t image) const { return manifest_->image_path(image_record(image)); }
+  std::int64_t image_record(std::int64_t image) const { return image_records_[static_cast<std::size_t>(image)]; }
+
+  /// Tokens of captions first … first + count - 1.
+  Tokens captions(std::int64_t first, std::int64_t count) const;
+  /// Concepts of pictures first … first + count - 1: all of them, in order. Undefined if the options switch them off.
+  Tokens concepts(std::int64_t first, std::int64_t count) const;
+  /// Concepts found in the pictures themselves, a list for each, in the manifest's place.
+  void set_concepts(std::vector<std::vector<std::string>> words);
+  bool has_concepts() const { return text_.has_concepts(); }
+
+  const Manifest& manifest() const { return *manifest_; }
+
+ private:
+  friend class EvaluationImages;
+  struct Caption {
+    std::int64_t record, which;
+  };
+
+  std::shared_ptr<const Manifest> manifest_;
+  DataOptions options_;
+  EvaluationPadding padding_;
+  SampleText text_;
+  std::vector<std::int64_t> image_records_;
+  std::vector<Caption> captions_;
+  std::vector<std::int64_t> caption_images_;
+  std::vector<std::vector<std::string>> found_concepts_;  // empty: the manifest's
+};
+
+/// The pictures in batches, read ahead by worker threads; the last batch may be smaller.
+class EvaluationImages {
+ public:
+  /// Pictures first … last - 1; `last` -1: all from `first` on.
+  EvaluationImages(std::shared_ptr<const EvaluationSet> set, std::int64_t batch_size, std::int64_t first = 0,
+                   std::int64_t last = -1);
+
+  /// `image`, `concepts`, `image_ids` (the pictures' numbers) and `records`; nothing after the last batch.
+  /// Throws DataError if a picture cannot be read: a result without it would be another result.
+  std::optional<Batch> next();
+
+ private:
+  std::shared_ptr<const EvaluationSet> set_;
+  ImageTransform transform_;
+  BatchQueue queue_;
+};
+
+}  // namespace vicha

@@ -1,0 +1,104 @@
+#include "data/pipeline/evaluation.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "data/manifest/data_test_support.h"
+
+namespace vicha {
+namespace {
+
+using namespace testing_data;  // NOLINT
+
+class EvaluationTest : public ::testing::Test {
+ protected:
+  EvaluationTest() {
+    for (int i = 0; i < 5; ++i) folder_.write(fmt::format("{}.png", i), noise_png(static_cast<std::uint64_t>(i)));
+    options_.transform.image_res = 16;
+    options_.workers = 3;
+  }
+
+  std::shared_ptr<const EvaluationSet> set(std::string_view manifest, const EvaluationPadding& padding = {}) {
+    const fs::path file = folder_.write("m.json", manifest);
+    return std::make_shared<const EvaluationSet>(
+        std::make_shared<const Manifest>(Manifest::load({file}, options_.manifest_options())), small_tokenizer(),
+        options_, padding);
+  }
+
+  TemporaryFolder folder_;
+  DataOptions options_;
+};
+
+constexpr std::string_view kManifest = R"([
+  {"image": "0.png", "caption": ["a cat", "red dog"], "kwords": ["cat", "dogs"]},
+  {"image": "1.png", "caption": ["a dog sits"], "kwords": []},
+  {"image": "2.png", "caption": "cat", "kwords": ["red"]},
+  {"image": "0.png", "caption": "again", "kwords": ["cat", "dogs"]},
+  {"image": "3.png", "caption": "x", "kwords": ["a"]}])";
+
+TEST_F(EvaluationTest, KeepsTheOrderAndGathersAPicturesCaptions) {
+  const auto s = set(kManifest);
+  ASSERT_EQ(s->image_count(), 4);
+  ASSERT_EQ(s->caption_count(), 6);
+  EXPECT_EQ(s->caption_images(), (std::vector<std::int64_t>{0, 0, 0, 1, 2, 3}));
+  EXPECT_EQ(s->caption(1), "red dog");
+  EXPECT_EQ(s->caption(2), "again");
+  EXPECT_EQ(s->image_path(3), (folder_ / "3.png").string());
+}
+
+TEST_F(EvaluationTest, PadsAsAsked) {
+  const auto s = set(kManifest);
+  const Tokens text = s->captions(0, 6);
+  EXPECT_EQ(text.ids.sizes(), (at::IntArrayRef{6, 25}));
+  EXPECT_EQ(text.lengths[0], 3);
+  EXPECT_EQ(text.ids[0][0].item<std::int64_t>(), 2);
+  EXPECT_EQ(text.ids[0][3].item<std::int64_t>(), 0);
+  EXPECT_EQ(s->concepts(0, 4).ids.sizes(), (at::IntArrayRef{4, 55}));
+  EXPECT_EQ(s->concepts(0, 4).lengths, (std::vector<std::int64_t>{4, 1, 2, 2}));
+  EXPECT_EQ(set(kManifest, {.text = 0, .concepts = 0})->captions(3, 1).ids.size(1), 4);
+}
+
+TEST_F(EvaluationTest, FoundConceptsTakeThePlaceOfTheManifests) {
+  const fs::path file = folder_.write("m.json", kManifest);
+  EvaluationSet s(std::make_shared<const Manifest>(Manifest::load({file}, options_.manifest_options())),
+                  small_tokenizer(), options_, {.text = 0, .concepts = 0});
+  const Tokens before = s.concepts(0, 4);
+  s.set_concepts({{"red"}, {"cat", "dogs"}, {}, {"a"}});
+  const Tokens found = s.concepts(0, 4);
+  EXPECT_EQ(found.lengths, (std::vector<std::int64_t>{2, before.lengths[0], 1, 2}));
+  EXPECT_TRUE(at::equal(found.ids[1], before.ids[0]));
+}
+
+TEST_F(EvaluationTest, GivesEveryPictureOnceWithoutChance) {
+  const auto s = set(kManifest);
+  const ImageTransform transform(options_.transform);
+  EvaluationImages images(s, 3);
+  std::int64_t seen = 0;
+  while (const std::optional<Batch> batch = images.next()) {
+    ASSERT_EQ(batch->image.size(0), seen == 0 ? 3 : 1);
+    EXPECT_EQ(batch->concepts.ids.size(0), batch->image.size(0));
+    EXPECT_FALSE(batch->text.defined());
+    for (std::int64_t i = 0; i < batch->image.size(0); ++i, ++seen) {
+      EXPECT_EQ(batch->image_ids[i].item<std::int64_t>(), seen);
+      EXPECT_EQ(batch->records[static_cast<std::size_t>(i)], s->image_record(seen));
+      at::Tensor expected = at::empty({3, 16, 16});
+      transform.evaluate(load_rgb(s->image_path(seen)), {expected.data_ptr<float>(), transform.size()});
+      EXPECT_TRUE(at::equal(batch->image[i], expected));
+    }
+  }
+  EXPECT_EQ(seen, 4);
+  EvaluationImages part(s, 2, 1, 3);
+  EXPECT_EQ(part.next()->image_ids[0].item<std::int64_t>(), 1);
+  EXPECT_FALSE(part.next());
+}
+
+TEST_F(EvaluationTest, StopsAtAPictureThatCannotBeRead) {
+  fs::remove(folder_ / "2.png");
+  EvaluationImages images(set(kManifest), 2);
+  EXPECT_TRUE(images.next());
+  EXPECT_TRUE(contains(message_of([&] { images.next(); }), (folder_ / "2.png").string()));
+}
+
+}  // namespace
+}  // namespace vicha

@@ -1,0 +1,59 @@
+// Training batches from a manifest.
+//
+// Every batch is a function of (manifest, options, seed, epoch, place): the number of workers, what was read before and
+// where the run was taken up again make no difference. A picture that cannot be read gives way to the next record of
+// the manifest; bad pictures are counted and written down in the order in which their samples come.
+//
+// Has the members of train's BatchSource; `tasks` joins the two.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+
+#include "data/pipeline/bad_pictures.h"
+#include "data/pipeline/batch_queue.h"
+#include "data/manifest/manifest.h"
+#include "data/pipeline/data_options.h"
+#include "data/pipeline/sample_maker.h"
+#include "data/pipeline/sampler.h"
+#include "models/batch.h"
+#include "models/masking.h"
+
+namespace vicha {
+
+/// What the recipe's data section does not say.
+struct LoaderSetup {
+  std::uint64_t seed = 0;
+  std::int64_t rank = 0, world = 1;
+  std::optional<MaskingOptions> masking = {};  ///< fill in Batch::masked
+  bool pin_memory = false;                     ///< for copies to a GPU
+  std::filesystem::path bad_samples = {};      ///< JSON lines of unreadable pictures, appended to; empty: logged only
+};
+
+/// The manifests that the options name. Throws DataError.
+std::shared_ptr<const Manifest> load_manifests(const DataOptions& options);
+
+class Loader {
+ public:
+  /// Throws DataError if the manifest has not enough samples for a batch, UsageError if options contradict each other.
+  Loader(std::shared_ptr<const Manifest> manifest, std::shared_ptr<const WordPiece> tokenizer,
+         const DataOptions& options, const LoaderSetup& setup);
+
+  std::int64_t batches_per_epoch() const { return sampler_.batches_per_epoch(); }
+  void seek(std::int64_t epoch, std::int64_t batch_in_epoch);
+  /// Throws DataError when too many pictures are bad.
+  Batch next();
+  /// Bad pictures met so far.
+  std::int64_t skipped() const { return bad_log_.count(); }
+
+ private:
+  LoaderSetup setup_;
+  Sampler sampler_;
+  BadPictureLog bad_log_;
+  SampleMaker maker_;
+  BatchQueue queue_;  // last: its threads use the others
+};
+
+}  // namespace vicha

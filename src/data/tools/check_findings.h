@@ -1,0 +1,29 @@
+// The kinds of findings of a check. Used inside of this room only.
+#pragma once
+
+#include <array>
+#include <cstddef>
+
+#include "data/tools/check.h"
+
+namespace vicha {
+
+enum Kind : std::size_t {
+  kFields,
+  kMissing,
+  kCorrupt,
+  kTruncated,
+  kUnknownFormat,
+  kSharedIds,
+  kEmptyCaptions,
+  kNoConcepts,
+  kEqualFiles,
+  kRepeatedRows,
+  kLongCaptions,
+  kKinds,
+};
+
+/// All kinds, nothing found.
+std::array<Finding, kKinds> no_findings();
+
+}  // namespace vicha

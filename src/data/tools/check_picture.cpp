@@ -1,0 +1,60 @@
+#include "data/tools/check_picture.h"
+
+#include <filesystem>
+#include <string>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/sha256.h"
+#include "image/decode.h"
+
+namespace vicha {
+namespace {
+
+std::uint64_t from_hex(std::string_view digits) {
+  std::uint64_t value = 0;
+  for (const char c : digits) value = value << 4 | static_cast<std::uint64_t>(c <= '9' ? c - '0' : c - 'a' + 10);
+  return value;
+}
+
+void decode(const std::string& content, std::string_view path, PictureCheck& check) {
+  const std::span<const std::uint8_t> bytes{reinterpret_cast<const std::uint8_t*>(content.data()), content.size()};
+  if (!is_known_format(bytes)) {
+    check.state = content.empty() ? PictureState::kCorrupt : PictureState::kUnknownFormat;
+    return;
+  }
+  for (const bool accept_truncated : {false, true}) {
+    try {
+      const Image image = decode_rgb(bytes, path, {.accept_truncated = accept_truncated});
+      check.width = image.width;
+      check.height = image.height;
+      check.state = accept_truncated ? PictureState::kTruncated : PictureState::kGood;
+      return;
+    } catch (const DataError&) {
+      check.state = PictureState::kCorrupt;
+    }
+  }
+}
+
+}  // namespace
+
+PictureCheck check_picture(std::string_view path) {
+  PictureCheck check;
+  std::error_code error;
+  const bool there = std::filesystem::exists(path, error);
+  if (!there && !error) return check;
+  std::string content;
+  try {
+    content = read_file(path);
+  } catch (const DataError&) {
+    check.state = PictureState::kUnreadable;
+    return check;
+  }
+  check.bytes = static_cast<std::int64_t>(content.size());
+  const std::string digest = sha256_hex(content);
+  check.digest = {from_hex(std::string_view(digest).substr(0, 16)), from_hex(std::string_view(digest).substr(16, 16))};
+  decode(content, path, check);
+  return check;
+}
+
+}  // namespace vicha

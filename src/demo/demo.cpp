@@ -1,0 +1,70 @@
+#include "demo/demo.h"
+
+#include <algorithm>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/log.h"
+#include "demo/demo_manifests.h"
+#include "demo/demo_pictures.h"
+#include "demo/demo_sources.h"
+
+namespace vicha {
+namespace {
+
+constexpr const char* kVocabulary = "vocab.txt";
+constexpr const char* kStats = "stats.json";
+
+/// Manifests must not stand beside pictures that are being replaced.
+void remove_manifests(const fs::path& out, const demo::DemoSet& set) {
+  for (const auto& [name, records] : set.manifests) fs::remove(out / name);
+  for (const char* name : {kVocabulary, kStats}) fs::remove(out / name);
+}
+
+void write_manifests(const fs::path& out, const demo::DemoSet& set) {
+  for (const auto& [name, records] : set.manifests) write_file_atomic(out / name, demo::manifest_text(records));
+  std::string vocabulary;
+  for (const std::string& tag : set.vocabulary) vocabulary += tag + "\n";
+  write_file_atomic(out / kVocabulary, vocabulary);
+  write_file_atomic(out / kStats, set.stats.dump(1) + "\n");
+}
+
+BuildReport build_set(const DemoOptions& options) {
+  const int threads =
+      options.threads > 0 ? options.threads : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  demo::require_sources(options.sources);
+  log::info("reading the packages in {}", options.sources.string());
+  demo::DemoSet set =
+      demo::arrange(demo::read_emoji(options.sources), demo::read_stamps(options.sources, threads), options.kwords);
+
+  demo::PictureFolder pictures(options.out / "images", std::move(set.pictures));
+  if (!pictures.is_current()) remove_manifests(options.out, set);
+  const auto [drawn, kept] = pictures.fill(threads);
+  write_manifests(options.out, set);
+
+  set.report.pictures_drawn = drawn;
+  set.report.pictures_kept = kept;
+  return set.report;
+}
+
+}  // namespace
+
+DemoKwords demo_kwords_from_name(std::string_view name) {
+  if (name == "none") return DemoKwords::kNone;
+  if (name == "oracle") return DemoKwords::kOracle;
+  throw UsageError("--kwords " + std::string(name) + ": there is no such choice. Use none or oracle");
+}
+
+BuildReport build_demo(const DemoOptions& options) {
+  try {
+    return build_set(options);
+  } catch (const fs::filesystem_error& problem) {
+    throw Error(problem.path1().string() + ": " + problem.code().message() +
+                ". See that the sources can be read and the output folder can be written, and repeat");
+  }
+}
+
+}  // namespace vicha
