@@ -8,7 +8,7 @@
 #include "cli/concepts.h"
 #include "image/decode.h"
 #include "tasks/concept_finder.h"
-#include "tasks/concept_sheet.h"
+#include "report/concept_sheet.h"
 #include "tasks/model_files.h"
 
 namespace vicha::cli {

@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
-#include "tasks/html.h"
+#include "report/html.h"
 
 namespace vicha::cli {
 namespace {

@@ -7,7 +7,7 @@
 #include "cli/concept_choice.h"
 #include "data/pipeline/evaluation.h"
 #include "nn/precision.h"
-#include "tasks/comparison.h"
+#include "report/comparison.h"
 #include "tasks/concept_finder.h"
 #include "tasks/model_files.h"
 #include "tasks/retrieval.h"

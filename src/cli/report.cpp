@@ -1,4 +1,4 @@
-#include "tasks/report.h"
+#include "report/report.h"
 
 #include <CLI/CLI.hpp>
 

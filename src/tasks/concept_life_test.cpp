@@ -11,7 +11,7 @@
 #include "tasks/concept_build.h"
 #include "tasks/concept_finder.h"
 #include "tasks/model_files.h"
-#include "tasks/report_mae.h"
+#include "report/mae_pictures.h"
 #include "tasks/retrieval.h"
 
 namespace vicha {

@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <cctype>
 
-#include "tasks/chart.h"
-#include "tasks/chart_axis.h"
-#include "tasks/report_sections.h"
+#include "report/chart.h"
+#include "report/chart_axis.h"
+#include "report/sections.h"
 
 namespace vicha {
 namespace {

@@ -1,4 +1,4 @@
-#include "tasks/chart.h"
+#include "report/chart.h"
 
 #include <fmt/format.h>
 
@@ -6,7 +6,7 @@
 #include <cmath>
 #include <limits>
 
-#include "tasks/chart_axis.h"
+#include "report/chart_axis.h"
 
 namespace vicha {
 namespace {

@@ -3,9 +3,9 @@
 
 #include <cmath>
 
-#include "tasks/chart.h"
-#include "tasks/chart_axis.h"
-#include "tasks/report_test_support.h"
+#include "report/chart.h"
+#include "report/chart_axis.h"
+#include "report/report_test_support.h"
 
 namespace vicha {
 namespace {

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "models/retrieval.h"
-#include "tasks/chart_curve.h"
+#include "report/chart_curve.h"
 #include "tasks/retrieval.h"
 
 namespace vicha {

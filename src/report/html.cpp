@@ -1,4 +1,4 @@
-#include "tasks/html.h"
+#include "report/html.h"
 
 #include <algorithm>
 #include <cstdint>

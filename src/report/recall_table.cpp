@@ -1,10 +1,10 @@
-#include "tasks/recall_table.h"
+#include "report/recall_table.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
-#include "tasks/report_sections.h"
+#include "report/sections.h"
 
 namespace vicha {
 

@@ -1,4 +1,4 @@
-#include "tasks/report.h"
+#include "report/report.h"
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
@@ -10,8 +10,8 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
-#include "tasks/report_assets.h"
-#include "tasks/report_sections.h"
+#include "report/report_assets.h"
+#include "report/sections.h"
 #include "train/checkpoint_folder.h"
 #include "train/device.h"
 

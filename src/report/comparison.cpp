@@ -1,4 +1,4 @@
-#include "tasks/comparison.h"
+#include "report/comparison.h"
 
 #include <fmt/format.h>
 
@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
-#include "tasks/report_run.h"
+#include "report/run_folder.h"
 #include "tasks/retrieval.h"
 #include "train/checkpoint_folder.h"
 #include "train/config_changes.h"

@@ -5,8 +5,8 @@
 #include <cmath>
 
 #include "config/recipe.h"
-#include "tasks/chart_axis.h"
-#include "tasks/report_sections.h"
+#include "report/chart_axis.h"
+#include "report/sections.h"
 
 namespace vicha {
 namespace {

@@ -1,4 +1,4 @@
-#include "tasks/report.h"
+#include "report/report.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -10,8 +10,8 @@
 #include "base/files.h"
 #include "base/random.h"
 #include "image/decode.h"
-#include "tasks/report_run.h"
-#include "tasks/report_test_support.h"
+#include "report/run_folder.h"
+#include "report/report_test_support.h"
 #include "train/metrics.h"
 
 namespace vicha {

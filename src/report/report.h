@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "tasks/comparison.h"
+#include "report/comparison.h"
 
 namespace vicha {
 

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "image/image.h"
-#include "tasks/html.h"
+#include "report/html.h"
 
 namespace vicha {
 

@@ -3,9 +3,9 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "tasks/report_mae.h"
-#include "tasks/report_pictures.h"
-#include "tasks/report_sections.h"
+#include "report/mae_pictures.h"
+#include "report/page_pictures.h"
+#include "report/sections.h"
 
 namespace vicha {
 namespace {

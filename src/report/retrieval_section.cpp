@@ -3,10 +3,10 @@
 
 #include <algorithm>
 
-#include "tasks/chart.h"
-#include "tasks/chart_axis.h"
-#include "tasks/recall_table.h"
-#include "tasks/report_sections.h"
+#include "report/chart.h"
+#include "report/chart_axis.h"
+#include "report/recall_table.h"
+#include "report/sections.h"
 
 namespace vicha {
 namespace {

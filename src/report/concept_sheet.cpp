@@ -1,4 +1,4 @@
-#include "tasks/concept_sheet.h"
+#include "report/concept_sheet.h"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "tasks/report_pictures.h"
+#include "report/page_pictures.h"
 
 #include <algorithm>
 #include <cmath>

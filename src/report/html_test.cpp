@@ -1,7 +1,7 @@
 #include <gtest/gtest.h>
 
-#include "tasks/html.h"
-#include "tasks/report_test_support.h"
+#include "report/html.h"
+#include "report/report_test_support.h"
 
 namespace vicha {
 namespace {

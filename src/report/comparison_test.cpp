@@ -1,4 +1,4 @@
-#include "tasks/comparison.h"
+#include "report/comparison.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>

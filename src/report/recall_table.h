@@ -6,8 +6,8 @@
 #include <string_view>
 
 #include "models/retrieval.h"
-#include "tasks/comparison.h"
-#include "tasks/html.h"
+#include "report/comparison.h"
+#include "report/html.h"
 
 namespace vicha {
 

@@ -8,11 +8,11 @@
 #include <string>
 #include <vector>
 
-#include "tasks/comparison.h"
-#include "tasks/html.h"
+#include "report/comparison.h"
+#include "report/html.h"
 #include "tasks/model_files.h"
 #include "tasks/recipe.h"
-#include "tasks/report_run.h"
+#include "report/run_folder.h"
 
 namespace vicha {
 

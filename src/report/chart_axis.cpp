@@ -1,4 +1,4 @@
-#include "tasks/chart_axis.h"
+#include "report/chart_axis.h"
 
 #include <fmt/format.h>
 

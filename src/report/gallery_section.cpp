@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
-#include "tasks/report_pictures.h"
-#include "tasks/report_sections.h"
+#include "report/page_pictures.h"
+#include "report/sections.h"
 
 namespace vicha {
 namespace {

@@ -1,4 +1,4 @@
-#include "tasks/chart_curve.h"
+#include "report/chart_curve.h"
 
 #include <algorithm>
 #include <cmath>

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "tasks/chart_curve.h"
-#include "tasks/html.h"
+#include "report/chart_curve.h"
+#include "report/html.h"
 
 namespace vicha {
 

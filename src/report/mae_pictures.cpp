@@ -1,4 +1,4 @@
-#include "tasks/report_mae.h"
+#include "report/mae_pictures.h"
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>

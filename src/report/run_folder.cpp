@@ -1,4 +1,4 @@
-#include "tasks/report_run.h"
+#include "report/run_folder.h"
 
 #include <fmt/format.h>
 
