@@ -8,8 +8,8 @@
 
 #include "base/error.h"
 #include "base/memory.h"
-#include "bench/model_bench.h"
-#include "config/recipe.h"
+#include "benchmark/model_bench.h"
+#include "config/serialize.h"
 #include "nn/precision.h"
 
 namespace {

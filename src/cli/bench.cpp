@@ -8,9 +8,9 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "bench/clip_bench.h"
-#include "bench/data_bench.h"
-#include "bench/model_bench.h"
+#include "benchmark/clip_bench.h"
+#include "benchmark/data_bench.h"
+#include "benchmark/model_bench.h"
 #include "cli/commands.h"
 
 namespace vicha::cli {

@@ -1,8 +1,8 @@
 #include <CLI/CLI.hpp>
 
 #include "cli/commands.h"
-#include "config/recipe.h"
-#include "tasks/recipe.h"
+#include "config/serialize.h"
+#include "tasks/pretrain_recipe.h"
 
 namespace vicha::cli {
 

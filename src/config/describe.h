@@ -1,5 +1,5 @@
 // A described struct: one `describe` member names every option once, with its unit and meaning. That table drives
-// TOML parsing, `--set`, `vicha config show`, help and docs/config.md (config/recipe.h does the driving).
+// TOML parsing, `--set`, `vicha config show`, help and docs/config.md (config/serialize.h does the driving).
 //
 //   struct ItcOptions {
 //     std::int64_t queue_size = 65536;

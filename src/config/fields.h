@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "config/describe.h"
-#include "config/recipe.h"
+#include "config/serialize.h"
 
 namespace vicha::config_detail {
 

@@ -12,8 +12,8 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "config/fields.h"
-#include "config/nearest.h"
-#include "config/recipe.h"
+#include "config/suggestion.h"
+#include "config/serialize.h"
 
 namespace vicha {
 namespace {

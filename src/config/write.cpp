@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "config/fields.h"
-#include "config/recipe.h"
+#include "config/serialize.h"
 
 namespace vicha {
 namespace {

@@ -9,7 +9,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
-#include "image/clip.h"
+#include "image/clip_preprocess.h"
 #include "image/native.h"
 #include "image/resize.h"
 #include "image/testing.h"

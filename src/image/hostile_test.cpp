@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
-#include "image/clip.h"
+#include "image/clip_preprocess.h"
 #include "image/decode.h"
 #include "image/testing.h"
 

@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "base/error.h"
-#include "config/recipe.h"
+#include "config/serialize.h"
 #include "image/resize.h"
 #include "image/testing.h"
 

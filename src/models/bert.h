@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "models/batch.h"
-#include "models/options.h"
+#include "models/model_options.h"
 #include "nn/bert_layer.h"
 
 namespace vicha {

@@ -2,7 +2,7 @@
 // B pictures, N patches, V visible ones, H = N - V hidden ones, D decoder width, P = 3 p p pixels of a patch.
 #pragma once
 
-#include "models/options.h"
+#include "models/model_options.h"
 #include "nn/vit_block.h"
 
 namespace vicha {

@@ -9,7 +9,7 @@
 
 #include "models/bert.h"
 #include "models/mae_decoder.h"
-#include "models/options.h"
+#include "models/model_options.h"
 #include "models/vit.h"
 
 namespace vicha {

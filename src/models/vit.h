@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "models/options.h"
+#include "models/model_options.h"
 #include "nn/vit_block.h"
 
 namespace vicha {

@@ -11,7 +11,7 @@
 #include "report/comparison.h"
 #include "report/html.h"
 #include "tasks/model_files.h"
-#include "tasks/recipe.h"
+#include "tasks/pretrain_recipe.h"
 #include "report/run_folder.h"
 
 namespace vicha {

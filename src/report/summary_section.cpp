@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-#include "config/recipe.h"
+#include "config/serialize.h"
 #include "report/chart_axis.h"
 #include "report/sections.h"
 

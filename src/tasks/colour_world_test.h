@@ -12,7 +12,7 @@
 
 #include "base/files.h"
 #include "base/log.h"
-#include "config/recipe.h"
+#include "config/serialize.h"
 #include "image/decode.h"
 #include "nn/kernel_choice.h"
 #include "tasks/pretrain.h"

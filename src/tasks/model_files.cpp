@@ -13,7 +13,7 @@
 #include "checkpoint/names/load_report.h"
 #include "checkpoint/names/names.h"
 #include "checkpoint/files/open.h"
-#include "config/recipe.h"
+#include "config/serialize.h"
 #include "nn/position.h"
 #include "train/checkpoint_folder.h"
 #include "train/device.h"

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "models/vicha.h"
-#include "tasks/recipe.h"
+#include "tasks/pretrain_recipe.h"
 #include "text/wordpiece/wordpiece.h"
 
 namespace vicha {

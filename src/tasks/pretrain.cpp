@@ -12,7 +12,7 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "concepts/kit/concept_kit.h"
-#include "config/recipe.h"
+#include "config/serialize.h"
 #include "data/pipeline/loader.h"
 #include "models/draws.h"
 #include "nn/kernel_choice.h"

@@ -8,7 +8,7 @@
 #include "models/text_cache.h"
 #include "models/vicha.h"
 #include "objectives/pretrain_step.h"
-#include "tasks/recipe.h"
+#include "tasks/pretrain_recipe.h"
 #include "train/loop.h"
 #include "train/task.h"
 

@@ -11,7 +11,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "checkpoint/safetensors/safetensors.h"
-#include "config/recipe.h"
+#include "config/serialize.h"
 #include "data/pipeline/evaluation.h"
 #include "data/pipeline/loader.h"
 #include "image/decode.h"

@@ -9,7 +9,7 @@
 
 #include "checkpoint/tensors/state_dict.h"
 #include "nn/parameters.h"
-#include "train/options.h"
+#include "train/train_options.h"
 
 namespace vicha {
 

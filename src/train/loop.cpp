@@ -21,7 +21,7 @@
 #include "train/checkpoint_folder.h"
 #include "train/device.h"
 #include "train/loss_reader.h"
-#include "train/progress.h"
+#include "train/run_progress.h"
 #include "train/schedule.h"
 #include "train/stop_signals.h"
 #include "train/tensorboard.h"

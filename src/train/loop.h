@@ -9,7 +9,7 @@
 
 #include "train/config_changes.h"
 #include "train/metrics.h"
-#include "train/options.h"
+#include "train/train_options.h"
 #include "train/resume.h"
 #include "train/task.h"
 

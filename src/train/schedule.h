@@ -12,7 +12,7 @@
 
 #include <cstdint>
 
-#include "train/options.h"
+#include "train/train_options.h"
 
 namespace vicha {
 

@@ -14,7 +14,7 @@
 #include "base/sha256.h"
 #include "checkpoint/safetensors/safetensors.h"
 #include "image/augment.h"
-#include "image/clip.h"
+#include "image/clip_preprocess.h"
 #include "image/decode.h"
 #include "image/native.h"
 #include "image/normalize.h"

@@ -11,7 +11,7 @@
 #include "base/files.h"
 #include "base/sha256.h"
 #include "base/threads.h"
-#include "image/clip.h"
+#include "image/clip_preprocess.h"
 
 namespace vicha {
 namespace {

@@ -20,7 +20,7 @@ struct ClipSourceOptions {
   /// config.json or open_clip_config.json; empty: looked for beside the weights.
   std::filesystem::path config;
   /// Decode every pixel of a JPEG, as OpenAI's code does. Otherwise large ones are decoded at 1/2 or 1/4 within
-  /// the tolerance that image/clip.h states for clip_least_side. Part of the identity.
+  /// the tolerance that image/clip_preprocess.h states for clip_least_side. Part of the identity.
   bool exact = false;
 };
 

@@ -11,7 +11,7 @@
 #include "base/random.h"
 #include "checkpoint/files/open.h"
 #include "checkpoint/safetensors/safetensors.h"
-#include "image/clip.h"
+#include "image/clip_preprocess.h"
 #include "image/decode.h"
 #include "image/resize.h"
 #include "nn/norm.h"

@@ -8,7 +8,7 @@
 #include <set>
 
 #include "base/log.h"
-#include "config/recipe.h"
+#include "config/serialize.h"
 #include "data/manifest/data_test_support.h"
 #include "text/cleaning/caption.h"
 

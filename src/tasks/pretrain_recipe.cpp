@@ -1,9 +1,9 @@
-#include "tasks/recipe.h"
+#include "tasks/pretrain_recipe.h"
 
 #include <fmt/format.h>
 
 #include "base/error.h"
-#include "config/recipe.h"
+#include "config/serialize.h"
 
 namespace vicha {
 

@@ -1,4 +1,4 @@
-#include "bench/synthetic.h"
+#include "benchmark/synthetic.h"
 
 #include <ATen/ATen.h>
 

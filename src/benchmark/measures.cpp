@@ -1,4 +1,4 @@
-#include "bench/measures.h"
+#include "benchmark/measures.h"
 
 #include <ATen/ATen.h>
 #include <sys/resource.h>
@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "bench/clock.h"
+#include "benchmark/clock.h"
 #include "nn/kernel_choice.h"
 
 namespace vicha::bench {

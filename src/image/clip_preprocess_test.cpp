@@ -1,4 +1,4 @@
-#include "image/clip.h"
+#include "image/clip_preprocess.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "config/nearest.h"
+#include "config/suggestion.h"
 
 #include <algorithm>
 #include <limits>

@@ -1,4 +1,4 @@
-#include "models/options.h"
+#include "models/model_options.h"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "bench/data_bench.h"
+#include "benchmark/data_bench.h"
 
 #include <algorithm>
 #include <atomic>
@@ -7,7 +7,7 @@
 #include <thread>
 #include <vector>
 
-#include "bench/clock.h"
+#include "benchmark/clock.h"
 #include "image/decode.h"
 #include "image/transform.h"
 

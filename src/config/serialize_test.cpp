@@ -1,4 +1,4 @@
-#include "config/recipe.h"
+#include "config/serialize.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -8,7 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "config/nearest.h"
+#include "config/suggestion.h"
 
 namespace vicha {
 namespace {

@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "data/pipeline/data_options.h"
-#include "models/options.h"
+#include "models/model_options.h"
 #include "objectives/pretrain_step.h"
-#include "train/options.h"
+#include "train/train_options.h"
 
 namespace vicha {
 

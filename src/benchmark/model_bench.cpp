@@ -1,4 +1,4 @@
-#include "bench/model_bench.h"
+#include "benchmark/model_bench.h"
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -9,9 +9,9 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "bench/clock.h"
-#include "bench/measures.h"
-#include "bench/synthetic.h"
+#include "benchmark/clock.h"
+#include "benchmark/measures.h"
+#include "benchmark/synthetic.h"
 #include "models/retrieval.h"
 #include "nn/kernel_choice.h"
 #include "nn/operations.h"

@@ -1,4 +1,4 @@
-#include "bench/clip_bench.h"
+#include "benchmark/clip_bench.h"
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -11,10 +11,10 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/random.h"
-#include "bench/clock.h"
-#include "bench/data_bench.h"
-#include "bench/measures.h"
-#include "image/clip.h"
+#include "benchmark/clock.h"
+#include "benchmark/data_bench.h"
+#include "benchmark/measures.h"
+#include "image/clip_preprocess.h"
 #include "image/resize.h"
 #include "models/clip.h"
 #include "models/picture_pipeline.h"

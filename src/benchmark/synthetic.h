@@ -5,7 +5,7 @@
 
 #include "base/random.h"
 #include "models/batch.h"
-#include "models/options.h"
+#include "models/model_options.h"
 #include "objectives/pretrain_step.h"
 
 namespace vicha::bench {
