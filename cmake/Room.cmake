@@ -1,10 +1,10 @@
-# A room of the house: one static library of all sources in its folder, one test program of all its *_test.cpp.
+# A room of the house: one static library of all sources in its folder and its sub-rooms, one test program of all their *_test.cpp.
 #   vicha_room(NAME text TORCH USES config LIBRARIES PkgConfig::UTF8PROC)
 set(VICHA_PCH_HEADER ${CMAKE_SOURCE_DIR}/cmake/torch_pch.h)
 
 function(vicha_room)
   cmake_parse_arguments(ROOM "TORCH" "NAME;EXCLUDE" "USES;LIBRARIES" ${ARGN})
-  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${ROOM_NAME}/*.cpp)
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${ROOM_NAME}/*.cpp)
   if(ROOM_EXCLUDE)
     list(FILTER sources EXCLUDE REGEX "/${ROOM_EXCLUDE}\\.cpp$")
   endif()
