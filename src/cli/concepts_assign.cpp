@@ -5,8 +5,8 @@
 #include "base/error.h"
 #include "cli/concepts.h"
 #include "cli/data.h"
-#include "concepts/match/assign.h"
 #include "concepts/kit/concept_kit.h"
+#include "concepts/match/assign.h"
 #include "tasks/concept_sources.h"
 
 namespace vicha::cli {

@@ -7,8 +7,8 @@
 #include "base/files.h"
 #include "cli/concepts.h"
 #include "image/decode.h"
-#include "tasks/concept_finder.h"
 #include "report/concept_sheet.h"
+#include "tasks/concept_finder.h"
 #include "tasks/model_files.h"
 
 namespace vicha::cli {

@@ -6,8 +6,8 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "checkpoint/files/convert.h"
-#include "checkpoint/names/names.h"
 #include "checkpoint/files/open.h"
+#include "checkpoint/names/names.h"
 #include "cli/commands.h"
 
 namespace vicha::cli {

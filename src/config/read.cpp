@@ -12,8 +12,8 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "config/fields.h"
-#include "config/suggestion.h"
 #include "config/serialize.h"
+#include "config/suggestion.h"
 
 namespace vicha {
 namespace {

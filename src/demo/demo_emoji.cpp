@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "demo/demo_sources.h"
-#include "demo/demo_words.h"
+#include "text/cleaning/words.h"
 
 namespace vicha::demo {
 namespace {

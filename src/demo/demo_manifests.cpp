@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "base/error.h"
-#include "demo/demo_words.h"
+#include "text/cleaning/words.h"
 
 namespace vicha::demo {
 namespace {

@@ -4,9 +4,9 @@
 #include <vector>
 
 #include "base/sha256.h"
-#include "demo/demo_sprites.h"
 #include "demo/demo_pictures_test_support.h"
-#include "demo/demo_words.h"
+#include "demo/demo_sprites.h"
+#include "text/cleaning/words.h"
 
 namespace vicha::demo {
 namespace {

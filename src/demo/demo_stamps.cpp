@@ -9,8 +9,8 @@
 #include "base/threads.h"
 #include "demo/demo_sources.h"
 #include "demo/demo_sprites.h"
-#include "demo/demo_words.h"
 #include "image/decode.h"
+#include "text/cleaning/words.h"
 
 namespace vicha::demo {
 namespace {

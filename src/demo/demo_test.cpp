@@ -12,8 +12,8 @@
 
 #include "base/error.h"
 #include "base/files.h"
-#include "demo/demo_sprites.h"
 #include "demo/demo_pictures_test_support.h"
+#include "demo/demo_sprites.h"
 #include "image/decode.h"
 
 namespace vicha {

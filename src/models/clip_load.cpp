@@ -3,8 +3,8 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
-#include "checkpoint/names/clip_names.h"
 #include "checkpoint/files/open.h"
+#include "checkpoint/names/clip_names.h"
 #include "models/clip.h"
 
 namespace vicha {

@@ -32,9 +32,9 @@ struct ClipOptions {
   std::string name() const;
 };
 
-/// From tensors under our names (checkpoint/names/clip_names.h): heads = width / 64 and the quick GELU, as OpenAI's models
-/// have; a width that 64 does not divide leaves 0 heads. Throws DataError naming `where` and the tensor that is missing
-/// or of an odd shape.
+/// From tensors under our names (checkpoint/names/clip_names.h): heads = width / 64 and the quick GELU, as OpenAI's
+/// models have; a width that 64 does not divide leaves 0 heads. Throws DataError naming `where` and the tensor that is
+/// missing or of an odd shape.
 ClipOptions clip_options(const StateDict& named, std::string_view where);
 
 /// What a Hugging Face `config.json` or an `open_clip_config.json` adds: heads, activation, epsilon, the end id. Throws

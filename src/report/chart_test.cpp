@@ -1,9 +1,10 @@
+#include "report/chart.h"
+
 #include <fmt/ranges.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 
-#include "report/chart.h"
 #include "report/chart_axis.h"
 #include "report/report_test_support.h"
 

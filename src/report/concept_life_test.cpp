@@ -7,11 +7,11 @@
 #include "base/error.h"
 #include "concepts/kit/concept_kit.h"
 #include "data/manifest/rewrite.h"
+#include "report/mae_pictures.h"
 #include "tasks/colour_world_test.h"
 #include "tasks/concept_build.h"
 #include "tasks/concept_finder.h"
 #include "tasks/model_files.h"
-#include "report/mae_pictures.h"
 #include "tasks/retrieval.h"
 
 namespace vicha {

@@ -1,6 +1,7 @@
+#include "report/html.h"
+
 #include <gtest/gtest.h>
 
-#include "report/html.h"
 #include "report/report_test_support.h"
 
 namespace vicha {

@@ -10,8 +10,8 @@
 #include "base/files.h"
 #include "base/random.h"
 #include "image/decode.h"
-#include "report/run_folder.h"
 #include "report/report_test_support.h"
+#include "report/run_folder.h"
 #include "train/metrics.h"
 
 namespace vicha {

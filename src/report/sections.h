@@ -10,9 +10,9 @@
 
 #include "report/comparison.h"
 #include "report/html.h"
+#include "report/run_folder.h"
 #include "tasks/model_files.h"
 #include "tasks/pretrain_recipe.h"
-#include "report/run_folder.h"
 
 namespace vicha {
 

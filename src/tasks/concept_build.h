@@ -6,10 +6,10 @@
 #include <string>
 #include <vector>
 
-#include "concepts/match/assign.h"
-#include "concepts/vocabulary/count_concepts.h"
 #include "concepts/embed/embed.h"
+#include "concepts/match/assign.h"
 #include "concepts/parse/parse_captions.h"
+#include "concepts/vocabulary/count_concepts.h"
 #include "tasks/concept_sources.h"
 
 namespace vicha {

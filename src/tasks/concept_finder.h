@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "concepts/kit/concept_kit.h"
 #include "concepts/embed/embed.h"
+#include "concepts/kit/concept_kit.h"
 #include "data/pipeline/evaluation.h"
 #include "tasks/concept_sources.h"
 

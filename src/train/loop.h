@@ -9,9 +9,9 @@
 
 #include "train/config_changes.h"
 #include "train/metrics.h"
-#include "train/train_options.h"
 #include "train/resume.h"
 #include "train/task.h"
+#include "train/train_options.h"
 
 namespace vicha {
 

@@ -6,9 +6,9 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/sha256.h"
-#include "checkpoint/tensors/dtypes.h"
 #include "checkpoint/pickle/pth.h"
 #include "checkpoint/safetensors/safetensors.h"
+#include "checkpoint/tensors/dtypes.h"
 #include "report.h"
 
 namespace vicha::parity {

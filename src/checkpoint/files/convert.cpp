@@ -9,10 +9,10 @@
 #include <set>
 
 #include "base/error.h"
-#include "checkpoint/tensors/dtypes.h"
 #include "checkpoint/pickle/pickle_json.h"
 #include "checkpoint/pickle/pth.h"
 #include "checkpoint/safetensors/safetensors.h"
+#include "checkpoint/tensors/dtypes.h"
 
 namespace vicha {
 namespace {

@@ -5,8 +5,8 @@
 #include <span>
 
 #include "base/error.h"
-#include "checkpoint/tensors/dtypes.h"
 #include "checkpoint/pickle/pickle_vm.h"
+#include "checkpoint/tensors/dtypes.h"
 
 namespace vicha::pickle {
 namespace {

@@ -16,9 +16,9 @@ enum class PthFormat {
 
 /// What torch.save wrote, in its zip form or the older one. Tensors own their memory; those that
 /// share a storage in the file share it here, views keep their strides. Of a TorchScript archive, whose program is
-/// never looked at, this is the state dict (see checkpoint/pickle/torchscript.h). Throws DataError naming the file and, where
-/// the pickle asks for more than data, the callable: nothing in the file is ever run, imported or written to disk.
-/// Big-endian files and compressed entries are refused. `format` receives which it was.
+/// never looked at, this is the state dict (see checkpoint/pickle/torchscript.h). Throws DataError naming the file and,
+/// where the pickle asks for more than data, the callable: nothing in the file is ever run, imported or written to
+/// disk. Big-endian files and compressed entries are refused. `format` receives which it was.
 PickleValue read_pth(const std::filesystem::path& path, PthFormat* format = nullptr);
 
 /// A pickle without tensors that is the whole file, such as RefCOCO+'s `refs(unc).p`; any protocol.

@@ -6,11 +6,11 @@
 
 #include "base/error.h"
 #include "base/files.h"
-#include "checkpoint/tensors/dtypes.h"
 #include "checkpoint/pickle/pickle_reader.h"
 #include "checkpoint/pickle/pth.h"
 #include "checkpoint/pickle/torchscript.h"
 #include "checkpoint/pickle/zip.h"
+#include "checkpoint/tensors/dtypes.h"
 
 namespace vicha {
 namespace {

@@ -10,8 +10,8 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/random.h"
-#include "checkpoint/tensors/dtypes.h"
 #include "checkpoint/pickle/zip.h"
+#include "checkpoint/tensors/dtypes.h"
 
 namespace vicha {
 namespace {

@@ -5,9 +5,9 @@
 
 #include "base/error.h"
 #include "base/files.h"
-#include "checkpoint/tensors/dtypes.h"
 #include "checkpoint/pickle/pth.h"
 #include "checkpoint/pickle/zip.h"
+#include "checkpoint/tensors/dtypes.h"
 
 namespace vicha {
 namespace {

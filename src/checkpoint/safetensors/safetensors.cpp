@@ -10,8 +10,8 @@
 
 #include "base/error.h"
 #include "base/files.h"
-#include "checkpoint/tensors/dtypes.h"
 #include "checkpoint/safetensors/safetensors_header.h"
+#include "checkpoint/tensors/dtypes.h"
 
 namespace vicha {
 namespace {

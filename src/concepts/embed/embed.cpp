@@ -14,8 +14,8 @@
 #include "base/progress.h"
 #include "base/random.h"
 #include "concepts/embed/region_embedding.h"
-#include "data/pipeline/bad_pictures.h"
 #include "data/manifest/manifest_reader.h"
+#include "data/pipeline/bad_pictures.h"
 #include "models/picture_pipeline.h"
 
 namespace vicha {

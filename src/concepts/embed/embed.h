@@ -15,8 +15,8 @@
 
 #include "concepts/source/source.h"
 #include "concepts/store/store.h"
-#include "data/pipeline/bad_pictures.h"
 #include "data/manifest/manifest.h"
+#include "data/pipeline/bad_pictures.h"
 
 namespace vicha {
 

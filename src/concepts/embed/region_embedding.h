@@ -7,8 +7,8 @@
 #include <string_view>
 #include <vector>
 
-#include "concepts/store/nearest.h"
 #include "concepts/source/source.h"
+#include "concepts/store/nearest.h"
 
 namespace vicha {
 

@@ -7,8 +7,8 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "concepts/match/assign.h"
 #include "concepts/kit/concept_kit.h"
+#include "concepts/match/assign.h"
 
 namespace vicha {
 namespace {

@@ -9,9 +9,9 @@
 #include <string_view>
 #include <vector>
 
+#include "concepts/embed/region_embedding.h"
 #include "concepts/source/identity.h"
 #include "concepts/store/nearest.h"
-#include "concepts/embed/region_embedding.h"
 #include "concepts/vocabulary/concept_vocabulary.h"
 #include "concepts/vocabulary/vocabulary_embeddings.h"
 

@@ -14,8 +14,8 @@
 namespace vicha {
 
 struct ClipSourceOptions {
-  /// The byte-pair vocabulary (text/clip_bpe/clip_bpe.h); empty: looked for beside the weights. Without one only pictures can be
-  /// embedded.
+  /// The byte-pair vocabulary (text/clip_bpe/clip_bpe.h); empty: looked for beside the weights. Without one only
+  /// pictures can be embedded.
   std::filesystem::path tokenizer;
   /// config.json or open_clip_config.json; empty: looked for beside the weights.
   std::filesystem::path config;

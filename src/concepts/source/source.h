@@ -1,6 +1,5 @@
-// A source of concepts: two towers that put pictures and words into one space. CLIP (concepts/source/clip_source), a trained
-// model's own contrast (tasks/vicha_source).
-// B pictures, n texts, E width of the space.
+// A source of concepts: two towers that put pictures and words into one space. CLIP (concepts/source/clip_source), a
+// trained model's own contrast (tasks/vicha_source). B pictures, n texts, E width of the space.
 #pragma once
 
 #include <ATen/core/Tensor.h>

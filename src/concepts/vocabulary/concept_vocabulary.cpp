@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/sha256.h"
-#include "demo/demo_words.h"
+#include "text/cleaning/words.h"
 
 namespace vicha {
 namespace {

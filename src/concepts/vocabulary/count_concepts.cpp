@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "demo/demo_words.h"
+#include "text/cleaning/words.h"
 
 namespace vicha {
 namespace {

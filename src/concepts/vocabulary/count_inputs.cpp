@@ -6,8 +6,8 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "concepts/vocabulary/count_concepts.h"
 #include "concepts/parse/parse_captions.h"
+#include "concepts/vocabulary/count_concepts.h"
 #include "data/manifest/manifest_reader.h"
 #include "data/manifest/rewrite.h"
 

@@ -5,7 +5,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "concepts/vocabulary/count_concepts.h"
-#include "demo/demo_words.h"
+#include "text/cleaning/words.h"
 
 namespace vicha {
 namespace {

@@ -8,8 +8,8 @@
 #include <string_view>
 #include <vector>
 
-#include "data/pipeline/batch_queue.h"
 #include "data/manifest/manifest.h"
+#include "data/pipeline/batch_queue.h"
 #include "data/pipeline/data_options.h"
 #include "data/pipeline/sample_maker.h"
 #include "models/batch.h"

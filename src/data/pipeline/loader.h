@@ -12,9 +12,9 @@
 #include <memory>
 #include <optional>
 
+#include "data/manifest/manifest.h"
 #include "data/pipeline/bad_pictures.h"
 #include "data/pipeline/batch_queue.h"
-#include "data/manifest/manifest.h"
 #include "data/pipeline/data_options.h"
 #include "data/pipeline/sample_maker.h"
 #include "data/pipeline/sampler.h"

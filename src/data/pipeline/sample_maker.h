@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "base/random.h"
-#include "data/pipeline/bad_pictures.h"
 #include "data/manifest/manifest.h"
+#include "data/pipeline/bad_pictures.h"
 #include "data/pipeline/data_options.h"
 #include "data/pipeline/pictures.h"
 #include "image/transform.h"

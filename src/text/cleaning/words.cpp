@@ -1,4 +1,4 @@
-#include "demo/demo_words.h"
+#include "text/cleaning/words.h"
 
 #include <utf8proc.h>
 

@@ -10,8 +10,8 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/random.h"
-#include "text/clip_bpe/tables.h"
 #include "text/clip_bpe/gzip_testing.h"
+#include "text/clip_bpe/tables.h"
 
 namespace vicha {
 namespace {

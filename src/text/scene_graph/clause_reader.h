@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
-#include "text/scene_graph/scene_graph.h"
 #include "text/scene_graph/phrases.h"
+#include "text/scene_graph/scene_graph.h"
 
 namespace vicha::text_detail {
 

@@ -1,8 +1,8 @@
 // From tagged words to objects, attributes and relations. Used inside this room only.
 #pragma once
 
-#include "text/scene_graph/scene_graph.h"
 #include "text/scene_graph/dictionary.h"
+#include "text/scene_graph/scene_graph.h"
 #include "text/scene_graph/tokens.h"
 
 namespace vicha::text_detail {
