@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "models/masking.h"
+#include "objectives/masking.h"
 
 namespace vicha::bench {
 

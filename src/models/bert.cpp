@@ -3,16 +3,12 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "base/error.h"
-#include "nn/gelu.h"
-#include "nn/precision.h"
-#include "nn/vit_block.h"
 
 namespace vicha {
 namespace {
-
-constexpr double kBertEps = 1e-12;
 
 PackedText pack(const Tokens& tokens, bool keep_padding, const at::Device& device) {
   const std::int64_t batch = tokens.size(), longest = tokens.ids.size(1);
@@ -41,6 +37,27 @@ PackedText pack(const Tokens& tokens, bool keep_padding, const at::Device& devic
 PackedText PackedText::packed(const Tokens& tokens, const at::Device& device) { return pack(tokens, false, device); }
 PackedText PackedText::padded(const Tokens& tokens, const at::Device& device) { return pack(tokens, true, device); }
 
+PackedText PackedText::joined(const std::vector<const PackedText*>& packs) {
+  if (packs.size() == 1) return *packs.front();
+  PackedText all;
+  std::vector<at::Tensor> ids, positions;
+  std::vector<SegmentsPtr> segments;
+  std::int64_t rows = 0;
+  for (const PackedText* pack : packs) {
+    ids.push_back(pack->ids);
+    positions.push_back(pack->positions);
+    segments.push_back(pack->segments);
+    all.lengths.insert(all.lengths.end(), pack->lengths.begin(), pack->lengths.end());
+    all.strides.insert(all.strides.end(), pack->strides.begin(), pack->strides.end());
+    for (const std::int64_t begin : pack->begin) all.begin.push_back(rows + begin);
+    rows += pack->rows();
+  }
+  all.ids = at::cat(ids);
+  all.positions = at::cat(positions);
+  all.segments = Segments::joined(segments);
+  return all;
+}
+
 BertEmbeddings::BertEmbeddings(ParameterStore& store, const std::string& prefix, const TextOptions& options)
     : word(store.add(prefix + "word_embeddings.weight", {options.vocabulary, options.width}, Init::kNormal002)),
       position(
@@ -57,19 +74,18 @@ at::Tensor BertEmbeddings::operator()(const at::Tensor& ids, const at::Tensor& p
 }
 
 Bert::Bert(ParameterStore& store, const std::string& prefix, const TextOptions& options, std::int64_t image_width)
-    : options_(options), embeddings_(store, prefix + "bert.embeddings.", options) {
+    : options_(options) {
+  {
+    const ParameterStore::Scope scope(store, "text");
+    embeddings_ = BertEmbeddings(store, prefix + "bert.embeddings.", options);
+  }
   BertLayerShape shape{options.width, options.heads, options.inner, 0};
   for (std::int64_t i = 0; i < options.text_layers + options.fusion_layers; ++i) {
+    const ParameterStore::Scope scope(store, i < options.text_layers ? "text" : "fusion");
     shape.cross_width = i < options.text_layers ? 0 : image_width;
     auto& layers = i < options.text_layers ? text_layers_ : fusion_layers_;
     layers.emplace_back(store, prefix + "bert.encoder.layer." + std::to_string(i) + ".", shape);
   }
-  const std::string head = prefix + "cls.predictions.";
-  vocabulary_bias_ = store.add(head + "bias", {options.vocabulary}, Init::kZeros);
-  transform_ = add_linear(store, head + "transform.dense.", options.width, options.width, Init::kNormal002);
-  transform_norm_ = add_layer_norm(store, head + "transform.LayerNorm.", options.width, kBertEps);
-  store.alias(head + "decoder.weight", prefix + "bert.embeddings.word_embeddings.weight");
-  store.alias(head + "decoder.bias", head + "bias");
 }
 
 Bert::TextStates Bert::encode(const at::Tensor& ids, const at::Tensor& positions, const SegmentsPtr& segments,
@@ -133,19 +149,16 @@ at::Tensor Bert::fuse_after_first(const at::Tensor& attended_TD, const std::vect
   return x;
 }
 
-at::Tensor Bert::vocabulary_logits(const at::Tensor& rows_MD) const {
-  const at::Tensor hidden = bias_gelu(matmul_nt(rows_MD, transform_.weight), transform_.bias);
-  return Linear{embeddings_.word, vocabulary_bias_}(transform_norm_(hidden)).to(at::kFloat);
-}
-
 ConceptEncoder::ConceptEncoder(ParameterStore& store, const std::string& encoder_prefix, const std::string& proj_prefix,
                                const TextOptions& text, const ConceptOptions& options, std::int64_t image_width) {
+  std::optional<ParameterStore::Scope> scope(std::in_place, store, "concept_encoder");
   // Without layers the released pretraining, retrieval and VQA checkpoints hold bare embeddings under the prefix.
   embeddings_ = BertEmbeddings(store, encoder_prefix + (options.layers > 0 ? "embeddings." : ""), text);
   for (std::int64_t i = 0; i < options.layers; ++i) {
     layers_.emplace_back(store, encoder_prefix + "encoder.layer." + std::to_string(i) + ".",
                          BertLayerShape{text.width, text.heads, text.inner, 0});
   }
+  scope.reset();
   proj_ = add_linear(store, proj_prefix, text.width, image_width, Init::kLinearDefault);
 }
 

@@ -1,5 +1,5 @@
-// Text side: BERT embeddings, text layers, fusion layers, MLM head; and the concept encoder made of the same parts.
-// T rows of packed tokens (no padding), or B * L rows with it; D width; V vocabulary.
+// Text side: BERT embeddings, text layers, fusion layers; and the concept encoder made of the same parts.
+// T rows of packed tokens (no padding), or B * L rows with it; D width.
 #pragma once
 
 #include <string>
@@ -10,6 +10,8 @@
 #include "nn/bert_layer.h"
 
 namespace vicha {
+
+constexpr double kBertEps = 1e-12;
 
 /// Tokens as the encoders read them: rows one after the other.
 struct PackedText {
@@ -26,6 +28,8 @@ struct PackedText {
   static PackedText packed(const Tokens& tokens, const at::Device& device);
   /// With the padding, whose rows are computed like any other (the concept encoder; the plain path).
   static PackedText padded(const Tokens& tokens, const at::Device& device);
+  /// Several, one after the other.
+  static PackedText joined(const std::vector<const PackedText*>& packs);
 };
 
 struct BertEmbeddings {
@@ -44,7 +48,7 @@ struct BertEmbeddings {
 
 class Bert {
  public:
-  /// `image_width`: what cross-attention reads. Registers "<prefix>bert.…" and "<prefix>cls.predictions.…".
+  /// `image_width`: what cross-attention reads. Registers "<prefix>bert.…", in the scopes "text" and "fusion".
   Bert(ParameterStore& store, const std::string& prefix, const TextOptions& options, std::int64_t image_width);
 
   struct TextStates {
@@ -79,9 +83,6 @@ class Bert {
                               const Dropout& dropout) const;
   at::Tensor first_self_attention(const at::Tensor& text_TD, const SegmentsPtr& self, const Dropout& dropout) const;
 
-  /// MLM head at some rows: (M, D) -> (M, V).
-  at::Tensor vocabulary_logits(const at::Tensor& rows_MD) const;
-
   const TextOptions& options() const { return options_; }
   const BertEmbeddings& embeddings() const { return embeddings_; }
 
@@ -89,15 +90,12 @@ class Bert {
   TextOptions options_;
   BertEmbeddings embeddings_;
   std::vector<BertLayer> text_layers_, fusion_layers_;
-  Linear transform_;
-  LayerNorm transform_norm_;
-  at::Tensor vocabulary_bias_;
 };
 
 /// Concept words to tokens of the image encoder: BERT embeddings, a few layers, one linear map to the ViT's width.
 class ConceptEncoder {
  public:
-  /// Registers "<encoder_prefix>…" and "<proj_prefix>…".
+  /// Registers "<encoder_prefix>…" (in the scope "concept_encoder") and "<proj_prefix>…".
   ConceptEncoder(ParameterStore& store, const std::string& encoder_prefix, const std::string& proj_prefix,
                  const TextOptions& text, const ConceptOptions& options, std::int64_t image_width);
 

@@ -55,36 +55,17 @@ struct ConceptOptions {
   }
 };
 
-struct MaeDecoderOptions {
-  std::int64_t width = 768, heads = 16, depth = 2;
-
-  void describe(Visitor& v) {
-    v.field({"width", "channels", "Width of the MAE decoder; divisible by 4", 4, 65536}, width);
-    v.field({"heads", "", "Attention heads of the MAE decoder", 1, 1024}, heads);
-    v.field({"depth", "blocks", "Blocks of the MAE decoder", 1, 64}, depth);
-  }
-};
-
-enum class MaeVariant { kNone, kUnimodal, kCrossModal, kUniCrossModal };
-
 struct ModelOptions {
   VitOptions vit;
   TextOptions text;
   ConceptOptions concepts;
-  MaeDecoderOptions mae_decoder;
   std::int64_t embed_dim = 256, queue_size = 65536;
   double temperature = 0.07, momentum = 0.995;
-
-  // Filled in from the objectives of a recipe, not read from its [model] table: which parts have to exist.
-  std::int64_t hierarchical_levels = 0;
-  MaeVariant mae = MaeVariant::kNone;
-  bool queue_ids = false;  ///< the queue also keeps ids, for positives other than the pair itself
 
   void describe(Visitor& v) {
     v.section("vit", "Image encoder", vit);
     v.section("text", "Text and fusion encoders (BERT)", text);
     v.section("concepts", "Visual concepts", concepts);
-    v.section("mae_decoder", "Decoder of masked image modelling", mae_decoder);
     v.field({"embed_dim", "channels", "Size of the common embedding of pictures and texts", 1, 65536}, embed_dim);
     v.field({"queue_size", "features", "Momentum features kept as negatives", 1, 1e9}, queue_size);
     v.field({"temperature", "", "Where the learned temperature starts", 0.001, 0.5}, temperature);

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
 
 #include <algorithm>
 #include <cmath>
@@ -66,11 +67,70 @@ at::Tensor ParameterStore::add_fused(const std::string& name, const std::vector<
   const auto index = static_cast<std::int64_t>(parameters_.size());
   by_name_[name] = parameters_.size();
   parameters_.push_back({name, value, is_decayed(name, shape)});
+  parameters_.back().scopes = open_;
   for (std::size_t i = 0; i < part_names.size(); ++i) {
     released_.push_back(
         {part_names[i], index, static_cast<std::int64_t>(i), static_cast<std::int64_t>(part_names.size())});
   }
   return value;
+}
+
+void ParameterStore::pair_up(std::size_t begin, std::size_t middle) {
+  const std::size_t count = middle - begin;
+  VICHA_ASSERT(parameters_.size() == middle + count);
+  const at::NoGradGuard guard;
+  for (std::size_t i = 0; i < count; ++i) {
+    const Parameter& original = parameters_[begin + i];
+    Parameter& copy = parameters_[middle + i];
+    VICHA_ASSERT(copy.value.sizes() == original.value.sizes());
+    copy.follower = true;
+    copy.value.set_requires_grad(false);
+    copy.value.copy_(original.value);
+    twins_.emplace_back(middle + i, begin + i);
+  }
+}
+
+bool Parameter::in(std::string_view scope) const {
+  return !follower && std::find(scopes.begin(), scopes.end(), scope) != scopes.end();
+}
+
+std::vector<std::string> ParameterStore::scopes() const {
+  std::vector<std::string> names;
+  for (const Parameter& p : parameters_) {
+    if (p.follower) continue;
+    for (const std::string& scope : p.scopes) {
+      if (std::find(names.begin(), names.end(), scope) == names.end()) names.push_back(scope);
+    }
+  }
+  return names;
+}
+
+void ParameterStore::freeze(std::string_view scope) {
+  for (Parameter& p : parameters_) {
+    if (p.in(scope)) p.value.set_requires_grad(false);
+  }
+}
+
+void ParameterStore::set_lr_scale(std::string_view scope, double scale) {
+  for (Parameter& p : parameters_) {
+    if (p.in(scope)) p.lr_scale = scale;
+  }
+}
+
+void ParameterStore::set_begin(std::string_view scope, double share) {
+  for (Parameter& p : parameters_) {
+    if (p.in(scope)) p.begins = share;
+  }
+}
+
+bool ParameterStore::frozen(std::string_view scope) const {
+  bool any = false;
+  for (const Parameter& p : parameters_) {
+    if (!p.in(scope)) continue;
+    if (p.value.requires_grad()) return false;
+    any = true;
+  }
+  return any;
 }
 
 void ParameterStore::alias(const std::string& name, const std::string& target) {

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/random.h"
@@ -29,6 +30,17 @@ struct Parameter {
   bool decayed = true;    ///< weight decay applies: not 1-D and not a bias
   double lr_scale = 1.0;  ///< its learning rate as a multiple of the run's
   double begins = 0.0;    ///< share of the run at which it first learns
+
+  std::vector<std::string> scopes = {};  ///< what it belongs to, the outermost first: "heads", "itm_head"
+  bool follower = false;                 ///< a momentum copy: it never learns, and no scope counts it
+
+  bool in(std::string_view scope) const;
+};
+
+/// A part of the model that exists twice: online, and as a momentum copy.
+template <class Part>
+struct Twins {
+  Part online, momentum;
 };
 
 class ParameterStore {
@@ -46,9 +58,42 @@ class ParameterStore {
   /// State that is saved but not learned (queues); `name` as in released checkpoints.
   at::Tensor add_buffer(const std::string& name, at::Tensor value);
 
+  /// While one lives, what is registered belongs to its scope (and to those around it).
+  class Scope {
+   public:
+    Scope(ParameterStore& store, std::string name) : store_(store) { store_.open_.push_back(std::move(name)); }
+    ~Scope() { store_.open_.pop_back(); }
+    Scope(const Scope&) = delete;
+    Scope& operator=(const Scope&) = delete;
+
+   private:
+    ParameterStore& store_;
+  };
+  /// What `make("")` registers, and under other names once more by `make("_m")`: momentum copies, which are pulled after
+  /// the first by follow() and start equal to them. Both must register the same, in the same order.
+  template <class Make>
+  auto add_twins(const Make& make) -> Twins<decltype(make(std::string()))> {
+    const std::size_t begin = parameters_.size();
+    auto online = make(std::string());
+    const std::size_t middle = parameters_.size();
+    auto momentum = make(std::string("_m"));
+    pair_up(begin, middle);
+    return {std::move(online), std::move(momentum)};
+  }
+  /// Places of (copy, original) in parameters().
+  const std::vector<std::pair<std::size_t, std::size_t>>& twins() const { return twins_; }
+
   const std::vector<Parameter>& parameters() const { return parameters_; }
-  void set_lr_scale(std::size_t parameter, double scale) { parameters_[parameter].lr_scale = scale; }
-  void set_begin(std::size_t parameter, double share) { parameters_[parameter].begins = share; }
+  /// The tensor of parameters()[place], to be written to.
+  at::Tensor& value(std::size_t place) { return parameters_[place].value; }
+  /// Names of all scopes that have parameters, in the order of registration.
+  std::vector<std::string> scopes() const;
+  /// For every parameter of a scope; nothing happens where there is none.
+  void freeze(std::string_view scope);
+  void set_lr_scale(std::string_view scope, double scale);
+  void set_begin(std::string_view scope, double share);
+  /// Whether the scope has parameters and none of them learns.
+  bool frozen(std::string_view scope) const;
   /// The parameter of that stored name; throws std::logic_error if there is none.
   const Parameter& parameter(std::string_view name) const;
   bool has_parameter(std::string_view name) const { return by_name_.count(std::string(name)) != 0; }
@@ -71,7 +116,11 @@ class ParameterStore {
  private:
   at::Tensor initialised(const std::string& name, at::IntArrayRef shape, Init init, std::int64_t fan_in) const;
 
+  void pair_up(std::size_t begin, std::size_t middle);
+
   std::uint64_t seed_;
+  std::vector<std::string> open_;
+  std::vector<std::pair<std::size_t, std::size_t>> twins_;
   std::vector<Parameter> parameters_;
   std::vector<at::Tensor> buffers_;
   std::vector<Released> released_;

@@ -26,11 +26,63 @@ at::Tensor itc_loss(const at::Tensor& i2t_BC, const at::Tensor& t2i_BC, const at
          2;
 }
 
-at::Tensor ItcObjective::loss(Encodings& encodings, const Distillation& distillation) const {
-  const Encodings::Similarities& online = encodings.similarities();
-  Encodings::Similarities soft;
-  if (distillation.alpha > 0.0) soft = encodings.momentum_similarities();
-  return itc_loss(online.i2t, online.t2i, encodings.positives(true), soft.i2t, soft.t2i, distillation.alpha);
+void ItcOptions::describe(Visitor& v) {
+  ObjectiveOptions::describe(v);
+  v.field({.key = "positives",
+           .meaning = "What else in the batch and the queue counts as right: nothing (the paper), the same caption, the "
+                      "same picture",
+           .choices = {"index", "caption", "image_id"}},
+          positives);
+}
+
+Positives ItcOptions::kind() const {
+  if (positives == "index") return Positives::kIndex;
+  return positives == "caption" ? Positives::kCaption : Positives::kImageId;
+}
+
+namespace {
+
+class ItcStep : public ObjectiveStep {
+ public:
+  ItcStep(Encodings& encodings, double alpha) : encodings_(encodings), alpha_(alpha) {}
+
+  at::Tensor loss() override {
+    const Encodings::Similarities& online = encodings_.similarities();
+    Encodings::Similarities soft;
+    if (alpha_ > 0.0) soft = encodings_.momentum_similarities();
+    return itc_loss(online.i2t, online.t2i, encodings_.positives(true), soft.i2t, soft.t2i, alpha_);
+  }
+
+ private:
+  Encodings& encodings_;
+  double alpha_;
+};
+
+class ItcObjective : public Objective {
+ public:
+  ItcObjective(const ItcOptions& options, Vicha& model) : options_(options) {
+    if (options.kind() != Positives::kIndex) model.queue().keep_ids(model.parameters());
+  }
+  const ObjectiveOptions& options() const override { return options_; }
+  void want(Wants& wants) const override { wants.features = true; }
+  std::unique_ptr<ObjectiveStep> begin(Encodings& encodings, const Distillation& distillation) const override {
+    return std::make_unique<ItcStep>(encodings, distillation.alpha);
+  }
+
+ private:
+  ItcOptions options_;
+};
+
+}  // namespace
+
+ObjectiveKind itc_kind() {
+  return {.key = "itc",
+          .title = "Image–text contrast",
+          .measure = "nats",
+          .checkpoint_names = {},
+          .default_options = [] { return std::make_unique<ItcOptions>(); },
+          .make = [](const ObjectiveOptions& options,
+                     Vicha& model) { return std::make_unique<ItcObjective>(dynamic_cast<const ItcOptions&>(options), model); }};
 }
 
 }  // namespace vicha

@@ -14,16 +14,15 @@ at::Tensor itc_loss(const at::Tensor& i2t_BC, const at::Tensor& t2i_BC, const at
 at::Tensor contrast_loss(const at::Tensor& sim_BC, const at::Tensor& positives_BC, const at::Tensor& soft_BC,
                          double alpha);
 
-class ItcObjective : public Objective {
- public:
-  explicit ItcObjective(const ObjectiveOptions& options) : options_(options) {}
-  std::string_view name() const override { return "itc"; }
-  const ObjectiveOptions& options() const override { return options_; }
-  void want(Wants& wants, const Distillation&) const override { wants.features = true; }
-  at::Tensor loss(Encodings& encodings, const Distillation& distillation) const override;
+struct ItcOptions : CloneableOptions<ItcOptions> {
+  std::string positives = "index";
 
- private:
-  ObjectiveOptions options_;
+  void describe(Visitor& v) override;
+  void share(EncodingOptions& shared) const override { shared.positives = kind(); }
+  Positives kind() const;
 };
+
+/// "itc". No heads: the projections are the model's own. With other positives than the pair itself the queue keeps ids.
+ObjectiveKind itc_kind();
 
 }  // namespace vicha

@@ -1,30 +1,19 @@
 // Masked image modelling in its three variants (method, section 3, MAE).
 #pragma once
 
+#include "objectives/mae_decoder.h"
 #include "objectives/objective.h"
 
 namespace vicha {
 
-struct MaeOptions : ObjectiveOptions {
+struct MaeOptions : CloneableOptions<MaeOptions> {
   double mask_ratio = 0.75;
   std::string variant = "unimodal";
+  MaeDecoderOptions decoder;
 
-  void describe(Visitor& v) {
-    ObjectiveOptions::describe(v);
-    v.field({"mask_ratio", "", "Share of the patches that are hidden", 0, 1}, mask_ratio);
-    v.field({"variant",
-             "",
-             "Who reconstructs: a decoder, the fusion layers, or both",
-             -std::numeric_limits<double>::infinity(),
-             std::numeric_limits<double>::infinity(),
-             {"unimodal", "cross_modal", "uni_cross_modal"}},
-            variant);
-  }
-  MaeVariant kind() const {
-    if (!enabled) return MaeVariant::kNone;
-    if (variant == "unimodal") return MaeVariant::kUnimodal;
-    return variant == "cross_modal" ? MaeVariant::kCrossModal : MaeVariant::kUniCrossModal;
-  }
+  void describe(Visitor& v) override;
+  void check(const ModelOptions& model) const override;
+  MaeVariant kind() const;
 };
 
 /// Mean squared error of the hidden patches: prediction (B * H, P) in the order of `order`'s tail, target (B, N, P).
@@ -32,14 +21,47 @@ at::Tensor mae_loss(const at::Tensor& prediction, const at::Tensor& target_BNP, 
 
 class MaeObjective : public Objective {
  public:
-  explicit MaeObjective(const MaeOptions& options) : options_(options) {}
-  std::string_view name() const override { return "mae"; }
+  /// Registers what MaeDecoder does.
+  MaeObjective(const MaeOptions& options, Vicha& model);
   const ObjectiveOptions& options() const override { return options_; }
-  void want(Wants& wants, const Distillation&) const override { wants.visible_patches = true; }
-  at::Tensor loss(Encodings& encodings, const Distillation& distillation) const override;
+  bool trains_fusion() const override { return options_.kind() != MaeVariant::kUnimodal; }
+  std::string_view heads() const override { return "mae_decoder"; }
+  std::unique_ptr<ObjectiveStep> begin(Encodings& encodings, const Distillation& distillation) const override;
+
+  const MaeOptions& mae_options() const { return options_; }
+  const MaeDecoder& decoder() const { return decoder_; }
 
  private:
   MaeOptions options_;
+  MaeDecoder decoder_;
 };
+
+/// One step of it; its parts are public for the parity runner and for reports.
+class MaeStep : public ObjectiveStep {
+ public:
+  MaeStep(const MaeObjective& objective, Encodings& encodings) : objective_(objective), encodings_(encodings) {}
+
+  void join_image(const at::Tensor& patches_BND, JoinedRows& pass) override;
+  at::Tensor loss() override;
+
+  /// (B, N): the patches, the visible ones first.
+  const at::Tensor& patch_order();
+  /// States of class token and visible patches (B, 1 + visible, D_image).
+  at::Tensor latent();
+  /// Predicted pixels of the hidden patches (B * H, P), in the order of patch_order's tail: by the decoder, and by the fusion
+  /// layers.
+  at::Tensor unimodal();
+  at::Tensor cross_modal();
+
+ private:
+  const MaeObjective& objective_;
+  Encodings& encodings_;
+  at::Tensor patch_order_;
+  std::int64_t visible_ = 0;
+  JoinedRows::Part part_ = 0;
+};
+
+/// "mae".
+ObjectiveKind mae_kind();
 
 }  // namespace vicha

@@ -1,75 +1,68 @@
 #include "objectives/pretrain_step.h"
 
 #include <ATen/ATen.h>
-
-#include <algorithm>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "base/error.h"
-#include "objectives/itc.h"
-#include "objectives/itm.h"
+#include "objectives/registry.h"
 
 namespace vicha {
 
-double DistillationOptions::at(std::int64_t epoch, std::int64_t step, std::int64_t steps_per_epoch) const {
-  if (!enabled) return 0.0;
-  if (!ramp || epoch > 0) return alpha;
-  return alpha *
-         std::min(1.0, static_cast<double>(step) / static_cast<double>(std::max<std::int64_t>(1, steps_per_epoch)));
-}
-
-void ObjectivesOptions::shape_model(ModelOptions& model) const {
-  model.hierarchical_levels = hitc.enabled ? hitc.levels : 0;
-  model.mae = mae.kind();
-  model.queue_ids = itc.enabled && itc.kind() != Positives::kIndex;
-}
-
-Vicha::Starts ObjectivesOptions::starts() const {
-  const auto start = [](const ObjectiveOptions& o) { return o.enabled ? o.start : 1.0; };
-  const bool fused = mae.enabled && mae.kind() != MaeVariant::kUnimodal;
-  return {.fusion = std::min({start(itm), start(mlm), fused ? mae.start : 1.0}),
-          .itm_head = start(itm),
-          .mlm_head = start(mlm),
-          .mae_decoder = start(mae)};
-}
-
-PretrainStep::PretrainStep(const ObjectivesOptions& options) : options_(options) {
-  // The order of the method's step; the total is summed in it.
-  if (options.itc.enabled) objectives_.push_back(std::make_unique<ItcObjective>(options.itc));
-  if (options.hitc.enabled) objectives_.push_back(std::make_unique<HitcObjective>(options.hitc));
-  if (options.itm.enabled) objectives_.push_back(std::make_unique<ItmObjective>(options.itm));
-  if (options.mlm.enabled) objectives_.push_back(std::make_unique<MlmObjective>(options.mlm));
-  if (options.mae.enabled) objectives_.push_back(std::make_unique<MaeObjective>(options.mae));
-  const bool first =
-      std::any_of(objectives_.begin(), objectives_.end(), [](const auto& o) { return o->options().start == 0.0; });
-  if (!first)
-    throw UsageError("no objective is active at the start: enable one of itc, hitc, itm, mlm, mae with start = 0");
-}
-
-Encodings PretrainStep::encodings(Vicha& model, const Batch& batch, Draws& draws, double progress, double alpha,
-                                  TextCache* cache, bool plain) const {
-  Wants wants;
-  for (const auto& objective : objectives_) {
-    if (active(*objective, progress)) objective->want(wants, {alpha});
+PretrainStep::PretrainStep(const ObjectivesOptions& options, Vicha& model)
+    : options_(options), model_(model), objectives_(options, model) {
+  std::vector<std::string> keys;
+  for (const ObjectiveKind& kind : objective_kinds()) {
+    const ObjectiveOptions& own = options.at(kind.key);
+    if (own.enabled && own.start == 0.0) return;
+    keys.push_back(kind.key);
   }
-  EncodingOptions how;
-  how.mask_ratio = options_.mae.mask_ratio;
-  how.positives = options_.itc.kind();
-  how.packed_text = how.read_rows_only = !plain;
-  return Encodings(model, batch, draws, wants, how, cache);
+  throw UsageError(
+      fmt::format("no objective is active at the start: enable one of {} with start = 0", fmt::join(keys, ", ")));
 }
 
-PretrainStep::Result PretrainStep::losses(Encodings& encodings, double progress, double alpha) const {
-  if (options_.clamp_temperature) encodings.model().clamp_temperature();
+std::unique_ptr<PretrainStep::Run> PretrainStep::begin(const Batch& batch, Draws& draws, double progress, double alpha,
+                                                       TextCache* cache, bool plain) const {
+  std::vector<const ObjectiveSet::Entry*> active;
+  Wants wants;
+  for (const ObjectiveSet::Entry& entry : objectives_.entries()) {
+    if (!entry.enabled || progress < entry.objective->options().start) continue;
+    active.push_back(&entry);
+    entry.objective->want(wants);
+  }
+  EncodingOptions how = options_.encoding();
+  how.packed_text = how.read_rows_only = !plain;
+  auto run = std::make_unique<Run>(model_, batch, draws, wants, how, cache);
+  std::vector<PassGuest*> guests;
+  for (const ObjectiveSet::Entry* entry : active) {
+    run->active_.push_back({entry, entry->objective->begin(run->encodings, {alpha})});
+    guests.push_back(run->active_.back().step.get());
+  }
+  run->encodings.set_guests(std::move(guests));
+  return run;
+}
+
+PretrainStep::Result PretrainStep::losses(Run& run) const {
+  if (options_.clamp_temperature) model_.clamp_temperature();
   Result result;
-  for (const auto& objective : objectives_) {
-    if (!active(*objective, progress)) continue;
-    const at::Tensor loss = objective->loss(encodings, {alpha});
-    result.terms.emplace_back(objective->name(), loss);
-    const double weight = objective->options().weight;
+  for (const Run::Active& active : run.active_) {
+    const at::Tensor loss = active.step->loss();
+    result.terms.emplace_back(active.entry->name, loss);
+    const double weight = active.entry->objective->options().weight;
     const at::Tensor term = weight == 1.0 ? loss : loss * weight;
     result.total = result.total.defined() ? result.total + term : term;
   }
   return result;
+}
+
+std::vector<std::function<void(Batch&, Rng&)>> PretrainStep::target_makers() const {
+  std::vector<std::function<void(Batch&, Rng&)>> makers;
+  for (const ObjectiveSet::Entry& entry : objectives_.entries()) {
+    if (!entry.enabled || !entry.objective->has_targets()) continue;
+    makers.emplace_back(
+        [objective = entry.objective.get()](Batch& batch, Rng& rng) { objective->add_targets(batch, rng); });
+  }
+  return makers;
 }
 
 }  // namespace vicha

@@ -6,92 +6,63 @@
 #include <utility>
 #include <vector>
 
-#include "objectives/hitc.h"
-#include "objectives/mae.h"
-#include "objectives/mlm.h"
-#include "objectives/objective.h"
+#include "objectives/objective_set.h"
 
 namespace vicha {
 
-struct ItcOptions : ObjectiveOptions {
-  std::string positives = "index";
-
-  void describe(Visitor& v) {
-    ObjectiveOptions::describe(v);
-    v.field({"positives",
-             "",
-             "What else in the batch and the queue counts as right: nothing (the paper), the same caption, the "
-             "same picture",
-             -std::numeric_limits<double>::infinity(),
-             std::numeric_limits<double>::infinity(),
-             {"index", "caption", "image_id"}},
-            positives);
-  }
-  Positives kind() const {
-    if (positives == "index") return Positives::kIndex;
-    return positives == "caption" ? Positives::kCaption : Positives::kImageId;
-  }
-};
-
-struct DistillationOptions {
-  bool enabled = true;
-  double alpha = 0.4;
-  bool ramp = true;
-
-  void describe(Visitor& v) {
-    v.field({"enabled", "", "Mix the momentum model's answers into the targets of ITC and MLM"}, enabled);
-    v.field({"alpha", "", "Share of the soft targets", 0, 1}, alpha);
-    v.field({"ramp", "", "Grow the share from 0 over the first epoch"}, ramp);
-  }
-  /// Share at a step: `step` of `steps_per_epoch` in `epoch`, all from 0.
-  double at(std::int64_t epoch, std::int64_t step, std::int64_t steps_per_epoch) const;
-};
-
-struct ObjectivesOptions {
-  ItcOptions itc;
-  HitcOptions hitc;
-  ObjectiveOptions itm;
-  MlmOptions mlm;
-  MaeOptions mae;
-  DistillationOptions distillation;
-  bool clamp_temperature = true;
-
-  void describe(Visitor& v) {
-    v.section("itc", "Image–text contrast", itc);
-    v.section("hitc", "Hierarchical image–text contrast", hitc);
-    v.section("itm", "Image–text matching", itm);
-    v.section("mlm", "Masked language modelling", mlm);
-    v.section("mae", "Masked image modelling", mae);
-    v.section("distillation", "Soft targets of the momentum model", distillation);
-    v.field({"clamp_temperature", "", "Keep the temperature in [0.001, 0.5] (pretraining: yes, fine-tuning: no)"},
-            clamp_temperature);
-  }
-  /// Tells the model which parts the objectives need.
-  void shape_model(ModelOptions& model) const;
-  /// When the first objective sets in that trains a part; never, if none does.
-  Vicha::Starts starts() const;
-};
-
 class PretrainStep {
  public:
-  explicit PretrainStep(const ObjectivesOptions& options);
+  /// Registers the objectives' heads in the model, which must outlive this. Throws UsageError if no objective is active
+  /// at the start, or if options and model do not fit each other.
+  PretrainStep(const ObjectivesOptions& options, Vicha& model);
 
+  /// A step that has begun: what its objectives look at, and they themselves.
+  class Run {
+   public:
+    Run(Vicha& model, const Batch& batch, Draws& draws, const Wants& wants, const EncodingOptions& options,
+        TextCache* cache)
+        : encodings(model, batch, draws, wants, options, cache) {}
+    Run(const Run&) = delete;
+    Run& operator=(const Run&) = delete;
+
+    Encodings encodings;
+    /// By its type; nullptr where it does not take part.
+    template <class Step>
+    Step* find() const {
+      for (const Active& active : active_) {
+        if (auto* found = dynamic_cast<Step*>(active.step.get())) return found;
+      }
+      return nullptr;
+    }
+
+   private:
+    friend class PretrainStep;
+    struct Active {
+      const ObjectiveSet::Entry* entry;
+      std::unique_ptr<ObjectiveStep> step;
+    };
+    std::vector<Active> active_;
+  };
   struct Result {
     at::Tensor total;
     std::vector<std::pair<std::string, at::Tensor>> terms;  ///< unweighted, by objective
   };
   /// `progress` in [0, 1): share of the run that is done. `plain`: every pass separate and in full.
-  Encodings encodings(Vicha& model, const Batch& batch, Draws& draws, double progress, double alpha,
-                      TextCache* cache = nullptr, bool plain = false) const;
-  Result losses(Encodings& encodings, double progress, double alpha) const;
+  std::unique_ptr<Run> begin(const Batch& batch, Draws& draws, double progress, double alpha,
+                             TextCache* cache = nullptr, bool plain = false) const;
+  Result losses(Run& run) const;
+
+  /// Adds the targets of all enabled objectives to a batch, on the host; a generator for each that draws some.
+  std::vector<std::function<void(Batch&, Rng&)>> target_makers() const;
 
   const ObjectivesOptions& options() const { return options_; }
+  const ObjectiveSet& objectives() const { return objectives_; }
+  Vicha& model() const { return model_; }
 
  private:
-  bool active(const Objective& objective, double progress) const { return progress >= objective.options().start; }
-
   ObjectivesOptions options_;
-  std::vector<std::unique_ptr<Objective>> objectives_;
+  Vicha& model_;
+  ObjectiveSet objectives_;
 };
 
 }  // namespace vicha

@@ -6,7 +6,7 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include "base/error.h"
-#include "models/masking.h"
+#include "objectives/masking.h"
 #include "objectives/itc.h"
 #include "objectives/itm.h"
 

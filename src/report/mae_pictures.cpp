@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "data/pipeline/evaluation.h"
 #include "image/draw.h"
-#include "models/encodings.h"
+#include "objectives/encodings.h"
 #include "objectives/mae.h"
 
 namespace vicha {

@@ -14,7 +14,7 @@
 #include "concepts/kit/concept_kit.h"
 #include "config/serialize.h"
 #include "data/pipeline/loader.h"
-#include "models/draws.h"
+#include "objectives/draws.h"
 #include "nn/kernel_choice.h"
 #include "tasks/concept_finder.h"
 #include "tasks/model_files.h"

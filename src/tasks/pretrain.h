@@ -5,7 +5,7 @@
 #include <memory>
 #include <string>
 
-#include "models/text_cache.h"
+#include "objectives/text_cache.h"
 #include "models/vicha.h"
 #include "objectives/pretrain_step.h"
 #include "tasks/pretrain_recipe.h"

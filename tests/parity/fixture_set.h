@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "checkpoint/tensors/state_dict.h"
-#include "models/draws.h"
-#include "models/masking.h"
+#include "objectives/draws.h"
+#include "objectives/masking.h"
 #include "models/vicha.h"
 #include "objectives/pretrain_step.h"
 #include "report.h"

@@ -19,7 +19,7 @@
 #include "data/pipeline/sample_maker.h"
 #include "data/pipeline/sampler.h"
 #include "models/batch.h"
-#include "models/masking.h"
+#include "objectives/masking.h"
 
 namespace vicha {
 

@@ -1,4 +1,4 @@
-#include "models/draws.h"
+#include "objectives/draws.h"
 
 #include <ATen/ATen.h>
 

@@ -1,4 +1,4 @@
-#include "models/mae_decoder.h"
+#include "objectives/mae_decoder.h"
 
 #include <ATen/ATen.h>
 
@@ -38,7 +38,7 @@ MaeDecoder::MaeDecoder(ParameterStore& store, const VitOptions& vit, const MaeDe
     if (width != vit.width) {
       throw UsageError(
           "mae.variant = \"uni_cross_modal\" shares one mask token between decoder and fusion layers, which needs "
-          "model.mae_decoder.width equal to model.vit.width");
+          "mae.decoder.width equal to model.vit.width");
     }
     proj_uni_ = add_linear(store, "mae_proj_uni.", width, pixels, Init::kLinearDefault);
   }

@@ -1,4 +1,4 @@
-#include "models/text_cache.h"
+#include "objectives/text_cache.h"
 
 namespace vicha {
 

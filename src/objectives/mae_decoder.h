@@ -7,6 +7,18 @@
 
 namespace vicha {
 
+struct MaeDecoderOptions {
+  std::int64_t width = 768, heads = 16, depth = 2;
+
+  void describe(Visitor& v) {
+    v.field({"width", "channels", "Width of the MAE decoder; divisible by 4", 4, 65536}, width);
+    v.field({"heads", "", "Attention heads of the MAE decoder", 1, 1024}, heads);
+    v.field({"depth", "blocks", "Blocks of the MAE decoder", 1, 64}, depth);
+  }
+};
+
+enum class MaeVariant { kUnimodal, kCrossModal, kUniCrossModal };
+
 class MaeDecoder {
  public:
   /// Registers "decoder_…", "mask_token", "mae_proj" (and "mae_proj_uni" where both variants are used) as the released

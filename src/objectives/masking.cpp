@@ -1,4 +1,4 @@
-#include "models/masking.h"
+#include "objectives/masking.h"
 
 #include <ATen/ATen.h>
 

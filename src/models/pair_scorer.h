@@ -1,4 +1,4 @@
-// Two-stage retrieval: cosine of the two towers for all pairs, image–text matching for the best of each query.
+// Scores of image–text pairs, in two stages: cosine of the two towers for all pairs, image–text matching for the best of each query.
 // I pictures, X texts, k the number of candidates that are matched.
 #pragma once
 
@@ -12,7 +12,7 @@
 namespace vicha {
 
 /// (n, 3, R, R) and their concepts (undefined where the model has none).
-struct RetrievalImages {
+struct ScoredImages {
   at::Tensor image;
   Tokens concepts;
 };
@@ -22,13 +22,15 @@ struct RetrievalImages {
 struct PictureMemory {
   std::int64_t bytes = std::numeric_limits<std::int64_t>::max();
   /// The batch of `count` pictures that came with picture `first` at its head. Asked in ascending order by `rerank`.
-  std::function<RetrievalImages(std::int64_t first, std::int64_t count)> again = {};
+  std::function<ScoredImages(std::int64_t first, std::int64_t count)> again = {};
 };
 
 /// Holds the states of a set of pictures and texts and scores pairs of them; evaluation mode, no gradient.
-class RetrievalScorer {
+class PairScorer {
  public:
-  explicit RetrievalScorer(Vicha& model, PictureMemory memory = {}) : model_(model), memory_(std::move(memory)) {}
+  /// `match_head` (2, D_text): the matching objective's, "no match" and "match".
+  PairScorer(const Vicha& model, const Linear& match_head, PictureMemory memory = {})
+      : model_(model), match_head_(match_head), memory_(std::move(memory)) {}
 
   /// Appended in order.
   void add_images(const at::Tensor& image, const Tokens& concepts);
@@ -63,11 +65,11 @@ class RetrievalScorer {
     std::int64_t first, count;
     at::Tensor states;  ///< (count, S, D_image); undefined where there was no room
   };
-  std::vector<std::int64_t> real_tokens(std::int64_t count, std::int64_t length, const Tokens& concepts) const;
-  at::Tensor encode(const RetrievalImages& images) const;
+  ImageStates encode(const ScoredImages& images) const;
   at::Tensor states_of(std::int64_t image) const;
 
-  Vicha& model_;
+  const Vicha& model_;
+  const Linear& match_head_;
   PictureMemory memory_;
   std::int64_t image_count_ = 0, tokens_ = 0, bytes_ = 0;
   std::vector<Block> blocks_;
@@ -78,40 +80,5 @@ class RetrievalScorer {
   std::vector<std::int64_t> text_lengths_, text_begin_;
   mutable at::Tensor attended_all_;
 };
-
-/// R@1, R@5, R@10 in percent.
-struct Recalls {
-  double r1 = 0, r5 = 0, r10 = 0;
-  double mean() const { return (r1 + r5 + r10) / 3; }
-};
-struct RetrievalMetrics {
-  Recalls text;   ///< pictures ask for texts (image -> text)
-  Recalls image;  ///< texts ask for pictures (text -> image)
-  double mean() const { return (text.mean() + image.mean()) / 2; }
-};
-
-/// The measures in the order in which tables show them.
-struct NamedRecall {
-  const char* name;
-  double Recalls::*value;
-};
-inline constexpr NamedRecall kNamedRecalls[] = {{"R@1", &Recalls::r1}, {"R@5", &Recalls::r5}, {"R@10", &Recalls::r10}};
-/// Calls `visit(way, value)` for the six in the order of a table's columns: texts ask first, then pictures.
-template <typename Visit>
-void for_each_recall(Visit&& visit) {
-  for (const auto way : {&RetrievalMetrics::image, &RetrievalMetrics::text}) {
-    for (const NamedRecall& recall : kNamedRecalls) visit(way, recall.value);
-  }
-}
-
-/// Rank = place in a stable descending order, lower index first; a picture counts its best-ranked text. `texts_of[i]`:
-/// the texts of picture i (not empty), `image_of[t]`: the picture of text t.
-RetrievalMetrics retrieval_metrics(const at::Tensor& i2t, const at::Tensor& t2i,
-                                   const std::vector<std::vector<std::int64_t>>& texts_of,
-                                   const std::vector<std::int64_t>& image_of);
-/// As above where a text may have several right pictures: the best-ranked one counts.
-RetrievalMetrics retrieval_metrics(const at::Tensor& i2t, const at::Tensor& t2i,
-                                   const std::vector<std::vector<std::int64_t>>& texts_of,
-                                   const std::vector<std::vector<std::int64_t>>& images_of);
 
 }  // namespace vicha

@@ -1,0 +1,103 @@
+#include "models/encoders.h"
+
+#include <ATen/ATen.h>
+
+#include "nn/norm.h"
+
+namespace vicha {
+namespace {
+
+Vit image_encoder(ParameterStore& store, const ModelOptions& options, const std::string& suffix) {
+  const ParameterStore::Scope scope(store, "image");
+  return Vit(store, "visual_encoder" + suffix + ".", options.vit);
+}
+
+std::optional<ConceptEncoder> concept_encoder(ParameterStore& store, const ModelOptions& options,
+                                              const std::string& suffix) {
+  if (!options.concepts.enabled) return std::nullopt;
+  const ParameterStore::Scope scope(store, "concepts");
+  return ConceptEncoder(store, "kw_encoder" + suffix + ".", "kw_proj" + suffix + ".", options.text, options.concepts,
+                        options.vit.width);
+}
+
+Linear projection(ParameterStore& store, const std::string& name, std::int64_t width, std::int64_t embed_dim) {
+  const ParameterStore::Scope scope(store, "projections");
+  return add_linear(store, name + ".", width, embed_dim, Init::kLinearDefault);
+}
+
+/// First row of each of `count` sequences of `stride` rows.
+std::vector<std::int64_t> first_rows(std::int64_t count, std::int64_t stride) {
+  std::vector<std::int64_t> rows(static_cast<std::size_t>(count));
+  for (std::int64_t i = 0; i < count; ++i) rows[static_cast<std::size_t>(i)] = i * stride;
+  return rows;
+}
+
+}  // namespace
+
+at::Tensor row_indices(const std::vector<std::int64_t>& rows, const at::Device& device) {
+  return at::tensor(rows, at::kLong).to(device);
+}
+
+Encoders::Encoders(ParameterStore& store, const ModelOptions& options, const std::string& suffix)
+    : vit(image_encoder(store, options, suffix)),
+      text(store, "text_encoder" + suffix + ".", options.text, options.vit.width),
+      concepts(concept_encoder(store, options, suffix)),
+      vision_proj(projection(store, "vision_proj" + suffix, options.vit.width, options.embed_dim)),
+      text_proj(projection(store, "text_proj" + suffix, options.text.width, options.embed_dim)),
+      mask_concept_padding(options.concepts.mask_padding) {}
+
+ImageStates Encoders::encode_image(const ImageInput& input, const Dropout& dropout, std::int64_t levels,
+                                   JoinedRows* joined, const JoinImage& join) const {
+  ImageStates image;
+  const at::Device device = input.pixels.device();
+  const bool reads_concepts = concepts && input.concepts.defined();
+  if (reads_concepts) {
+    const ConceptEncoder::Output out = (*concepts)(input.concepts, device, dropout);
+    image.concept_hidden = out.hidden;
+    image.concept_tokens = out.tokens;
+  }
+  const at::Tensor patches = vit.embed(input.pixels, input.count).to(at::kFloat);
+  const at::Tensor tokens = vit.assemble(patches, image.concept_tokens);
+  image.tokens = tokens.size(1);
+  image.real.assign(static_cast<std::size_t>(input.count), image.tokens);
+  if (mask_concept_padding && reads_concepts) {
+    for (std::size_t i = 0; i < image.real.size(); ++i) {
+      image.real[i] += input.concepts.lengths[i] - input.concepts.ids.size(1);
+    }
+  }
+  JoinedRows alone;
+  JoinedRows& pass = joined != nullptr ? *joined : alone;
+  const std::int64_t width = vit.options().width;
+  const JoinedRows::Part own =
+      pass.add(tokens.view({-1, width}), Segments::uniform(input.count, image.tokens, image.real));
+  if (join) join(patches, pass);
+
+  const at::Tensor cls_rows = row_indices(first_rows(input.count, image.tokens), device);
+  // The states [-(n + 1) : -1] of the blocks' outputs: n before the last one.
+  Vit::Output out = vit.run(pass.rows(), pass.segments(), levels > 0 ? cls_rows : at::Tensor(),
+                            vit.options().depth - levels - 1);
+  if (!out.hidden_rows.empty()) out.hidden_rows.pop_back();
+  image.hidden = std::move(out.hidden_rows);
+  pass.set_states(out.states);
+  image.states = pass.states(own);
+  image.cls = image.states.index_select(0, cls_rows);
+  return image;
+}
+
+TextStates Encoders::encode_text(PackedText pack, const Dropout& dropout, std::int64_t levels) const {
+  TextStates result;
+  const at::Tensor cls_rows = row_indices(pack.begin, pack.ids.device());
+  Bert::TextStates out = text.encode(pack.ids, pack.positions, pack.segments, levels > 0 ? cls_rows : at::Tensor(),
+                                     text.options().text_layers - levels, dropout);
+  if (!out.hidden_rows.empty()) out.hidden_rows.pop_back();
+  result.hidden = std::move(out.hidden_rows);
+  result.states = out.states;
+  result.cls = out.states.index_select(0, cls_rows);
+  result.pack = std::move(pack);
+  return result;
+}
+
+at::Tensor Encoders::image_features(const at::Tensor& cls_BD) const { return unit_rows(vision_proj(cls_BD)); }
+at::Tensor Encoders::text_features(const at::Tensor& cls_BD) const { return unit_rows(text_proj(cls_BD)); }
+
+}  // namespace vicha

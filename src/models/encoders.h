@@ -1,0 +1,69 @@
+// The two towers and the concepts: pictures, captions and concept words to states. What exists twice, online and as a
+// momentum copy.
+// B images, N patches, K concept tokens, S = 1 + N + K tokens of an image, L text tokens, T packed text rows, D widths,
+// E common embedding.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "models/bert.h"
+#include "models/joined_rows.h"
+#include "models/vit.h"
+
+namespace vicha {
+
+struct ImageInput {
+  at::Tensor pixels;       ///< (B * N, 3 p p), unfolded (nn/position.h)
+  std::int64_t count = 0;  ///< B
+  Tokens concepts = {};    ///< undefined where the model has none
+};
+
+struct ImageStates {
+  at::Tensor states;                          ///< (B * S, D_image), image after image
+  std::int64_t tokens = 0;                    ///< S
+  std::vector<std::int64_t> real;             ///< tokens of each image that others may attend to, 1..S
+  at::Tensor cls;                             ///< (B, D_image)
+  std::vector<at::Tensor> hidden;             ///< `levels` x (B, D_image): class tokens of the states before the last
+  at::Tensor concept_hidden, concept_tokens;  ///< (B, K, D_text), (B, K, D_image); undefined without concepts
+
+  std::int64_t count() const { return static_cast<std::int64_t>(real.size()); }
+};
+
+struct TextStates {
+  PackedText pack;
+  at::Tensor states;               ///< (T, D_text)
+  at::Tensor cls;                  ///< (B, D_text)
+  std::vector<at::Tensor> hidden;  ///< `levels` x (B, D_text): [CLS] of the states before the last
+};
+
+struct Encoders {
+  Vit vit;
+  Bert text;
+  std::optional<ConceptEncoder> concepts;
+  Linear vision_proj, text_proj;  ///< to the common embedding
+  bool mask_concept_padding;
+
+  /// `suffix` "" or "_m". Scopes: "image", "text", "fusion", "concepts" (within it "concept_encoder"), "projections".
+  Encoders(ParameterStore& store, const ModelOptions& options, const std::string& suffix);
+
+  /// Adds rows to the image encoder's pass; gets the patches' tokens (B, N, D_image).
+  using JoinImage = std::function<void(const at::Tensor& patches_BND, JoinedRows& pass)>;
+  /// The image encoder, concepts read. With `join`, other rows go through the blocks with the images', and their states
+  /// are left in the JoinedRows.
+  ImageStates encode_image(const ImageInput& input, const Dropout& dropout, std::int64_t levels = 0,
+                           JoinedRows* joined = nullptr, const JoinImage& join = {}) const;
+  /// Embeddings and text layers.
+  TextStates encode_text(PackedText pack, const Dropout& dropout, std::int64_t levels = 0) const;
+
+  /// Class tokens to the common embedding, normalised: (B, D) -> (B, E).
+  at::Tensor image_features(const at::Tensor& cls_BD) const;
+  at::Tensor text_features(const at::Tensor& cls_BD) const;
+};
+
+/// Row indices on a device.
+at::Tensor row_indices(const std::vector<std::int64_t>& rows, const at::Device& device);
+
+}  // namespace vicha

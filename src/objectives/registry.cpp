@@ -1,0 +1,32 @@
+#include "objectives/registry.h"
+
+#include "base/registry.h"
+#include "objectives/hitc.h"
+#include "objectives/itc.h"
+#include "objectives/itm.h"
+#include "objectives/mae.h"
+#include "objectives/mlm.h"
+
+namespace vicha {
+namespace {
+
+Registry<ObjectiveKind>& registry() {
+  static Registry<ObjectiveKind> kinds({
+      itc_kind(),
+      hitc_kind(),
+      itm_kind(),
+      mlm_kind(),
+      mae_kind(),
+  });
+  return kinds;
+}
+
+}  // namespace
+
+const std::vector<ObjectiveKind>& objective_kinds() { return registry().all(); }
+
+void add_objective_kind(ObjectiveKind kind) { registry().add(std::move(kind)); }
+
+const ObjectiveKind* find_objective_kind(std::string_view key) { return registry().find(key); }
+
+}  // namespace vicha
