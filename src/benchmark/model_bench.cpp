@@ -12,10 +12,12 @@
 #include "benchmark/clock.h"
 #include "benchmark/measures.h"
 #include "benchmark/synthetic.h"
-#include "models/retrieval.h"
+#include "models/pair_scorer.h"
 #include "nn/kernel_choice.h"
 #include "nn/operations.h"
 #include "nn/precision.h"
+#include "objectives/itm.h"
+#include "objectives/pretrain_step.h"
 #include "train/adamw.h"
 
 namespace vicha::bench {
@@ -43,7 +45,8 @@ std::string bench_pretrain(const PretrainBench& options) {
   const SyntheticConfig config = synthetic_config(options.config, options.image_res, options.queue);
   const bool bf16 = use_bf16(options.precision);
   Vicha model(config.model, 0);
-  const PretrainStep step(config.objectives);
+  const PretrainStep step(config.objectives, model);
+  const auto add_targets = step.target_makers();
   AdamW optimizer(model.parameters(), OptimizerOptions{});
   Rng rng(0);
   RandomDraws draws(rng);
@@ -51,20 +54,22 @@ std::string bench_pretrain(const PretrainBench& options) {
   const double rate = product_gflops(bf16);
   std::vector<double> seconds, forward, backward, update, operations;
   for (std::int64_t i = 0; i < options.warmup + options.steps; ++i) {
-    const Batch batch = synthetic_batch(config, options.batch, rng);  // making the batch is not timed, as in the peer
+    Batch batch = synthetic_batch(config, options.batch, rng);  // making the batch is not timed, as in the peer
+    for (const auto& add : add_targets) add(batch, rng);
     const std::int64_t before = product_operations();
     const double start = seconds_now();
     double middle, end_backward;
     {
       const Bf16Scope scope(bf16);
       model.update_momentum();
-      Encodings encodings = step.encodings(model, batch, draws, 0.5, 0.4);
-      const PretrainStep::Result losses = step.losses(encodings, 0.5, 0.4);
+      const auto run = step.begin(batch, draws, 0.5, 0.4);
+      const PretrainStep::Result losses = step.losses(*run);
       middle = seconds_now();
       torch::autograd::backward({losses.total});
       if (!std::isfinite(losses.total.item<double>())) throw Error("the loss is not finite");
       end_backward = seconds_now();
-      model.queue.push(encodings.momentum().features.image, encodings.momentum().features.text, {});
+      const Encodings::Features& features = run->encodings.momentum().features;
+      model.queue().push(features.image, features.text, {});
     }
     optimizer.step(1e-4);
     optimizer.clear_gradients();
@@ -99,10 +104,11 @@ std::string bench_pretrain(const PretrainBench& options) {
 
 std::string bench_retrieval(const RetrievalBench& options) {
   SyntheticConfig config = synthetic_config(options.config, options.image_res, 64);
-  config.model.hierarchical_levels = 0;
-  config.model.mae = MaeVariant::kNone;
+  config.objectives.enable_only({});
   const bool bf16 = use_bf16(options.precision);
   Vicha model(config.model, 0);
+  const ObjectiveSet objectives(config.objectives, model);
+  const Linear& match_head = objectives.find<ItmObjective>()->head();
   const c10::InferenceMode guard;
   const Bf16Scope scope(bf16);
   Rng rng(0);
@@ -112,7 +118,7 @@ std::string bench_retrieval(const RetrievalBench& options) {
   const auto part = [](const Tokens& t, std::int64_t begin, std::int64_t end) {
     return Tokens{t.ids.slice(0, begin, end), {t.lengths.begin() + begin, t.lengths.begin() + end}};
   };
-  const auto encode = [&](RetrievalScorer& scorer, std::int64_t count) {
+  const auto encode = [&](PairScorer& scorer, std::int64_t count) {
     for (std::int64_t i = 0; i < count; i += options.batch) {
       const std::int64_t end = std::min(count, i + options.batch);
       scorer.add_images(images.slice(0, i, end), part(concepts, i, end));
@@ -122,16 +128,16 @@ std::string bench_retrieval(const RetrievalBench& options) {
     }
   };
   {
-    RetrievalScorer warm(model);
+    PairScorer warm(model, match_head);
     encode(warm, std::min<std::int64_t>(4, options.images));
     warm.rerank(options.k_test);
   }
-  RetrievalScorer scorer(model);
+  PairScorer scorer(model, match_head);
   const double start = seconds_now();
   encode(scorer, options.images);
   const double middle = seconds_now();
   const std::int64_t before = product_operations();
-  const RetrievalScorer::Scores scores = scorer.rerank(options.k_test);
+  const PairScorer::Scores scores = scorer.rerank(options.k_test);
   const double end = seconds_now();
   nlohmann::json result = common("retrieval-eval", options.config, options.image_res, bf16);
   result["seconds"] = rounded(end - start, 3);

@@ -5,7 +5,8 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "objectives/masking.h"
+#include "objectives/hitc.h"
+#include "objectives/mae.h"
 
 namespace vicha::bench {
 
@@ -19,12 +20,11 @@ SyntheticConfig synthetic_config(const std::string& name, std::int64_t image_res
     config.model.text.width = 384;
     config.model.text.inner = 1536;
     config.model.text.text_layers = config.model.text.fusion_layers = 3;
-    config.model.mae_decoder = {192, 4, 2};
-    config.objectives.hitc.levels = 2;
+    config.objectives.get<MaeOptions>().decoder = {192, 4, 2};
+    config.objectives.get<HitcOptions>().levels = 2;
   } else if (name != "base") {
     throw UsageError("unknown configuration '" + name + "': one of small, base");
   }
-  config.objectives.shape_model(config.model);
   return config;
 }
 
@@ -55,9 +55,6 @@ Batch synthetic_batch(const SyntheticConfig& config, std::int64_t size, Rng& rng
   batch.image = at::randn({size, 3, model.vit.image_res, model.vit.image_res});
   batch.text = synthetic_tokens(model.text, size, 8, 25, 0, rng);
   if (model.concepts.enabled) batch.concepts = synthetic_tokens(model.text, size, 10, 20, 0, rng);
-  MaskingOptions masking{config.objectives.mlm.probability, model.text.pad_id, model.text.cls_id, model.text.mask_id,
-                         model.text.vocabulary};
-  batch.masked = mask_words(batch.text, masking, rng);
   return batch;
 }
 

@@ -1,4 +1,4 @@
-#include "models/retrieval.h"
+#include "models/pair_scorer.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -42,7 +42,8 @@ class RerankTest : public testing::Test {
  protected:
   static constexpr std::int64_t kImages = 11, kBatch = 4, kTexts = 30, kKTest = 3;
 
-  RerankTest() : model_(retrieval_model(), 7) {
+  RerankTest()
+      : model_(retrieval_model(), 7), head_(add_linear(model_.parameters(), "itm_head.", 24, 2, Init::kLinearDefault)) {
     at::manual_seed(5);
     Rng rng(5);
     image_ = at::randn({kImages, 3, 32, 32});
@@ -50,32 +51,33 @@ class RerankTest : public testing::Test {
     texts_ = retrieval_tokens(kTexts, 9, rng);
   }
 
-  RetrievalImages images(std::int64_t first, std::int64_t count) const {
+  ScoredImages images(std::int64_t first, std::int64_t count) const {
     const auto begin = concepts_.lengths.begin() + first;
     return {image_.narrow(0, first, count), {concepts_.ids.narrow(0, first, count), {begin, begin + count}}};
   }
 
-  void fill(RetrievalScorer& scorer) const {
+  void fill(PairScorer& scorer) const {
     for (std::int64_t i = 0; i < kImages; i += kBatch) {
-      const RetrievalImages batch = images(i, std::min(kBatch, kImages - i));
+      const ScoredImages batch = images(i, std::min(kBatch, kImages - i));
       scorer.add_images(batch.image, batch.concepts);
     }
     scorer.add_texts(texts_);
   }
 
-  RetrievalScorer::Scores scores(const PictureMemory& memory) {
-    RetrievalScorer scorer(model_, memory);
+  PairScorer::Scores scores(const PictureMemory& memory) {
+    PairScorer scorer(model_, head_, memory);
     fill(scorer);
     return scorer.rerank(kKTest);
   }
 
   Vicha model_;
+  Linear head_;
   at::Tensor image_;
   Tokens concepts_, texts_;
 };
 
 TEST_F(RerankTest, WhatIsMadeAgainIsTheSame) {
-  const RetrievalScorer::Scores whole = scores({});
+  const PairScorer::Scores whole = scores({});
   // Of 1 + 16 + 6 tokens each; room for nothing, for the first batch, for all.
   const std::int64_t batch_bytes = kBatch * 23 * 24 * 4;
   using Asked = std::vector<std::pair<std::int64_t, std::int64_t>>;
@@ -83,7 +85,7 @@ TEST_F(RerankTest, WhatIsMadeAgainIsTheSame) {
       {0, {{0, 4}, {4, 4}, {8, 3}}}, {batch_bytes, {{4, 4}, {8, 3}}}, {3 * batch_bytes, {}}};
   for (const auto& [bytes, expected] : cases) {
     Asked asked;
-    const RetrievalScorer::Scores found = scores({bytes, [&](std::int64_t first, std::int64_t count) {
+    const PairScorer::Scores found = scores({bytes, [&](std::int64_t first, std::int64_t count) {
                                                     asked.emplace_back(first, count);
                                                     return images(first, count);
                                                   }});
@@ -116,8 +118,8 @@ void expect_joint(const at::Tensor& joint, const at::Tensor& matching, const at:
 TEST_F(RerankTest, JointAddsTheOddsOfMatchingToTheContrast) {
   // Odds large enough to turn orders round, within the k best and against the others.
   const at::NoGradGuard guard;
-  model_.itm_head.weight.mul_(200.0);
-  RetrievalScorer scorer(model_);
+  head_.weight.mul_(200.0);
+  PairScorer scorer(model_, head_);
   fill(scorer);
   std::vector<std::pair<std::int64_t, std::int64_t>> all;
   for (std::int64_t i = 0; i < kImages; ++i) {
@@ -126,10 +128,10 @@ TEST_F(RerankTest, JointAddsTheOddsOfMatchingToTheContrast) {
   const at::Tensor logits = scorer.match(all);
   ASSERT_EQ(logits.sizes(), (at::IntArrayRef{kImages * kTexts, 2}));
   const at::Tensor odds = (logits.select(1, 1) - logits.select(1, 0)).view({kImages, kTexts});
-  const at::Tensor contrast = scorer.similarities() / model_.temperature;
+  const at::Tensor contrast = scorer.similarities() / model_.temperature();
   EXPECT_GT(odds.std().item<double>(), contrast.std().item<double>());
   for (const std::int64_t k : {std::int64_t{1}, kKTest, kTexts + 5}) {
-    const RetrievalScorer::Scores found = scorer.rerank(k);
+    const PairScorer::Scores found = scorer.rerank(k);
     expect_joint(found.joint_i2t, found.i2t, contrast, odds);
     expect_joint(found.joint_t2i, found.t2i, contrast.t(), odds.t());
   }

@@ -34,6 +34,11 @@ MaskedWords mask(const Tokens& text, const MaskingOptions& options,
 
 }  // namespace
 
+void MaskedWords::for_each_tensor(const TensorVisit& visit) {
+  visit(ids);
+  visit(labels);
+}
+
 MaskedWords mask_words(const Tokens& text, const MaskingOptions& options, Rng& rng) {
   const std::int64_t length = text.ids.size(1);
   const at::Tensor ids = text.ids.contiguous();

@@ -1,10 +1,21 @@
 // Choosing the words of masked language modelling (method, section 3, MLM).
+// B captions, L tokens, M masked words.
 #pragma once
 
 #include "base/random.h"
 #include "models/batch.h"
 
 namespace vicha {
+
+/// Input and answers of masked language modelling. Positions are known when the batch is made, so that no step has to
+/// ask the device how many there are.
+struct MaskedWords : BatchTargets {
+  at::Tensor ids;                       ///< (B, L) int64: the text with words replaced
+  std::vector<std::int64_t> positions;  ///< (M) places in the flattened (B, L), ascending
+  at::Tensor labels;                    ///< (M) int64: the original ids there
+
+  void for_each_tensor(const TensorVisit& visit) override;
+};
 
 struct MaskingOptions {
   double probability = 0.15;  ///< share of the tokens that are asked for

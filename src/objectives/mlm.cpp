@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
-#include "base/error.h"
 
 namespace vicha {
 
@@ -42,18 +41,14 @@ MlmObjective::MlmObjective(const MlmOptions& options, Vicha& model)
     : options_(options), masking_(masking_options(options, model.options().text)), heads_(add_heads(model)) {}
 
 void MlmObjective::add_targets(Batch& batch, Rng& rng) const {
-  batch.add<MaskedWords>() = mask_words(batch.text, masking_, rng);
+  batch.add(mask_words(batch.text, masking_, rng));
 }
 
 std::unique_ptr<ObjectiveStep> MlmObjective::begin(Encodings& encodings, const Distillation& distillation) const {
   return std::make_unique<MlmStep>(*this, encodings, distillation.alpha);
 }
 
-const MaskedWords& MlmStep::masked() const {
-  const MaskedWords* masked = encodings_.batch().find<MaskedWords>();
-  VICHA_ASSERT(masked != nullptr);
-  return *masked;
-}
+const MaskedWords& MlmStep::masked() const { return encodings_.batch().get<MaskedWords>(); }
 
 void MlmStep::join_text(TextPass& pass) {
   pack_ = encodings_.pack(Tokens{masked().ids, encodings_.batch().text.lengths});

@@ -8,7 +8,9 @@
 #include "base/error.h"
 #include "objectives/masking.h"
 #include "objectives/itc.h"
+#include "objectives/hitc.h"
 #include "objectives/itm.h"
+#include "objectives/mae.h"
 
 namespace vicha {
 namespace {
@@ -27,7 +29,6 @@ ModelOptions tiny() {
   m.text.cls_id = 2;
   m.text.mask_id = 4;
   m.concepts.layers = 1;
-  m.mae_decoder = {24, 4, 2};
   m.embed_dim = 10;
   m.queue_size = 14;
   return m;
@@ -58,7 +59,7 @@ Batch batch(std::uint64_t seed) {
   masking.cls_id = 2;
   masking.mask_id = 4;
   masking.vocabulary = 60;
-  b.masked = mask_words(b.text, masking, rng);
+  b.add(mask_words(b.text, masking, rng));
   b.image_ids = at::tensor(std::vector<std::int64_t>{7, 8, 7, 9});
   b.caption_ids = at::tensor(std::vector<std::int64_t>{1, 1, 2, 3});
   return b;
@@ -66,26 +67,31 @@ Batch batch(std::uint64_t seed) {
 
 ObjectivesOptions recipe() {
   ObjectivesOptions o;
-  o.hitc.levels = 2;
+  o.get<HitcOptions>().levels = 2;
+  o.get<MaeOptions>().decoder = {24, 4, 2};
   return o;
 }
 
-std::unique_ptr<Vicha> model_for(const ObjectivesOptions& objectives, ModelOptions options = tiny()) {
-  objectives.shape_model(options);
-  return std::make_unique<Vicha>(options, 5);
-}
+/// A model and the objectives whose heads it holds.
+struct Parts {
+  explicit Parts(const ObjectivesOptions& objectives, const ModelOptions& options = tiny())
+      : model(options, 5), step(objectives, model) {}
+  Vicha model;
+  PretrainStep step;
+};
 
 struct Outcome {
   double total;
   std::vector<at::Tensor> grads;
 };
 
-Outcome run(Vicha& model, const PretrainStep& step, const Batch& b, bool plain, TextCache* cache = nullptr) {
+Outcome run(Parts& parts, const Batch& b, bool plain, TextCache* cache = nullptr) {
+  Vicha& model = parts.model;
   Rng rng(3);
   RandomDraws draws(rng);
   for (const Parameter& p : model.parameters().parameters()) at::Tensor(p.value).mutable_grad() = at::Tensor();
-  Encodings e = step.encodings(model, b, draws, 0.0, 0.4, cache, plain);
-  const PretrainStep::Result r = step.losses(e, 0.0, 0.4);
+  const auto running = parts.step.begin(b, draws, 0.0, 0.4, cache, plain);
+  const PretrainStep::Result r = parts.step.losses(*running);
   torch::autograd::backward({r.total});
   Outcome out{r.total.item<double>(), {}};
   for (const Parameter& p : model.parameters().parameters()) {
@@ -111,18 +117,16 @@ TEST_P(FastEqualsPlain, LossAndEveryGradient) {
   ObjectivesOptions objectives = recipe();
   ModelOptions options = tiny();
   const std::string& which = GetParam();
-  if (which == "mlm only")
-    objectives.itc.enabled = objectives.hitc.enabled = objectives.itm.enabled = objectives.mae.enabled = false;
-  if (which == "caption positives") objectives.itc.positives = "caption";
+  if (which == "mlm only") objectives.enable_only({"mlm"});
+  if (which == "caption positives") objectives.get<ItcOptions>().positives = "caption";
   if (which == "no concepts") options.concepts.enabled = false;
   if (which == "masked concepts") options.concepts.mask_padding = true;
   if (which == "one fusion layer") options.text.fusion_layers = 1;
-  if (which == "cross_modal" || which == "uni_cross_modal") objectives.mae.variant = which;
-  const PretrainStep step(objectives);
-  const auto model = model_for(objectives, options);
+  if (which == "cross_modal" || which == "uni_cross_modal") objectives.get<MaeOptions>().variant = which;
+  Parts parts(objectives, options);
   Batch b = batch(11);
   if (which == "no concepts") b.concepts = {};
-  expect_same(*model, run(*model, step, b, false), run(*model, step, b, true));
+  expect_same(parts.model, run(parts, b, false), run(parts, b, true));
 }
 
 INSTANTIATE_TEST_SUITE_P(Recipes, FastEqualsPlain,
@@ -131,28 +135,29 @@ INSTANTIATE_TEST_SUITE_P(Recipes, FastEqualsPlain,
 
 TEST(TextCacheTest, FrozenTextEqualsComputingItAnew) {
   const ObjectivesOptions objectives = recipe();
-  const PretrainStep step(objectives);
-  const auto model = model_for(objectives);
-  model->freeze("text");
+  Parts parts(objectives);
+  parts.model.freeze("text");
   const Batch b = batch(12);
   TextCache cache(1 << 20);
-  const Outcome plain = run(*model, step, b, false);
-  expect_same(*model, run(*model, step, b, false, &cache), plain);
+  const Outcome plain = run(parts, b, false);
+  expect_same(parts.model, run(parts, b, false, &cache), plain);
   EXPECT_EQ(cache.size(), 4u);
-  expect_same(*model, run(*model, step, b, false, &cache), plain);  // now all from the cache
+  expect_same(parts.model, run(parts, b, false, &cache), plain);  // now all from the cache
 }
 
 TEST(Mlm, ABatchWithoutMaskedWordsGivesZero) {
   ObjectivesOptions objectives = recipe();
-  objectives.itc.enabled = objectives.hitc.enabled = objectives.itm.enabled = objectives.mae.enabled = false;
-  const PretrainStep step(objectives);
-  const auto model = model_for(objectives);
+  objectives.enable_only({"mlm"});
+  Parts parts(objectives);
   Batch b = batch(13);
-  b.masked = {b.text.ids, {}, at::empty({0}, at::kLong)};
+  MaskedWords& masked = *b.find<MaskedWords>();
+  masked.ids = b.text.ids;
+  masked.positions.clear();
+  masked.labels = at::empty({0}, at::kLong);
   Rng rng(1);
   RandomDraws draws(rng);
-  Encodings e = step.encodings(*model, b, draws, 0.0, 0.4);
-  EXPECT_EQ(step.losses(e, 0.0, 0.4).total.item<double>(), 0.0);
+  const auto running = parts.step.begin(b, draws, 0.0, 0.4);
+  EXPECT_EQ(parts.step.losses(*running).total.item<double>(), 0.0);
 }
 
 TEST(Itm, RowsWithoutANegativeAreLeftOut) {
@@ -165,12 +170,11 @@ TEST(Itm, RowsWithoutANegativeAreLeftOut) {
 
 TEST(Itm, EveryPairOfOnePictureStillTrains) {
   ObjectivesOptions objectives = recipe();
-  objectives.itc.positives = "image_id";
-  const PretrainStep step(objectives);
-  const auto model = model_for(objectives);
+  objectives.get<ItcOptions>().positives = "image_id";
+  Parts parts(objectives);
   Batch b = batch(14);
   b.image_ids = at::zeros({4}, at::kLong);  // no negative exists at all
-  EXPECT_TRUE(std::isfinite(run(*model, step, b, false).total));
+  EXPECT_TRUE(std::isfinite(run(parts, b, false).total));
 }
 
 TEST(Draws, NegativesFollowTheWeights) {
@@ -189,33 +193,33 @@ TEST(Draws, NegativesFollowTheWeights) {
 
 TEST(Queue, WrapsRound) {
   const ObjectivesOptions objectives = recipe();
-  const auto model = model_for(objectives);
-  const at::Tensor before = model->queue.images().clone();
+  Parts parts(objectives);
+  const at::Tensor before = parts.model.queue().images().clone();
   const at::Tensor f = at::randn({9, 10}), g = at::randn({9, 10});
-  model->queue.push(f, f, {});
-  model->queue.push(g, g, {});
-  EXPECT_TRUE(at::equal(model->queue.images().slice(1, 9, 14), g.slice(0, 0, 5).t()));
-  EXPECT_TRUE(at::equal(model->queue.images().slice(1, 0, 4), g.slice(0, 5, 9).t()));
-  EXPECT_TRUE(at::equal(model->queue.images().slice(1, 4, 9), f.slice(0, 4, 9).t()));
+  parts.model.queue().push(f, f, {});
+  parts.model.queue().push(g, g, {});
+  EXPECT_TRUE(at::equal(parts.model.queue().images().slice(1, 9, 14), g.slice(0, 0, 5).t()));
+  EXPECT_TRUE(at::equal(parts.model.queue().images().slice(1, 0, 4), g.slice(0, 5, 9).t()));
+  EXPECT_TRUE(at::equal(parts.model.queue().images().slice(1, 4, 9), f.slice(0, 4, 9).t()));
 }
 
 TEST(Vicha, TemperatureIsClampedAtTheStart) {
   const ObjectivesOptions objectives = recipe();
-  const auto model = model_for(objectives);
+  Parts parts(objectives);
   const at::NoGradGuard guard;
-  model->temperature.fill_(0.9);
-  model->clamp_temperature();
-  EXPECT_FLOAT_EQ(model->temperature.item<float>(), 0.5f);
+  parts.model.temperature().fill_(0.9);
+  parts.model.clamp_temperature();
+  EXPECT_FLOAT_EQ(parts.model.temperature().item<float>(), 0.5f);
 }
 
 TEST(Vicha, FreezesTheConceptEncoderWithoutItsMap) {
-  const auto model = model_for(recipe());
-  model->freeze("concept_encoder");
-  const auto learns = [&](const char* name) { return model->parameters().parameter(name).value.requires_grad(); };
+  Parts parts(recipe());
+  parts.model.freeze("concept_encoder");
+  const auto learns = [&](const char* name) { return parts.model.parameters().parameter(name).value.requires_grad(); };
   EXPECT_FALSE(learns("kw_encoder.embeddings.word_embeddings.weight"));
   EXPECT_TRUE(learns("kw_proj.weight"));
   EXPECT_TRUE(learns("visual_encoder.norm.weight"));
-  model->freeze("concepts");
+  parts.model.freeze("concepts");
   EXPECT_FALSE(learns("kw_proj.weight"));
 }
 
@@ -224,14 +228,12 @@ TEST(Vicha, RefusesSizesThatDoNotFit) {
   ModelOptions options = tiny();
   options.vit.width = 30;  // mae cross-modal needs equal widths
   objectives.mae.variant = "cross_modal";
-  objectives.shape_model(options);
-  EXPECT_THROW(Vicha(options, 1), UsageError);
+  EXPECT_THROW(Parts(objectives, options), UsageError);
   options = tiny();
   objectives = recipe();
-  objectives.hitc.levels = 4;
-  objectives.shape_model(options);
-  EXPECT_THROW(Vicha(options, 1), UsageError);
-  EXPECT_THROW(model_for(recipe())->freeze("texts"), UsageError);
+  objectives.get<HitcOptions>().levels = 4;
+  EXPECT_THROW(Parts(objectives, options), UsageError);
+  EXPECT_THROW(Parts(recipe()).model.freeze("texts"), UsageError);
 }
 
 TEST(Distillation, RampsOverTheFirstEpoch) {

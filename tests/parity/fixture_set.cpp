@@ -9,6 +9,8 @@
 #include "base/files.h"
 #include "checkpoint/safetensors/safetensors.h"
 #include "nn/position.h"
+#include "objectives/hitc.h"
+#include "objectives/mae.h"
 
 namespace vicha::parity {
 namespace {
@@ -68,49 +70,47 @@ ModelOptions FixtureSet::sizes() const {
   m.queue_size = c.at("queue_size");
   m.temperature = c.at("temp");
   m.momentum = c.at("momentum");
-  if (c.value("mae", false)) {
-    std::int64_t depth = 0;
-    while (start_.contains("decoder_blocks." + std::to_string(depth) + ".norm1.weight")) ++depth;
-    m.mae_decoder = {c.at("decoder_embed_dim"), c.at("decoder_num_heads"), depth};
-  }
   return m;
 }
 
 ObjectivesOptions FixtureSet::objectives() const {
   const auto& c = fixture_.at("config");
   ObjectivesOptions o;
-  o.hitc.enabled = c.contains("num_hidden_align");
-  if (o.hitc.enabled) {
-    o.hitc.levels = c.at("num_hidden_align");
-    o.hitc.weight = c.at("ita_hidden_weight");
-    o.hitc.level_weights = c.at("ita_hidden_weights").get<std::vector<double>>();
-    o.hitc.level_weights.resize(static_cast<std::size_t>(o.hitc.levels), 1.0);
+  auto& hitc = o.get<HitcOptions>();
+  hitc.enabled = c.contains("num_hidden_align");
+  if (hitc.enabled) {
+    hitc.levels = c.at("num_hidden_align");
+    hitc.weight = c.at("ita_hidden_weight");
+    hitc.level_weights = c.at("ita_hidden_weights").get<std::vector<double>>();
+    hitc.level_weights.resize(static_cast<std::size_t>(hitc.levels), 1.0);
   }
-  o.mae.enabled = c.value("mae", false);
-  o.mae.mask_ratio = c.value("mask_ratio", 0.75);
-  o.mlm.enabled = c.contains("mlm_probability");
+  auto& mae = o.get<MaeOptions>();
+  mae.enabled = c.value("mae", false);
+  mae.mask_ratio = c.value("mask_ratio", 0.75);
+  if (mae.enabled) {
+    std::int64_t depth = 0;
+    while (start_.contains("decoder_blocks." + std::to_string(depth) + ".norm1.weight")) ++depth;
+    mae.decoder = {c.at("decoder_embed_dim"), c.at("decoder_num_heads"), depth};
+  }
+  o.at("mlm").enabled = c.contains("mlm_probability");
   return o;
 }
 
-std::unique_ptr<Vicha> FixtureSet::model(const ObjectivesOptions& objectives, Report& report) const {
-  ModelOptions options = sizes();
-  objectives.shape_model(options);
-  auto model = std::make_unique<Vicha>(options, 0);
+void FixtureSet::fill(Vicha& model, Report& report) const {
   const at::NoGradGuard guard;
-  ParameterStore& store = model->parameters();
+  ParameterStore& store = model.parameters();
   for (const ParameterStore::Released& r : store.released()) {
     if (r.name == "idx_queue") continue;  // starts at -100
     at::Tensor value = start_.at(r.name, "pretrain_ckpt.safetensors");
     at::Tensor target = store.view(r);
     if (r.name.ends_with(".pos_embed") && value.sizes() != target.sizes())
-      value = resize_positions(value, options.vit.side());
+      value = resize_positions(value, model.options().vit.side());
     if (r.name != "decoder_pos_embed") {
       target.copy_(value);
     } else {
       report.tensor(r.name, target, value, kState);  // made here, not loaded
     }
   }
-  return model;
 }
 
 Batch FixtureSet::batch(const StateDict& data, const std::string& prefix) const {

@@ -32,8 +32,10 @@ class FixtureSet {
   const StateDict& start() const { return start_; }
   MaskingOptions masking() const;
 
-  /// A model with the sizes of the set, filled from pretrain_ckpt; positions interpolated where the size differs.
-  std::unique_ptr<Vicha> model(const ObjectivesOptions& objectives, Report& report) const;
+  /// A model with the sizes of the set.
+  std::unique_ptr<Vicha> model() const { return std::make_unique<Vicha>(sizes(), 0); }
+  /// Fills the model, heads included, from pretrain_ckpt; positions interpolated where the size differs.
+  void fill(Vicha& model, Report& report) const;
   ObjectivesOptions objectives() const;
 
   Batch batch(const StateDict& data, const std::string& prefix) const;

@@ -5,6 +5,7 @@
 #include "checkpoint/names/load_report.h"
 #include "checkpoint/safetensors/safetensors.h"
 #include "fixture_set.h"
+#include "models/vocabulary_head.h"
 #include "nn/position.h"
 
 namespace vicha::parity {
@@ -44,6 +45,7 @@ void check_bert(const fs::path& folder, Report& report) {
   options.fusion_layers = 0;
   ParameterStore store(0);
   const Bert bert(store, "", options, 1);
+  const VocabularyHead head(store, "", bert);
   fill(store, weights, "bert_tiny.safetensors");
 
   const Tokens text = tokens_of(io.at("input_ids"), io.at("attention_mask"));
@@ -65,7 +67,7 @@ void check_bert(const fs::path& folder, Report& report) {
     const at::Tensor theirs = io.at(name), ours = out.hidden_rows[i].view({batch, length, -1});
     compare(name, ours, theirs, real);
   }
-  const at::Tensor logits = bert.vocabulary_logits(out.states).view({batch, length, -1});
+  const at::Tensor logits = head(out.states).view({batch, length, -1});
   const at::Tensor even = at::arange(0, length, 2);
   compare("logits", logits.index_select(1, even), io.at("logits"), real.index_select(1, even));
   const at::Tensor labels = io.at("labels").to(at::kLong);

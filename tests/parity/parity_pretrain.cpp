@@ -6,7 +6,11 @@
 #include "checkpoint/safetensors/safetensors.h"
 #include "fixture_set.h"
 #include "nn/position.h"
+#include "objectives/hitc.h"
 #include "objectives/itc.h"
+#include "objectives/itm.h"
+#include "objectives/mae.h"
+#include "objectives/mlm.h"
 
 namespace vicha::parity {
 namespace {
@@ -20,9 +24,11 @@ class PretrainCheck {
         after_(read_safetensors(folder / "pretrain_after.safetensors")),
         report_(report),
         objectives_(set_.objectives()),
-        step_(objectives_),
-        model_(set_.model(objectives_, report)),
-        names_(model_->parameters()) {}
+        model_(set_.model()),
+        step_(objectives_, *model_),
+        names_(model_->parameters()) {
+    set_.fill(*model_, report);
+  }
 
   void run() {
     const auto& fixture = set_.fixture();
@@ -59,10 +65,11 @@ class PretrainCheck {
     at::Tensor labels = at::full(batch.text.ids.sizes(), -100, at::kLong);
     labels.view({-1}).index_copy_(0, at::tensor(masked.positions, at::kLong), masked.labels);
     report_.expect("mlm_labels", at::equal(labels, rec("mlm_labels")));
-    if (objectives_.mae.enabled) {
+    const auto& mae = objectives_.get<MaeOptions>();
+    if (mae.enabled) {
       const at::Tensor order = rec("mae_noise").argsort(/*stable=*/true, 1);
       const auto keep =
-          static_cast<std::int64_t>(static_cast<double>(order.size(1)) * (1 - objectives_.mae.mask_ratio));
+          static_cast<std::int64_t>(static_cast<double>(order.size(1)) * (1 - mae.mask_ratio));
       report_.expect("mae_ids_shuffle", at::equal(order, rec("mae_ids_shuffle")));
       report_.expect("mae_ids_restore", at::equal(order.argsort(/*stable=*/true, 1), rec("mae_ids_restore")));
       report_.expect("mae_mask", at::equal(at::ones_like(rec("mae_mask")).scatter(1, order.slice(1, 0, keep), 0.0),
@@ -80,7 +87,7 @@ class PretrainCheck {
       if (name == "itc") {
         ita = loss;
       } else if (name == "hitc") {
-        ita = ita + objectives_.hitc.weight * loss;
+        ita = ita + objectives_.at("hitc").weight * loss;
       } else {
         losses.emplace_back(name, loss);
       }
@@ -95,7 +102,7 @@ class PretrainCheck {
     const auto& expected = fixture.at("steps")[k];
     const std::string prefix = fmt::format("s{}", k), label = fmt::format("pretrain {}", k);
     Batch batch = set_.batch(io_, prefix);
-    batch.masked = check_draws(label, prefix, batch);
+    batch.add(check_draws(label, prefix, batch));
     RecordedDraws draws(io_, prefix);
     const double alpha = expected.at("alpha");
     const StepChecks checks{label, report_, names_};
@@ -104,24 +111,24 @@ class PretrainCheck {
     model_->update_momentum();
     if (k == 0) {
       // Every recorded tensor by the plain path, with padding and in full.
-      Encodings plain = step_.encodings(*model_, batch, draws, 0, alpha, nullptr, true);
-      const PretrainStep::Result r = step_.losses(plain, 0, alpha);
-      trace(label, batch, plain, r, alpha);
+      const auto plain = step_.begin(batch, draws, 0, alpha, nullptr, true);
+      const PretrainStep::Result r = step_.losses(*plain);
+      trace(label, batch, *plain, r, alpha);
       single_gradients(label, recorded_losses(r));
       torch::autograd::backward({r.total});
       checks.gradients(grad_names, expected, below(grads_, prefix + ".grad."));
       optimizer.clear_gradients();
     }
-    Encodings fast = step_.encodings(*model_, batch, draws, 0, alpha);
-    const PretrainStep::Result r = step_.losses(fast, 0, alpha);
+    const auto fast = step_.begin(batch, draws, 0, alpha);
+    const PretrainStep::Result r = step_.losses(*fast);
     const StepChecks joined{label + " (joined passes)", report_, names_};
     joined.losses(recorded_losses(r), expected);
-    const at::Tensor image_feat = fast.momentum().features.image, text_feat = fast.momentum().features.text;
+    const Encodings::Features features = fast->encodings.momentum().features;
     torch::autograd::backward({r.total});
     joined.gradients(grad_names, expected, below(grads_, prefix + ".grad."));
     optimizer.step(expected.at("lr"));
     optimizer.clear_gradients();
-    model_->queue.push(image_feat, text_feat, {});
+    model_->queue().push(features.image, features.text, {});
     StateDict full = below(io_, prefix + ".after.");
     for (const auto& [name, tensor] : below(after_, prefix + ".after.")) full.set(name, tensor);
     checks.states(fixture.at("state_names"), expected, full);
@@ -143,8 +150,12 @@ class PretrainCheck {
     report_.close(label + " gradients of single losses");
   }
 
-  void trace(const std::string& label, const Batch& batch, Encodings& e, const PretrainStep::Result& r, double alpha) {
+  void trace(const std::string& label, const Batch& batch, PretrainStep::Run& run, const PretrainStep::Result& r,
+             double alpha) {
     const at::NoGradGuard guard;
+    Encodings& e = run.encodings;
+    ItmStep& itm = *run.find<ItmStep>();
+    MlmStep& mlm = *run.find<MlmStep>();
     StateDict ours;
     const std::int64_t b = batch.size(), length = batch.text.ids.size(1);
     const auto rows3 = [&](const at::Tensor& x) { return x.view({b, -1, x.size(1)}); };
@@ -153,9 +164,9 @@ class PretrainCheck {
     const auto& m = e.momentum();
     ours.set("kw_hidden", image.concept_hidden);
     ours.set("kw_embeds", image.concept_tokens);
-    ours.set("kw_embeds_m", m.concept_tokens);
+    ours.set("kw_embeds_m", m.image.concept_tokens);
     ours.set("image_embeds", rows3(image.states));
-    ours.set("image_embeds_m", rows3(m.image_states));
+    ours.set("image_embeds_m", rows3(m.image.states));
     ours.set("text_embeds", rows3(text.states));
     ours.set("text_embeds_m", rows3(m.text_states));
     ours.set("image_feat", e.features().image);
@@ -174,20 +185,20 @@ class PretrainCheck {
     ours.set("loss_t2i", contrast_loss(sim.t2i, {}, soft.t2i, alpha));
     hidden_states(batch, ours);
     levels(e, ours);
-    ours.set("itm_weights_i2t", e.negatives().weights_i2t);
-    ours.set("itm_weights_t2i", e.negatives().weights_t2i);
-    fused(batch, e, length, ours);
+    ours.set("itm_weights_i2t", itm.negatives().weights_i2t);
+    ours.set("itm_weights_t2i", itm.negatives().weights_t2i);
+    fused(batch, e, itm, mlm, length, ours);
     for (const auto& [name, loss] : r.terms) {
       ours.set("loss_" + (name == "itc" ? "ita_main" : name == "hitc" ? "ita_hidden_weighted_sum" : name), loss);
     }
     for (const auto& [name, loss] : recorded_losses(r)) ours.set("loss_" + name, loss);
-    const at::Tensor logits = model_->online.text.vocabulary_logits(e.fused().masked_rows);
+    const at::Tensor logits = mlm_head().head()(mlm.masked_rows());
     const at::Tensor logp = logits.log_softmax(1);
-    ours.set("loss_mlm_ce", at::nll_loss(logp, batch.masked.labels));
-    ours.set("loss_mlm_distill", -(e.teacher_logits().softmax(1) * logp).sum(1).mean());
-    if (objectives_.mae.enabled) {
-      const MaeDecoder::Trace t = model_->mae->trace(image.latent, image.patch_order);
-      ours.set("mae_latent", image.latent);
+    ours.set("loss_mlm_ce", at::nll_loss(logp, batch.get<MaskedWords>().labels));
+    ours.set("loss_mlm_distill", -(mlm.teacher_logits().softmax(1) * logp).sum(1).mean());
+    if (MaeStep* mae = run.find<MaeStep>()) {
+      const MaeDecoder::Trace t = step_.objectives().find<MaeObjective>()->decoder().trace(mae->latent(), mae->patch_order());
+      ours.set("mae_latent", mae->latent());
       ours.set("mae_decoder_in", t.decoder_in);
       ours.set("mae_decoder_out", t.decoder_out);
       ours.set("mae_pred_sample0", t.prediction[0]);
@@ -217,64 +228,64 @@ class PretrainCheck {
       for (std::int64_t i = 0; i < batch.size(); ++i) first.push_back(i * image.tokens);
       const at::Tensor pixels = unfold_patches(batch.image, sizes.vit.patch);
       const at::Tensor tokens =
-          model_->online.vit.assemble(model_->online.vit.embed(pixels, batch.size()), image.concept_tokens);
-      return model_->online.vit
+          model_->online().vit.assemble(model_->online().vit.embed(pixels, batch.size()), image.concept_tokens);
+      return model_->online().vit
           .run(tokens.view({-1, sizes.vit.width}), Segments::uniform(batch.size(), image.tokens),
                at::tensor(first, at::kLong), 0)
           .hidden_rows;
     }();
     ours.set("image_hidden_cls", at::stack(vit_rows));
     const PackedText pack = PackedText::padded(batch.text, model_->device());
-    const auto states = model_->online.text.encode(pack.ids, pack.positions, pack.segments,
+    const auto states = model_->online().text.encode(pack.ids, pack.positions, pack.segments,
                                                    at::tensor(pack.begin, at::kLong), 0, Dropout());
     ours.set("text_hidden_cls", at::stack(states.hidden_rows));
   }
 
   void levels(Encodings& e, StateDict& ours) {
-    if (!objectives_.hitc.enabled) return;
-    const HitcObjective hitc(objectives_.hitc);
-    const std::vector<at::Tensor> losses = hitc.level_losses(e);
+    const auto* hitc = step_.objectives().find<HitcObjective>();
+    if (hitc == nullptr) return;
+    const std::vector<at::Tensor> losses = hitc->level_losses(e);
+    const std::vector<Encodings::Features> features = hitc->level_features(e);
     for (std::size_t j = 0; j < losses.size(); ++j) {
-      const auto feat = [](const at::Tensor& x) { return x / x.norm(2, {1}, true); };
-      const at::Tensor f = feat(model_->vision_proj_hidden[j](e.image().hidden[j]));
-      const at::Tensor g = feat(model_->text_proj_hidden[j](e.text().hidden[j]));
+      const auto& [f, g] = features[j];
       const std::string name = "hidden" + std::to_string(j) + ".";
       ours.set(name + "loss", losses[j]);
-      ours.set(name + "sim_i2t", at::mm(f, g.t()) / model_->temperature);
-      ours.set(name + "sim_t2i", at::mm(g, f.t()) / model_->temperature);
+      ours.set(name + "sim_i2t", at::mm(f, g.t()) / model_->temperature());
+      ours.set(name + "sim_t2i", at::mm(g, f.t()) / model_->temperature());
     }
   }
 
+  const MlmObjective& mlm_head() const { return *step_.objectives().find<MlmObjective>(); }
+
   /// The plain pass holds positives, negatives and masked captions one after the other, each padded.
-  void fused(const Batch& batch, Encodings& e, std::int64_t length, StateDict& ours) {
+  void fused(const Batch& batch, Encodings& e, ItmStep& itm, MlmStep& mlm, std::int64_t length, StateDict& ours) {
     const std::int64_t b = batch.size();
-    const at::Tensor rows = e.fused().all_rows;
-    ours.set("itm_logits", model_->itm_head(e.fused().pair_cls));
+    const at::Tensor rows = e.all_fused_rows();
+    ours.set("itm_logits", itm.logits());
     const at::Tensor all = rows.view({-1, length, rows.size(1)});
     ours.set("itm_pos_hidden", all.slice(0, 0, b));
     ours.set("itm_neg_hidden", all.slice(0, b, 3 * b));
     // Captions without a masked word are left out of our pass; the recorded one holds all of them.
-    const auto& t = e.text();
     const auto every = [&](const Bert& bert, const at::Tensor& states, const at::Tensor& image_states) {
       std::vector<std::int64_t> lengths(static_cast<std::size_t>(b), length), block;
       for (std::int64_t i = 0; i < b; ++i) block.push_back(i);
       const Bert::Fusion fusion{
-          t.masked_pack.segments, Segments::cross(lengths, block, b, image_states.size(0) / b), {}, {}, {}};
+          mlm.pack().segments, Segments::cross(lengths, block, b, image_states.size(0) / b), {}, {}, {}};
       return bert.fuse(states, bert.image_kv(image_states), fusion, Dropout());
     };
-    const at::Tensor hidden = every(model_->online.text, t.masked_states, e.image().states);
-    const at::Tensor hidden_m = every(model_->momentum.text, e.momentum().masked_states, e.momentum().image_states);
+    const at::Tensor hidden = every(model_->online().text, mlm.text_rows(), e.image().states);
+    const at::Tensor hidden_m = every(model_->momentum().text, mlm.momentum_text_rows(), e.momentum().image.states);
     ours.set("mlm_hidden", hidden.view({b, length, -1}));
-    ours.set("mlm_logits", model_->online.text.vocabulary_logits(hidden).view({b, length, -1}));
-    ours.set("mlm_logits_m", model_->momentum.text.vocabulary_logits(hidden_m).view({b, length, -1}));
+    ours.set("mlm_logits", mlm_head().head()(hidden).view({b, length, -1}));
+    ours.set("mlm_logits_m", mlm_head().momentum_head()(hidden_m).view({b, length, -1}));
   }
 
   FixtureSet set_;
   StateDict io_, grads_, after_;
   Report& report_;
   ObjectivesOptions objectives_;
-  PretrainStep step_;
   std::unique_ptr<Vicha> model_;
+  PretrainStep step_;
   ReleasedNames names_;
 };
 

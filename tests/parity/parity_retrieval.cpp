@@ -8,14 +8,17 @@
 #include "base/files.h"
 #include "checkpoint/safetensors/safetensors.h"
 #include "fixture_set.h"
-#include "models/retrieval.h"
+#include "metrics/recall.h"
+#include "models/pair_scorer.h"
+#include "objectives/itc.h"
+#include "objectives/itm.h"
 
 namespace vicha::parity {
 namespace {
 
 ObjectivesOptions fine_tuning(ObjectivesOptions o) {
-  o.itc.positives = "image_id";
-  o.hitc.enabled = o.mlm.enabled = o.mae.enabled = false;
+  o.get<ItcOptions>().positives = "image_id";
+  o.enable_only({"itc", "itm"});
   o.clamp_temperature = false;
   return o;
 }
@@ -28,10 +31,10 @@ void add_metrics(Report& report, const RetrievalMetrics& m, const nlohmann::json
   for (const auto& [name, value] : values) report.add(name, std::abs(value - expected.at(name).get<double>()), 1e-9);
 }
 
-void evaluate(const FixtureSet& set, Vicha& model, const StateDict& data, Report& report) {
+void evaluate(const FixtureSet& set, const PretrainStep& step, const StateDict& data, Report& report) {
   const auto& expected = set.fixture().at("eval");
   const Batch b = set.batch(data, "eval");
-  RetrievalScorer scorer(model);
+  PairScorer scorer(step.model(), step.objectives().find<ItmObjective>()->head());
   // The sizes in which the reference read its pictures; ours may not matter.
   std::int64_t at = 0;
   for (const std::int64_t n : expected.at("image_batches")) {
@@ -41,7 +44,7 @@ void evaluate(const FixtureSet& set, Vicha& model, const StateDict& data, Report
     at += n;
   }
   scorer.add_texts(b.text);
-  const RetrievalScorer::Scores scores = scorer.rerank(expected.at("k_test"));
+  const PairScorer::Scores scores = scorer.rerank(expected.at("k_test"));
   const std::pair<const char*, at::Tensor> all[] = {
       {"sims_i2t", scorer.similarities()}, {"score_i2t", scores.i2t}, {"score_t2i", scores.t2i}};
   for (const auto& [name, ours] : all) {
@@ -64,7 +67,9 @@ void check_retrieval(const fs::path& folder, Report& report) {
   const FixtureSet set(folder, "retrieval");
   const StateDict data = read_safetensors(folder / "retrieval.safetensors");
   const ObjectivesOptions objectives = fine_tuning(set.objectives());
-  const auto model = set.model(objectives, report);
+  const auto model = set.model();
+  const PretrainStep step(objectives, *model);
+  set.fill(*model, report);
   const ReleasedNames names(model->parameters());
   const auto& fixture = set.fixture();
   for (std::size_t i = 0; i < fixture.at("state_names").size(); ++i) {
@@ -73,9 +78,8 @@ void check_retrieval(const fs::path& folder, Report& report) {
   }
   for (const auto& [name, theirs] : below(data, "loaded.")) report.tensor(name, names.value(name), theirs, kState);
   report.close("retrieval load");
-  evaluate(set, *model, data, report);
+  evaluate(set, step, data, report);
 
-  const PretrainStep step(objectives);
   AdamW optimizer(model->parameters(), OptimizerOptions{});
   for (std::size_t k = 0; fixture.contains("train" + std::to_string(k)); ++k) {
     const auto& expected = fixture.at("train" + std::to_string(k));
@@ -84,17 +88,19 @@ void check_retrieval(const fs::path& folder, Report& report) {
     RecordedDraws draws(data, prefix);
     const double alpha = expected.at("alpha");
     model->update_momentum();
-    Encodings e = step.encodings(*model, batch, draws, 0, alpha);
-    const PretrainStep::Result r = step.losses(e, 0, alpha);
+    const auto run = step.begin(batch, draws, 0, alpha);
+    Encodings& e = run->encodings;
+    ItmStep& itm = *run->find<ItmStep>();
+    const PretrainStep::Result r = step.losses(*run);
     const StepChecks checks{label, report, names};
     checks.losses({{"ita", r.terms[0].second}, {"itm", r.terms[1].second}, {"total", r.total}}, expected);
     {
       const at::NoGradGuard guard;
       StateDict ours;
       ours.set("image_embeds", e.image().states.view({batch.size(), e.image().tokens, -1}));
-      ours.set("itm_logits", model->itm_head(e.fused().pair_cls));
-      ours.set("itm_weights_i2t", e.negatives().weights_i2t);
-      ours.set("itm_weights_t2i", e.negatives().weights_t2i);
+      ours.set("itm_logits", itm.logits());
+      ours.set("itm_weights_i2t", itm.negatives().weights_i2t);
+      ours.set("itm_weights_t2i", itm.negatives().weights_t2i);
       ours.set("loss_ita", r.terms[0].second);
       ours.set("loss_itm", r.terms[1].second);
       ours.set("sim_i2t", e.similarities().i2t);
@@ -105,12 +111,12 @@ void check_retrieval(const fs::path& folder, Report& report) {
         report.tensor(name, ours.find(name), theirs, kState);
       report.close(label + " intermediate results");
     }
-    const at::Tensor image_feat = e.momentum().features.image, text_feat = e.momentum().features.text;
+    const Encodings::Features features = e.momentum().features;
     torch::autograd::backward({r.total});
     checks.gradients(fixture.at("train0").at("grad_names"), expected, below(data, prefix + ".grad."));
     optimizer.step(expected.at("lr"));
     optimizer.clear_gradients();
-    model->queue.push(image_feat, text_feat, batch.image_ids);
+    model->queue().push(features.image, features.text, batch.image_ids);
     checks.states(fixture.at("state_names"), expected, below(data, prefix + ".after."));
   }
 }
