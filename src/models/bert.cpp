@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "nn/vit_block.h"
 
 namespace vicha {
 namespace {

@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include "nn/vit_block.h"
+
 namespace vicha {
 namespace {
 

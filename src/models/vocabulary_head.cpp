@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 
 #include "nn/gelu.h"
+#include "nn/precision.h"
+#include "nn/vit_block.h"
 
 namespace vicha {
 

@@ -258,6 +258,15 @@ at::Tensor Encodings::fused(FusionPass::Part part) {
   return fused_->slice(0, first.at(part), first.at(part + 1));
 }
 
+at::Tensor Encodings::momentum_fused(const at::Tensor& text_states_TD, const FusionPlan& plan) {
+  const at::NoGradGuard guard;
+  const ImageStates& images = momentum().image;
+  const Bert& copy = model_.momentum().text;
+  at::Tensor all;
+  return fuse(copy, text_states_TD, copy.image_kv(images.states), plan, FusedImages(images), dropout(),
+              options_.read_rows_only ? nullptr : &all);
+}
+
 const at::Tensor& Encodings::all_fused_rows() {
   if (!fused_) run_fusion();
   return all_fused_rows_;

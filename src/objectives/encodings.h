@@ -129,6 +129,9 @@ class Encodings {
 
   /// Rows that a guest reads of the joined fusion pass: (P, D_text); P may be 0.
   at::Tensor fused(FusionPass::Part part);
+  /// A pass of the momentum model's fusion layers, without gradient: rows that are read (P, D_text) of texts' momentum
+  /// states, each with its image.
+  at::Tensor momentum_fused(const at::Tensor& text_states_TD, const FusionPlan& plan);
   /// On the plain path: every row of the pass, sequence after sequence.
   const at::Tensor& all_fused_rows();
 

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "nn/norm.h"
+#include "nn/vit_block.h"
 #include "objectives/itc.h"
 
 namespace vicha {

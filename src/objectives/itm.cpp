@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
+#include "nn/vit_block.h"
+
 namespace vicha {
 
 at::Tensor itm_loss(const at::Tensor& logits, const std::vector<std::int64_t>& negative_image,

@@ -75,14 +75,10 @@ void MlmStep::join_fusion(FusionPass& pass) { fusion_part_ = pass.add(sequences(
 
 at::Tensor MlmStep::teacher_logits() {
   const at::NoGradGuard guard;
-  FusionPlan plan{sequences(0)};
-  const Encodings::MomentumStates& m = encodings_.momentum();
-  if (plan.sequences.empty()) {
-    return at::empty({0, encodings_.model().options().text.vocabulary}, m.image.states.options());
-  }
-  const Bert& copy = encodings_.model().momentum().text;
-  return objective_.momentum_head()(fuse(copy, momentum_text_rows(), copy.image_kv(m.image.states), plan,
-                                         FusedImages(m.image), encodings_.dropout()));
+  const FusionPlan plan{sequences(0)};
+  const at::Tensor& states = momentum_text_rows();
+  if (plan.sequences.empty()) return at::empty({0, encodings_.model().options().text.vocabulary}, states.options());
+  return objective_.momentum_head()(encodings_.momentum_fused(states, plan));
 }
 
 at::Tensor MlmStep::loss() {

@@ -227,7 +227,7 @@ TEST(Vicha, RefusesSizesThatDoNotFit) {
   ObjectivesOptions objectives = recipe();
   ModelOptions options = tiny();
   options.vit.width = 30;  // mae cross-modal needs equal widths
-  objectives.mae.variant = "cross_modal";
+  objectives.get<MaeOptions>().variant = "cross_modal";
   EXPECT_THROW(Parts(objectives, options), UsageError);
   options = tiny();
   objectives = recipe();
