@@ -44,6 +44,11 @@ class Visitor {
     end_section();
   }
 
+  /// The section or key `to` was called `from` in older recipes: reading takes the old name for the new one, writing
+  /// and docs know the new one only. Both are full paths from the recipe's root, wherever this is said, and `from` is
+  /// described no more: `v.moved("model.mae_decoder", "mae.decoder")`. Of no effect where `to` is not described.
+  virtual void moved(std::string_view /*from*/, std::string_view /*to*/) {}
+
  protected:
   virtual void begin_section(std::string_view key, std::string_view meaning) = 0;
   virtual void end_section() = 0;

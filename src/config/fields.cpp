@@ -20,6 +20,18 @@ class Flattener final : public Visitor {
   void field(const Field& about, std::string& value) override { add(about, value); }
   void field(const Field& about, std::vector<double>& value) override { add(about, value); }
   void field(const Field& about, std::vector<std::string>& value) override { add(about, value); }
+  void moved(std::string_view from, std::string_view to) override {
+    moved_.push_back({std::string(from), std::string(to)});
+  }
+
+  /// To be called once, when all is described.
+  void finish() {
+    for (MovedKey& moved : moved_) {
+      const bool old_name_is_free = !paths_.contains(moved.from);
+      VICHA_ASSERT(old_name_is_free);
+      if (paths_.contains(moved.to)) flat_.moved.push_back(std::move(moved));
+    }
+  }
 
  protected:
   void begin_section(std::string_view key, std::string_view meaning) override {
@@ -45,6 +57,7 @@ class Flattener final : public Visitor {
   Flat& flat_;
   std::vector<std::size_t> open_ = {0};
   std::set<std::string> paths_;
+  std::vector<MovedKey> moved_;
 };
 
 // The shortest text that reads back as the same number, recognisable as a TOML float.
@@ -69,6 +82,7 @@ Flat flatten(OptionsView options) {
   Flat flat;
   Flattener visitor(flat);
   options.describe(visitor);
+  visitor.finish();
   return flat;
 }
 
@@ -76,6 +90,7 @@ Flat flatten_defaults(OptionsView options) {
   Flat flat;
   Flattener visitor(flat);
   options.describe_defaults(visitor);
+  visitor.finish();
   return flat;
 }
 
