@@ -34,6 +34,9 @@ class Flattener final : public Visitor {
   }
 
  protected:
+  void named(const Field& about, std::string_view name, std::function<void(std::string_view)> /*set*/) override {
+    add(about, std::string(name));
+  }
   void begin_section(std::string_view key, std::string_view meaning) override {
     std::string path = join_path(flat_.sections[open_.back()].path, key);
     claim(path);
@@ -100,10 +103,9 @@ std::string allowed_values(const Field& about) {
     for (const auto choice : about.choices) text.append(text.empty() ? "" : ", ").append(toml_string(choice));
     return text;
   }
-  const bool low = std::isfinite(about.min), high = std::isfinite(about.max);
-  if (low && high) return fmt::format("from {} to {}", about.min, about.max);
-  if (low) return fmt::format("at least {}", about.min);
-  if (high) return fmt::format("at most {}", about.max);
+  if (about.min && about.max) return fmt::format("from {} to {}", *about.min, *about.max);
+  if (about.min) return fmt::format("at least {}", *about.min);
+  if (about.max) return fmt::format("at most {}", *about.max);
   return "";
 }
 

@@ -87,6 +87,11 @@ class Applier final : public Visitor {
   }
 
  protected:
+  void named(const Field& about, std::string_view name, std::function<void(std::string_view)> set) override {
+    std::string text(name);
+    field(about, text);
+    set(text);
+  }
   void begin_section(std::string_view key, std::string_view /*meaning*/) override {
     const auto& [table, path] = open_.back();
     const toml::node* node = table ? table->get(key) : nullptr;
@@ -133,7 +138,7 @@ class Applier final : public Visitor {
   }
 
   void check_range(const Field& about, const toml::node& node, double got) const {
-    if (got >= about.min && got <= about.max) return;
+    if ((!about.min || got >= *about.min) && (!about.max || got <= *about.max)) return;
     origin_.fail(node.source(), fmt::format("'{}' is out of range: {}", full_name(about), describe_node(node)),
                  "Allowed: " + config_detail::allowed_values(about));
   }

@@ -5,26 +5,21 @@
 
 namespace vicha {
 
+inline constexpr Choice<MaeVariant> kMaeVariantNames[] = {{"unimodal", MaeVariant::kUnimodal},
+                                                          {"cross_modal", MaeVariant::kCrossModal},
+                                                          {"uni_cross_modal", MaeVariant::kUniCrossModal}};
+
 struct MaeOptions : ObjectiveOptions {
   double mask_ratio = 0.75;
-  std::string variant = "unimodal";
+  MaeVariant variant = MaeVariant::kUnimodal;
 
   void describe(Visitor& v) {
     ObjectiveOptions::describe(v);
     v.field({"mask_ratio", "", "Share of the patches that are hidden", 0, 1}, mask_ratio);
-    v.field({"variant",
-             "",
-             "Who reconstructs: a decoder, the fusion layers, or both",
-             -std::numeric_limits<double>::infinity(),
-             std::numeric_limits<double>::infinity(),
-             {"unimodal", "cross_modal", "uni_cross_modal"}},
-            variant);
+    v.choice({"variant", "", "Who reconstructs: a decoder, the fusion layers, or both"}, variant, kMaeVariantNames);
   }
-  MaeVariant kind() const {
-    if (!enabled) return MaeVariant::kNone;
-    if (variant == "unimodal") return MaeVariant::kUnimodal;
-    return variant == "cross_modal" ? MaeVariant::kCrossModal : MaeVariant::kUniCrossModal;
-  }
+  /// kNone where the objective is off.
+  MaeVariant kind() const { return enabled ? variant : MaeVariant::kNone; }
 };
 
 /// Mean squared error of the hidden patches: prediction (B * H, P) in the order of `order`'s tail, target (B, N, P).

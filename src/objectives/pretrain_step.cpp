@@ -20,7 +20,7 @@ double DistillationOptions::at(std::int64_t epoch, std::int64_t step, std::int64
 void ObjectivesOptions::shape_model(ModelOptions& model) const {
   model.hierarchical_levels = hitc.enabled ? hitc.levels : 0;
   model.mae = mae.kind();
-  model.queue_ids = itc.enabled && itc.kind() != Positives::kIndex;
+  model.queue_ids = itc.enabled && itc.positives != Positives::kIndex;
 }
 
 Vicha::Starts ObjectivesOptions::starts() const {
@@ -53,7 +53,7 @@ Encodings PretrainStep::encodings(Vicha& model, const Batch& batch, Draws& draws
   }
   EncodingOptions how;
   how.mask_ratio = options_.mae.mask_ratio;
-  how.positives = options_.itc.kind();
+  how.positives = options_.itc.positives;
   how.packed_text = how.read_rows_only = !plain;
   return Encodings(model, batch, draws, wants, how, cache);
 }

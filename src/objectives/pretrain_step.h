@@ -14,22 +14,15 @@
 namespace vicha {
 
 struct ItcOptions : ObjectiveOptions {
-  std::string positives = "index";
+  Positives positives = Positives::kIndex;
 
   void describe(Visitor& v) {
     ObjectiveOptions::describe(v);
-    v.field({"positives",
-             "",
-             "What else in the batch and the queue counts as right: nothing (the paper), the same caption, the "
-             "same picture",
-             -std::numeric_limits<double>::infinity(),
-             std::numeric_limits<double>::infinity(),
-             {"index", "caption", "image_id"}},
-            positives);
-  }
-  Positives kind() const {
-    if (positives == "index") return Positives::kIndex;
-    return positives == "caption" ? Positives::kCaption : Positives::kImageId;
+    v.choice({"positives", "",
+              "What else in the batch and the queue counts as right: nothing (the paper), the same caption, the "
+              "same picture"},
+             positives,
+             {{"index", Positives::kIndex}, {"caption", Positives::kCaption}, {"image_id", Positives::kImageId}});
   }
 };
 

@@ -113,11 +113,11 @@ TEST_P(FastEqualsPlain, LossAndEveryGradient) {
   const std::string& which = GetParam();
   if (which == "mlm only")
     objectives.itc.enabled = objectives.hitc.enabled = objectives.itm.enabled = objectives.mae.enabled = false;
-  if (which == "caption positives") objectives.itc.positives = "caption";
+  if (which == "caption positives") objectives.itc.positives = Positives::kCaption;
   if (which == "no concepts") options.concepts.enabled = false;
   if (which == "masked concepts") options.concepts.mask_padding = true;
   if (which == "one fusion layer") options.text.fusion_layers = 1;
-  if (which == "cross_modal" || which == "uni_cross_modal") objectives.mae.variant = which;
+  if (const auto variant = value_named(kMaeVariantNames, which)) objectives.mae.variant = *variant;
   const PretrainStep step(objectives);
   const auto model = model_for(objectives, options);
   Batch b = batch(11);
@@ -165,7 +165,7 @@ TEST(Itm, RowsWithoutANegativeAreLeftOut) {
 
 TEST(Itm, EveryPairOfOnePictureStillTrains) {
   ObjectivesOptions objectives = recipe();
-  objectives.itc.positives = "image_id";
+  objectives.itc.positives = Positives::kImageId;
   const PretrainStep step(objectives);
   const auto model = model_for(objectives);
   Batch b = batch(14);
@@ -223,7 +223,7 @@ TEST(Vicha, RefusesSizesThatDoNotFit) {
   ObjectivesOptions objectives = recipe();
   ModelOptions options = tiny();
   options.vit.width = 30;  // mae cross-modal needs equal widths
-  objectives.mae.variant = "cross_modal";
+  objectives.mae.variant = MaeVariant::kCrossModal;
   objectives.shape_model(options);
   EXPECT_THROW(Vicha(options, 1), UsageError);
   options = tiny();

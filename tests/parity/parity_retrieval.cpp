@@ -14,7 +14,7 @@ namespace vicha::parity {
 namespace {
 
 ObjectivesOptions fine_tuning(ObjectivesOptions o) {
-  o.itc.positives = "image_id";
+  o.itc.positives = Positives::kImageId;
   o.hitc.enabled = o.mlm.enabled = o.mae.enabled = false;
   o.clamp_temperature = false;
   return o;
