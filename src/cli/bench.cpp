@@ -3,7 +3,6 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cmath>
 #include <functional>
 #include <nlohmann/json.hpp>
 
@@ -36,6 +35,12 @@ class OptionAdder final : public Visitor {
   void field(const Field& about, std::vector<std::string>& value) override { add(about, value); }
 
  protected:
+  void named(const Field& about, std::string_view now, std::function<void(std::string_view)> set) override {
+    const std::vector<std::string> choices(about.choices.begin(), about.choices.end());
+    command_.add_option_function<std::string>(name(about), std::move(set), std::string(about.meaning))
+        ->default_str(std::string(now))
+        ->check(CLI::IsMember(choices));
+  }
   void begin_section(std::string_view, std::string_view) override {}
   void end_section() override {}
 
@@ -48,9 +53,13 @@ class OptionAdder final : public Visitor {
   static std::function<std::string(const std::string&)> range(const Field& about) {
     return [low = about.min, high = about.max](const std::string& given) {
       double value = 0;
-      if (CLI::detail::lexical_cast(given, value) && value >= low && value <= high) return std::string();
-      if (std::isinf(high)) return fmt::format("{} cannot be; give a number of at least {:.17g}", given, low);
-      return fmt::format("{} cannot be; give a number from {:.17g} to {:.17g}", given, low, high);
+      if (CLI::detail::lexical_cast(given, value) && (!low || value >= *low) && (!high || value <= *high)) {
+        return std::string();
+      }
+      if (low && high) return fmt::format("{} cannot be; give a number from {:.17g} to {:.17g}", given, *low, *high);
+      if (low) return fmt::format("{} cannot be; give a number of at least {:.17g}", given, *low);
+      if (high) return fmt::format("{} cannot be; give a number of at most {:.17g}", given, *high);
+      return fmt::format("{} is not a number", given);
     };
   }
   template <class Value>

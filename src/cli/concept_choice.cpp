@@ -2,16 +2,15 @@
 
 #include <CLI/CLI.hpp>
 
+#include "cli/choice_option.h"
+
 namespace vicha::cli {
 
 void add_concept_choice(CLI::App& command, ConceptChoice& choice) {
-  command
-      .add_option(
-          "--concepts", choice.from,
-          "Of a model that reads concepts: auto (the manifest's if they come from the model's source, else found "
-          "in the pictures), find, manifest, or none")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"auto", "find", "manifest", "none"}));
+  add_choice(command, "--concepts", choice.from, kConceptsFromNames,
+             "Of a model that reads concepts: auto (the manifest's if they come from the model's source, else found "
+             "in the pictures), find, manifest, or none")
+      ->default_str(std::string(name_of(kConceptsFromNames, choice.from)));
   command.add_option("--concept-source", choice.source,
                      "Where the source's weights are now: clip:FILE or vicha:CHECKPOINT (default: where they were in "
                      "training)");

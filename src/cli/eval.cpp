@@ -3,6 +3,7 @@
 
 #include "base/files.h"
 #include "base/log.h"
+#include "cli/choice_option.h"
 #include "cli/commands.h"
 #include "cli/concept_choice.h"
 #include "data/pipeline/evaluation.h"
@@ -45,7 +46,8 @@ void add_compare(CLI::App& eval, Action& chosen) {
 
 void add_eval(CLI::App& app, Action& chosen) {
   struct Given {
-    std::string checkpoint, manifest, out, device = "auto", image_root, precision = "fp32", ranking;
+    std::string checkpoint, manifest, out, device = "auto", image_root, precision = "fp32";
+    std::optional<Ranking> ranking;
     std::int64_t k_test = -1, batch_size = 0, memory_mib = RetrievalOptions().memory_mib;
     ConceptChoice concepts;
   };
@@ -59,11 +61,8 @@ void add_eval(CLI::App& app, Action& chosen) {
   command->add_option("MANIFEST", given->manifest, "Retrieval set")->required();
   command->add_option("--k-test", given->k_test,
                       "Candidates that are matched; 0: contrast alone (default: eval.k_test of the recipe)");
-  command
-      ->add_option(
-          "--ranking", given->ranking,
-          "What orders them: matching (the paper's) or joint, with contrast (default: eval.ranking of the recipe)")
-      ->check(CLI::IsMember({"matching", "joint"}));
+  add_choice(*command, "--ranking", given->ranking, kRankingNames,
+             "What orders them: matching (the paper's) or joint, with contrast (default: eval.ranking of the recipe)");
   command->add_option("--out", given->out, "Also write the result as JSON");
   command->add_option("--batch", given->batch_size,
                       "Pictures encoded at once (default: eval.batch_size of the recipe)");
@@ -88,11 +87,11 @@ void add_eval(CLI::App& app, Action& chosen) {
       const std::filesystem::path checkpoint = checkpoint_folder(given->checkpoint);
       const EvaluationConcepts concepts(checkpoint_concept_kit(checkpoint), checkpoint.string(), data, choice);
       const auto set = concepts.load(loaded.tokenizer);
-      const Bf16Scope scope(use_bf16(given->precision, loaded.model->device()));
+      const Bf16Scope scope(use_bf16(parse_precision(given->precision), loaded.model->device()));
       const RetrievalResult result =
           evaluate_retrieval(*loaded.model, set,
                              {.k_test = given->k_test >= 0 ? given->k_test : loaded.recipe.eval.k_test,
-                              .ranking = given->ranking.empty() ? loaded.recipe.eval.ranking : given->ranking,
+                              .ranking = given->ranking.value_or(loaded.recipe.eval.ranking),
                               .batch_size = given->batch_size > 0 ? given->batch_size : loaded.recipe.eval.batch_size,
                               .memory_mib = given->memory_mib});
       if (!given->out.empty()) {

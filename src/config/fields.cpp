@@ -20,8 +20,23 @@ class Flattener final : public Visitor {
   void field(const Field& about, std::string& value) override { add(about, value); }
   void field(const Field& about, std::vector<double>& value) override { add(about, value); }
   void field(const Field& about, std::vector<std::string>& value) override { add(about, value); }
+  void moved(std::string_view from, std::string_view to) override {
+    moved_.push_back({std::string(from), std::string(to)});
+  }
+
+  /// To be called once, when all is described.
+  void finish() {
+    for (MovedKey& moved : moved_) {
+      const bool old_name_is_free = !paths_.contains(moved.from);
+      VICHA_ASSERT(old_name_is_free);
+      if (paths_.contains(moved.to)) flat_.moved.push_back(std::move(moved));
+    }
+  }
 
  protected:
+  void named(const Field& about, std::string_view name, std::function<void(std::string_view)> /*set*/) override {
+    add(about, std::string(name));
+  }
   void begin_section(std::string_view key, std::string_view meaning) override {
     std::string path = join_path(flat_.sections[open_.back()].path, key);
     claim(path);
@@ -45,6 +60,7 @@ class Flattener final : public Visitor {
   Flat& flat_;
   std::vector<std::size_t> open_ = {0};
   std::set<std::string> paths_;
+  std::vector<MovedKey> moved_;
 };
 
 // The shortest text that reads back as the same number, recognisable as a TOML float.
@@ -69,6 +85,7 @@ Flat flatten(OptionsView options) {
   Flat flat;
   Flattener visitor(flat);
   options.describe(visitor);
+  visitor.finish();
   return flat;
 }
 
@@ -76,6 +93,7 @@ Flat flatten_defaults(OptionsView options) {
   Flat flat;
   Flattener visitor(flat);
   options.describe_defaults(visitor);
+  visitor.finish();
   return flat;
 }
 
@@ -85,10 +103,9 @@ std::string allowed_values(const Field& about) {
     for (const auto choice : about.choices) text.append(text.empty() ? "" : ", ").append(toml_string(choice));
     return text;
   }
-  const bool low = std::isfinite(about.min), high = std::isfinite(about.max);
-  if (low && high) return fmt::format("from {} to {}", about.min, about.max);
-  if (low) return fmt::format("at least {}", about.min);
-  if (high) return fmt::format("at most {}", about.max);
+  if (about.min && about.max) return fmt::format("from {} to {}", *about.min, *about.max);
+  if (about.min) return fmt::format("at least {}", *about.min);
+  if (about.max) return fmt::format("at most {}", *about.max);
   return "";
 }
 

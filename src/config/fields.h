@@ -26,6 +26,7 @@ struct FieldRecord {
 struct Flat {
   std::vector<SectionRecord> sections;  ///< the root, "", first
   std::vector<FieldRecord> fields;
+  std::vector<MovedKey> moved;  ///< those to what is described
 };
 
 Flat flatten(OptionsView options);

@@ -1,9 +1,5 @@
-// Reading TOML into described structs. The only file that includes toml++ (its header costs seconds).
+// Reading TOML into described structs.
 #include <fmt/format.h>
-
-#define TOML_ENABLE_FORMATTERS 0
-#define TOML_ENABLE_WINDOWS_COMPAT 0
-#include <toml++/toml.h>
 
 #include <algorithm>
 #include <cmath>
@@ -14,56 +10,17 @@
 #include "config/fields.h"
 #include "config/serialize.h"
 #include "config/suggestion.h"
+#include "config/toml_source.h"
 
 namespace vicha {
 namespace {
 
+using config_detail::describe_node;
 using config_detail::join_path;
+using config_detail::Origin;
 using config_detail::toml_string;
 
 constexpr std::string_view kBaseKey = "base";
-
-// Where the values come from: a file (errors name its lines) or one --set assignment.
-class Origin {
- public:
-  static Origin file(const fs::path& path) { return Origin(path.string(), std::nullopt); }
-  static Origin assignment(std::string_view text, std::string_view raw_value) {
-    return Origin(fmt::format("--set {}", text), std::string(raw_value));
-  }
-
-  [[noreturn]] void fail(const toml::source_region& at, std::string_view what, std::string_view remedy = "") const {
-    if (!raw_value_) throw DataError(fmt::format("{}:{}", name_, at.begin.line), what, remedy);
-    throw UsageError(fmt::format("{}: {}{}{}", name_, what, remedy.empty() ? "" : ". ", remedy));
-  }
-  /// The text behind `=` of an assignment, which a string option takes as it stands.
-  const std::optional<std::string>& raw_value() const { return raw_value_; }
-
- private:
-  Origin(std::string name, std::optional<std::string> raw_value)
-      : name_(std::move(name)), raw_value_(std::move(raw_value)) {}
-
-  std::string name_;
-  std::optional<std::string> raw_value_;
-};
-
-std::string describe_node(const toml::node& node) {
-  switch (node.type()) {
-    case toml::node_type::table:
-      return "a table";
-    case toml::node_type::array:
-      return "a list";
-    case toml::node_type::string:
-      return fmt::format("the string {}", toml_string(node.as_string()->get()));
-    case toml::node_type::integer:
-      return fmt::format("the integer {}", node.as_integer()->get());
-    case toml::node_type::floating_point:
-      return fmt::format("the number {}", config_detail::toml_value(node.as_floating_point()->get()));
-    case toml::node_type::boolean:
-      return node.as_boolean()->get() ? "true" : "false";
-    default:
-      return "a date or time";
-  }
-}
 
 class Applier final : public Visitor {
  public:
@@ -130,6 +87,11 @@ class Applier final : public Visitor {
   }
 
  protected:
+  void named(const Field& about, std::string_view name, std::function<void(std::string_view)> set) override {
+    std::string text(name);
+    field(about, text);
+    set(text);
+  }
   void begin_section(std::string_view key, std::string_view /*meaning*/) override {
     const auto& [table, path] = open_.back();
     const toml::node* node = table ? table->get(key) : nullptr;
@@ -176,7 +138,7 @@ class Applier final : public Visitor {
   }
 
   void check_range(const Field& about, const toml::node& node, double got) const {
-    if (got >= about.min && got <= about.max) return;
+    if ((!about.min || got >= *about.min) && (!about.max || got <= *about.max)) return;
     origin_.fail(node.source(), fmt::format("'{}' is out of range: {}", full_name(about), describe_node(node)),
                  "Allowed: " + config_detail::allowed_values(about));
   }
@@ -209,13 +171,14 @@ void check_known(const toml::table& table, const std::string& path, const std::v
   }
 }
 
-void apply_table(OptionsRef options, const toml::table& table, const Origin& origin) {
+void apply_table(OptionsRef options, toml::table& table, const Origin& origin) {
   const auto flat = config_detail::flatten(options);
   std::vector<std::string> sections, fields;
   for (const auto& section : flat.sections) {
     if (!section.path.empty()) sections.push_back(section.path);
   }
   for (const auto& field : flat.fields) fields.push_back(field.path);
+  config_detail::rename_moved(table, flat.moved, origin);
   check_known(table, "", sections, fields, origin);
   Applier applier(table, origin);
   options.describe(applier);

@@ -22,11 +22,18 @@ namespace vicha {
 
 class OptionsRef;
 
+/// A struct whose sections are only known at run time says itself what its defaults are: the same sections, each with
+/// its default values.
 template <class Options>
-concept Describable = !std::same_as<Options, OptionsRef> && std::default_initializable<Options> &&
-                      requires(Options & options, Visitor& visitor) {
-  options.describe(visitor);
+concept KnowsDefaults = requires(const Options& options) {
+  { options.defaults() } -> std::same_as<Options>;
 };
+
+template <class Options>
+concept Describable = !std::same_as<Options, OptionsRef> && requires(Options & options, Visitor& visitor) {
+  options.describe(visitor);
+}
+&&(KnowsDefaults<Options> || std::default_initializable<Options>);
 
 /// Any described struct, not owned. It keeps the code behind this header out of templates.
 class OptionsRef {
@@ -35,19 +42,22 @@ class OptionsRef {
   OptionsRef(Options& options)  // NOLINT(google-explicit-constructor): made to be passed a struct
       : object_(&options),
         visit_([](void* object, Visitor& v) { static_cast<Options*>(object)->describe(v); }),
-        visit_defaults_([](Visitor& v) {
-          Options defaults;
-          defaults.describe(v);
+        visit_defaults_([](const void* object, Visitor& v) {
+          if constexpr (KnowsDefaults<Options>) {
+            static_cast<const Options*>(object)->defaults().describe(v);
+          } else {
+            Options().describe(v);
+          }
         }) {}
 
   void describe(Visitor& visitor) const { visit_(object_, visitor); }
-  void describe_defaults(Visitor& visitor) const { visit_defaults_(visitor); }
+  void describe_defaults(Visitor& visitor) const { visit_defaults_(object_, visitor); }
 
  private:
   friend class OptionsView;
   void* object_;
   void (*visit_)(void*, Visitor&);
-  void (*visit_defaults_)(Visitor&);
+  void (*visit_defaults_)(const void*, Visitor&);
 };
 
 /// The same, only read.
@@ -107,5 +117,12 @@ struct FieldInfo {
 };
 /// All options, in the order of the description.
 std::vector<FieldInfo> list_fields(OptionsView options);
+
+/// A section or key that had another name in older recipes (`Visitor::moved`); full paths.
+struct MovedKey {
+  std::string from, to;
+};
+/// Those that reading takes, in the order of the description.
+std::vector<MovedKey> moved_keys(OptionsView options);
 
 }  // namespace vicha

@@ -13,14 +13,17 @@
 namespace vicha {
 namespace {
 
+enum class Counted { kIndex, kCaption, kUnnamed };
+constexpr Choice<Counted> kCountedNames[] = {{"index", Counted::kIndex}, {"caption", Counted::kCaption}};
+
 struct ContrastOptions {
   std::int64_t queue_size = 65536;
   double temperature = 0.07;
-  std::string positives = "index";
+  Counted positives = Counted::kIndex;
   void describe(Visitor& v) {
     v.field({"queue_size", "features", "Momentum features kept as negatives", 1}, queue_size);
     v.field({"temperature", "", "Where the learned temperature starts", 0.001, 0.5}, temperature);
-    v.field({.key = "positives", .meaning = "Which pairs count | as one", .choices = {"index", "caption"}}, positives);
+    v.choice({.key = "positives", .meaning = "Which pairs count | as one"}, positives, kCountedNames);
   }
   bool operator==(const ContrastOptions&) const = default;
 };
@@ -85,7 +88,7 @@ std::string set_error(const std::string& assignment) {
 RootOptions all_different() {
   RootOptions options;
   options.name = "a \"toml_string\" \\ name\twith\nlines\x01, ünïcode = # [x]";
-  options.itc = {std::numeric_limits<std::int64_t>::max(), 0.1 + 0.2, "caption"};
+  options.itc = {std::numeric_limits<std::int64_t>::max(), 0.1 + 0.2, Counted::kCaption};
   options.train = {{{1e-300, 3, std::numeric_limits<double>::infinity()}}, 123456789.0, true};
   options.freeze = {"text", "", "image, \"x\""};
   return options;
@@ -99,7 +102,7 @@ TEST(Recipe, ReadsEveryTypeAndKeepsTheRest) {
              "r.toml");
   EXPECT_EQ(options.name, "x");
   EXPECT_EQ(options.freeze, std::vector<std::string>{"text"});
-  EXPECT_EQ(options.itc, (ContrastOptions{4096, 0.1, "index"}));
+  EXPECT_EQ(options.itc, (ContrastOptions{4096, 0.1, Counted::kIndex}));
   EXPECT_EQ(options.train, (TrainOptions{{{1, 2.5}}, 1.0, true}));
 }
 
@@ -168,7 +171,7 @@ TEST(Recipe, Overrides) {
   apply_overrides(
       options, {"itc.queue_size=4096", "train.lr = 2", "name=a run, with = and [brackets", "train.levels.weights=[3]",
                 "freeze=[\"a\", 'b']", "itc.positives=caption", "train.clip=true"});
-  EXPECT_EQ(options.itc, (ContrastOptions{4096, 0.07, "caption"}));
+  EXPECT_EQ(options.itc, (ContrastOptions{4096, 0.07, Counted::kCaption}));
   EXPECT_EQ(options.train, (TrainOptions{{{3}}, 2, true}));
   EXPECT_EQ(options.name, "a run, with = and [brackets");
   EXPECT_EQ(options.freeze, (std::vector<std::string>{"a", "b"}));
@@ -181,7 +184,7 @@ TEST(Recipe, Overrides) {
   apply_override(options, "name=a\nname='b'");
   EXPECT_EQ(options.name, "a\nname='b'");
   apply_override(options, "itc={queue_size = 5, positives = 'index'}");
-  EXPECT_EQ(options.itc, (ContrastOptions{5, 0.07, "index"}));
+  EXPECT_EQ(options.itc, (ContrastOptions{5, 0.07, Counted::kIndex}));
 }
 
 TEST(Recipe, OverrideErrors) {
@@ -215,7 +218,7 @@ TEST_F(RecipeFiles, BaseIsAppliedFirst) {
   RootOptions options;
   load_recipe(options, top);
   EXPECT_EQ(options.name, "top");
-  EXPECT_EQ(options.itc, (ContrastOptions{10, 0.2, "index"}));
+  EXPECT_EQ(options.itc, (ContrastOptions{10, 0.2, Counted::kIndex}));
 }
 
 TEST_F(RecipeFiles, RefusesCyclesAndMissingBases) {
@@ -261,6 +264,72 @@ TEST(Recipe, MarkdownAndList) {
   EXPECT_EQ(fields[4].path, "train.levels.weights");
   EXPECT_EQ(fields[4].value, "[1e-300, 3.0, inf]");
   EXPECT_EQ(fields[7].key, "freeze");
+}
+
+struct ChoiceOptions {
+  std::string text = "a";
+  std::vector<std::string> several = {"a"};
+  Counted braced = Counted::kCaption;
+  double upper = 0;
+  void describe(Visitor& v) {
+    v.field({.key = "text", .choices = {"a", "b"}}, text);
+    v.field({.key = "several", .choices = {"a", "b"}}, several);
+    v.choice({"braced", "", ""}, braced, {{"first", Counted::kCaption}, {"second", Counted::kIndex}});
+    v.field({.key = "upper", .max = 1}, upper);
+  }
+};
+
+TEST(Choices, AreReadAndWrittenAsTheStringsTheyAre) {
+  ChoiceOptions options;
+  const auto fields = list_fields(options);
+  ASSERT_EQ(fields.size(), 4);
+  EXPECT_EQ(fields[2].type, "string");
+  EXPECT_EQ(fields[2].allowed, "\"first\", \"second\"");
+  EXPECT_EQ(fields[3].allowed, "at most 1");
+  apply_overrides(options, {"text=b", "several=['b', 'a']", "braced=second", "upper=-inf"});
+  EXPECT_EQ(to_toml(options), "text = \"b\"\nseveral = [\"b\", \"a\"]\nbraced = \"second\"\nupper = -inf\n");
+  EXPECT_EQ(nlohmann::json::parse(to_json(options))["braced"], "second");
+  EXPECT_THROW(apply_override(options, "text=c"), UsageError);
+  EXPECT_THROW(apply_override(options, "several=['c']"), UsageError);
+  EXPECT_THROW(apply_override(options, "upper=1.5"), UsageError);
+  EXPECT_EQ(message_of<UsageError>([&] { apply_override(options, "braced=2"); }),
+            "--set braced=2: 'braced' cannot be \"2\". Allowed: \"first\", \"second\"");
+  EXPECT_EQ(message_of<DataError>([&] { apply_toml(options, "braced = 2\n", "r.toml"); }),
+            "r.toml:1: 'braced' must be a string, but got the integer 2. Allowed: \"first\", \"second\"");
+  EXPECT_EQ(options.braced, Counted::kIndex);
+}
+
+TEST(Choices, Names) {
+  EXPECT_EQ(name_of(kCountedNames, Counted::kCaption), "caption");
+  EXPECT_EQ(value_named(kCountedNames, "index"), Counted::kIndex);
+  EXPECT_EQ(value_named(kCountedNames, "Index"), std::nullopt);
+}
+
+// Visitors may keep `set` (options of a command line do): it must work after the visit.
+TEST(Choices, MayBeSetLater) {
+  class Keeper final : public Visitor {
+   public:
+    void field(const Field&, bool&) override {}
+    void field(const Field&, std::int64_t&) override {}
+    void field(const Field&, double&) override {}
+    void field(const Field&, std::string&) override {}
+    void field(const Field&, std::vector<double>&) override {}
+    void field(const Field&, std::vector<std::string>&) override {}
+    std::function<void(std::string_view)> kept;
+
+   protected:
+    void named(const Field&, std::string_view name, std::function<void(std::string_view)> set) override {
+      EXPECT_EQ(name, "first");
+      kept = std::move(set);
+    }
+    void begin_section(std::string_view, std::string_view) override {}
+    void end_section() override {}
+  };
+  ChoiceOptions options;
+  Keeper keeper;
+  options.describe(keeper);
+  keeper.kept("second");
+  EXPECT_EQ(options.braced, Counted::kIndex);
 }
 
 TEST(Nearest, Distances) {

@@ -125,4 +125,6 @@ std::vector<FieldInfo> list_fields(OptionsView options) {
   return list;
 }
 
+std::vector<MovedKey> moved_keys(OptionsView options) { return config_detail::flatten(options).moved; }
+
 }  // namespace vicha

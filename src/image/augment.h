@@ -54,20 +54,16 @@ struct RandAugmentOptions {
   std::int64_t operations = 2;
   double magnitude = 7.0;
   double probability = 0.5;
-  std::string autocontrast = "exact";
+  AutoContrast autocontrast = AutoContrast::kExact;
 
   void describe(Visitor& v) {
     v.field({"enabled", "", "Whether training pictures pass RandAugment"}, enabled);
     v.field({"operations", "", "Operations drawn for each picture, with replacement", 0, 16}, operations);
     v.field({"magnitude", "tenths", "Strength of the operations", 0, 10}, magnitude);
     v.field({"probability", "", "Probability with which a drawn operation is applied", 0, 1}, probability);
-    v.field({"autocontrast",
-             "",
-             "exact, or as in the public code, which makes channels white whose minimum is above 0",
-             -std::numeric_limits<double>::infinity(),
-             std::numeric_limits<double>::infinity(),
-             {"exact", "released"}},
-            autocontrast);
+    v.choice(
+        {"autocontrast", "", "exact, or as in the public code, which makes channels white whose minimum is above 0"},
+        autocontrast, {{"exact", AutoContrast::kExact}, {"released", AutoContrast::kReleased}});
   }
 };
 

@@ -13,7 +13,7 @@ ImageTransform::ImageTransform(const ImageTransformOptions& options)
     : options_(options),
       side_(static_cast<int>(options.image_res)),
       crop_{options.crop_scale_min, options.crop_scale_max, options.crop_ratio_min, options.crop_ratio_max},
-      autocontrast_(options.augment.autocontrast == "released" ? AutoContrast::kReleased : AutoContrast::kExact),
+      autocontrast_(options.augment.autocontrast),
       normalizer_(options.mean, options.std) {
   const auto check_order = [](std::string_view what, double low, double high) {
     if (!(low > 0) || !(low <= high)) {

@@ -67,7 +67,7 @@ TEST(Transform, OptionsComeFromRecipes) {
   ImageTransformOptions options;
   apply_toml(options, "image_res = 48\ncrop_scale_min = 0.5\n[augment]\nautocontrast = \"released\"\n", "test.toml");
   EXPECT_EQ(options.image_res, 48);
-  EXPECT_EQ(options.augment.autocontrast, "released");
+  EXPECT_EQ(options.augment.autocontrast, AutoContrast::kReleased);
   EXPECT_EQ(ImageTransform(options).size(), 3u * 48 * 48);
   EXPECT_THROW(apply_override(options, "augment.autocontrast=other"), UsageError);
   EXPECT_THROW(apply_override(options, "image_res=0"), UsageError);

@@ -102,7 +102,7 @@ ObjectiveKind hitc_kind() {
           .title = "Hierarchical image–text contrast",
           .measure = "nats",
           .checkpoint_names = {"*_proj_hidden.**"},
-          .default_options = [] { return std::make_unique<HitcOptions>(); },
+          .options = HitcOptions(),
           .make = [](const ObjectiveOptions& options, Vicha& model) {
             return std::make_unique<HitcObjective>(dynamic_cast<const HitcOptions&>(options), model);
           }};

@@ -7,12 +7,12 @@
 
 namespace vicha {
 
-struct HitcOptions : CloneableOptions<HitcOptions> {
+struct HitcOptions : ObjectiveOptions {
   std::int64_t levels = 5;
   std::vector<double> level_weights = {};
 
   HitcOptions() { weight = 0.1; }
-  void describe(Visitor& v) override;
+  void describe(Visitor& v);
   void check(const ModelOptions& model) const override;
 };
 

@@ -28,16 +28,11 @@ at::Tensor itc_loss(const at::Tensor& i2t_BC, const at::Tensor& t2i_BC, const at
 
 void ItcOptions::describe(Visitor& v) {
   ObjectiveOptions::describe(v);
-  v.field({.key = "positives",
-           .meaning = "What else in the batch and the queue counts as right: nothing (the paper), the same caption, the "
-                      "same picture",
-           .choices = {"index", "caption", "image_id"}},
-          positives);
-}
-
-Positives ItcOptions::kind() const {
-  if (positives == "index") return Positives::kIndex;
-  return positives == "caption" ? Positives::kCaption : Positives::kImageId;
+  v.choice({"positives", "",
+            "What else in the batch and the queue counts as right: nothing (the paper), the same caption, the same "
+            "picture"},
+           positives,
+           {{"index", Positives::kIndex}, {"caption", Positives::kCaption}, {"image_id", Positives::kImageId}});
 }
 
 namespace {
@@ -61,7 +56,7 @@ class ItcStep : public ObjectiveStep {
 class ItcObjective : public Objective {
  public:
   ItcObjective(const ItcOptions& options, Vicha& model) : options_(options) {
-    if (options.kind() != Positives::kIndex) model.queue().keep_ids(model.parameters());
+    if (options.positives != Positives::kIndex) model.queue().keep_ids(model.parameters());
   }
   const ObjectiveOptions& options() const override { return options_; }
   void want(Wants& wants) const override { wants.features = true; }
@@ -80,7 +75,7 @@ ObjectiveKind itc_kind() {
           .title = "Image–text contrast",
           .measure = "nats",
           .checkpoint_names = {},
-          .default_options = [] { return std::make_unique<ItcOptions>(); },
+          .options = ItcOptions(),
           .make = [](const ObjectiveOptions& options,
                      Vicha& model) { return std::make_unique<ItcObjective>(dynamic_cast<const ItcOptions&>(options), model); }};
 }

@@ -14,12 +14,11 @@ at::Tensor itc_loss(const at::Tensor& i2t_BC, const at::Tensor& t2i_BC, const at
 at::Tensor contrast_loss(const at::Tensor& sim_BC, const at::Tensor& positives_BC, const at::Tensor& soft_BC,
                          double alpha);
 
-struct ItcOptions : CloneableOptions<ItcOptions> {
-  std::string positives = "index";
+struct ItcOptions : ObjectiveOptions {
+  Positives positives = Positives::kIndex;
 
-  void describe(Visitor& v) override;
-  void share(EncodingOptions& shared) const override { shared.positives = kind(); }
-  Positives kind() const;
+  void describe(Visitor& v);
+  void share(EncodingOptions& shared) const override { shared.positives = positives; }
 };
 
 /// "itc". No heads: the projections are the model's own. With other positives than the pair itself the queue keeps ids.

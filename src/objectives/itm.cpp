@@ -81,7 +81,7 @@ ObjectiveKind itm_kind() {
           .measure = "nats",
           .checkpoint_names = {"itm_head.**"},
           .heads_always = true,
-          .default_options = [] { return std::make_unique<ObjectiveOptions>(); },
+          .options = ObjectiveOptions(),
           .make = [](const ObjectiveOptions& options,
                      Vicha& model) { return std::make_unique<ItmObjective>(options, model); }};
 }

@@ -17,16 +17,8 @@ at::Tensor mae_loss(const at::Tensor& prediction, const at::Tensor& target_BNP, 
 void MaeOptions::describe(Visitor& v) {
   ObjectiveOptions::describe(v);
   v.field({"mask_ratio", "", "Share of the patches that are hidden", 0, 1}, mask_ratio);
-  v.field({.key = "variant",
-           .meaning = "Who reconstructs: a decoder, the fusion layers, or both",
-           .choices = {"unimodal", "cross_modal", "uni_cross_modal"}},
-          variant);
+  v.choice({"variant", "", "Who reconstructs: a decoder, the fusion layers, or both"}, variant, kMaeVariantNames);
   v.section("decoder", "Decoder of masked image modelling", decoder);
-}
-
-MaeVariant MaeOptions::kind() const {
-  if (variant == "unimodal") return MaeVariant::kUnimodal;
-  return variant == "cross_modal" ? MaeVariant::kCrossModal : MaeVariant::kUniCrossModal;
 }
 
 void MaeOptions::check(const ModelOptions& model) const {
@@ -42,7 +34,7 @@ void MaeOptions::check(const ModelOptions& model) const {
   if (decoder.width % 4 != 0) {
     throw UsageError(fmt::format("mae.decoder.width = {} is not divisible by 4", decoder.width));
   }
-  if (kind() != MaeVariant::kUnimodal && model.vit.width != model.text.width) {
+  if (variant != MaeVariant::kUnimodal && model.vit.width != model.text.width) {
     throw UsageError(
         fmt::format("mae.variant with a cross-modal part sends image tokens through the fusion layers, which "
                     "needs model.vit.width = {} equal to model.text.width = {}; use mae.variant = \"unimodal\"",
@@ -54,7 +46,7 @@ namespace {
 
 MaeDecoder add_decoder(const MaeOptions& options, Vicha& model) {
   const ParameterStore::Scope scope(model.parameters(), "mae_decoder");
-  return MaeDecoder(model.parameters(), model.options().vit, options.decoder, options.kind());
+  return MaeDecoder(model.parameters(), model.options().vit, options.decoder, options.variant);
 }
 
 }  // namespace
@@ -116,7 +108,7 @@ at::Tensor MaeStep::loss() {
   if (visible_ == order.size(1)) return encodings_.nothing();
   const Vicha& model = encodings_.model();
   const at::Tensor target = mae_target(encodings_.batch().image.to(model.device()), model.options().vit.patch);
-  const MaeVariant kind = objective_.mae_options().kind();
+  const MaeVariant kind = objective_.mae_options().variant;
   at::Tensor by_decoder, by_fusion;
   if (kind != MaeVariant::kCrossModal) by_decoder = mae_loss(unimodal(), target, order);
   if (kind != MaeVariant::kUnimodal) by_fusion = mae_loss(cross_modal(), target, order);
@@ -129,7 +121,7 @@ ObjectiveKind mae_kind() {
           .title = "Masked image modelling",
           .measure = "squared error of normalised pixels; 1 is a flat patch",
           .checkpoint_names = {"decoder_*", "decoder_*.**", "mask_token", "mae_proj.**", "mae_proj_uni.**"},
-          .default_options = [] { return std::make_unique<MaeOptions>(); },
+          .options = MaeOptions(),
           .make = [](const ObjectiveOptions& options, Vicha& model) {
             return std::make_unique<MaeObjective>(dynamic_cast<const MaeOptions&>(options), model);
           }};

@@ -6,14 +6,17 @@
 
 namespace vicha {
 
-struct MaeOptions : CloneableOptions<MaeOptions> {
+inline constexpr Choice<MaeVariant> kMaeVariantNames[] = {{"unimodal", MaeVariant::kUnimodal},
+                                                          {"cross_modal", MaeVariant::kCrossModal},
+                                                          {"uni_cross_modal", MaeVariant::kUniCrossModal}};
+
+struct MaeOptions : ObjectiveOptions {
   double mask_ratio = 0.75;
-  std::string variant = "unimodal";
+  MaeVariant variant = MaeVariant::kUnimodal;
   MaeDecoderOptions decoder;
 
-  void describe(Visitor& v) override;
+  void describe(Visitor& v);
   void check(const ModelOptions& model) const override;
-  MaeVariant kind() const;
 };
 
 /// Mean squared error of the hidden patches: prediction (B * H, P) in the order of `order`'s tail, target (B, N, P).
@@ -24,7 +27,7 @@ class MaeObjective : public Objective {
   /// Registers what MaeDecoder does.
   MaeObjective(const MaeOptions& options, Vicha& model);
   const ObjectiveOptions& options() const override { return options_; }
-  bool trains_fusion() const override { return options_.kind() != MaeVariant::kUnimodal; }
+  bool trains_fusion() const override { return options_.variant != MaeVariant::kUnimodal; }
   std::string_view heads() const override { return "mae_decoder"; }
   std::unique_ptr<ObjectiveStep> begin(Encodings& encodings, const Distillation& distillation) const override;
 

@@ -95,7 +95,7 @@ ObjectiveKind mlm_kind() {
           .measure = "nats a word",
           .checkpoint_names = {"text_encoder.cls.**", "text_encoder_m.cls.**"},
           .heads_always = true,
-          .default_options = [] { return std::make_unique<MlmOptions>(); },
+          .options = MlmOptions(),
           .make = [](const ObjectiveOptions& options, Vicha& model) {
             return std::make_unique<MlmObjective>(dynamic_cast<const MlmOptions&>(options), model);
           }};

@@ -8,10 +8,10 @@
 
 namespace vicha {
 
-struct MlmOptions : CloneableOptions<MlmOptions> {
+struct MlmOptions : ObjectiveOptions {
   double probability = 0.15;
 
-  void describe(Visitor& v) override;
+  void describe(Visitor& v);
 };
 
 /// (1 - alpha) * cross-entropy + alpha * soft cross-entropy with softmax(teacher), mean over the M masked words; 0 when

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "config/describe.h"
+#include "config/any_options.h"
 #include "models/batch.h"
 #include "models/vicha.h"
 #include "objectives/encodings.h"
@@ -17,7 +17,7 @@
 namespace vicha {
 
 /// What every objective has in common: how much it counts, and from when on. An objective with options of its own
-/// derives from this (through CloneableOptions) and describes both.
+/// derives from this and describes both.
 class ObjectiveOptions {
  public:
   bool enabled = true;
@@ -25,21 +25,11 @@ class ObjectiveOptions {
   double start = 0.0;
 
   virtual ~ObjectiveOptions() = default;
-  virtual void describe(Visitor& v);
-  virtual std::unique_ptr<ObjectiveOptions> clone() const { return std::make_unique<ObjectiveOptions>(*this); }
+  void describe(Visitor& v);
   /// Throws UsageError naming the keys, if the objective is enabled and the model is not as it needs it.
   virtual void check(const ModelOptions&) const {}
   /// What the objectives of a step share; asked of every objective, enabled or not.
   virtual void share(EncodingOptions&) const {}
-};
-
-/// Derive as `struct MyOptions : CloneableOptions<MyOptions>`.
-template <class Derived>
-class CloneableOptions : public ObjectiveOptions {
- public:
-  std::unique_ptr<ObjectiveOptions> clone() const override {
-    return std::make_unique<Derived>(static_cast<const Derived&>(*this));
-  }
 };
 
 /// Soft targets of the momentum model: how much they count at this step.
@@ -82,8 +72,8 @@ struct ObjectiveKind {
   std::vector<std::string> checkpoint_names;
   /// The heads exist in every model: evaluation and fine-tuning read them whether or not this run trains them.
   bool heads_always = false;
-  std::function<std::unique_ptr<ObjectiveOptions>()> default_options;
-  /// Registers the heads with the model. The options are of the type that default_options makes.
+  AnyOptions<ObjectiveOptions> options = ObjectiveOptions();  ///< the defaults
+  /// Registers the heads with the model. The options are of the same type.
   std::function<std::unique_ptr<Objective>(const ObjectiveOptions& options, Vicha& model)> make;
 };
 

@@ -15,17 +15,7 @@ double DistillationOptions::at(std::int64_t epoch, std::int64_t step, std::int64
 }
 
 ObjectivesOptions::ObjectivesOptions() {
-  for (const ObjectiveKind& kind : objective_kinds()) options_.push_back(kind.default_options());
-}
-
-ObjectivesOptions::ObjectivesOptions(const ObjectivesOptions& other)
-    : distillation(other.distillation), clamp_temperature(other.clamp_temperature) {
-  for (const auto& options : other.options_) options_.push_back(options->clone());
-}
-
-ObjectivesOptions& ObjectivesOptions::operator=(const ObjectivesOptions& other) {
-  if (this != &other) *this = ObjectivesOptions(other);
-  return *this;
+  for (const ObjectiveKind& kind : objective_kinds()) options_.push_back(kind.options);
 }
 
 const ObjectiveOptions& ObjectivesOptions::at(std::string_view key) const {
@@ -49,7 +39,7 @@ void ObjectivesOptions::enable_only(const std::vector<std::string_view>& keys) {
 
 void ObjectivesOptions::describe(Visitor& v) {
   const std::vector<ObjectiveKind>& kinds = objective_kinds();
-  for (std::size_t i = 0; i < kinds.size(); ++i) v.section(kinds[i].key, kinds[i].title, *options_[i]);
+  for (std::size_t i = 0; i < kinds.size(); ++i) v.section(kinds[i].key, kinds[i].title, options_[i]);
   v.section("distillation", "Soft targets of the momentum model", distillation);
   v.field({"clamp_temperature", "", "Keep the temperature in [0.001, 0.5] (pretraining: yes, fine-tuning: no)"},
           clamp_temperature);

@@ -33,10 +33,6 @@ class ObjectivesOptions {
 
   /// All known kinds at their defaults.
   ObjectivesOptions();
-  ObjectivesOptions(const ObjectivesOptions& other);
-  ObjectivesOptions& operator=(const ObjectivesOptions& other);
-  ObjectivesOptions(ObjectivesOptions&&) = default;
-  ObjectivesOptions& operator=(ObjectivesOptions&&) = default;
 
   /// Throws std::logic_error where there is no such kind.
   ObjectiveOptions& at(std::string_view key);
@@ -44,8 +40,8 @@ class ObjectivesOptions {
   /// The options of a kind by their type: get<MlmOptions>().
   template <class Options>
   Options& get() {
-    for (const auto& options : options_) {
-      if (auto* found = dynamic_cast<Options*>(options.get())) return *found;
+    for (auto& options : options_) {
+      if (options.template holds<Options>()) return options.template get<Options>();
     }
     throw std::logic_error("no kind of objective has these options");
   }
@@ -63,7 +59,7 @@ class ObjectivesOptions {
   EncodingOptions encoding() const;
 
  private:
-  std::vector<std::unique_ptr<ObjectiveOptions>> options_;  ///< in the order of objective_kinds()
+  std::vector<AnyOptions<ObjectiveOptions>> options_;  ///< in the order of objective_kinds()
 };
 
 /// The objectives with their heads. Those that are off are here too where their heads exist all the same.

@@ -118,11 +118,11 @@ TEST_P(FastEqualsPlain, LossAndEveryGradient) {
   ModelOptions options = tiny();
   const std::string& which = GetParam();
   if (which == "mlm only") objectives.enable_only({"mlm"});
-  if (which == "caption positives") objectives.get<ItcOptions>().positives = "caption";
+  if (which == "caption positives") objectives.get<ItcOptions>().positives = Positives::kCaption;
   if (which == "no concepts") options.concepts.enabled = false;
   if (which == "masked concepts") options.concepts.mask_padding = true;
   if (which == "one fusion layer") options.text.fusion_layers = 1;
-  if (which == "cross_modal" || which == "uni_cross_modal") objectives.get<MaeOptions>().variant = which;
+  if (const auto variant = value_named(kMaeVariantNames, which)) objectives.get<MaeOptions>().variant = *variant;
   Parts parts(objectives, options);
   Batch b = batch(11);
   if (which == "no concepts") b.concepts = {};
@@ -170,7 +170,7 @@ TEST(Itm, RowsWithoutANegativeAreLeftOut) {
 
 TEST(Itm, EveryPairOfOnePictureStillTrains) {
   ObjectivesOptions objectives = recipe();
-  objectives.get<ItcOptions>().positives = "image_id";
+  objectives.get<ItcOptions>().positives = Positives::kImageId;
   Parts parts(objectives);
   Batch b = batch(14);
   b.image_ids = at::zeros({4}, at::kLong);  // no negative exists at all
@@ -227,7 +227,7 @@ TEST(Vicha, RefusesSizesThatDoNotFit) {
   ObjectivesOptions objectives = recipe();
   ModelOptions options = tiny();
   options.vit.width = 30;  // mae cross-modal needs equal widths
-  objectives.get<MaeOptions>().variant = "cross_modal";
+  objectives.get<MaeOptions>().variant = MaeVariant::kCrossModal;
   EXPECT_THROW(Parts(objectives, options), UsageError);
   options = tiny();
   objectives = recipe();

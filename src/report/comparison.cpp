@@ -7,7 +7,9 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "config/serialize.h"
 #include "report/run_folder.h"
+#include "tasks/pretrain_recipe.h"
 #include "tasks/retrieval.h"
 #include "train/checkpoint_folder.h"
 #include "train/config_changes.h"
@@ -51,7 +53,8 @@ std::string config_of(const fs::path& run) {
 std::vector<std::string> differences(const GroupResults& first, const GroupResults& other) {
   std::vector<std::string> lines;
   if (first.config.empty() || other.config.empty()) return lines;
-  for (const ConfigChange& change : config_changes(first.config, other.config, "config.json")) {
+  const std::vector<MovedKey> moved = moved_keys(PretrainRecipe());
+  for (const ConfigChange& change : config_changes(first.config, other.config, "config.json", moved)) {
     // Flattened lists come as "data.manifests.0".
     if (!matches_key(change.key,
                      {"train.seed", "init.", "data.manifests.", "data.image_root", "eval.", "log.", "checkpoint."})) {

@@ -102,7 +102,7 @@ TEST_F(ConceptLife, FromAFirstModelToOneThatFindsConceptsByItself) {
   EXPECT_TRUE(at::equal(a.ids, b.ids));
   EXPECT_EQ(found.load(loaded.tokenizer)->concepts(0, 48).lengths, b.lengths);  // from the cache
 
-  const Tokens none = concepts_for(second, "train.json", {.from = "none", .source = {}, .cache = {}})
+  const Tokens none = concepts_for(second, "train.json", {.from = ConceptsFrom::kNone, .source = {}, .cache = {}})
                           .load(loaded.tokenizer)
                           ->concepts(0, 48);
   EXPECT_EQ(none.lengths, std::vector<std::int64_t>(48, 1));
@@ -166,7 +166,7 @@ TEST_F(ConceptLife, TwoSourcesDoNotMix) {
   message = error_of([&] { concepts_for(second, "test.json"); });
   EXPECT_NE(message.find("--concept-source"), std::string::npos) << message;
   EXPECT_NE(message.find("--concepts none"), std::string::npos) << message;
-  EXPECT_NO_THROW(concepts_for(second, "test.json", {.from = "none", .source = {}, .cache = {}}));
+  EXPECT_NO_THROW(concepts_for(second, "test.json", {.from = ConceptsFrom::kNone, .source = {}, .cache = {}}));
 }
 
 TEST_F(ConceptLife, DataSetsWithVocabulariesOfTheirOwnTrainOneModel) {

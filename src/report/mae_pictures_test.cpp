@@ -36,7 +36,7 @@ class MaeExamplesTest : public testing::TestWithParam<const char*> {
     recipe.model.embed_dim = 8;
     recipe.model.queue_size = 16;
     recipe.objectives.hitc.enabled = false;
-    recipe.objectives.mae.variant = variant;
+    recipe.objectives.mae.variant = *value_named(kMaeVariantNames, variant);
     recipe.finish();
     loaded.model = std::make_unique<Vicha>(recipe.model, 5);
     loaded.tokenizer = testing_data::small_tokenizer();

@@ -81,9 +81,10 @@ void add_recipe_facts(Facts& facts, const PretrainRecipe& recipe) {
   facts.add("Batch", optimizer.accumulate > 1
                          ? fmt::format("{} × {} accumulated", recipe.data.batch_size, optimizer.accumulate)
                          : fmt::format("{}", recipe.data.batch_size));
-  facts.add("Optimiser", fmt::format("AdamW, learning rate {:g} ({}), weight decay {:g}", optimizer.lr,
-                                     recipe.training.schedule.kind, optimizer.weight_decay));
-  facts.add("Precision", recipe.training.length.precision);
+  facts.add("Optimiser",
+            fmt::format("AdamW, learning rate {:g} ({}), weight decay {:g}", optimizer.lr,
+                        name_of(kScheduleKindNames, recipe.training.schedule.kind), optimizer.weight_decay));
+  facts.add("Precision", name_of(kPrecisionNames, recipe.training.length.precision));
   facts.add("Seed", fmt::format("{}", recipe.training.length.seed));
 }
 

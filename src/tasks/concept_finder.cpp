@@ -107,18 +107,18 @@ EvaluationConcepts::EvaluationConcepts(std::optional<ConceptKit> kit, const std:
   VICHA_ASSERT(data.manifests.size() == 1);
   const std::string& manifest = data.manifests.front();
   if (!data.concepts.enabled) return;
-  if (choice.from == "none") {
+  if (choice.from == ConceptsFrom::kNone) {
     plan_ = Plan::kEmpty;
     return;
   }
   const std::optional<ConceptIdentity> given = concept_identity_of(manifest);
-  if (choice.from == "find" && !kit) {
+  if (choice.from == ConceptsFrom::kFind && !kit) {
     throw DataError(model, "does not say how the concepts of its training set were found",
                     fmt::format("Give them in the manifest (--concepts manifest); {}", kWithout));
   }
-  const bool find = choice.from == "find" || (choice.from == "auto" && kit && !given);
+  const bool find = choice.from == ConceptsFrom::kFind || (choice.from == ConceptsFrom::kAuto && kit && !given);
   if (!find) {
-    if (choice.from == "auto" && kit && given) {
+    if (choice.from == ConceptsFrom::kAuto && kit && given) {
       require_covered(kit->origin, model, *given, manifest);
     }
     plan_ = Plan::kManifest;

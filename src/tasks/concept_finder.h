@@ -10,16 +10,27 @@
 
 #include "concepts/embed/embed.h"
 #include "concepts/kit/concept_kit.h"
+#include "config/choice.h"
 #include "data/pipeline/evaluation.h"
 #include "tasks/concept_sources.h"
 
 namespace vicha {
 
+/// Where an evaluation's concepts come from.
+enum class ConceptsFrom {
+  kAuto,      ///< the manifest's where they are of the checkpoint's identity, else found in the pictures
+  kFind,      ///< always found
+  kManifest,  ///< the manifest's, whatever they are
+  kNone,      ///< the model reads no concepts
+};
+inline constexpr Choice<ConceptsFrom> kConceptsFromNames[] = {{"auto", ConceptsFrom::kAuto},
+                                                              {"find", ConceptsFrom::kFind},
+                                                              {"manifest", ConceptsFrom::kManifest},
+                                                              {"none", ConceptsFrom::kNone}};
+
 /// What a command that reads raw pictures is told about concepts.
 struct ConceptChoice {
-  /// "auto": the manifest's where they are of the checkpoint's identity, else found in the pictures; "find": always
-  /// found; "manifest": the manifest's, whatever they are; "none": the model reads no concepts.
-  std::string from = "auto";
+  ConceptsFrom from = ConceptsFrom::kAuto;
   std::string source;           ///< where the source's weights are now; empty: where they were in training
   std::filesystem::path cache;  ///< store of the pictures' embeddings; empty: beside the manifest
   ConceptSourceOptions options = {};

@@ -43,7 +43,7 @@ Losses PretrainTask::step(const Batch& batch, const StepContext& context) {
   if (encodings.wants().features) {
     const Encodings::Features& features = encodings.momentum().features;
     pending_ = {features.image, features.text,
-                step_.options().itc.kind() == Positives::kCaption ? batch.caption_ids : batch.image_ids};
+                step_.options().itc.positives == Positives::kCaption ? batch.caption_ids : batch.image_ids};
   }
   return {result.total, std::move(result.terms), {{"temperature", model_.temperature.detach()}}};
 }
@@ -177,7 +177,7 @@ RunResult pretrain(const PretrainCommand& command) {
   Vicha model(recipe.model, static_cast<std::uint64_t>(recipe.training.length.seed));
   if (starts_fresh(command)) {
     initialise_model(model, recipe);
-    if (recipe.init.text_projection == "whiten") {
+    if (recipe.init.text_projection == TextProjection::kWhiten) {
       whiten_text_projections(model, distinct_captions(*manifest, SampleText(tokenizer, recipe.data)));
     }
   }

@@ -27,6 +27,7 @@ class PretrainTask : public Task {
   void save_state(StateDict&) const override {}  // all of it lies in the parameter store
   void load_state(const StateDict&) override {}
   std::string config_json() const override;
+  std::vector<MovedKey> moved_keys() const override { return vicha::moved_keys(recipe_); }
   std::string recipe_toml() const override;
   std::vector<std::pair<std::string, std::string>> checkpoint_files() const override { return files_; }
 

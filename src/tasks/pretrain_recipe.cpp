@@ -27,14 +27,14 @@ void PretrainRecipe::finish() {
                     "model.text.max_positions = {}",
                     data.max_tokens, data.concepts.max_tokens, model.text.max_positions));
   }
-  if (!init.checkpoint.empty() && init.text_projection == "whiten") {
+  if (!init.checkpoint.empty() && init.text_projection == TextProjection::kWhiten) {
     throw UsageError(
         fmt::format("init.checkpoint = {} brings text projections that have learnt, and init.text_projection = whiten "
                     "would replace "
                     "them; set init.text_projection=default",
                     init.checkpoint));
   }
-  if (training.schedule.late_parts == "own" && training.schedule.kind == "released") {
+  if (training.schedule.late_parts == LateParts::kOwn && training.schedule.kind == ScheduleKind::kReleased) {
     throw UsageError(
         "schedule.late_parts = own draws the curve over a part of the run, and schedule.kind = released goes by "
         "epochs; "

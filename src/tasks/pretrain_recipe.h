@@ -8,13 +8,17 @@
 #include "data/pipeline/data_options.h"
 #include "models/model_options.h"
 #include "objectives/pretrain_step.h"
+#include "tasks/ranking.h"
 #include "train/train_options.h"
 
 namespace vicha {
 
+/// Where the text projections start: at random, or whitening the training captions' states.
+enum class TextProjection { kDefault, kWhiten };
+
 struct InitOptions {
   std::string checkpoint, vit, text, vocabulary;
-  std::string text_projection = "default";
+  TextProjection text_projection = TextProjection::kDefault;
 
   void describe(Visitor& v) {
     v.field({"checkpoint", "",
@@ -26,29 +30,28 @@ struct InitOptions {
         {"text", "", "BERT weights (file or Hugging Face folder) for text, fusion and concept encoders; empty: random"},
         text);
     v.field({"vocabulary", "", "WordPiece vocabulary (vocab.txt); needed by every run"}, vocabulary);
-    v.field(
+    v.choice(
         {.key = "text_projection",
          .meaning = "Where the text projections start: at random, or whitening the training captions' states (for text "
-                    "encoders whose [CLS] hardly differs between texts)",
-         .choices = {"default", "whiten"}},
-        text_projection);
+                    "encoders whose [CLS] hardly differs between texts)"},
+        text_projection, {{"default", TextProjection::kDefault}, {"whiten", TextProjection::kWhiten}});
   }
 };
 
 struct EvalOptions {
   std::string manifest;
   std::int64_t k_test = 256;
-  std::string ranking = "matching";
+  Ranking ranking = Ranking::kMatching;
   std::int64_t batch_size = 64;
 
   void describe(Visitor& v) {
     v.field({"manifest", "", "Retrieval set that is evaluated at each checkpoint; empty: none"}, manifest);
     v.field({"k_test", "candidates", "Best candidates of each query that are matched and re-ranked", 0, 1e9}, k_test);
-    v.field({.key = "ranking",
-             .meaning = "What orders them: matching alone, as the paper, or the product of its odds and the contrast's "
-                        "probability",
-             .choices = {"matching", "joint"}},
-            ranking);
+    v.choice(
+        {.key = "ranking",
+         .meaning = "What orders them: matching alone, as the paper, or the product of its odds and the contrast's "
+                    "probability"},
+        ranking, kRankingNames);
     v.field({"batch_size", "pictures", "Pictures encoded at once", 1, 1e6}, batch_size);
   }
 };

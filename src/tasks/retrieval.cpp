@@ -112,9 +112,6 @@ nlohmann::ordered_json json_of(const RetrievalMetrics& m) {
 
 RetrievalResult evaluate_retrieval(Vicha& model, std::shared_ptr<const EvaluationSet> set,
                                    const RetrievalOptions& options) {
-  if (options.ranking != "matching" && options.ranking != "joint") {
-    throw UsageError("eval.ranking: unknown ranking '" + options.ranking + "': one of matching, joint");
-  }
   const at::NoGradGuard guard;
   const auto start = std::chrono::steady_clock::now();
   ReadAgain again(set, options.batch_size);
@@ -145,8 +142,8 @@ RetrievalResult evaluate_retrieval(Vicha& model, std::shared_ptr<const Evaluatio
     const RetrievalScorer::Scores scores = scorer.rerank(options.k_test);
     result.matching = retrieval_metrics(scores.i2t, scores.t2i, texts_of, images_of);
     result.joint = retrieval_metrics(scores.joint_i2t, scores.joint_t2i, texts_of, images_of);
-    result.ranking = options.ranking;
-    const bool joint = options.ranking == "joint";
+    result.ranking = name_of(kRankingNames, options.ranking);
+    const bool joint = options.ranking == Ranking::kJoint;
     i2t = joint ? scores.joint_i2t : scores.i2t;
     t2i = joint ? scores.joint_t2i : scores.t2i;
     result.reranked = joint ? result.joint : result.matching;

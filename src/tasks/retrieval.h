@@ -9,6 +9,7 @@
 #include "data/pipeline/evaluation.h"
 #include "models/retrieval.h"
 #include "models/vicha.h"
+#include "tasks/ranking.h"
 
 namespace vicha {
 
@@ -22,7 +23,7 @@ struct RetrievalExample {
 
 struct RetrievalResult {
   std::int64_t images = 0, captions = 0, k_test = 0, pairs = 0;
-  std::string ranking;        ///< RetrievalOptions::ranking, or "contrast" if nothing was matched
+  std::string ranking;        ///< name of RetrievalOptions::ranking, or "contrast" if nothing was matched
   RetrievalMetrics reranked;  ///< by that ranking
   RetrievalMetrics itc;       ///< the two towers alone
   RetrievalMetrics matching;  ///< the paper's evaluation: ITC, then ITM of the k best
@@ -41,14 +42,14 @@ struct RetrievalResult {
 nlohmann::ordered_json json_of(const RetrievalMetrics& metrics);
 
 struct RetrievalOptions {
-  std::int64_t k_test = 256;         ///< best candidates that are matched; 0: ITC alone decides
-  std::string ranking = "matching";  ///< what orders them: "matching", as the paper, or "joint"
-  std::int64_t batch_size = 64;      ///< pictures encoded at once
-  std::int64_t examples = 12;        ///< queries of each direction kept for a gallery, spread evenly over the set
+  std::int64_t k_test = 256;             ///< best candidates that are matched; 0: ITC alone decides
+  Ranking ranking = Ranking::kMatching;  ///< what orders them
+  std::int64_t batch_size = 64;          ///< pictures encoded at once
+  std::int64_t examples = 12;            ///< queries of each direction kept for a gallery, spread evenly over the set
   std::int64_t memory_mib = 2048;  ///< for the pictures' states; what does not fit is encoded twice, to the same result
 };
 
-/// Evaluates on all pictures and captions of the set. Throws UsageError if the ranking is none of the two.
+/// Evaluates on all pictures and captions of the set.
 RetrievalResult evaluate_retrieval(Vicha& model, std::shared_ptr<const EvaluationSet> set,
                                    const RetrievalOptions& options);
 

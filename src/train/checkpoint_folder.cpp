@@ -66,7 +66,7 @@ std::string state_json(const TrainState& s, const std::string& config) {
                                        {"batch_in_epoch", s.batch_in_epoch},
                                        {"batches_per_epoch", s.batches_per_epoch},
                                        {"seed", s.seed},
-                                       {"precision", s.precision},
+                                       {"precision", name_of(kPrecisionNames, s.precision)},
                                        {"matmul_kernel", s.matmul_kernel},
                                        {"threads", s.threads},
                                        {"seconds", s.seconds},
@@ -94,7 +94,13 @@ TrainState parse_state(const fs::path& file) {
     s.batch_in_epoch = json.at("batch_in_epoch");
     s.batches_per_epoch = json.at("batches_per_epoch");
     s.seed = json.at("seed");
-    s.precision = json.at("precision");
+    const std::string precision = json.at("precision");
+    const auto known = value_named(kPrecisionNames, precision);
+    if (!known) {
+      throw DataError(file.string(), fmt::format("names an unknown precision '{}'", precision),
+                      "The checkpoint is damaged; use another one");
+    }
+    s.precision = *known;
     s.matmul_kernel = json.at("matmul_kernel");
     s.threads = json.at("threads");
     s.seconds = json.at("seconds");
@@ -109,11 +115,11 @@ TrainState parse_state(const fs::path& file) {
   }
 }
 
-void require_same_config(const fs::path& folder, const std::string& config,
+void require_same_config(const fs::path& folder, const std::string& config, const std::vector<MovedKey>& moved,
                          const std::vector<std::string>& may_change) {
   const fs::path file = folder / kConfig;
   std::string refused;
-  for (const ConfigChange& change : config_changes(read_file(file), config, file.string())) {
+  for (const ConfigChange& change : config_changes(read_file(file), config, file.string(), moved)) {
     if (matches_key(change.key, may_change)) {
       log::warning("{}: {}. The run goes on, but is not the one it would have been", file.string(), change.description);
     } else {
@@ -215,7 +221,7 @@ fs::path save_checkpoint(const fs::path& out, Task& task, const AdamW& optimizer
 TrainState load_checkpoint(const fs::path& folder, Task& task, AdamW& optimizer,
                            const std::vector<std::string>& may_change) {
   const TrainState state = parse_state(folder / kState);
-  require_same_config(folder, task.config_json(), may_change);
+  require_same_config(folder, task.config_json(), task.moved_keys(), may_change);
   const StateDict model = read_safetensors(folder / kModel, nullptr, /*map=*/true);
   const std::vector<at::Tensor> weights = matched(folder / kModel, model, task.parameters());
   const StateDict optimizer_state = read_safetensors(folder / kOptimizer, nullptr, /*map=*/true);

@@ -14,6 +14,7 @@
 
 #include "train/adamw.h"
 #include "train/task.h"
+#include "train/train_options.h"
 
 namespace vicha {
 
@@ -21,8 +22,8 @@ struct TrainState {
   std::int64_t step = 0;                                              ///< optimiser steps done
   std::int64_t epoch = 0, batch_in_epoch = 0, batches_per_epoch = 0;  ///< of the next batch
   std::int64_t seed = 0;
-  std::string precision;      ///< "fp32" or "bf16", as resolved
-  std::string matmul_kernel;  ///< "blas" or "onednn", as measured: a resumed run must not choose again
+  Precision precision = Precision::kFp32;  ///< as resolved
+  std::string matmul_kernel;               ///< "blas" or "onednn", as measured: a resumed run must not choose again
   std::int64_t threads = 0;
   double seconds = 0.0;
   std::int64_t skipped = 0;

@@ -50,7 +50,7 @@ class Checkpoints : public ::testing::Test {
             .batch_in_epoch = 3,
             .batches_per_epoch = 9,
             .seed = 4,
-            .precision = "fp32",
+            .precision = Precision::kFp32,
             .matmul_kernel = "blas",
             .threads = 2,
             .seconds = 12.5,
@@ -104,7 +104,7 @@ TEST_F(Checkpoints, EverythingComesBack) {
   EXPECT_EQ(back.batch_in_epoch, 3);
   EXPECT_EQ(back.batches_per_epoch, 9);
   EXPECT_EQ(back.seed, 4);
-  EXPECT_EQ(back.precision, "fp32");
+  EXPECT_EQ(back.precision, Precision::kFp32);
   EXPECT_EQ(back.matmul_kernel, "blas");
   EXPECT_EQ(back.threads, 2);
   EXPECT_EQ(back.seconds, 12.5);
@@ -264,6 +264,16 @@ TEST_F(Checkpoints, InfiniteWeightsAreNotSaved) {
     expect_mentions(e.what(), {"first.bias", "step 1"});
   }
   EXPECT_TRUE(list_checkpoints(out_).empty());
+}
+
+TEST(ConfigChanges, OldNamesAreTheNewOnes) {
+  const std::vector<MovedKey> moved = {{"model.decoder", "mae.decoder"}, {"title", "name"}};
+  const auto changes =
+      config_changes(R"({"model": {"decoder": {"width": 8, "layers": 1}, "decoder_x": 1}, "title": "a"})",
+                     R"({"mae": {"decoder": {"width": 8, "layers": 2}}, "name": "a"})", "here", moved);
+  ASSERT_EQ(changes.size(), 2u);
+  EXPECT_EQ(changes[0].description, "mae.decoder.layers was 1, is 2");
+  EXPECT_EQ(changes[1].description, "model.decoder_x was 1, is not set");
 }
 
 TEST(ConfigChanges, KeysAndPatterns) {

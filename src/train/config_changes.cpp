@@ -1,6 +1,7 @@
 #include "train/config_changes.h"
 
 #include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -11,12 +12,6 @@ namespace {
 
 using Json = nlohmann::json;
 
-Json flattened(std::string_view text, std::string_view where) {
-  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object()) throw DataError(where, "is not a JSON object", "The checkpoint is damaged; use another one");
-  return json.flatten();
-}
-
 /// "/optimizer/lr" -> "optimizer.lr"
 std::string dotted(std::string pointer) {
   pointer.erase(0, 1);
@@ -24,23 +19,40 @@ std::string dotted(std::string pointer) {
   return pointer;
 }
 
+std::string todays_name(std::string key, const std::vector<MovedKey>& moved) {
+  for (const auto& [from, to] : moved) {
+    if (key == from || key.starts_with(from + '.')) return key.replace(0, from.size(), to);
+  }
+  return key;
+}
+
+/// Each leaf by its dotted key.
+std::map<std::string, Json> leaves(std::string_view text, std::string_view where, const std::vector<MovedKey>& moved) {
+  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object()) throw DataError(where, "is not a JSON object", "The checkpoint is damaged; use another one");
+  const Json flat = json.flatten();
+  std::map<std::string, Json> values;
+  for (const auto& [pointer, value] : flat.items()) values.emplace(todays_name(dotted(pointer), moved), value);
+  return values;
+}
+
 }  // namespace
 
-std::vector<ConfigChange> config_changes(std::string_view before, std::string_view after, std::string_view where) {
-  const Json old_values = flattened(before, where), new_values = flattened(after, "the recipe");
-  std::set<std::string> pointers;
-  for (const Json* values : {&old_values, &new_values}) {
-    for (const auto& [pointer, value] : values->items()) pointers.insert(pointer);
+std::vector<ConfigChange> config_changes(std::string_view before, std::string_view after, std::string_view where,
+                                         const std::vector<MovedKey>& moved) {
+  const auto old_values = leaves(before, where, moved), new_values = leaves(after, "the recipe", moved);
+  std::set<std::string> keys;
+  for (const auto* values : {&old_values, &new_values}) {
+    for (const auto& [key, value] : *values) keys.insert(key);
   }
-  const auto shown = [](const Json& values, const std::string& pointer) {
-    return values.contains(pointer) ? values[pointer].dump() : std::string("not set");
+  const auto shown = [](const std::map<std::string, Json>& values, const std::string& key) {
+    const auto found = values.find(key);
+    return found == values.end() ? std::string("not set") : found->second.dump();
   };
   std::vector<ConfigChange> changes;
-  for (const std::string& pointer : pointers) {
-    const std::string was = shown(old_values, pointer), is = shown(new_values, pointer);
-    if (was == is) continue;
-    const std::string key = dotted(pointer);
-    changes.push_back({key, key + " was " + was + ", is " + is});
+  for (const std::string& key : keys) {
+    const std::string was = shown(old_values, key), is = shown(new_values, key);
+    if (was != is) changes.push_back({key, key + " was " + was + ", is " + is});
   }
   return changes;
 }

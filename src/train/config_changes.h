@@ -5,6 +5,8 @@
 #include <string_view>
 #include <vector>
 
+#include "config/serialize.h"
+
 namespace vicha {
 
 struct ConfigChange {
@@ -12,8 +14,10 @@ struct ConfigChange {
   std::string description;  ///< "optimizer.lr was 0.0001, is 0.001"
 };
 
-/// Every leaf that differs between two JSON objects. Throws DataError naming `where` if `before` is not JSON.
-std::vector<ConfigChange> config_changes(std::string_view before, std::string_view after, std::string_view where);
+/// Every leaf that differs between two JSON objects; either may have `moved` keys under their old names. Throws
+/// DataError naming `where` if `before` is not JSON.
+std::vector<ConfigChange> config_changes(std::string_view before, std::string_view after, std::string_view where,
+                                         const std::vector<MovedKey>& moved = {});
 
 /// Whether `key` is one of `patterns`: a whole key, or the start of some if it ends in a dot ("log.").
 bool matches_key(std::string_view key, const std::vector<std::string>& patterns);

@@ -30,12 +30,13 @@ at::Device choose_device(std::string_view name) {
   return {at::kCUDA, static_cast<c10::DeviceIndex>(index)};
 }
 
-bool use_bf16(std::string_view precision, const at::Device& device) {
-  if (precision == "bf16") return true;
-  if (precision == "fp32") return false;
-  if (precision != "auto") {
-    throw UsageError(fmt::format("train.precision: unknown precision '{}': one of auto, fp32, bf16", precision));
-  }
+Precision parse_precision(std::string_view name) {
+  if (const auto precision = value_named(kPrecisionNames, name)) return *precision;
+  throw UsageError(fmt::format("train.precision: unknown precision '{}': one of auto, fp32, bf16", name));
+}
+
+bool use_bf16(Precision precision, const at::Device& device) {
+  if (precision != Precision::kAuto) return precision == Precision::kBf16;
   return !device.is_cpu() || kernel_choice().bf16_is_faster;
 }
 

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "models/batch.h"
+#include "train/train_options.h"
 
 namespace vicha {
 
@@ -14,9 +15,11 @@ namespace vicha {
 /// on a card that is not there.
 at::Device choose_device(std::string_view name);
 
-/// Whether matrix products run in bf16: `precision` is "fp32", "bf16" or "auto" (yes on a graphics card; on a processor
-/// where it was measured to be faster).
-bool use_bf16(std::string_view precision, const at::Device& device);
+/// Throws UsageError if it is none of kPrecisionNames.
+Precision parse_precision(std::string_view name);
+/// Whether matrix products run in bf16; kAuto: on a graphics card, and on a processor where it was measured to be
+/// faster.
+bool use_bf16(Precision precision, const at::Device& device);
 
 /// The batch with its tensors on the device; copies from pinned memory do not wait.
 Batch to_device(Batch batch, const at::Device& device);

@@ -35,11 +35,12 @@ TEST(Device, Names) {
 }
 
 TEST(Device, Precision) {
-  EXPECT_TRUE(use_bf16("bf16", at::kCPU));
-  EXPECT_FALSE(use_bf16("fp32", at::kCPU));
-  EXPECT_EQ(use_bf16("auto", at::kCPU), kernel_choice().bf16_is_faster);
-  EXPECT_TRUE(use_bf16("auto", at::Device(at::kCUDA, 0)));
-  EXPECT_THROW(use_bf16("fp16", at::kCPU), UsageError);
+  EXPECT_TRUE(use_bf16(Precision::kBf16, at::kCPU));
+  EXPECT_FALSE(use_bf16(Precision::kFp32, at::kCPU));
+  EXPECT_EQ(use_bf16(Precision::kAuto, at::kCPU), kernel_choice().bf16_is_faster);
+  EXPECT_TRUE(use_bf16(Precision::kAuto, at::Device(at::kCUDA, 0)));
+  EXPECT_EQ(parse_precision("bf16"), Precision::kBf16);
+  EXPECT_THROW(parse_precision("fp16"), UsageError);
 }
 
 TEST(Device, ABatchMoves) {

@@ -117,10 +117,10 @@ void TrainingRun::start_or_resume() {
   optimizer_.emplace(task_.parameters(), options_.optimizer);
   remove_leftovers(setup_.out);
   const std::optional<fs::path> checkpoint = starting_point(setup_.resume, setup_.out);
-  std::string precision = options_.length.precision;
+  Precision precision = options_.length.precision;
   if (checkpoint) {
     const TrainState state = restore(*checkpoint);
-    if (precision == "auto") precision = state.precision;
+    if (precision == Precision::kAuto) precision = state.precision;
   }
   bf16_ = use_bf16(precision, device_);
   saved_step_ = step_;
@@ -260,7 +260,7 @@ void TrainingRun::save() {
   state.batch_in_epoch = step_in_epoch() * accumulate_;
   state.batches_per_epoch = batches_per_epoch_;
   state.seed = options_.length.seed;
-  state.precision = bf16_ ? "bf16" : "fp32";
+  state.precision = bf16_ ? Precision::kBf16 : Precision::kFp32;
   state.matmul_kernel = matmul_kernel();
   state.threads = at::get_num_threads();
   state.seconds = seconds();
@@ -273,7 +273,7 @@ void TrainingRun::save() {
 
 /// Of parameters that first learn after that share of the run.
 double TrainingRun::lr_of(double begins) const {
-  const bool own = options_.schedule.late_parts == "own";
+  const bool own = options_.schedule.late_parts == LateParts::kOwn;
   const auto first = own ? static_cast<std::int64_t>(std::ceil(begins * static_cast<double>(total_steps_))) : 0;
   return learning_rate(options_.schedule, options_.optimizer.lr,
                        {.step = std::max<std::int64_t>(0, step_ - first),

@@ -25,9 +25,9 @@ using Json = nlohmann::ordered_json;
 /// Five steps of three to an epoch, a checkpoint after each.
 TrainOptions small_options() {
   TrainOptions o;
-  o.length = {.seed = 5, .epochs = 3, .max_steps = 5, .precision = "fp32"};
+  o.length = {.seed = 5, .epochs = 3, .max_steps = 5, .precision = Precision::kFp32};
   o.optimizer.lr = 0.01;
-  o.schedule = {.kind = "step", .warmup_lr = 1e-3, .min_lr = 1e-4, .warmup = 0, .warmup_share = 0.3};
+  o.schedule = {.kind = ScheduleKind::kStep, .warmup_lr = 1e-3, .min_lr = 1e-4, .warmup = 0, .warmup_share = 0.3};
   o.checkpoint = {.every_steps = 1, .every_epochs = 0, .keep = 0};
   o.log = {.every_steps = 1000, .metrics_every_steps = 1, .tensorboard = false};
   return o;

@@ -4,8 +4,6 @@
 #include <cmath>
 #include <numbers>
 
-#include "base/error.h"
-
 namespace vicha {
 namespace {
 
@@ -35,13 +33,10 @@ std::int64_t warmup_steps(const ScheduleOptions& o, std::int64_t total_steps) {
 }  // namespace
 
 double learning_rate(const ScheduleOptions& options, double lr, const SchedulePoint& at) {
-  if (options.kind == "released") return released(options, lr, at);
-  if (options.kind != "step" && options.kind != "constant") {
-    throw UsageError("schedule.kind: unknown schedule '" + options.kind + "': one of released, step, constant");
-  }
+  if (options.kind == ScheduleKind::kReleased) return released(options, lr, at);
   const std::int64_t warmup = warmup_steps(options, at.total_steps);
   if (at.step < warmup) return straight(options.warmup_lr, lr, at.step, warmup);
-  if (options.kind == "constant") return lr;
+  if (options.kind == ScheduleKind::kConstant) return lr;
   // The last step (number total_steps - 1) is the one that has min_lr.
   const std::int64_t length = std::max<std::int64_t>(1, at.total_steps - 1 - warmup);
   return cosine(lr, options.min_lr, std::min(at.step - warmup, length), length);

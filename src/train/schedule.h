@@ -25,7 +25,7 @@ struct SchedulePoint {
   std::int64_t epochs = 0;       ///< planned
 };
 
-/// Throws UsageError if `options.kind` is none of its choices.
+/// Rate of the step at `at`, `lr` being the rate after the warm-up.
 double learning_rate(const ScheduleOptions& options, double lr, const SchedulePoint& at);
 
 }  // namespace vicha

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "config/serialize.h"
 
 namespace vicha {
 namespace {
@@ -20,7 +21,10 @@ struct Released {
   std::int64_t epochs, steps_per_epoch;
 
   Released(const nlohmann::json& s, std::int64_t steps) : lr(s["lr"]), epochs(s["epochs"]), steps_per_epoch(steps) {
-    options = {.kind = "released", .warmup_lr = s["warmup_lr"], .min_lr = s["min_lr"], .warmup = s["warmup_epochs"]};
+    options = {.kind = ScheduleKind::kReleased,
+               .warmup_lr = s["warmup_lr"],
+               .min_lr = s["min_lr"],
+               .warmup = s["warmup_epochs"]};
   }
   double operator()(std::int64_t epoch, std::int64_t step_in_epoch) const {
     return learning_rate(options, lr,
@@ -65,13 +69,13 @@ TEST(Schedule, ReleasedRatesOfEveryPublicRecipe) {
 }
 
 TEST(Schedule, ReleasedBeyondThePlanAndWithoutWarmup) {
-  const ScheduleOptions options{.kind = "released", .warmup_lr = 1e-5, .min_lr = 1e-6, .warmup = 0};
+  const ScheduleOptions options{.kind = ScheduleKind::kReleased, .warmup_lr = 1e-5, .min_lr = 1e-6, .warmup = 0};
   EXPECT_DOUBLE_EQ(learning_rate(options, 1e-4, {.epochs = 3}), 1e-4);
   EXPECT_DOUBLE_EQ(learning_rate(options, 1e-4, {.epoch = 3, .epochs = 3}), 1e-6);
 }
 
 TEST(Schedule, StepIsStraightThenACosineToTheVeryEnd) {
-  const ScheduleOptions options{.kind = "step", .warmup_lr = 1e-5, .min_lr = 1e-6, .warmup = 1};
+  const ScheduleOptions options{.kind = ScheduleKind::kStep, .warmup_lr = 1e-5, .min_lr = 1e-6, .warmup = 1};
   const auto rate = [&](std::int64_t step) {
     return learning_rate(options, 1e-4, {.step = step, .total_steps = 1101});
   };
@@ -86,7 +90,7 @@ TEST(Schedule, StepIsStraightThenACosineToTheVeryEnd) {
 }
 
 TEST(Schedule, ConstantAndShares) {
-  ScheduleOptions options{.kind = "constant", .warmup_lr = 0.0, .warmup = 3, .warmup_share = 0.1};
+  ScheduleOptions options{.kind = ScheduleKind::kConstant, .warmup_lr = 0.0, .warmup = 3, .warmup_share = 0.1};
   const auto rate = [&](std::int64_t step) { return learning_rate(options, 2.0, {.step = step, .total_steps = 200}); };
   EXPECT_DOUBLE_EQ(rate(0), 0.0);
   EXPECT_DOUBLE_EQ(rate(10), 1.0);
@@ -96,7 +100,12 @@ TEST(Schedule, ConstantAndShares) {
   EXPECT_DOUBLE_EQ(rate(100), 1.0);
 }
 
-TEST(Schedule, UnknownKind) { EXPECT_THROW(learning_rate({.kind = "linear"}, 1.0, {.total_steps = 1}), UsageError); }
+TEST(Schedule, UnknownKind) {
+  ScheduleOptions options;
+  apply_override(options, "kind=step");
+  EXPECT_EQ(options.kind, ScheduleKind::kStep);
+  EXPECT_THROW(apply_override(options, "kind=linear"), UsageError);
+}
 
 }  // namespace
 }  // namespace vicha

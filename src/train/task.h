@@ -10,6 +10,7 @@
 
 #include "base/random.h"
 #include "checkpoint/tensors/state_dict.h"
+#include "config/serialize.h"
 #include "models/batch.h"
 #include "nn/parameters.h"
 
@@ -45,6 +46,8 @@ class Task {
   virtual void load_state(const StateDict& state) = 0;
   /// The resolved configuration as JSON: `config.json` of a checkpoint.
   virtual std::string config_json() const = 0;
+  /// Keys of that configuration which had another name in older checkpoints.
+  virtual std::vector<MovedKey> moved_keys() const { return {}; }
   /// The recipe as TOML: `recipe.toml` of a checkpoint.
   virtual std::string recipe_toml() const = 0;
   /// What else a checkpoint needs to stand alone (a vocabulary): name and content.

@@ -3,17 +3,21 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
 
 #include "config/describe.h"
 
 namespace vicha {
 
+/// Type of the matrix products.
+enum class Precision { kAuto, kFp32, kBf16 };
+inline constexpr Choice<Precision> kPrecisionNames[] = {
+    {"auto", Precision::kAuto}, {"fp32", Precision::kFp32}, {"bf16", Precision::kBf16}};
+
 struct LengthOptions {
   std::int64_t seed = 42;
   std::int64_t epochs = 30;
   std::int64_t max_steps = 0;
-  std::string precision = "auto";
+  Precision precision = Precision::kAuto;
 
   void describe(Visitor& v) {
     v.field({.key = "seed", .meaning = "Every random choice of the run follows from it", .min = 0}, seed);
@@ -23,10 +27,9 @@ struct LengthOptions {
              .meaning = "Length of the run in place of the epochs; 0: by epochs",
              .min = 0},
             max_steps);
-    v.field({.key = "precision",
-             .meaning = "Type of the matrix products; auto: bf16 where it was measured to be faster",
-             .choices = {"auto", "fp32", "bf16"}},
-            precision);
+    v.choice(
+        {.key = "precision", .meaning = "Type of the matrix products; auto: bf16 where it was measured to be faster"},
+        precision, kPrecisionNames);
   }
 };
 
@@ -57,21 +60,28 @@ struct OptimizerOptions {
   }
 };
 
-/// See schedule.h for the curves.
+/// Curves of the learning rate: schedule.h.
+enum class ScheduleKind { kReleased, kStep, kConstant };
+inline constexpr Choice<ScheduleKind> kScheduleKindNames[] = {
+    {"released", ScheduleKind::kReleased}, {"step", ScheduleKind::kStep}, {"constant", ScheduleKind::kConstant}};
+
+/// The curve of what sets in later: the run's, or that curve drawn over its own share of the run.
+enum class LateParts { kRun, kOwn };
+inline constexpr Choice<LateParts> kLatePartsNames[] = {{"run", LateParts::kRun}, {"own", LateParts::kOwn}};
+
 struct ScheduleOptions {
-  std::string kind = "released";
+  ScheduleKind kind = ScheduleKind::kReleased;
   double warmup_lr = 1e-5;
   double min_lr = 1e-5;
   std::int64_t warmup = 20;
   double warmup_share = 0.0;
-  std::string late_parts = "run";
+  LateParts late_parts = LateParts::kRun;
 
   void describe(Visitor& v) {
-    v.field({.key = "kind",
-             .meaning = "Curve of the learning rate: as the released models had it (steps of 100 in the first epoch, "
-                        "then one value an epoch), smooth from step to step, or constant after the warm-up",
-             .choices = {"released", "step", "constant"}},
-            kind);
+    v.choice({.key = "kind",
+              .meaning = "Curve of the learning rate: as the released models had it (steps of 100 in the first epoch, "
+                         "then one value an epoch), smooth from step to step, or constant after the warm-up"},
+             kind, kScheduleKindNames);
     v.field({.key = "warmup_lr", .meaning = "Learning rate at the start of the warm-up", .min = 0}, warmup_lr);
     v.field({.key = "min_lr", .meaning = "Learning rate that the cosine goes down to", .min = 0}, min_lr);
     v.field({.key = "warmup", .unit = "hundreds of steps", .meaning = "Length of the warm-up", .min = 0}, warmup);
@@ -81,11 +91,11 @@ struct ScheduleOptions {
              .min = 0,
              .max = 1},
             warmup_share);
-    v.field({.key = "late_parts",
-             .meaning = "What serves only objectives that set in later (fusion, heads, MAE decoder) follows the run's "
-                        "curve, or that curve drawn over its own share of the run; own is not for kind = \"released\"",
-             .choices = {"run", "own"}},
-            late_parts);
+    v.choice(
+        {.key = "late_parts",
+         .meaning = "What serves only objectives that set in later (fusion, heads, MAE decoder) follows the run's "
+                    "curve, or that curve drawn over its own share of the run; own is not for kind = \"released\""},
+        late_parts, kLatePartsNames);
   }
 };
 

@@ -17,7 +17,7 @@ namespace vicha::parity {
 namespace {
 
 ObjectivesOptions fine_tuning(ObjectivesOptions o) {
-  o.get<ItcOptions>().positives = "image_id";
+  o.get<ItcOptions>().positives = Positives::kImageId;
   o.enable_only({"itc", "itm"});
   o.clamp_temperature = false;
   return o;

@@ -31,6 +31,9 @@ struct ConceptInputOptions {
   }
 };
 
+/// What becomes of pictures whose file ends early.
+enum class TruncatedPictures { kReject, kAccept };
+
 struct DataOptions {
   std::vector<std::string> manifests;
   std::string image_root;
@@ -41,7 +44,7 @@ struct DataOptions {
   std::int64_t max_words = 30;
   std::int64_t max_tokens = 25;
   std::int64_t cache_mib = 0;
-  std::string truncated = "reject";
+  TruncatedPictures truncated = TruncatedPictures::kReject;
   double max_bad_share = 0.01;
   ImageTransformOptions transform;
   ConceptInputOptions concepts;
@@ -62,10 +65,9 @@ struct DataOptions {
     v.field({"max_tokens", "tokens", "Where captions are cut as tokens, [CLS] included", 1}, max_tokens);
     v.field({"cache_mib", "MiB", "Memory for decoded pictures that are used again in the next epoch; filled once", 0},
             cache_mib);
-    v.field({.key = "truncated",
-             .meaning = "What to do with pictures whose file ends early; accepted ones are grey or black below",
-             .choices = {"reject", "accept"}},
-            truncated);
+    v.choice({.key = "truncated",
+              .meaning = "What to do with pictures whose file ends early; accepted ones are grey or black below"},
+             truncated, {{"reject", TruncatedPictures::kReject}, {"accept", TruncatedPictures::kAccept}});
     v.field(
         {"max_bad_share", "", "Share of pictures that may be unreadable before the run stops; a few always may", 0, 1},
         max_bad_share);
@@ -76,7 +78,7 @@ struct DataOptions {
   ManifestOptions manifest_options() const {
     return {.image_root = image_root, .strip_parts = strip_parts, .needs = {.concepts = concepts.enabled}};
   }
-  DecodeOptions decode_options() const { return {.accept_truncated = truncated == "accept"}; }
+  DecodeOptions decode_options() const { return {.accept_truncated = truncated == TruncatedPictures::kAccept}; }
 };
 
 }  // namespace vicha

@@ -266,7 +266,7 @@ TEST_F(LoaderTest, TruncatedPicturesAreAnOption) {
   const std::string whole = noise_png(6);
   for (std::int64_t record = 0; record < kRecords; ++record) spoil(record, whole.substr(0, whole.size() / 2));
   EXPECT_NE(message_of([&] { loader().next(); }), "");
-  options_.truncated = "accept";
+  options_.truncated = TruncatedPictures::kAccept;
   Loader source = loader();
   source.next();
   EXPECT_EQ(source.skipped(), 0);
