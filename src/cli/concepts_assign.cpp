@@ -5,7 +5,8 @@
 #include "base/error.h"
 #include "cli/concepts.h"
 #include "cli/data.h"
-#include "concepts/kit/concept_kit.h"
+#include "cli/options.h"
+#include "concepts/kit/vocabulary_embeddings.h"
 #include "concepts/match/assign.h"
 #include "tasks/concept_sources.h"
 
@@ -15,7 +16,7 @@ namespace {
 struct AssignRequest {
   std::filesystem::path manifest, vocabulary, embeddings, out;
   std::vector<std::filesystem::path> stores;
-  std::string source, search = "auto";
+  std::string source;
   std::vector<std::string> prompts;
   ConceptSourceOptions source_options;
   AssignOptions options;
@@ -24,15 +25,8 @@ struct AssignRequest {
 };
 
 AssignReport assign(const AssignRequest& given) {
-  const ConceptSourceSpec spec = parse_concept_source(given.source);
-  if (spec.kind == ConceptSourceSpec::Kind::kManifest) {
-    const AssignReport report = assign_from_field(given.manifest, spec.where, given.out, given.options.k);
-    set_concept_origin(given.out, {.identity = field_identity(spec.where),
-                                   .source = given.source,
-                                   .k = given.options.k,
-                                   .vocabulary = {},
-                                   .embeddings = {}});
-    return report;
+  if (const std::optional<std::string> field = field_of_source(given.source)) {
+    return assign_from_field(given.manifest, *field, given.out, given.options.k);
   }
   if (given.stores.empty() || given.vocabulary.empty()) {
     throw UsageError("--store and --vocab are needed, unless --source is manifest:FIELD");
@@ -42,25 +36,15 @@ AssignReport assign(const AssignRequest& given) {
     options.regions = given.tags;
     if (options.threshold > 0) options.regions->threshold = options.threshold;
   }
-  options.approximate = given.search == "exact"   ? Approximate::kNever
-                        : given.search == "index" ? Approximate::kAlways
-                                                  : Approximate::kAuto;
   const ConceptVocabulary vocabulary = ConceptVocabulary::load(given.vocabulary);
   const auto source = open_concept_source(given.source, given.source_options);
   const std::filesystem::path file =
       given.embeddings.empty() ? std::filesystem::path(given.vocabulary.string() + ".safetensors") : given.embeddings;
-  const VocabularyEmbeddings embeddings = embed_vocabulary(*source, vocabulary, given.prompts, file);
-  const AssignReport report = assign_concepts(given.manifest, given.stores, vocabulary, embeddings, given.out, options);
-  // How new pictures' concepts are found just so. Tags of regions are found otherwise: there the identity is all.
-  if (!given.regions) {
-    set_concept_origin(given.out, {.identity = embeddings.identity,
-                                   .source = given.source,
-                                   .k = options.k,
-                                   .threshold = options.threshold,
-                                   .vocabulary = given.vocabulary,
-                                   .embeddings = file});
-  }
-  return report;
+  ConceptKit kit = embed_vocabulary(*source, vocabulary, given.prompts, file);
+  kit.provenance.source = given.source;
+  kit.provenance.vocabulary = given.vocabulary;
+  kit.provenance.embeddings = file;
+  return assign_concepts(given.manifest, given.stores, kit, given.out, options);
 }
 
 }  // namespace
@@ -73,34 +57,24 @@ void add_concepts_assign(CLI::App& group, Action& chosen) {
   command->add_option("--source", given->source, "clip:FILE, vicha:CHECKPOINT or manifest:FIELD")->required();
   command->add_option("--out", given->out, "Manifest to write; OUT.identity.json says where its concepts come from")
       ->required();
-  command->add_option("--store", given->stores, "Embedding stores that hold the pictures")
-      ->expected(1)
-      ->take_all()
-      ->allow_extra_args(false);
+  add_repeated(*command, "--store", given->stores, "Embedding stores that hold the pictures");
   command->add_option("--vocab", given->vocabulary, "Vocabulary (`vicha concepts vocab`)");
   command->add_option("--vocab-embeddings", given->embeddings,
                       "Where the vocabulary's embeddings are kept (default: VOCAB.safetensors)");
-  command
-      ->add_option("--prompt", given->prompts, "Template of the texts, with {} for the word; repeated: the mean of all")
-      ->expected(1)
-      ->take_all()
-      ->allow_extra_args(false);
+  add_prompts(*command, given->prompts);
   command->add_option("--k", given->options.k, "Concepts of a picture")->capture_default_str();
   command->add_option("--threshold", given->options.threshold,
                       "Least probability, softmax(scale * cosine) over the vocabulary (default: none; regions: 0.5)");
   command->add_flag("--regions", given->regions, "Tag the regions of a store made with --regions");
   command->add_option("--num-tags", given->tags.num_tags, "Tags of a picture in region mode")->capture_default_str();
-  command->add_option("--search", given->search, "exact, index (FAISS clusters), or auto: index beyond a million words")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"auto", "exact", "index"}));
+  add_choice(*command, "--search", given->options.approximate,
+             {{"auto", Approximate::kAuto}, {"exact", Approximate::kNever}, {"index", Approximate::kAlways}},
+             "exact, index (FAISS clusters), or auto: index beyond a million words");
   command
       ->add_option("--max-missing-share", given->options.max_missing_share,
                    "Share of records whose picture may be in no store; they are left out")
       ->capture_default_str();
-  command->add_option("--device", given->source_options.device, "auto, cpu or cuda:N")->capture_default_str();
-  command->add_option("--bpe", given->source_options.bpe, "CLIP's byte-pair vocabulary (default: beside the weights)");
-  command->add_flag("--exact-decode", given->source_options.exact_decode,
-                    "CLIP: the store was embedded with --exact-decode");
+  add_source_options(*command, given->source_options, "CLIP: the store was embedded with --exact-decode");
   command->callback([given, &chosen] {
     chosen = [given] {
       const AssignReport report = assign(*given);

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "cli/concepts.h"
 #include "cli/data.h"
+#include "cli/options.h"
 #include "tasks/concept_build.h"
 
 namespace vicha::cli {
@@ -27,11 +28,7 @@ void add_concepts_build(CLI::App& group, Action& chosen) {
       ->capture_default_str();
   command->add_option("--min-count", build.count.min_count, "Keep concepts that were seen at least so often")
       ->capture_default_str();
-  command
-      ->add_option("--prompt", build.prompts, "Template of the texts, with {} for the word; repeated: the mean of all")
-      ->expected(1)
-      ->take_all()
-      ->allow_extra_args(false);
+  add_prompts(*command, build.prompts);
   command->add_option("--k", build.assign.k, "Concepts of a picture")->capture_default_str();
   command->add_option("--threshold", build.assign.threshold,
                       "Least probability, softmax(scale * cosine) over the vocabulary (default: none)");
@@ -43,10 +40,7 @@ void add_concepts_build(CLI::App& group, Action& chosen) {
       ->capture_default_str();
   command->add_flag("--trust-names", build.embed.trust_names,
                     "Do not read pictures again that an earlier run has embedded under their name");
-  command->add_option("--bpe", build.source_options.bpe, "CLIP's byte-pair vocabulary (default: beside the weights)");
-  command->add_flag("--exact-decode", build.source_options.exact_decode,
-                    "CLIP: decode large JPEGs at full size, as OpenAI's code does");
-  command->add_option("--device", build.source_options.device, "auto, cpu or cuda:N")->capture_default_str();
+  add_source_options(*command, build.source_options);
   command->callback([given, &chosen] {
     chosen = [given] {
       if (given->source.empty()) {

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 
 #include "cli/concepts.h"
+#include "cli/options.h"
 #include "concepts/embed/embed.h"
 #include "tasks/concept_sources.h"
 
@@ -12,7 +13,7 @@ void add_concepts_embed(CLI::App& group, Action& chosen) {
   struct Given {
     std::vector<std::filesystem::path> manifests;
     std::filesystem::path out;
-    std::string source, precision = "fp16", image_root;
+    std::string source, image_root;
     ConceptSourceOptions source_options;
     ManifestOptions manifest;
     EmbedOptions options;
@@ -27,17 +28,12 @@ void add_concepts_embed(CLI::App& group, Action& chosen) {
   command->add_option("--regions", options.regions, "Also embed the cells of a grid of so many rows and columns")
       ->capture_default_str()
       ->check(CLI::Range(0, 64));
-  command->add_option("--precision", given->precision, "Of the stored numbers: fp16 or fp32")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"fp16", "fp32"}));
+  add_precision(*command, options.type, "Of the stored numbers: fp16 or fp32");
   command->add_option("--batch", options.batch_size, "Vectors computed at once; 0: what suits the source")
       ->capture_default_str();
   command->add_option("--threads", options.threads, "Threads that read and embed pictures; 0: one for each core")
       ->capture_default_str();
-  command->add_option("--device", given->source_options.device, "auto, cpu or cuda:N")->capture_default_str();
-  command->add_option("--bpe", given->source_options.bpe, "CLIP's byte-pair vocabulary (default: beside the weights)");
-  command->add_flag("--exact-decode", given->source_options.exact_decode,
-                    "CLIP: decode large JPEGs at full size, as OpenAI's code does");
+  add_source_options(*command, given->source_options);
   command->add_option("--image-root", given->image_root, "Folder of the pictures (default: the manifest's)");
   command
       ->add_option("--strip-parts", given->manifest.strip_parts,
@@ -53,8 +49,7 @@ void add_concepts_embed(CLI::App& group, Action& chosen) {
                     "Do not read pictures again that the store has under their name");
   command->callback([given, &chosen] {
     chosen = [given] {
-      EmbedOptions options = given->options;
-      options.type = given->precision == "fp32" ? StoreType::kFloat32 : StoreType::kFloat16;
+      const EmbedOptions& options = given->options;
       ManifestOptions manifest = given->manifest;
       manifest.image_root = given->image_root;
       const PictureList pictures = list_pictures(given->manifests, manifest);

@@ -2,11 +2,11 @@
 #include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
-#include <map>
 
 #include "base/error.h"
 #include "base/log.h"
 #include "cli/concepts.h"
+#include "cli/options.h"
 #include "concepts/parse/parse_captions.h"
 
 namespace vicha::cli {
@@ -31,7 +31,7 @@ void add_concepts_parse(CLI::App& group, Action& chosen) {
   struct Given {
     std::vector<std::filesystem::path> files;
     ParseOptions options;
-    std::string out, links = "always";
+    std::string out;
     bool json = false;
   };
   const auto given = std::make_shared<Given>();
@@ -47,17 +47,10 @@ void add_concepts_parse(CLI::App& group, Action& chosen) {
   command->add_option("--threads", given->options.threads, "0: one for each core")
       ->capture_default_str()
       ->check(CLI::Range(0, 1024));
-  command
-      ->add_option("--links", given->links,
-                   "What the link grammar reads: always; doubtful: where the quick rules had to guess; never")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"always", "doubtful", "never"}));
+  add_links(*command, given->options.graph.links);
   command->add_option("--cache", given->options.cached, "Parsed captions kept for repetitions")->capture_default_str();
   command->callback([given, &chosen] {
     chosen = [given] {
-      const std::map<std::string, LinkUse> links = {
-          {"always", LinkUse::kAlways}, {"doubtful", LinkUse::kWhereDoubtful}, {"never", LinkUse::kNever}};
-      given->options.graph.links = links.at(given->links);
       if (!given->out.empty()) {
         const ParseRun run = parse_captions(given->files, given->out, given->options);
         const auto parsed = run.captions - run.found;

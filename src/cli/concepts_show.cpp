@@ -6,6 +6,8 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "cli/concepts.h"
+#include "cli/options.h"
+#include "concepts/kit/vocabulary_embeddings.h"
 #include "image/decode.h"
 #include "report/concept_sheet.h"
 #include "tasks/concept_finder.h"
@@ -24,6 +26,11 @@ struct ShowRequest {
   ConceptSourceOptions source_options;
 };
 
+void set_choice(const ShowRequest& given, ConceptProvenance& provenance) {
+  if (given.k > 0) provenance.k = given.k;
+  if (given.threshold >= 0) provenance.threshold = given.threshold;
+}
+
 /// Of a checkpoint, or made up from a source and a vocabulary.
 ConceptFinder finder(const ShowRequest& given) {
   if (!given.checkpoint.empty()) {
@@ -33,21 +40,17 @@ ConceptFinder finder(const ShowRequest& given) {
       throw DataError(folder.string(), "was trained without concepts, or with such as nobody identified",
                       "Give --source and --vocab in its place");
     }
-    if (given.k > 0) kit->origin.k = given.k;
-    if (given.threshold >= 0) kit->origin.threshold = given.threshold;
-    return ConceptFinder(std::move(*kit), {.source = given.source, .cache = {}, .options = given.source_options});
+    set_choice(given, kit->provenance);
+    return {std::move(kit), folder.string(), {.source = given.source, .tower = given.source_options}};
   }
   if (given.source.empty() || given.vocabulary.empty()) {
     throw UsageError("say whose concepts: --checkpoint, or --source with --vocab");
   }
   std::unique_ptr<ConceptSource> source = open_concept_source(given.source, given.source_options);
-  ConceptKit kit;
-  kit.vocabulary = ConceptVocabulary::load(given.vocabulary);
-  kit.embeddings = embed_vocabulary(*source, kit.vocabulary, given.prompts, given.vocabulary.string() + ".safetensors");
-  kit.origin = {.identity = kit.embeddings.identity, .source = given.source, .vocabulary = {}, .embeddings = {}};
-  if (given.k > 0) kit.origin.k = given.k;
-  if (given.threshold >= 0) kit.origin.threshold = given.threshold;
-  return ConceptFinder(std::move(kit), std::move(source));
+  ConceptKit kit = embed_vocabulary(*source, ConceptVocabulary::load(given.vocabulary), given.prompts,
+                                    given.vocabulary.string() + ".safetensors");
+  set_choice(given, kit.provenance);
+  return {std::move(kit), std::move(source)};
 }
 
 }  // namespace
@@ -60,18 +63,13 @@ void add_concepts_show(CLI::App& group, Action& chosen) {
   command->add_option("--source", given->source,
                       "clip:FILE or vicha:CHECKPOINT (default: where the checkpoint's source was in training)");
   command->add_option("--vocab", given->vocabulary, "Vocabulary, where no checkpoint is given");
-  command->add_option("--prompt", given->prompts, "Template of the texts, with {} for the word")
-      ->expected(1)
-      ->take_all()
-      ->allow_extra_args(false);
+  add_prompts(*command, given->prompts);
   command->add_option("--k", given->k, "Concepts to show (default: the checkpoint's, or 15)")
       ->check(CLI::Range(1, 100));
   command->add_option("--threshold", given->threshold, "Least probability over the vocabulary");
   command->add_option("--out", given->out, "PNG to write (default: IMAGE.concepts.png)");
   command->add_flag("--json", given->json, "Print the concepts as JSON and draw only if --out is given");
-  command->add_option("--bpe", given->source_options.bpe, "CLIP's byte-pair vocabulary (default: beside the weights)");
-  command->add_flag("--exact-decode", given->source_options.exact_decode, "CLIP: every pixel of a JPEG");
-  command->add_option("--device", given->source_options.device, "auto, cpu or cuda:N")->capture_default_str();
+  add_source_options(*command, given->source_options);
   command->callback([given, &chosen] {
     chosen = [given] {
       const PictureConcepts concepts = finder(*given).find(given->image);

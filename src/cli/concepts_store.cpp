@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "cli/concepts.h"
+#include "cli/options.h"
 #include "concepts/store/store.h"
 #include "tasks/concept_sources.h"
 
@@ -117,7 +118,8 @@ SourceWeights import_source(const fs::path& in, const std::string& source, const
 void add_import(CLI::App& store, Action& chosen) {
   struct Given {
     fs::path from, to, like;
-    std::string source, precision = "fp16";
+    std::string source;
+    StoreType type = StoreType::kFloat16;
   };
   const auto given = std::make_shared<Given>();
   CLI::App* command = store.add_subcommand("import", "Read .safetensors, or .npy and NAME.keys.txt, into a store");
@@ -126,13 +128,10 @@ void add_import(CLI::App& store, Action& chosen) {
   CLI::Option* source = command->add_option("--source", given->source,
                                             "What computed them: clip:FILE or vicha:CHECKPOINT (default: as IN says)");
   command->add_option("--like", given->like, "A store whose source computed them")->excludes(source);
-  command->add_option("--precision", given->precision, "Of the stored numbers: fp16 or fp32")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"fp16", "fp32"}));
+  add_precision(*command, given->type, "Of the stored numbers: fp16 or fp32");
   command->callback([given, &chosen] {
     chosen = [given] {
-      import_store(given->from, given->to, import_source(given->from, given->source, given->like),
-                   given->precision == "fp32" ? StoreType::kFloat32 : StoreType::kFloat16);
+      import_store(given->from, given->to, import_source(given->from, given->source, given->like), given->type);
       print(Summary(EmbeddingStore::open(given->to)).text());
       return 0;
     };

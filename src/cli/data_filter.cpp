@@ -5,9 +5,9 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "cli/data.h"
-#include "cli/data_filter_plot.h"
 #include "cli/data_stores.h"
 #include "concepts/match/filter.h"
+#include "report/distribution_plot.h"
 
 namespace vicha::cli {
 namespace {

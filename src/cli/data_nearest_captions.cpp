@@ -4,6 +4,7 @@
 
 #include "cli/data.h"
 #include "cli/data_stores.h"
+#include "cli/options.h"
 #include "concepts/match/nearest_captions.h"
 
 namespace vicha::cli {
@@ -11,7 +12,6 @@ namespace vicha::cli {
 void add_data_nearest_captions(CLI::App& group, Action& chosen) {
   struct Given {
     std::filesystem::path manifest, others, out;
-    std::string by = "picture";
     NearestCaptionsOptions options;
     DataStores stores;
   };
@@ -22,15 +22,13 @@ void add_data_nearest_captions(CLI::App& group, Action& chosen) {
   command->add_option("--from", given->others, "Manifest whose captions are added")->required();
   command->add_option("--out", given->out, "Manifest to write")->required();
   command->add_option("--k", given->options.k, "Captions to add")->capture_default_str()->check(CLI::PositiveNumber);
-  command->add_option("--by", given->by, "What they are near to: picture or caption")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"picture", "caption"}));
+  add_choice(*command, "--by", given->options.by_caption, {{"picture", false}, {"caption", true}},
+             "What they are near to: picture or caption");
   command->add_option("--field", given->options.field, "Field to write")->capture_default_str();
   command->add_flag("--scores", given->options.scores, "Also write their cosines, to FIELD_sim");
   given->stores.add_options(*command);
   command->callback([given, &chosen] {
     chosen = [given] {
-      given->options.by_caption = given->by == "caption";
       if (!given->stores.has_image_root()) warn_if_moved(given->manifest, given->out);
       std::vector<std::filesystem::path> manifests = {given->others};
       if (given->options.by_caption) manifests.push_back(given->manifest);

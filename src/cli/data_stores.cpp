@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "cli/options.h"
 #include "concepts/embed/embed.h"
 #include "concepts/match/similarity_captions.h"
 
@@ -19,18 +20,13 @@ void DataStores::add_options(CLI::App& command) {
   command.add_option("--max-missing", max_missing_, "Share of pictures, and of pairs, that may lack an embedding")
       ->capture_default_str()
       ->check(CLI::Range(0.0, 1.0));
-  command.add_option("--precision", precision_, "Of numbers in new stores: fp16 or fp32")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"fp16", "fp32"}));
+  add_precision(command, type_, "Of numbers in new stores: fp16 or fp32");
   command.add_option("--batch", batch_, "Pictures computed at once; 0: what suits the source")
       ->capture_default_str()
       ->check(CLI::NonNegativeNumber);
   command.add_option("--threads", threads_, "Threads that read and embed pictures; 0: one for each core")
       ->capture_default_str();
-  command.add_option("--device", options_.device, "auto, cpu or cuda:N")->capture_default_str();
-  command.add_option("--bpe", options_.bpe, "CLIP's byte-pair vocabulary (default: beside the weights)");
-  command.add_flag("--exact-decode", options_.exact_decode,
-                   "CLIP: decode large JPEGs at full size, as OpenAI's code does");
+  add_source_options(command, options_);
 }
 
 ConceptSource& DataStores::source() {
@@ -46,7 +42,7 @@ EmbeddingStore DataStores::pictures(const std::filesystem::path& manifest, const
   const std::filesystem::path store = pictures_.empty() ? out.string() + ".pictures.emb" : pictures_;
   const PictureList list = list_pictures({manifest}, {.image_root = image_root_, .strip_parts = strip_parts_});
   EmbedOptions options;
-  options.type = precision_ == "fp32" ? StoreType::kFloat32 : StoreType::kFloat16;
+  options.type = type_;
   options.batch_size = batch_;
   options.threads = threads_;
   options.max_bad_share = max_missing_;
@@ -68,7 +64,7 @@ EmbeddingStore DataStores::captions(const std::vector<std::filesystem::path>& ma
   }
   const std::filesystem::path store = captions_.empty() ? out.string() + ".captions.emb" : captions_;
   EmbedCaptionsOptions options;
-  options.type = precision_ == "fp32" ? StoreType::kFloat32 : StoreType::kFloat16;
+  options.type = type_;
   const EmbedCaptionsReport report = embed_captions(source(), manifests, store, options);
   log::info("{}: {} captions, {} embedded, {} there already; {:.1f} s", store.string(), report.captions,
             report.embedded, report.known, report.seconds);

@@ -37,7 +37,8 @@ class DataStores {
  private:
   ConceptSource& source();
 
-  std::string source_, pictures_, captions_, image_root_, precision_ = "fp16";
+  std::string source_, pictures_, captions_, image_root_;
+  StoreType type_ = StoreType::kFloat16;
   std::int64_t strip_parts_ = 0, batch_ = 0, threads_ = 0;
   double max_missing_ = 0.05;
   ConceptSourceOptions options_;

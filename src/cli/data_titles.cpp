@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "cli/data.h"
+#include "cli/options.h"
 #include "data/tools/titles.h"
 
 namespace vicha::cli {
@@ -11,7 +12,6 @@ namespace vicha::cli {
 void add_data_titles(CLI::App& group, Action& chosen) {
   struct Given {
     std::filesystem::path manifest, out;
-    std::string links = "always";
     TitleOptions options;
   };
   const auto given = std::make_shared<Given>();
@@ -22,18 +22,11 @@ void add_data_titles(CLI::App& group, Action& chosen) {
   command->add_option("MANIFEST", given->manifest, "Manifest: a JSON list or JSON lines")->required();
   command->add_option("--out", given->out, "Manifest to write")->required();
   command->add_option("--field", given->options.field, "Field to write")->capture_default_str();
-  command
-      ->add_option("--links", given->links,
-                   "Sentences that the link grammar parses: always, doubtful (faster) or never (rules alone)")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"always", "doubtful", "never"}));
+  add_links(*command, given->options.parser.links);
   command->add_option("--threads", given->options.threads, "0: one for each core")->capture_default_str();
   command->callback([given, &chosen] {
     chosen = [given] {
       TitleOptions options = given->options;
-      options.parser.links = given->links == "always"     ? LinkUse::kAlways
-                             : given->links == "doubtful" ? LinkUse::kWhereDoubtful
-                                                          : LinkUse::kNever;
       options.progress = [](std::int64_t records) { log::status(fmt::format("titles: record {}", records)); };
       warn_if_moved(given->manifest, given->out);
       const TitleReport report = add_titles(given->manifest, given->out, options);

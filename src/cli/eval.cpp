@@ -3,9 +3,8 @@
 
 #include "base/files.h"
 #include "base/log.h"
-#include "cli/choice_option.h"
 #include "cli/commands.h"
-#include "cli/concept_choice.h"
+#include "cli/options.h"
 #include "data/pipeline/evaluation.h"
 #include "nn/precision.h"
 #include "report/comparison.h"
@@ -49,7 +48,7 @@ void add_eval(CLI::App& app, Action& chosen) {
     std::string checkpoint, manifest, out, device = "auto", image_root, precision = "fp32";
     std::optional<Ranking> ranking;
     std::int64_t k_test = -1, batch_size = 0, memory_mib = RetrievalOptions().memory_mib;
-    ConceptChoice concepts;
+    ConceptFinderOptions concepts;
   };
   const auto given = std::make_shared<Given>();
   CLI::App* eval = app.add_subcommand("eval", "Evaluate a trained model")->require_subcommand(1);
@@ -71,10 +70,10 @@ void add_eval(CLI::App& app, Action& chosen) {
                    "Memory for encoded pictures; what does not fit is encoded again, with the same result")
       ->capture_default_str()
       ->check(CLI::Range(0, 1 << 24));
-  add_concept_choice(*command, given->concepts);
+  add_finder_options(*command, given->concepts);
   command->add_option("--image-root", given->image_root, "Folder of the pictures (default: the manifest's)");
   command->add_option("--precision", given->precision, "auto, fp32 or bf16")->capture_default_str();
-  command->add_option("--device", given->device, "auto, cpu or cuda:N")->capture_default_str();
+  add_device(*command, given->device);
   command->callback([given, &chosen] {
     chosen = [given] {
       const LoadedModel loaded = load_trained(given->checkpoint, given->device);
@@ -82,11 +81,11 @@ void add_eval(CLI::App& app, Action& chosen) {
       data.manifests = {given->manifest};
       data.image_root = given->image_root;
       data.strip_parts = given->image_root.empty() ? 0 : data.strip_parts;
-      ConceptChoice choice = given->concepts;
-      choice.options.device = given->device;
+      ConceptFinderOptions finding = given->concepts;
+      finding.tower.device = given->device;
       const std::filesystem::path checkpoint = checkpoint_folder(given->checkpoint);
-      const EvaluationConcepts concepts(checkpoint_concept_kit(checkpoint), checkpoint.string(), data, choice);
-      const auto set = concepts.load(loaded.tokenizer);
+      ConceptFinder finder(checkpoint_concept_kit(checkpoint), checkpoint.string(), finding);
+      const auto set = finder.load(data, loaded.tokenizer);
       const Bf16Scope scope(use_bf16(parse_precision(given->precision), loaded.model->device()));
       const RetrievalResult result =
           evaluate_retrieval(*loaded.model, set,
@@ -99,7 +98,7 @@ void add_eval(CLI::App& app, Action& chosen) {
         json["manifest"] = given->manifest;
         json["checkpoint"] = given->checkpoint;
         json["precision"] = given->precision;
-        json["concepts"] = concepts.description();
+        json["concepts"] = finder.describe(data);
         write_file_atomic(given->out, json.dump(1) + "\n");
       }
       print(result.to_table());

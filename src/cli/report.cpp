@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 
 #include "cli/commands.h"
+#include "cli/options.h"
 
 namespace vicha::cli {
 
@@ -15,14 +16,9 @@ void add_report(CLI::App& app, Action& chosen) {
   CLI::App* command = app.add_subcommand("report", "One self-contained HTML page about a run");
   command->add_option("RUN", given->report.run, "Folder of the run")->required();
   command->add_option("--out", given->report.output, "Page to write (default: RUN/report.html)");
-  command->add_option("--device", given->report.device, "auto, cpu or cuda:N")->capture_default_str();
-  command
-      ->add_option(
-          "--compare", given->compare,
-          "Evaluated runs to set beside it, once a group: RUN, or NAME=RUN,RUN for several seeds of one recipe")
-      ->take_all()
-      ->expected(1)
-      ->allow_extra_args(false);
+  add_device(*command, given->report.device);
+  add_repeated(*command, "--compare", given->compare,
+               "Evaluated runs to set beside it, once a group: RUN, or NAME=RUN,RUN for several seeds of one recipe");
   command->callback([given, &chosen] {
     chosen = [given] {
       ReportOptions options = given->report;

@@ -7,7 +7,8 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "demo/demo_sources.h"
-#include "text/cleaning/words.h"
+#include "demo/words.h"
+#include "text/cleaning/label.h"
 
 namespace vicha::demo {
 namespace {
@@ -44,11 +45,11 @@ Descriptions read_descriptions(const fs::path& path) {
   Descriptions descriptions;
   with_json(path, [&](const json& records) {
     for (const json& record : records) {
-      Description description{clean(record.at("label").get<std::string>()), {}};
+      Description description{cleaning::clean(record.at("label").get<std::string>()), {}};
       if (const auto tags = record.find("tags"); tags != record.end()) {
-        for (const json& tag : *tags) description.tags.push_back(clean(tag.get<std::string>()));
+        for (const json& tag : *tags) description.tags.push_back(cleaning::clean(tag.get<std::string>()));
       }
-      descriptions[lower(record.at("hexcode").get<std::string>())] = std::move(description);
+      descriptions[cleaning::lower(record.at("hexcode").get<std::string>())] = std::move(description);
     }
   });
   return descriptions;
@@ -146,8 +147,8 @@ std::vector<std::string> captions_of(const json& record, const std::string& labe
   std::vector<std::string> captions = {label};
   const json& name = record.at("name");
   if (name.is_null()) return captions;
-  const std::string second = clean(lower(name.get<std::string>()));
-  if (!second.empty() && word_characters(second) != word_characters(lower(label))) captions.push_back(second);
+  const std::string second = cleaning::clean(cleaning::lower(name.get<std::string>()));
+  if (!second.empty() && word_characters(second) != word_characters(cleaning::lower(label))) captions.push_back(second);
   return captions;
 }
 
@@ -173,7 +174,7 @@ std::vector<EmojiConcept> read_emoji(const fs::path& sources) {
     for (const json& record : records) {
       if (is_left_out(record)) continue;
       EmojiConcept emoji;
-      emoji.id = lower(record.at("unified").get<std::string>());
+      emoji.id = cleaning::lower(record.at("unified").get<std::string>());
       const Description* description = find_description(descriptions, emoji.id);
       if (description == nullptr) continue;
       emoji.label = description->label;

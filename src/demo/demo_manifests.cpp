@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "base/error.h"
-#include "text/cleaning/words.h"
+#include "demo/words.h"
 
 namespace vicha::demo {
 namespace {

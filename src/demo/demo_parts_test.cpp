@@ -6,7 +6,7 @@
 #include "base/sha256.h"
 #include "demo/demo_pictures_test_support.h"
 #include "demo/demo_sprites.h"
-#include "text/cleaning/words.h"
+#include "demo/words.h"
 
 namespace vicha::demo {
 namespace {
@@ -15,12 +15,6 @@ using Words = std::vector<std::string>;
 
 std::string digest(const Image& image) {
   return sha256_hex({reinterpret_cast<const char*>(image.pixels.data()), image.pixels.size()});
-}
-
-TEST(DemoWords, CleanMakesQuotesPlainAndBlanksSingle) {
-  EXPECT_EQ(clean("  Japanese\t“here”\xc2\xa0 button\n"), "Japanese \"here\" button");
-  EXPECT_EQ(clean("man’s shoe"), "man's shoe");
-  EXPECT_EQ(clean(" \n"), "");
 }
 
 TEST(DemoWords, SlugDropsAccentsAndApostrophes) {

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "base/error.h"
+#include "demo/words.h"
 #include "image/resize.h"
-#include "text/cleaning/words.h"
 
 namespace vicha::demo {
 namespace {

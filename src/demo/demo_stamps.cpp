@@ -9,8 +9,9 @@
 #include "base/threads.h"
 #include "demo/demo_sources.h"
 #include "demo/demo_sprites.h"
+#include "demo/words.h"
 #include "image/decode.h"
-#include "text/cleaning/words.h"
+#include "text/cleaning/label.h"
 
 namespace vicha::demo {
 namespace {
@@ -43,15 +44,15 @@ std::vector<StampFile> list_pictures(const fs::path& root) {
 std::string read_caption(const fs::path& path) {
   const std::string text = read_file(path);
   const std::string_view line = std::string_view(text).substr(0, text.find_first_of("\r\n"));
-  if (!is_utf8(line)) throw DataError(path.string(), "the caption in line 1 is not UTF-8", kSourcesRemedy);
-  return clean(line);
+  if (!cleaning::is_utf8(line)) throw DataError(path.string(), "the caption in line 1 is not UTF-8", kSourcesRemedy);
+  return cleaning::clean(line);
 }
 
 /// "01_tree-frog2" → "tree frog".
 std::string spoken(std::string_view file_name) {
   std::string text;
   for (const char c : file_name) text += (c >= '0' && c <= '9') || c == '_' || c == '-' ? ' ' : c;
-  return lower(clean(text));
+  return cleaning::lower(cleaning::clean(text));
 }
 
 std::vector<std::string> tags_of(const std::string& relative) {

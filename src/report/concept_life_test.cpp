@@ -55,11 +55,23 @@ class ConceptLife : public ColourWorld {
     r.eval.manifest = (folder_ / "test.json").string();
     return run(r, "second").last_checkpoint;
   }
-  EvaluationConcepts concepts_for(const fs::path& checkpoint, const std::string& manifest,
-                                  const ConceptChoice& choice = {}) const {
-    DataOptions data = load_trained(checkpoint, "cpu").recipe.data;
-    data.manifests = {(folder_ / manifest).string()};
-    return {checkpoint_concept_kit(checkpoint), checkpoint.string(), data, choice};
+  /// What a second model reads of a manifest's pictures.
+  struct Reading {
+    ConceptFinder finder;
+    DataOptions data;
+    std::shared_ptr<const WordPiece> tokenizer;
+
+    std::shared_ptr<const EvaluationSet> load() { return finder.load(data, tokenizer); }
+    ConceptsFrom from() const { return finder.from(data); }
+    std::string describe() const { return finder.describe(data); }
+  };
+  Reading reading_of(const fs::path& checkpoint, const std::string& manifest,
+                     const ConceptFinderOptions& options = {}) const {
+    const LoadedModel loaded = load_trained(checkpoint, "cpu");
+    Reading reading{
+        {checkpoint_concept_kit(checkpoint), checkpoint.string(), options}, loaded.recipe.data, loaded.tokenizer};
+    reading.data.manifests = {(folder_ / manifest).string()};
+    return reading;
   }
 };
 
@@ -88,34 +100,32 @@ TEST_F(ConceptLife, FromAFirstModelToOneThatFindsConceptsByItself) {
   const fs::path second = train_second(build.out);
   const std::optional<ConceptKit> kit = checkpoint_concept_kit(second);
   ASSERT_TRUE(kit);
-  EXPECT_TRUE(kit->origin.identity.same(*concept_identity_of(build.out)));
+  EXPECT_TRUE(kit->provenance.same(*concept_provenance_of(build.out)));
   EXPECT_EQ(kit->vocabulary.size(), 8);
 
   // The pictures of the training set found again: the same concepts as in the manifest.
-  const EvaluationConcepts found = concepts_for(second, "train.json");
-  const EvaluationConcepts given = concepts_for(second, "train.concepts.json");
-  EXPECT_FALSE(found.reads_manifest());
-  EXPECT_TRUE(given.reads_manifest());
-  EXPECT_EQ(found.description(), given.description());
-  LoadedModel loaded = load_trained(second, "cpu");
-  const Tokens a = found.load(loaded.tokenizer)->concepts(0, 48), b = given.load(loaded.tokenizer)->concepts(0, 48);
+  Reading found = reading_of(second, "train.json"), given = reading_of(second, "train.concepts.json");
+  EXPECT_EQ(found.from(), ConceptsFrom::kFind);
+  EXPECT_EQ(given.from(), ConceptsFrom::kManifest);
+  EXPECT_EQ(found.describe(), given.describe());
+  EXPECT_EQ(found.describe(), kit->provenance.describe());
+  const Tokens a = found.load()->concepts(0, 48), b = given.load()->concepts(0, 48);
   EXPECT_TRUE(at::equal(a.ids, b.ids));
-  EXPECT_EQ(found.load(loaded.tokenizer)->concepts(0, 48).lengths, b.lengths);  // from the cache
+  EXPECT_EQ(found.load()->concepts(0, 48).lengths, b.lengths);  // from the cache
 
-  const Tokens none = concepts_for(second, "train.json", {.from = ConceptsFrom::kNone, .source = {}, .cache = {}})
-                          .load(loaded.tokenizer)
-                          ->concepts(0, 48);
-  EXPECT_EQ(none.lengths, std::vector<std::int64_t>(48, 1));
+  Reading without = reading_of(second, "train.json", {.from = ConceptsFrom::kNone});
+  EXPECT_EQ(without.load()->concepts(0, 48).lengths, std::vector<std::int64_t>(48, 1));
+  EXPECT_EQ(without.describe(), "none");
 
   // The report's masked pictures read what the model would.
+  LoadedModel loaded = load_trained(second, "cpu");
   const MaeExamples seen = mae_examples(loaded, folder_ / "train.json", 4, kit);
   const MaeExamples told = mae_examples(loaded, folder_ / "train.concepts.json", 4, kit);
   ASSERT_EQ(seen.examples.size(), 4U) << seen.left_out;
   for (std::size_t i = 0; i < 4; ++i) EXPECT_EQ(seen.examples[i].error, told.examples[i].error);
 
-  const PictureConcepts one = ConceptFinder(*kit, ConceptChoice{}).find(folder_ / "images" / "red0.png");
-  const std::vector<std::string> words = one.words;
-  EXPECT_EQ(words.size(), 2U);
+  const PictureConcepts one = ConceptFinder(kit, "the second").find(folder_ / "images" / "red0.png");
+  EXPECT_EQ(one.words.size(), 2U);
 }
 
 TEST_F(ConceptLife, BuildIsRepeatedWithoutWorkAndAfterLosses) {
@@ -138,7 +148,7 @@ TEST_F(ConceptLife, TheVocabularyComesFromTheCaptions) {
   build.count.default_stop = false;  // "picture"
   build_concepts(build);
   const ConceptVocabulary vocabulary = ConceptVocabulary::load(folder_ / "train.concepts.parts" / "vocabulary.tsv");
-  EXPECT_EQ(concept_origin_of(build.out)->identity.vocabulary_sha256, vocabulary.sha256());
+  EXPECT_EQ(concept_provenance_of(build.out)->vocabulary_sha256, vocabulary.sha256());
 }
 
 TEST_F(ConceptLife, TwoSourcesDoNotMix) {
@@ -155,18 +165,17 @@ TEST_F(ConceptLife, TwoSourcesDoNotMix) {
   std::string message = error_of([&] { run(r, "mixed"); });
   EXPECT_NE(message.find("do not mix"), std::string::npos) << message;
   EXPECT_NE(message.find(another.out.string()), std::string::npos) << message;
-  message = error_of([&] { concepts_for(second, "other.concepts.json"); });
+  message = error_of([&] { reading_of(second, "other.concepts.json").load(); });
   EXPECT_NE(message.find("do not mix"), std::string::npos) << message;
 
   // Other weights where the source's are looked for; then none at all.
-  message = error_of(
-      [&] { concepts_for(second, "test.json", {.source = "vicha:" + other.string(), .cache = {}}).reads_manifest(); });
+  message = error_of([&] { reading_of(second, "test.json", {.source = "vicha:" + other.string()}).load(); });
   EXPECT_NE(message.find("do not mix"), std::string::npos) << message;
   fs::remove_all(folder_ / "first");
-  message = error_of([&] { concepts_for(second, "test.json"); });
+  message = error_of([&] { reading_of(second, "test.json").load(); });
   EXPECT_NE(message.find("--concept-source"), std::string::npos) << message;
   EXPECT_NE(message.find("--concepts none"), std::string::npos) << message;
-  EXPECT_NO_THROW(concepts_for(second, "test.json", {.from = ConceptsFrom::kNone, .source = {}, .cache = {}}));
+  EXPECT_NO_THROW(reading_of(second, "test.json", {.from = ConceptsFrom::kNone}).load());
 }
 
 TEST_F(ConceptLife, DataSetsWithVocabulariesOfTheirOwnTrainOneModel) {
@@ -185,17 +194,16 @@ TEST_F(ConceptLife, DataSetsWithVocabulariesOfTheirOwnTrainOneModel) {
   ASSERT_TRUE(kit);
   EXPECT_EQ(kit->vocabulary.size(), 5);
   // Evaluated on a set with its own vocabulary as in training; on raw pictures, among the words of both.
-  EXPECT_TRUE(concepts_for(second, "cold.json").reads_manifest());
-  EXPECT_FALSE(concepts_for(second, "test.json").reads_manifest());
-  const LoadedModel loaded = load_trained(second, "cpu");
-  EXPECT_EQ(concepts_for(second, "test.json").load(loaded.tokenizer)->image_count(), 8);
+  EXPECT_EQ(reading_of(second, "cold.json").from(), ConceptsFrom::kManifest);
+  EXPECT_EQ(reading_of(second, "test.json").from(), ConceptsFrom::kFind);
+  EXPECT_EQ(reading_of(second, "test.json").load()->image_count(), 8);
 }
 
 TEST_F(ConceptLife, AChangedVocabularyIsNoticed) {
   const ConceptBuild build = build_of(train_first("first", 3));
   build_concepts(build);
   write_file_atomic(folder_ / "colours.tsv", "red\nblue\n");
-  const std::string message = error_of([&] { load_concept_kit(*concept_origin_of(build.out)); });
+  const std::string message = error_of([&] { load_concept_kit(*concept_provenance_of(build.out)); });
   EXPECT_NE(message.find("colours.tsv"), std::string::npos) << message;
 }
 

@@ -7,34 +7,12 @@
 
 #include "image/decode.h"
 #include "image/draw.h"
+#include "report/html.h"
 
 namespace vicha {
 namespace {
 
 constexpr int kPicture = 384, kMargin = 16, kRow = 24, kPanel = 420, kBar = 150;
-
-std::string escaped(const std::string& text) {
-  std::string out;
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        out += "&amp;";
-        break;
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '"':
-        out += "&quot;";
-        break;
-      default:
-        out += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
-    }
-  }
-  return out;
-}
 
 std::string panel(const PictureConcepts& concepts, int width, int height) {
   std::string svg = fmt::format(
@@ -49,7 +27,7 @@ std::string panel(const PictureConcepts& concepts, int width, int height) {
     svg += fmt::format(
         R"(<rect x="0" y="{}" width="{:.1f}" height="16" rx="3" fill="#3b6fb6"/><text x="{}" y="{}">{:.3f}</text>)"
         R"(<text x="{}" y="{}">{}</text>)",
-        y, bar, kBar + 8, y + 13, cosine, kBar + 62, y + 13, escaped(concepts.words[i]));
+        y, bar, kBar + 8, y + 13, cosine, kBar + 62, y + 13, escape_html(concepts.words[i]));
   }
   if (concepts.words.empty()) {
     svg += fmt::format(R"(<text x="0" y="{}">no concept is probable enough</text>)", kMargin + 13);

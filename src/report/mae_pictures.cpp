@@ -79,13 +79,13 @@ MaeExample make_example(LoadedModel& loaded, const Batch& batch, Rng& rng) {
 }  // namespace
 
 MaeExamples mae_examples(LoadedModel& loaded, const std::filesystem::path& manifest, std::int64_t count,
-                         std::optional<ConceptKit> kit, const ConceptChoice& choice) {
+                         std::optional<ConceptKit> kit, const ConceptFinderOptions& concepts) {
   VICHA_ASSERT(loaded.model->mae != nullptr);
   const at::NoGradGuard guard;
   DataOptions data = loaded.recipe.data;
   data.manifests = {manifest.string()};
   data.workers = data.prefetch = 1;  // a picture at a time
-  const auto set = EvaluationConcepts(std::move(kit), "the training set", data, choice).load(loaded.tokenizer);
+  const auto set = ConceptFinder(std::move(kit), "the training set", concepts).load(data, loaded.tokenizer);
   const std::int64_t pictures = set->image_count(), chosen = std::min(count, pictures);
   MaeExamples out;
   const std::vector<std::int64_t>& caption_images = set->caption_images();

@@ -29,8 +29,8 @@ struct MaeExamples {
 
 /// Up to `count` pictures, spread evenly over `manifest`. Patches are hidden by a fixed seed: pages of different
 /// checkpoints can be compared. The model must have a MAE part. Concepts come as in an evaluation
-/// (EvaluationConcepts). Throws DataError as that does.
+/// (ConceptFinder::load). Throws DataError as that does.
 MaeExamples mae_examples(LoadedModel& loaded, const std::filesystem::path& manifest, std::int64_t count,
-                         std::optional<ConceptKit> kit = {}, const ConceptChoice& choice = {});
+                         std::optional<ConceptKit> kit = {}, const ConceptFinderOptions& concepts = {});
 
 }  // namespace vicha

@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
-#include "concepts/kit/concept_kit.h"
+#include "concepts/kit/vocabulary_embeddings.h"
 
 namespace vicha {
 namespace {
@@ -62,7 +62,10 @@ AssignReport build_concepts(const ConceptBuild& build) {
 
   if (build.vocabulary.empty()) parse(build, parsed);
   const ConceptVocabulary vocabulary = vocabulary_of(build, parsed, parts / "vocabulary.tsv");
-  const VocabularyEmbeddings embeddings = embed_vocabulary(*source, vocabulary, build.prompts, words);
+  ConceptKit kit = embed_vocabulary(*source, vocabulary, build.prompts, words);
+  kit.provenance.source = build.source;
+  kit.provenance.vocabulary = vocabulary_file;
+  kit.provenance.embeddings = words;
   log::info("3/5 concepts embedded: {}", words.string());
 
   const PictureList pictures =
@@ -71,13 +74,7 @@ AssignReport build_concepts(const ConceptBuild& build) {
   log::info("4/5 {} pictures embedded, {} of them before, {} unreadable: {}", embedded.embedded + embedded.known,
             embedded.known, embedded.bad, store.string());
 
-  const AssignReport report = assign_concepts(build.captions, {store}, vocabulary, embeddings, build.out, build.assign);
-  set_concept_origin(build.out, {.identity = embeddings.identity,
-                                 .source = build.source,
-                                 .k = build.assign.k,
-                                 .threshold = build.assign.threshold,
-                                 .vocabulary = vocabulary_file,
-                                 .embeddings = words});
+  const AssignReport report = assign_concepts(build.captions, {store}, kit, build.out, build.assign);
   log::info("5/5 concepts of {} records assigned: {}", report.records, build.out.string());
   return report;
 }

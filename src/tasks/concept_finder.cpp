@@ -9,7 +9,6 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
-#include "concepts/match/assign.h"
 #include "concepts/source/clip_source.h"
 #include "concepts/store/store.h"
 #include "data/pipeline/loader.h"
@@ -19,21 +18,21 @@ namespace {
 
 constexpr std::string_view kWithout = "`--concepts none` does without them";
 
-std::unique_ptr<ConceptSource> open_source(const ConceptKit& kit, const ConceptChoice& choice) {
-  const std::string spec = choice.source.empty() ? kit.origin.source : choice.source;
-  ConceptSourceOptions options = choice.options;
-  options.exact_decode = decodes_exactly(kit.origin.identity.weights.view);
+std::unique_ptr<ConceptSource> open_source(const ConceptProvenance& provenance, const ConceptFinderOptions& options) {
+  const std::string spec = options.source.empty() ? provenance.source : options.source;
+  ConceptSourceOptions tower = options.tower;
+  tower.exact_decode = decodes_exactly(provenance.weights.view);
   std::unique_ptr<ConceptSource> source;
   try {
-    source = open_concept_source(spec, options);
+    source = open_concept_source(spec, tower);
   } catch (const Error& error) {
     throw DataError(
         fmt::format("the source of the model's concepts, {}", spec),
         fmt::format("cannot be opened: {}. The model was trained with concepts from {}", error.what(),
-                    kit.origin.identity.weights.describe()),
+                    provenance.weights.describe()),
         fmt::format("Say where these weights are now (--concept-source clip:FILE or vicha:CHECKPOINT); {}", kWithout));
   }
-  require_same(kit.origin.identity.weights, "the model's concepts", source->weights(), spec);
+  require_same(provenance.weights, "the model's concepts", source->weights(), spec);
   return source;
 }
 
@@ -74,79 +73,90 @@ fs::path cache_of(const fs::path& manifest, const SourceWeights& weights) {
 
 fs::path run_picture_cache(const fs::path& run) { return run / "eval-pictures.emb"; }
 
-ConceptFinder::ConceptFinder(ConceptKit kit, const ConceptChoice& choice)
-    : kit_(std::move(kit)), source_(open_source(kit_, choice)) {}
+ConceptFinder::ConceptFinder(std::optional<ConceptKit> kit, std::string model, ConceptFinderOptions options)
+    : kit_(std::move(kit)), model_(std::move(model)), options_(std::move(options)) {}
 
 ConceptFinder::ConceptFinder(ConceptKit kit, std::unique_ptr<ConceptSource> source)
     : kit_(std::move(kit)), source_(std::move(source)) {}
+
+const ConceptKit& ConceptFinder::kit() const {
+  if (!kit_) {
+    throw DataError(model_, "does not say how the concepts of its training set were found",
+                    fmt::format("Give them in the manifest (--concepts manifest); {}", kWithout));
+  }
+  return *kit_;
+}
+
+ConceptSource& ConceptFinder::source() {
+  if (!source_) source_ = open_source(kit().provenance, options_);
+  return *source_;
+}
 
 std::vector<PictureConcepts> ConceptFinder::find(const PictureList& pictures, const fs::path& cache) {
   const EmbedOptions all{
       .max_bad_share = 0,
       .settings = {
           .share = "", .folder = "--image-root or data.image_root", .otherwise = "`vicha data prune` leaves them out"}};
-  const EmbedReport report = embed_pictures(*source_, pictures, cache, all);
+  const EmbedReport report = embed_pictures(source(), pictures, cache, all);
   log::info("concepts of {} pictures: {} embedded, {} from {}", pictures.size(), report.embedded, report.known,
             cache.string());
-  return nearest_concepts(kit_, stored_rows(pictures, cache));
+  return nearest_concepts(kit(), stored_rows(pictures, cache));
 }
 
 PictureConcepts ConceptFinder::find(const fs::path& picture) {
   const std::string bytes = read_file(picture);
-  const std::int64_t side = source_->side();
+  ConceptSource& tower = source();
+  const std::int64_t side = tower.side();
   at::Tensor pixels = at::empty({1, 3, side, side});
-  source_->prepare({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()}, picture.string(),
-                   {pixels.data_ptr<float>(), static_cast<std::size_t>(pixels.numel())});
+  tower.prepare({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()}, picture.string(),
+                {pixels.data_ptr<float>(), static_cast<std::size_t>(pixels.numel())});
   const at::NoGradGuard guard;
-  return nearest_concepts(kit_, source_->embed_pictures(pixels)).front();
+  return nearest_concepts(kit(), tower.embed_pictures(pixels)).front();
 }
 
-EvaluationConcepts::EvaluationConcepts(std::optional<ConceptKit> kit, const std::string& model, const DataOptions& data,
-                                       const ConceptChoice& choice)
-    : data_(data), choice_(choice) {
+ConceptsFrom ConceptFinder::from(const DataOptions& data) const {
   VICHA_ASSERT(data.manifests.size() == 1);
+  if (!data.concepts.enabled) return ConceptsFrom::kNone;
+  if (options_.from == ConceptsFrom::kFind) kit();
+  if (options_.from != ConceptsFrom::kAuto) return options_.from;
+  if (!kit_) return ConceptsFrom::kManifest;
   const std::string& manifest = data.manifests.front();
-  if (!data.concepts.enabled) return;
-  if (choice.from == ConceptsFrom::kNone) {
-    plan_ = Plan::kEmpty;
-    return;
-  }
-  const std::optional<ConceptIdentity> given = concept_identity_of(manifest);
-  if (choice.from == ConceptsFrom::kFind && !kit) {
-    throw DataError(model, "does not say how the concepts of its training set were found",
-                    fmt::format("Give them in the manifest (--concepts manifest); {}", kWithout));
-  }
-  const bool find = choice.from == ConceptsFrom::kFind || (choice.from == ConceptsFrom::kAuto && kit && !given);
-  if (!find) {
-    if (choice.from == ConceptsFrom::kAuto && kit && given) {
-      require_covered(kit->origin, model, *given, manifest);
-    }
-    plan_ = Plan::kManifest;
-    description_ = given ? given->describe() : "the manifest's";
-    return;
-  }
-  plan_ = Plan::kFind;
-  description_ = kit->origin.identity.describe();
-  finder_ = std::make_unique<ConceptFinder>(std::move(*kit), choice);
+  const std::optional<ConceptProvenance> given = concept_provenance_of(manifest);
+  if (!given) return ConceptsFrom::kFind;
+  require_covered(kit_->provenance, model_, *given, manifest);
+  return ConceptsFrom::kManifest;
 }
 
-EvaluationConcepts::~EvaluationConcepts() = default;
+std::string ConceptFinder::describe(const DataOptions& data) const {
+  switch (from(data)) {
+    case ConceptsFrom::kFind:
+      return kit().provenance.describe();
+    case ConceptsFrom::kManifest: {
+      const std::optional<ConceptProvenance> given = concept_provenance_of(data.manifests.front());
+      return given ? given->describe() : "the manifest's";
+    }
+    default:
+      return "none";
+  }
+}
 
-std::shared_ptr<const EvaluationSet> EvaluationConcepts::load(std::shared_ptr<const WordPiece> tokenizer) const {
-  DataOptions reading = data_;
-  reading.concepts.enabled = plan_ == Plan::kManifest;
+std::shared_ptr<const EvaluationSet> ConceptFinder::load(const DataOptions& data,
+                                                         std::shared_ptr<const WordPiece> tokenizer) {
+  const ConceptsFrom where = from(data);
+  if (where == ConceptsFrom::kFind) source();  // what is missing there should be said before all is read
+  DataOptions reading = data;
+  reading.concepts.enabled = where == ConceptsFrom::kManifest;
   const auto manifest = load_manifests(reading);
-  auto set = std::make_shared<EvaluationSet>(manifest, std::move(tokenizer), data_);
-  if (plan_ == Plan::kOff || plan_ == Plan::kManifest) return set;
+  auto set = std::make_shared<EvaluationSet>(manifest, std::move(tokenizer), data);
+  if (!data.concepts.enabled || where == ConceptsFrom::kManifest) return set;
 
   std::vector<std::vector<std::string>> words(static_cast<std::size_t>(set->image_count()));
-  if (plan_ == Plan::kFind) {
-    const fs::path file = data_.manifests.front();
+  if (where == ConceptsFrom::kFind) {
+    const fs::path file = data.manifests.front();
     const PictureList pictures =
-        list_pictures({file}, {.image_root = data_.image_root, .strip_parts = data_.strip_parts});
-    const fs::path cache =
-        choice_.cache.empty() ? cache_of(file, finder_->kit().origin.identity.weights) : choice_.cache;
-    const std::vector<PictureConcepts> found = finder_->find(pictures, cache);
+        list_pictures({file}, {.image_root = data.image_root, .strip_parts = data.strip_parts});
+    const std::vector<PictureConcepts> found =
+        find(pictures, options_.cache.empty() ? cache_of(file, kit().provenance.weights) : options_.cache);
     std::unordered_map<std::string_view, std::size_t> number_of_path;
     for (std::int64_t i = 0; i < pictures.size(); ++i) {
       number_of_path.emplace(pictures.path(i), static_cast<std::size_t>(i));

@@ -16,24 +16,25 @@
 
 namespace vicha {
 
-/// Where an evaluation's concepts come from.
+/// Where the concepts of an evaluation set's pictures come from.
 enum class ConceptsFrom {
-  kAuto,      ///< the manifest's where they are of the checkpoint's identity, else found in the pictures
-  kFind,      ///< always found
-  kManifest,  ///< the manifest's, whatever they are
-  kNone,      ///< the model reads no concepts
+  kAuto,      ///< the manifest where it has such as the model knows, else the pictures
+  kFind,      ///< the pictures
+  kManifest,  ///< whatever it has
+  kNone       ///< the model reads none
 };
+
 inline constexpr Choice<ConceptsFrom> kConceptsFromNames[] = {{"auto", ConceptsFrom::kAuto},
                                                               {"find", ConceptsFrom::kFind},
                                                               {"manifest", ConceptsFrom::kManifest},
                                                               {"none", ConceptsFrom::kNone}};
 
-/// What a command that reads raw pictures is told about concepts.
-struct ConceptChoice {
+/// What a user says about it.
+struct ConceptFinderOptions {
   ConceptsFrom from = ConceptsFrom::kAuto;
-  std::string source;           ///< where the source's weights are now; empty: where they were in training
-  std::filesystem::path cache;  ///< store of the pictures' embeddings; empty: beside the manifest
-  ConceptSourceOptions options = {};
+  std::string source = {};           ///< where the source's weights are now; empty: where they were in training
+  std::filesystem::path cache = {};  ///< store of the pictures' embeddings; empty: beside the manifest
+  ConceptSourceOptions tower = {};   ///< how the source is opened
 };
 
 /// Where a run keeps the embeddings of the pictures that it is evaluated on along the way.
@@ -41,9 +42,10 @@ std::filesystem::path run_picture_cache(const std::filesystem::path& run);
 
 class ConceptFinder {
  public:
-  /// Opens the source. Throws DataError that says what is missing, or that the weights are others than the kit's,
-  /// naming both; the remedy names the options.
-  ConceptFinder(ConceptKit kit, const ConceptChoice& choice);
+  /// `kit`: of the model, which messages call `model`; nothing if it has none, which suffices for sets that need none.
+  /// The source is opened when it is first asked for. That throws DataError that says what is missing, or that the
+  /// weights are others than the kit's, naming both; the remedy names the options.
+  ConceptFinder(std::optional<ConceptKit> kit, std::string model, ConceptFinderOptions options = {});
   /// With a source that is open already: the kit's.
   ConceptFinder(ConceptKit kit, std::unique_ptr<ConceptSource> source);
 
@@ -53,37 +55,24 @@ class ConceptFinder {
   /// Of one picture file; nothing is kept.
   PictureConcepts find(const std::filesystem::path& picture);
 
-  const ConceptKit& kit() const { return kit_; }
+  /// An evaluation set with the concepts that the model is to read. `data`: of the model's recipe, `manifests` the one
+  /// to evaluate. Throws DataError if they can be had in no way, saying what is missing and that `--concepts none` does
+  /// without; before anything is read, if the manifest's come from elsewhere than the model's.
+  std::shared_ptr<const EvaluationSet> load(const DataOptions& data, std::shared_ptr<const WordPiece> tokenizer);
+  /// Where `load` takes them from; never kAuto. Throws as it does.
+  ConceptsFrom from(const DataOptions& data) const;
+  /// For results: "none", "the manifest's", or the provenance.
+  std::string describe(const DataOptions& data) const;
 
  private:
-  ConceptKit kit_;
+  /// The kit. Throws DataError if the model has none.
+  const ConceptKit& kit() const;
+  ConceptSource& source();
+
+  std::optional<ConceptKit> kit_;
+  std::string model_;
+  ConceptFinderOptions options_;
   std::unique_ptr<ConceptSource> source_;
-};
-
-/// Settles an evaluation's concepts before its manifest is loaded: `data.concepts.enabled` becomes false where the
-/// manifest's are not to be read. Then `apply` gives the set those that are found.
-class EvaluationConcepts {
- public:
-  /// `kit`: of the model, which messages call `model`. `data`: of its recipe, `manifests` the one to evaluate. Throws
-  /// DataError if concepts can be had in no way, saying what is missing and that `--concepts none` does without.
-  EvaluationConcepts(std::optional<ConceptKit> kit, const std::string& model, const DataOptions& data,
-                     const ConceptChoice& choice);
-  ~EvaluationConcepts();
-
-  /// What the manifest must have.
-  bool reads_manifest() const { return plan_ == Plan::kManifest; }
-  std::shared_ptr<const EvaluationSet> load(std::shared_ptr<const WordPiece> tokenizer) const;
-  /// For results: "none", "the manifest's", or the identity.
-  const std::string& description() const { return description_; }
-
- private:
-  enum class Plan { kOff, kManifest, kFind, kEmpty };
-
-  DataOptions data_;
-  ConceptChoice choice_;
-  Plan plan_ = Plan::kOff;
-  std::string description_ = "none";
-  std::unique_ptr<ConceptFinder> finder_;
 };
 
 }  // namespace vicha

@@ -10,8 +10,16 @@
 
 namespace vicha {
 
-ConceptSourceSpec parse_concept_source(std::string_view spec) {
-  using Kind = ConceptSourceSpec::Kind;
+namespace {
+
+enum class Kind { kClip, kVicha, kManifest };
+
+struct Spec {
+  Kind kind;
+  std::string where;  // a file, a folder, a field
+};
+
+Spec parse_spec(std::string_view spec) {
   constexpr std::pair<std::string_view, Kind> kForms[] = {
       {"clip:", Kind::kClip}, {"vicha:", Kind::kVicha}, {"manifest:", Kind::kManifest}};
   for (const auto& [prefix, kind] : kForms) {
@@ -23,21 +31,28 @@ ConceptSourceSpec parse_concept_source(std::string_view spec) {
                   spec));
 }
 
+}  // namespace
+
+std::optional<std::string> field_of_source(std::string_view spec) {
+  const Spec parsed = parse_spec(spec);
+  return parsed.kind == Kind::kManifest ? std::optional(parsed.where) : std::nullopt;
+}
+
 std::unique_ptr<ConceptSource> open_concept_source(std::string_view spec, const ConceptSourceOptions& options) {
-  const ConceptSourceSpec parsed = parse_concept_source(spec);
+  const Spec parsed = parse_spec(spec);
   std::unique_ptr<ConceptSource> source;
   switch (parsed.kind) {
-    case ConceptSourceSpec::Kind::kClip: {
+    case Kind::kClip: {
       auto clip =
           ClipSource::open(parsed.where, {.tokenizer = options.bpe, .config = {}, .exact = options.exact_decode});
       clip->to(choose_device(options.device));
       source = std::move(clip);
       break;
     }
-    case ConceptSourceSpec::Kind::kVicha:
+    case Kind::kVicha:
       source = open_vicha_source(parsed.where, options.device);
       break;
-    case ConceptSourceSpec::Kind::kManifest:
+    case Kind::kManifest:
       throw UsageError(
           fmt::format("\"{}\" holds words, not a model: it cannot embed pictures or texts. Give clip:FILE or "
                       "vicha:CHECKPOINT",

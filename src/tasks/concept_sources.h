@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -10,14 +11,9 @@
 
 namespace vicha {
 
-struct ConceptSourceSpec {
-  enum class Kind { kClip, kVicha, kManifest };
-  Kind kind;
-  std::string where;  ///< a file, a folder, a field
-};
-
-/// "clip:FILE", "vicha:CHECKPOINT" or "manifest:FIELD". Throws UsageError that lists the forms.
-ConceptSourceSpec parse_concept_source(std::string_view spec);
+/// The field of "manifest:FIELD"; nothing for "clip:FILE" and "vicha:CHECKPOINT", which have towers. Throws UsageError
+/// that lists the forms if `spec` has none of them.
+std::optional<std::string> field_of_source(std::string_view spec);
 
 struct ConceptSourceOptions {
   std::string device = "auto";

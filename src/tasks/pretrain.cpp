@@ -122,9 +122,9 @@ class PeriodicEvaluation {
     if (recipe.eval.manifest.empty()) return;
     DataOptions data = recipe.data;
     data.manifests = {recipe.eval.manifest};
-    const ConceptChoice choice{
-        .source = {}, .cache = run_picture_cache(command.out), .options = {.device = command.device}};
-    set_ = EvaluationConcepts(kit, "the training set", data, choice).load(std::move(tokenizer));
+    set_ = ConceptFinder(kit, "the training set",
+                         {.cache = run_picture_cache(command.out), .tower = {.device = command.device}})
+               .load(data, std::move(tokenizer));
   }
 
   void operator()(std::int64_t step) const {
@@ -159,7 +159,7 @@ std::optional<ConceptKit> training_kit(const DataOptions& data) {
         data.manifests.size() == 1 ? "nothing" : "no manifest", data.manifests.front());
     return std::nullopt;
   }
-  log::info("concepts from {}", kit->origin.identity.describe());
+  log::info("concepts from {}", kit->provenance.describe());
   return kit;
 }
 

@@ -175,13 +175,14 @@ TEST_F(VichaSourceRun, WhatIsNoSourceIsRefused) {
   EXPECT_THROW(open_concept_source("manifest:tags"), UsageError);
   for (const char* spec : {"", "clip", "clip:", "model.pt", "Vicha:x"}) {
     try {
-      parse_concept_source(spec);
+      field_of_source(spec);
       FAIL() << spec;
     } catch (const UsageError& error) {
       EXPECT_NE(std::string(error.what()).find("manifest:FIELD"), std::string::npos);
     }
   }
-  EXPECT_EQ(parse_concept_source("manifest:tags").where, "tags");
+  EXPECT_EQ(field_of_source("manifest:tags"), "tags");
+  EXPECT_EQ(field_of_source("clip:x.pt"), std::nullopt);
 }
 
 }  // namespace

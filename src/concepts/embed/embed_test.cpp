@@ -3,7 +3,7 @@
 #include <ATen/Parallel.h>
 
 #include "concepts/source/clip_source.h"
-#include "concepts/vocabulary/embed_test_support.h"
+#include "concepts/vocabulary/colour_source_test_support.h"
 
 namespace vicha {
 namespace {

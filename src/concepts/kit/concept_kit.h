@@ -1,51 +1,33 @@
 // All it takes to find the concepts of new pictures just as those of a training set were found: the vocabulary, its
-// embeddings, and where they come from. Described beside every manifest with concepts (MANIFEST.identity.json) and kept
+// embeddings, and how they came about. Described beside every manifest with concepts (MANIFEST.identity.json) and kept
 // whole in the checkpoints of models that were trained with them (concepts.json, .tsv, .safetensors).
+// V words, n pictures, E width.
 #pragma once
 
-#include <cstdint>
+#include <ATen/core/Tensor.h>
+
 #include <filesystem>
 #include <optional>
 #include <span>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
-#include "concepts/store/nearest.h"
+#include "concepts/source/provenance.h"
 #include "concepts/vocabulary/concept_vocabulary.h"
-#include "concepts/vocabulary/vocabulary_embeddings.h"
 
 namespace vicha {
 
-/// How a manifest's concepts were made.
-struct ConceptOrigin {
-  ConceptIdentity identity;
-  std::string source;  ///< "clip:FILE", "vicha:CHECKPOINT" as it was given; "manifest:FIELD" has no kit
-  std::int64_t k = 15;
-  double threshold = 0;                          ///< least softmax(scale * cosine); 0: none
-  std::filesystem::path vocabulary, embeddings;  ///< empty for "manifest:FIELD", and for what was merged in memory
-  /// SHA-256 of the vocabularies that this one is the union of, sorted; empty: it is not merged.
-  std::vector<std::string> merged_from = {};
-
-  /// Whether concepts of that identity are such as the model knows: of this identity, or of a vocabulary that is
-  /// merged in it.
-  bool covers(const ConceptIdentity& other) const;
-};
-
-/// MANIFEST.identity.json with all of it; paths are written relative to the manifest's folder.
-void set_concept_origin(const std::filesystem::path& manifest, const ConceptOrigin& origin);
-/// Nothing if there is no such file, or if it holds the bare identity only.
-std::optional<ConceptOrigin> concept_origin_of(const std::filesystem::path& manifest);
-
 struct ConceptKit {
-  ConceptOrigin origin;
-  ConceptVocabulary vocabulary;
-  VocabularyEmbeddings embeddings;
+  ConceptProvenance provenance = {};
+  ConceptVocabulary vocabulary = {};
+  at::Tensor unit_VE = {};  ///< the words' vectors, fp32, length 1
+  double scale = 1;         ///< the source's: what cosines are multiplied by before a softmax
 };
 
-/// Reads vocabulary and embeddings. Throws DataError naming the file that is missing, or that has changed since.
-ConceptKit load_concept_kit(const ConceptOrigin& origin);
+/// Reads vocabulary and embeddings from where a provenance says they lie. Throws DataError naming the file that is
+/// missing, or that has changed since.
+ConceptKit load_concept_kit(const ConceptProvenance& provenance);
 /// Of a checkpoint folder; nothing if its model was trained without concepts, or with such as nobody identified.
 std::optional<ConceptKit> checkpoint_concept_kit(const std::filesystem::path& checkpoint);
 /// Name and content of the files that a checkpoint keeps.
@@ -59,9 +41,6 @@ std::vector<std::pair<std::string, std::string>> concept_kit_files(const Concept
 /// none in new pictures. Throws DataError naming both if two manifests differ in what must be the same, or if only some
 /// say.
 std::optional<ConceptKit> common_concept_kit(std::span<const std::string> manifests);
-/// Throws DataError naming both, as require_same does, if `origin` does not cover `identity`.
-void require_covered(const ConceptOrigin& origin, std::string_view where_origin, const ConceptIdentity& identity,
-                     std::string_view where_identity);
 
 struct PictureConcepts {
   std::vector<std::string> words;  ///< best first

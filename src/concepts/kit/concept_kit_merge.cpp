@@ -8,7 +8,6 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "concepts/kit/concept_kit.h"
-#include "concepts/match/assign.h"
 
 namespace vicha {
 namespace {
@@ -18,27 +17,24 @@ constexpr double kSameWord = 0.999;
 
 struct Told {
   std::string manifest;
-  ConceptOrigin origin;
+  ConceptProvenance provenance;
 };
 
 /// What each manifest says of its concepts: all of them, or none.
-std::vector<Told> origins_of(std::span<const std::string> manifests) {
+std::vector<Told> provenances_of(std::span<const std::string> manifests) {
   std::vector<Told> told;
   std::string silent;
   for (const std::string& manifest : manifests) {
-    const std::optional<ConceptIdentity> identity = concept_identity_of(manifest);
-    if (!identity) {
-      if (silent.empty()) silent = manifest;
-      continue;
+    if (std::optional<ConceptProvenance> provenance = concept_provenance_of(manifest)) {
+      told.push_back({manifest, std::move(*provenance)});
+    } else if (silent.empty()) {
+      silent = manifest;
     }
-    std::optional<ConceptOrigin> origin = concept_origin_of(manifest);
-    if (!origin) origin = ConceptOrigin{.identity = *identity, .source = "", .vocabulary = {}, .embeddings = {}};
-    told.push_back({manifest, std::move(*origin)});
   }
   if (!told.empty() && !silent.empty()) {
     throw DataError(silent,
                     fmt::format("does not say where its concepts come from, and those of {} come from {}",
-                                told.front().manifest, told.front().origin.identity.describe()),
+                                told.front().manifest, told.front().provenance.describe()),
                     "Assign its concepts from the same source (`vicha concepts assign`)");
   }
   return told;
@@ -46,20 +42,19 @@ std::vector<Told> origins_of(std::span<const std::string> manifests) {
 
 /// Everything but the vocabularies.
 void require_same_way(const Told& a, const Told& b) {
-  ConceptIdentity other = b.origin.identity;
-  other.vocabulary_sha256 = a.origin.identity.vocabulary_sha256;
+  ConceptProvenance other = b.provenance;
+  other.vocabulary_sha256 = a.provenance.vocabulary_sha256;
   // The message names the vocabulary too: theirs, not the one that was put in its place.
-  if (!a.origin.identity.same(other)) {
-    require_same(a.origin.identity, a.manifest, b.origin.identity, b.manifest);
-  }
+  if (!a.provenance.same(other)) require_same(a.provenance, a.manifest, b.provenance, b.manifest);
   // A bare identity says neither how many were taken nor from which files.
-  if (a.origin.source.empty() || b.origin.source.empty()) return;
-  if (a.origin.k != b.origin.k || a.origin.threshold != b.origin.threshold) {
-    throw DataError(b.manifest,
-                    fmt::format("has the {} best concepts of a picture (threshold {}), and {} has the {} best "
-                                "(threshold {}): a model finds those of new pictures in one way",
-                                b.origin.k, b.origin.threshold, a.manifest, a.origin.k, a.origin.threshold),
-                    "Assign one of the two again with the other's --k and --threshold (`vicha concepts assign`)");
+  if (a.provenance.source.empty() || b.provenance.source.empty()) return;
+  if (a.provenance.k != b.provenance.k || a.provenance.threshold != b.provenance.threshold) {
+    throw DataError(
+        b.manifest,
+        fmt::format("has the {} best concepts of a picture (threshold {}), and {} has the {} best "
+                    "(threshold {}): a model finds those of new pictures in one way",
+                    b.provenance.k, b.provenance.threshold, a.manifest, a.provenance.k, a.provenance.threshold),
+        "Assign one of the two again with the other's --k and --threshold (`vicha concepts assign`)");
   }
 }
 
@@ -68,7 +63,7 @@ std::vector<ConceptKit> distinct_kits(std::span<const Told> told) {
   std::vector<ConceptKit> kits;
   std::vector<std::string> texts;
   for (const Told& one : told) {
-    ConceptKit kit = load_concept_kit(one.origin);
+    ConceptKit kit = load_concept_kit(one.provenance);
     std::string text = kit.vocabulary.text();
     if (std::ranges::find(texts, text) != texts.end()) continue;
     texts.push_back(std::move(text));
@@ -96,18 +91,18 @@ at::Tensor vectors_of(const ConceptVocabulary& merged, std::span<const ConceptKi
     }
     if (!known.empty()) {
       const at::Tensor cosines = (at::cat(all).index_select(0, at::tensor(known, at::kLong)) *
-                                  kit.embeddings.unit_VE.index_select(0, at::tensor(here, at::kLong)))
+                                  kit.unit_VE.index_select(0, at::tensor(here, at::kLong)))
                                      .sum(1);
       if (const std::int64_t worst = cosines.argmin().item<std::int64_t>();
           !(cosines[worst].item<double>() > kSameWord)) {
         throw DataError(
-            kit.origin.embeddings.string(),
+            kit.provenance.embeddings.string(),
             fmt::format("has another vector of \"{}\" than the other vocabularies, though by the same source",
                         kit.vocabulary.word(here[static_cast<std::size_t>(worst)])),
             "Delete it and assign these concepts again (`vicha concepts assign`)");
       }
     }
-    all.push_back(kit.embeddings.unit_VE);
+    all.push_back(kit.unit_VE);
     rows += kit.vocabulary.size();
   }
   std::vector<std::int64_t> chosen;
@@ -121,38 +116,39 @@ ConceptKit merge(std::span<const ConceptKit> kits) {
   for (const ConceptKit& kit : kits) {
     vocabularies.push_back(kit.vocabulary);
     // One that was merged before stands for its parts, too.
-    merged.origin.merged_from.push_back(kit.vocabulary.sha256());
-    std::ranges::copy(kit.origin.merged_from, std::back_inserter(merged.origin.merged_from));
+    merged.provenance.merged_from.push_back(kit.vocabulary.sha256());
+    std::ranges::copy(kit.provenance.merged_from, std::back_inserter(merged.provenance.merged_from));
   }
-  std::vector<std::string>& parts = merged.origin.merged_from;
+  std::vector<std::string>& parts = merged.provenance.merged_from;
   std::ranges::sort(parts);
   parts.erase(std::ranges::unique(parts).begin(), parts.end());
 
   merged.vocabulary = merge_vocabularies(vocabularies);
   const ConceptKit& first = kits.front();
-  merged.origin.identity = {first.origin.identity.weights, merged.vocabulary.sha256(), first.origin.identity.prompt};
-  merged.origin.source = first.origin.source;
-  merged.origin.k = first.origin.k;
-  merged.origin.threshold = first.origin.threshold;
-  merged.embeddings = {.unit_VE = vectors_of(merged.vocabulary, kits),
-                       .scale = first.embeddings.scale,
-                       .identity = merged.origin.identity};
+  merged.provenance.weights = first.provenance.weights;
+  merged.provenance.vocabulary_sha256 = merged.vocabulary.sha256();
+  merged.provenance.prompt = first.provenance.prompt;
+  merged.provenance.source = first.provenance.source;
+  merged.provenance.k = first.provenance.k;
+  merged.provenance.threshold = first.provenance.threshold;
+  merged.unit_VE = vectors_of(merged.vocabulary, kits);
+  merged.scale = first.scale;
   return merged;
 }
 
 }  // namespace
 
 std::optional<ConceptKit> common_concept_kit(std::span<const std::string> manifests) {
-  const std::vector<Told> told = origins_of(manifests);
+  const std::vector<Told> told = provenances_of(manifests);
   if (told.empty()) return std::nullopt;
   for (const Told& other : told) require_same_way(told.front(), other);
-  const bool one = std::ranges::all_of(
-      told, [&](const Told& other) { return other.origin.identity.same(told.front().origin.identity); });
-  const auto bare = std::ranges::find_if(told, [](const Told& t) { return t.origin.vocabulary.empty(); });
+  const bool one =
+      std::ranges::all_of(told, [&](const Told& other) { return other.provenance.same(told.front().provenance); });
+  const auto bare = std::ranges::find_if(told, [](const Told& t) { return t.provenance.vocabulary.empty(); });
   if (one) {
-    const auto whole = std::ranges::find_if(told, [](const Told& t) { return !t.origin.vocabulary.empty(); });
+    const auto whole = std::ranges::find_if(told, [](const Told& t) { return !t.provenance.vocabulary.empty(); });
     if (whole == told.end()) return std::nullopt;
-    return load_concept_kit(whole->origin);
+    return load_concept_kit(whole->provenance);
   }
   if (bare != told.end()) {
     throw DataError(
@@ -165,7 +161,7 @@ std::optional<ConceptKit> common_concept_kit(std::span<const std::string> manife
   ConceptKit merged = merge(kits);
   std::vector<std::string> parts;
   for (const ConceptKit& kit : kits) {
-    parts.push_back(fmt::format("{} ({} concepts)", kit.origin.vocabulary.string(), kit.vocabulary.size()));
+    parts.push_back(fmt::format("{} ({} concepts)", kit.provenance.vocabulary.string(), kit.vocabulary.size()));
   }
   log::info(
       "the manifests' concepts come from {} vocabularies: {}. The model keeps all of their words as one vocabulary of "

@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
-#include "concepts/match/assign.h"
+#include "concepts/kit/vocabulary_embeddings.h"
 
 namespace vicha {
 namespace {
@@ -35,11 +35,11 @@ class ConceptKits : public testing::Test {
     return row / row.norm();
   }
 
-  static ConceptIdentity identity(const std::string& weights = "w", const std::string& prompt = "{}") {
+  static ConceptProvenance identity(const std::string& weights = "w", const std::string& prompt = "{}") {
     return {{"clip", "tiny", weights, "clip 64"}, "", prompt};
   }
 
-  std::string manifest(const std::string& name, std::vector<ConceptWord> words, ConceptIdentity made = identity(),
+  std::string manifest(const std::string& name, std::vector<ConceptWord> words, ConceptProvenance made = identity(),
                        std::int64_t k = 2, double threshold = 0) const {
     const ConceptVocabulary vocabulary(std::move(words));
     const fs::path file = folder_ / (name + ".json"), tsv = folder_ / (name + ".tsv");
@@ -47,14 +47,14 @@ class ConceptKits : public testing::Test {
     made.vocabulary_sha256 = vocabulary.sha256();
     std::vector<at::Tensor> rows;
     for (const ConceptWord& word : vocabulary.words()) rows.push_back(vector_of(word.text));
-    save_vocabulary_embeddings({at::stack(rows), 10, made}, tsv.string() + ".safetensors");
+    save_vocabulary_embeddings({made, vocabulary, at::stack(rows), 10}, tsv.string() + ".safetensors");
     write_file_atomic(file, "[]\n");
-    set_concept_origin(file, {.identity = made,
-                              .source = "clip:" + name + ".pt",
-                              .k = k,
-                              .threshold = threshold,
-                              .vocabulary = tsv,
-                              .embeddings = tsv.string() + ".safetensors"});
+    made.source = "clip:" + name + ".pt";
+    made.k = k;
+    made.threshold = threshold;
+    made.vocabulary = tsv;
+    made.embeddings = tsv.string() + ".safetensors";
+    set_concept_provenance(file, made);
     return file.string();
   }
   std::string coco() const { return manifest("coco", {{"dog", 9}, {"red", 4, ConceptKind::kAttribute}, {"cat", 2}}); }
@@ -83,13 +83,12 @@ TEST_F(ConceptKits, VocabulariesOfSeveralManifestsBecomeOne) {
   EXPECT_EQ(words, (std::vector<std::pair<std::string, std::int64_t>>{
                        {"dog", 12}, {"red", 11}, {"tree", 10}, {"cat", 2}, {"sky", 2}}));
   EXPECT_EQ(kit.vocabulary.words()[1].kind, ConceptKind::kObject);  // where it has most
-  ASSERT_EQ(kit.embeddings.unit_VE.sizes(), (std::vector<std::int64_t>{5, 8}));
+  ASSERT_EQ(kit.unit_VE.sizes(), (std::vector<std::int64_t>{5, 8}));
   for (std::int64_t i = 0; i < 5; ++i) {
-    EXPECT_TRUE(at::allclose(kit.embeddings.unit_VE[i], vector_of(kit.vocabulary.word(i)))) << kit.vocabulary.word(i);
+    EXPECT_TRUE(at::allclose(kit.unit_VE[i], vector_of(kit.vocabulary.word(i)))) << kit.vocabulary.word(i);
   }
-  EXPECT_EQ(kit.origin.identity.vocabulary_sha256, kit.vocabulary.sha256());
-  EXPECT_TRUE(kit.embeddings.identity.same(kit.origin.identity));
-  EXPECT_EQ(kit.embeddings.scale, 10);
+  EXPECT_EQ(kit.provenance.vocabulary_sha256, kit.vocabulary.sha256());
+  EXPECT_EQ(kit.scale, 10);
   EXPECT_NE(logged_.find("2 vocabularies"), std::string::npos) << logged_;
   EXPECT_NE(logged_.find("vg.tsv (4 concepts)"), std::string::npos) << logged_;
   EXPECT_NE(logged_.find("vocabulary of 5 concepts"), std::string::npos) << logged_;
@@ -100,14 +99,14 @@ TEST_F(ConceptKits, VocabulariesOfSeveralManifestsBecomeOne) {
   EXPECT_EQ(found.words.size(), 2U);
 
   // It covers what it was made of, and nothing else.
-  EXPECT_TRUE(kit.origin.covers(*concept_identity_of(a)));
-  EXPECT_TRUE(kit.origin.covers(*concept_identity_of(b)));
-  EXPECT_TRUE(kit.origin.covers(kit.origin.identity));
-  ConceptIdentity other = *concept_identity_of(a);
+  EXPECT_TRUE(kit.provenance.covers(*concept_provenance_of(a)));
+  EXPECT_TRUE(kit.provenance.covers(*concept_provenance_of(b)));
+  EXPECT_TRUE(kit.provenance.covers(kit.provenance));
+  ConceptProvenance other = *concept_provenance_of(a);
   other.weights.sha256 = "x";
-  EXPECT_FALSE(kit.origin.covers(other));
-  EXPECT_THROW(require_covered(kit.origin, "the model", other, "m.json"), DataError);
-  EXPECT_FALSE(kit.origin.covers(*concept_identity_of(manifest("other", {{"moon", 1}}))));
+  EXPECT_FALSE(kit.provenance.covers(other));
+  EXPECT_THROW(require_covered(kit.provenance, "the model", other, "m.json"), DataError);
+  EXPECT_FALSE(kit.provenance.covers(*concept_provenance_of(manifest("other", {{"moon", 1}}))));
 }
 
 TEST_F(ConceptKits, TheOrderOfManifestsChangesNothing) {
@@ -116,9 +115,9 @@ TEST_F(ConceptKits, TheOrderOfManifestsChangesNothing) {
   for (const std::vector<std::string>& order : {std::vector{c, b, a}, std::vector{b, a, c, b}}) {
     const ConceptKit other = common_concept_kit(order).value();
     EXPECT_EQ(one.vocabulary.text(), other.vocabulary.text());
-    EXPECT_EQ(one.origin.identity.vocabulary_sha256, other.origin.identity.vocabulary_sha256);
-    EXPECT_EQ(one.origin.merged_from, other.origin.merged_from);
-    EXPECT_TRUE(at::equal(one.embeddings.unit_VE, other.embeddings.unit_VE));
+    EXPECT_EQ(one.provenance.vocabulary_sha256, other.provenance.vocabulary_sha256);
+    EXPECT_EQ(one.provenance.merged_from, other.provenance.merged_from);
+    EXPECT_TRUE(at::equal(one.unit_VE, other.unit_VE));
   }
 }
 
@@ -127,8 +126,8 @@ TEST_F(ConceptKits, OneVocabularyStaysAsItIs) {
   fs::copy_file(a + ".identity.json", folder_ / "again.json.identity.json");
   const ConceptKit kit = common_concept_kit(std::vector{a, (folder_ / "again.json").string()}).value();
   EXPECT_EQ(kit.vocabulary.words().front().count, 9);  // not twice
-  EXPECT_TRUE(kit.origin.merged_from.empty());
-  EXPECT_TRUE(kit.origin.identity.same(*concept_identity_of(a)));
+  EXPECT_TRUE(kit.provenance.merged_from.empty());
+  EXPECT_TRUE(kit.provenance.same(*concept_provenance_of(a)));
   EXPECT_EQ(logged_, "");
   EXPECT_FALSE(common_concept_kit(std::vector{(folder_ / "none.json").string()}));
 }
@@ -141,10 +140,10 @@ TEST_F(ConceptKits, ACheckpointKeepsTheUnion) {
   for (const auto& [name, content] : concept_kit_files(kit)) write_file_atomic(checkpoint / name, content);
   const ConceptKit kept = checkpoint_concept_kit(checkpoint).value();
   EXPECT_EQ(kept.vocabulary.text(), kit.vocabulary.text());
-  EXPECT_TRUE(at::equal(kept.embeddings.unit_VE, kit.embeddings.unit_VE));
-  EXPECT_TRUE(kept.origin.identity.same(kit.origin.identity));
-  EXPECT_EQ(kept.origin.k, 2);
-  EXPECT_TRUE(kept.origin.covers(*concept_identity_of(b)));
+  EXPECT_TRUE(at::equal(kept.unit_VE, kit.unit_VE));
+  EXPECT_TRUE(kept.provenance.same(kit.provenance));
+  EXPECT_EQ(kept.provenance.k, 2);
+  EXPECT_TRUE(kept.provenance.covers(*concept_provenance_of(b)));
 }
 
 TEST_F(ConceptKits, OtherWeightsPromptsOrNumbersAreRefused) {
@@ -163,14 +162,14 @@ TEST_F(ConceptKits, OtherWeightsPromptsOrNumbersAreRefused) {
 
   // The bare identity of another vocabulary: there is nothing to merge.
   const fs::path bare = folder_ / "bare.json";
-  ConceptIdentity unknown = identity();
+  ConceptProvenance unknown = identity();
   unknown.vocabulary_sha256 = "somewhere else";
-  set_concept_identity(bare, unknown);
+  set_concept_provenance(bare, unknown);
   EXPECT_NE(refused({a, bare.string()}).find("does not say where its vocabulary lies"), std::string::npos);
 
   // A word with two vectors: one of the files is not what it says.
   const std::string b = vg();
-  VocabularyEmbeddings wrong = load_vocabulary_embeddings(folder_ / "vg.tsv.safetensors");
+  ConceptKit wrong = load_concept_kit(*concept_provenance_of(b));
   wrong.unit_VE = wrong.unit_VE.flip(0);
   save_vocabulary_embeddings(wrong, folder_ / "vg.tsv.safetensors");
   EXPECT_NE(refused({a, b}).find("another vector"), std::string::npos);

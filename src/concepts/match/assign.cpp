@@ -146,15 +146,15 @@ void keep_tags(const NearestWords& nearest, std::int64_t vectors, const TagOptio
   }
 }
 
-Found compare(const Stores& stores, const std::vector<Place>& places, const VocabularyEmbeddings& embeddings,
+Found compare(const Stores& stores, const std::vector<Place>& places, const ConceptKit& kit,
               const AssignOptions& options) {
-  NearestOptions nearest{.k = options.k, .probabilities = options.threshold > 0, .scale = embeddings.scale};
+  NearestOptions nearest{.k = options.k, .probabilities = options.threshold > 0, .scale = kit.scale};
   nearest.approximate = options.approximate;
   if (options.regions) {
     nearest.k = 1;
     nearest.probabilities = true;
   }
-  WordMatcher matcher(embeddings.unit_VE, nearest);
+  WordMatcher matcher(kit.unit_VE, nearest);
   Found found;
   found.width = options.regions ? options.regions->num_tags : matcher.options().k;
   found.regions = options.regions ? stores.vectors() - 1 : 0;
@@ -193,28 +193,31 @@ void write_words(Record& record, const Found& found, std::int64_t number, const 
   record["region_tags"] = std::move(tags);
 }
 
-/// While the manifest is replaced it has no identity rather than a wrong one.
-std::int64_t write_manifest(const fs::path& manifest, const fs::path& out, const ConceptIdentity& identity,
+/// While the manifest is replaced it has no provenance rather than a wrong one.
+std::int64_t write_manifest(const fs::path& manifest, const fs::path& out, const ConceptProvenance& provenance,
                             const std::function<bool(Record&, std::int64_t)>& edit) {
   std::error_code ignored;
-  fs::remove(concept_identity_file(out), ignored);
+  fs::remove(concept_provenance_file(out), ignored);
   const std::int64_t records = rewrite_manifest(manifest, out, edit);
-  set_concept_identity(out, identity);
+  set_concept_provenance(out, provenance);
   return records;
+}
+
+ConceptProvenance provenance_of(const ConceptKit& kit, const AssignOptions& options) {
+  ConceptProvenance provenance = kit.provenance;
+  provenance.k = options.k;
+  provenance.threshold = options.threshold;
+  if (options.regions) provenance.source.clear();
+  return provenance;
 }
 
 }  // namespace
 
-AssignReport assign_concepts(const fs::path& manifest, const std::vector<fs::path>& files,
-                             const ConceptVocabulary& vocabulary, const VocabularyEmbeddings& embeddings,
+AssignReport assign_concepts(const fs::path& manifest, const std::vector<fs::path>& files, const ConceptKit& kit,
                              const fs::path& out, const AssignOptions& options) {
   const auto start = std::chrono::steady_clock::now();
   if (options.k < 1) throw UsageError("--k must be at least 1");
-  if (embeddings.identity.vocabulary_sha256 != vocabulary.sha256() || embeddings.unit_VE.size(0) != vocabulary.size()) {
-    throw DataError("embeddings of the vocabulary", "belong to other words than the vocabulary holds",
-                    "Make them again from this vocabulary");
-  }
-  Stores stores(files, embeddings.identity.weights, "the vocabulary's embeddings");
+  Stores stores(files, kit.provenance.weights, "the vocabulary's embeddings");
   if (options.regions) region_side(stores.vectors(), files.front().string());
 
   AssignReport report;
@@ -239,18 +242,18 @@ AssignReport assign_concepts(const fs::path& manifest, const std::vector<fs::pat
                                 options.share_option));
   }
   const std::vector<Place> places = stores.number_wanted();
-  const Found found = compare(stores, places, embeddings, options);
+  const Found found = compare(stores, places, kit, options);
   report.pictures = static_cast<std::int64_t>(places.size());
   report.without_words = std::count(found.kept.begin(), found.kept.end(), 0);
-  std::vector<bool> used(static_cast<std::size_t>(vocabulary.size()), false);
+  std::vector<bool> used(static_cast<std::size_t>(kit.vocabulary.size()), false);
   for (const std::int32_t word : found.words) {
     if (word >= 0) used[static_cast<std::size_t>(word)] = true;
   }
   report.words_used = std::count(used.begin(), used.end(), true);
-  report.records = write_manifest(manifest, out, embeddings.identity, [&](Record& record, std::int64_t number) {
+  report.records = write_manifest(manifest, out, provenance_of(kit, options), [&](Record& record, std::int64_t number) {
     const auto place = stores.find(image_of(record, manifest, number));
     if (!place) return false;
-    write_words(record, found, stores.number(*place), vocabulary);
+    write_words(record, found, stores.number(*place), kit.vocabulary);
     return true;
   });
   if (report.left_out > 0) {
@@ -267,7 +270,7 @@ AssignReport assign_from_field(const fs::path& manifest, std::string_view field,
   AssignReport report;
   std::unordered_set<std::string> used;
   const std::string name(field);
-  report.records = write_manifest(manifest, out, field_identity(field), [&](Record& record, std::int64_t number) {
+  report.records = write_manifest(manifest, out, field_provenance(field, k), [&](Record& record, std::int64_t number) {
     const auto found = record.find(name);
     const bool right = found != record.end() && found->is_array() &&
                        std::all_of(found->begin(), found->end(), [](const Record& w) { return w.is_string(); });

@@ -10,10 +10,8 @@
 #include <vector>
 
 #include "concepts/embed/region_embedding.h"
-#include "concepts/source/identity.h"
+#include "concepts/kit/concept_kit.h"
 #include "concepts/store/nearest.h"
-#include "concepts/vocabulary/concept_vocabulary.h"
-#include "concepts/vocabulary/vocabulary_embeddings.h"
 
 namespace vicha {
 
@@ -38,24 +36,16 @@ struct AssignReport {
 /// which also writes `region_tags`, a word or null for each region row by row). Other fields stay. Records of pictures
 /// that are in no store are left out and counted. Every picture is compared once; 8 k bytes of memory each.
 ///
-/// Beside the result, RESULT.identity.json says where its concepts come from. Throws DataError if stores and embeddings
-/// come from different sources, if the stores have no grid in region mode, or if too many pictures are in no store.
+/// Beside the result, RESULT.identity.json says how its concepts came about: the kit's provenance with the options' k
+/// and threshold, so that a model finds those of new pictures just so; of tags of regions, which are found otherwise,
+/// the identity alone. Throws DataError if stores and kit come from different sources, if the stores have no grid in
+/// region mode, or if too many pictures are in no store.
 AssignReport assign_concepts(const std::filesystem::path& manifest, const std::vector<std::filesystem::path>& stores,
-                             const ConceptVocabulary& vocabulary, const VocabularyEmbeddings& embeddings,
-                             const std::filesystem::path& out, const AssignOptions& options);
+                             const ConceptKit& kit, const std::filesystem::path& out, const AssignOptions& options);
 
 /// Concepts that stand in a field of the records, a list of strings: the first k become `kwords`. Throws DataError
 /// naming the first record that lacks it.
 AssignReport assign_from_field(const std::filesystem::path& manifest, std::string_view field,
                                const std::filesystem::path& out, std::int64_t k);
-/// What such concepts depend on.
-ConceptIdentity field_identity(std::string_view field);
-
-/// MANIFEST.identity.json.
-std::filesystem::path concept_identity_file(const std::filesystem::path& manifest);
-/// What a manifest's concepts come from, as its RESULT.identity.json says; nothing if there is none.
-std::optional<ConceptIdentity> concept_identity_of(const std::filesystem::path& manifest);
-/// Writes it, atomically.
-void set_concept_identity(const std::filesystem::path& manifest, const ConceptIdentity& identity);
 
 }  // namespace vicha

@@ -3,7 +3,8 @@
 #include <nlohmann/json.hpp>
 
 #include "concepts/embed/embed.h"
-#include "concepts/vocabulary/embed_test_support.h"
+#include "concepts/kit/vocabulary_embeddings.h"
+#include "concepts/vocabulary/colour_source_test_support.h"
 #include "data/manifest/rewrite.h"
 
 namespace vicha {
@@ -38,8 +39,8 @@ class Assign : public ConceptFolder {
 
 TEST_F(Assign, WritesTheBestWordsAndKeepsTheRest) {
   const fs::path store = embed(source_, manifest_, "s.emb"), out = folder_ / "out.jsonl";
-  const VocabularyEmbeddings embeddings = embed_vocabulary(source_, vocabulary_, {});
-  const AssignReport report = assign_concepts(manifest_, {store}, vocabulary_, embeddings, out, {.k = 2});
+  const ConceptKit kit = embed_vocabulary(source_, vocabulary_, {});
+  const AssignReport report = assign_concepts(manifest_, {store}, kit, out, {.k = 2});
   EXPECT_EQ(report.records, 4);
   EXPECT_EQ(report.pictures, 3);
   const auto records = rows(out);
@@ -50,19 +51,33 @@ TEST_F(Assign, WritesTheBestWordsAndKeepsTheRest) {
   EXPECT_EQ(records[3]["kwords"][0], "blue");
   EXPECT_NEAR(records[0]["kword_scores"][0].get<double>(), 1.0, 1e-3);
   EXPECT_EQ(records[3]["more"]["n"], 1);
-  ASSERT_TRUE(concept_identity_of(out).has_value());
-  EXPECT_TRUE(concept_identity_of(out)->same(embeddings.identity));
-  EXPECT_FALSE(concept_identity_of(manifest_).has_value());
+  ASSERT_TRUE(concept_provenance_of(out).has_value());
+  EXPECT_TRUE(concept_provenance_of(out)->same(kit.provenance));
+  EXPECT_FALSE(concept_provenance_of(manifest_).has_value());
+}
+
+TEST_F(Assign, SaysHowTheConceptsWereChosen) {
+  const fs::path manifest = write_manifest("cells.jsonl", {"cells.png", "b.png"}), out = folder_ / "out.jsonl";
+  const fs::path store = embed(source_, manifest, "s.emb", 2);
+  ConceptKit kit = embed_vocabulary(source_, vocabulary_, {});
+  kit.provenance.source = "test:colours";
+  assign_concepts(manifest, {store}, kit, out, {.k = 2, .threshold = 0.1});
+  EXPECT_EQ(concept_provenance_of(out)->source, "test:colours");
+  EXPECT_EQ(concept_provenance_of(out)->k, 2);
+  EXPECT_EQ(concept_provenance_of(out)->threshold, 0.1);
+  // A kit does not find tags of regions.
+  assign_concepts(manifest, {store}, kit, out, {.regions = TagOptions{}});
+  EXPECT_EQ(concept_provenance_of(out)->source, "");
 }
 
 TEST_F(Assign, ThresholdLeavesUnlikelyWordsOut) {
   const fs::path store = embed(source_, manifest_, "s.emb"), out = folder_ / "out.json";
-  const VocabularyEmbeddings embeddings = embed_vocabulary(source_, vocabulary_, {});
-  AssignReport report = assign_concepts(manifest_, {store}, vocabulary_, embeddings, out, {.k = 3, .threshold = 0.5});
+  const ConceptKit kit = embed_vocabulary(source_, vocabulary_, {});
+  AssignReport report = assign_concepts(manifest_, {store}, kit, out, {.k = 3, .threshold = 0.5});
   EXPECT_EQ(report.without_words, 0);
   EXPECT_EQ(rows(out)[0]["kwords"], AssignedRow::array({"red"}));
   const ConceptVocabulary unfit = words({"red", "red too"});
-  report = assign_concepts(manifest_, {store}, unfit, embed_vocabulary(source_, unfit, {}), out, {.threshold = 0.9});
+  report = assign_concepts(manifest_, {store}, embed_vocabulary(source_, unfit, {}), out, {.threshold = 0.9});
   EXPECT_EQ(report.without_words, 3);
   EXPECT_EQ(rows(out)[0]["kwords"], AssignedRow::array());
 }
@@ -71,31 +86,28 @@ TEST_F(Assign, MixedSourcesAreRefused) {
   const fs::path store = embed(source_, manifest_, "s.emb"), out = folder_ / "out.json";
   ColourSource other(std::string(64, 'b'));
   try {
-    assign_concepts(manifest_, {store}, vocabulary_, embed_vocabulary(other, vocabulary_, {}), out, {});
+    assign_concepts(manifest_, {store}, embed_vocabulary(other, vocabulary_, {}), out, {});
     FAIL();
   } catch (const DataError& error) {
     EXPECT_NE(std::string(error.what()).find("bbbbbbbbbbbb"), std::string::npos) << error.what();
     EXPECT_NE(std::string(error.what()).find("aaaaaaaaaaaa"), std::string::npos) << error.what();
   }
-  const VocabularyEmbeddings embeddings = embed_vocabulary(source_, vocabulary_, {});
-  EXPECT_THROW(assign_concepts(manifest_, {store}, words({"red", "blue"}), embeddings, out, {}), DataError);
   EXPECT_FALSE(fs::exists(out));
 }
 
 TEST_F(Assign, PicturesInNoStoreAreLeftOutIfTheyAreFew) {
   const fs::path store = embed(source_, manifest_, "s.emb"), out = folder_ / "out.jsonl";
   const fs::path more = write_manifest("more.jsonl", {"r.png", "unknown.png", "b.png"});
-  const VocabularyEmbeddings embeddings = embed_vocabulary(source_, vocabulary_, {});
-  const AssignReport report = assign_concepts(more, {store}, vocabulary_, embeddings, out, {});
+  const ConceptKit kit = embed_vocabulary(source_, vocabulary_, {});
+  const AssignReport report = assign_concepts(more, {store}, kit, out, {});
   EXPECT_EQ(report.left_out, 1);
   EXPECT_EQ(report.records, 2);
   EXPECT_EQ(rows(out)[1]["image"], "images/b.png");
   const fs::path none = write_manifest("none.jsonl", {"unknown.png"});
-  EXPECT_THROW(assign_concepts(none, {store}, vocabulary_, embeddings, out, {}), DataError);
+  EXPECT_THROW(assign_concepts(none, {store}, kit, out, {}), DataError);
   std::vector<std::string> names(9, "unknown.png");
   names.push_back("r.png");
-  EXPECT_THROW(assign_concepts(write_manifest("few.jsonl", names), {store}, vocabulary_, embeddings, out, {}),
-               DataError);
+  EXPECT_THROW(assign_concepts(write_manifest("few.jsonl", names), {store}, kit, out, {}), DataError);
 }
 
 TEST_F(Assign, StoresOfRanksTogether) {
@@ -104,19 +116,19 @@ TEST_F(Assign, StoresOfRanksTogether) {
     stores.push_back(folder_ / store_of_rank("s.emb", rank, 2));
     embed_pictures(source_, list_pictures({manifest_}), stores.back(), {.threads = 1, .rank = rank, .ranks = 2});
   }
-  const VocabularyEmbeddings embeddings = embed_vocabulary(source_, vocabulary_, {});
-  assign_concepts(manifest_, stores, vocabulary_, embeddings, folder_ / "ranks.jsonl", {.k = 2});
+  const ConceptKit kit = embed_vocabulary(source_, vocabulary_, {});
+  assign_concepts(manifest_, stores, kit, folder_ / "ranks.jsonl", {.k = 2});
   const fs::path one = embed(source_, manifest_, "one.emb");
-  assign_concepts(manifest_, {one}, vocabulary_, embeddings, folder_ / "one.jsonl", {.k = 2});
+  assign_concepts(manifest_, {one}, kit, folder_ / "one.jsonl", {.k = 2});
   EXPECT_EQ(read_file(folder_ / "ranks.jsonl"), read_file(folder_ / "one.jsonl"));
 }
 
 TEST_F(Assign, RegionsHaveTags) {
   const fs::path manifest = write_manifest("cells.jsonl", {"cells.png", "b.png"}), out = folder_ / "tags.jsonl";
   const fs::path store = embed(source_, manifest, "r.emb", 2);
-  const VocabularyEmbeddings embeddings = embed_vocabulary(source_, vocabulary_, {});
+  const ConceptKit kit = embed_vocabulary(source_, vocabulary_, {});
   AssignOptions options{.regions = TagOptions{.threshold = 0.5, .num_tags = 2}};
-  assign_concepts(manifest, {store}, vocabulary_, embeddings, out, options);
+  assign_concepts(manifest, {store}, kit, out, options);
   const auto records = rows(out);
   EXPECT_EQ(records[0]["region_tags"][0], "red");
   EXPECT_EQ(records[0]["region_tags"][1], "green");
@@ -126,14 +138,13 @@ TEST_F(Assign, RegionsHaveTags) {
   EXPECT_EQ(records[1]["kwords"], AssignedRow::array({"blue"}));
   EXPECT_EQ(records[1]["region_tags"], AssignedRow::array({"blue", "blue", "blue", "blue"}));
   options.regions->threshold = 1.1;
-  assign_concepts(manifest, {store}, vocabulary_, embeddings, out, options);
+  assign_concepts(manifest, {store}, kit, out, options);
   EXPECT_EQ(rows(out)[0]["region_tags"], AssignedRow::array({nullptr, nullptr, nullptr, nullptr}));
   EXPECT_EQ(rows(out)[0]["kwords"], AssignedRow::array());
   // Without the option, such a store serves whole pictures.
-  assign_concepts(manifest, {store}, vocabulary_, embeddings, out, {.k = 1});
+  assign_concepts(manifest, {store}, kit, out, {.k = 1});
   EXPECT_EQ(rows(out)[1]["kwords"], AssignedRow::array({"blue"}));
-  EXPECT_THROW(assign_concepts(manifest_, {embed(source_, manifest_, "s.emb")}, vocabulary_, embeddings, out, options),
-               DataError);
+  EXPECT_THROW(assign_concepts(manifest_, {embed(source_, manifest_, "s.emb")}, kit, out, options), DataError);
 }
 
 TEST_F(Assign, TagsOfAPictureAreItsLikeliestDistinctOnes) {
@@ -165,8 +176,10 @@ TEST_F(Assign, ConceptsThatStandInAField) {
   EXPECT_EQ(report.without_words, 1);
   EXPECT_EQ(report.words_used, 2);
   EXPECT_EQ(rows(out)[0]["kwords"], AssignedRow::array({"cat", "sofa"}));
-  EXPECT_EQ(concept_identity_of(out)->weights.kind, "manifest");
-  EXPECT_FALSE(field_identity("labels").same(field_identity("tags")));
+  EXPECT_EQ(concept_provenance_of(out)->weights.kind, "manifest");
+  EXPECT_EQ(concept_provenance_of(out)->source, "manifest:labels");
+  EXPECT_EQ(concept_provenance_of(out)->k, 2);
+  EXPECT_FALSE(field_provenance("labels", 2).same(field_provenance("tags", 2)));
   EXPECT_THROW(assign_from_field(in, "tags", out, 2), DataError);
 }
 

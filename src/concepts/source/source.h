@@ -10,7 +10,7 @@
 #include <string>
 #include <string_view>
 
-#include "concepts/source/identity.h"
+#include "concepts/source/provenance.h"
 #include "image/image.h"
 
 namespace vicha {

@@ -20,7 +20,7 @@
 #include <string_view>
 #include <vector>
 
-#include "concepts/source/identity.h"
+#include "concepts/source/provenance.h"
 
 namespace vicha {
 

@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/sha256.h"
-#include "text/cleaning/words.h"
+#include "text/cleaning/label.h"
 
 namespace vicha {
 namespace {
@@ -70,7 +70,7 @@ ConceptWord word_of_line(std::string_view line, const std::string& where) {
     left.remove_prefix(tab + 1);
   }
   if (used == 0 && lost_its_tabs(line)) throw DataError(where, "its columns are separated by blanks", kColumns);
-  if (!demo::is_utf8(line)) throw DataError(where, "is not UTF-8", "Save the file as UTF-8");
+  if (!cleaning::is_utf8(line)) throw DataError(where, "is not UTF-8", "Save the file as UTF-8");
   ConceptWord word{concept_form(columns[0]), 0, ConceptKind::kObject};
   if (const std::string_view fault = fault_of(word.text); !fault.empty()) throw DataError(where, fault, kColumns);
   if (!columns[1].empty()) {
@@ -97,7 +97,7 @@ std::optional<ConceptKind> concept_kind_from(std::string_view name) {
 }
 
 std::string concept_form(std::string_view text) {
-  return is_plain(text) ? std::string(text) : demo::lower(demo::clean(text));
+  return is_plain(text) ? std::string(text) : cleaning::lower(cleaning::clean(text));
 }
 
 ConceptVocabulary::ConceptVocabulary(std::vector<ConceptWord> words) : words_(std::move(words)) {
@@ -106,7 +106,7 @@ ConceptVocabulary::ConceptVocabulary(std::vector<ConceptWord> words) : words_(st
   Sha256 hash;
   for (std::size_t i = 0; i < words_.size(); ++i) {
     std::string& text = words_[i].text;
-    if (!demo::is_utf8(text)) throw DataError("vocabulary", fmt::format("concept {} is not UTF-8", i));
+    if (!cleaning::is_utf8(text)) throw DataError("vocabulary", fmt::format("concept {} is not UTF-8", i));
     text = concept_form(text);
     if (const std::string_view fault = fault_of(text); !fault.empty()) {
       throw DataError("vocabulary", fmt::format("{} (number {}: \"{}\")", fault, i, text));

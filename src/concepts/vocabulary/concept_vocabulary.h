@@ -48,7 +48,7 @@ class ConceptVocabulary {
   const std::vector<ConceptWord>& words() const { return words_; }
   std::int64_t size() const { return static_cast<std::int64_t>(words_.size()); }
   const std::string& word(std::int64_t index) const { return words_[static_cast<std::size_t>(index)].text; }
-  /// SHA-256 of the words in their order (not of counts, kinds and comments): ConceptIdentity's.
+  /// SHA-256 of the words in their order (not of counts, kinds and comments): ConceptProvenance's.
   const std::string& sha256() const { return sha256_; }
 
  private:

@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "text/cleaning/words.h"
+#include "text/cleaning/label.h"
 
 namespace vicha {
 namespace {
@@ -36,7 +36,7 @@ ConceptCounter::ConceptCounter(const CountOptions& options) : options_(options) 
 }
 
 std::string ConceptCounter::form_of(std::string_view word) const {
-  std::string form = demo::is_utf8(word) ? concept_form(word) : std::string();
+  std::string form = cleaning::is_utf8(word) ? concept_form(word) : std::string();
   const auto merged = options_.merged.find(form);
   return merged == options_.merged.end() ? form : merged->second;
 }

@@ -5,7 +5,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "concepts/vocabulary/count_concepts.h"
-#include "text/cleaning/words.h"
+#include "text/cleaning/label.h"
 
 namespace vicha {
 namespace {
@@ -40,7 +40,7 @@ void for_each_line(const fs::path& path, See&& see) {
     while (line.ends_with('\r') || line.ends_with(' ') || line.ends_with('\t')) line.remove_suffix(1);
     if (line.empty() || line.starts_with('#')) continue;
     const std::string where = fmt::format("{}, line {}", path.string(), number);
-    if (!demo::is_utf8(line)) throw DataError(where, "is not UTF-8", "Save the file as UTF-8");
+    if (!cleaning::is_utf8(line)) throw DataError(where, "is not UTF-8", "Save the file as UTF-8");
     see(line, where, number);
   }
 }

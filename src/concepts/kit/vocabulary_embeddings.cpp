@@ -1,4 +1,4 @@
-#include "concepts/vocabulary/vocabulary_embeddings.h"
+#include "concepts/kit/vocabulary_embeddings.h"
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
@@ -51,10 +51,10 @@ at::Tensor embed_words(ConceptSource& source, const ConceptVocabulary& vocabular
 /// Work that a kill must not lose: a store keyed by the words, of source, vocabulary and prompts together.
 class Partial {
  public:
-  Partial(const fs::path& file, const ConceptIdentity& identity, std::int64_t width)
+  Partial(const fs::path& file, const ConceptProvenance& provenance, std::int64_t width)
       : path_(file.string() + ".partial") {
-    SourceWeights source = identity.weights;
-    source.view += fmt::format(", vocabulary {}, prompt \"{}\"", identity.vocabulary_sha256, identity.prompt);
+    SourceWeights source = provenance.weights;
+    source.view += fmt::format(", vocabulary {}, prompt \"{}\"", provenance.vocabulary_sha256, provenance.prompt);
     const StoreShape shape{width, 1, StoreType::kFloat32};
     try {
       writer_.emplace(path_, source, shape);
@@ -88,11 +88,12 @@ class Partial {
   std::optional<EmbeddingStoreWriter> writer_;
 };
 
-std::optional<VocabularyEmbeddings> kept(const fs::path& file, const ConceptIdentity& identity) {
+std::optional<ConceptKit> kept(const fs::path& file, const ConceptVocabulary& vocabulary,
+                               const ConceptProvenance& wanted) {
   if (file.empty() || !fs::exists(file)) return std::nullopt;
-  VocabularyEmbeddings found = load_vocabulary_embeddings(file);
-  if (found.identity.same(identity)) return found;
-  log::info("{} is of {}: made again for {}", file.string(), found.identity.describe(), identity.describe());
+  ConceptKit found = load_vocabulary_embeddings(file, vocabulary);
+  if (found.provenance.same(wanted)) return found;
+  log::info("{} is of {}: made again for {}", file.string(), found.provenance.describe(), wanted.describe());
   return std::nullopt;
 }
 
@@ -111,7 +112,7 @@ std::string fill_prompt(std::string_view prompt, std::string_view word) {
   return text;
 }
 
-std::string prompt_identity(std::span<const std::string> prompts) {
+std::string joined_prompts(std::span<const std::string> prompts) {
   const std::vector<std::string> all = with_default(prompts);
   for (const std::string& prompt : all) {
     if (prompt.find("{}") == std::string::npos) {
@@ -122,20 +123,19 @@ std::string prompt_identity(std::span<const std::string> prompts) {
   return fmt::format("{}", fmt::join(all, " | "));
 }
 
-ConceptIdentity identity_of(const ConceptSource& source, const ConceptVocabulary& vocabulary,
-                            std::span<const std::string> prompts) {
-  return {source.weights(), vocabulary.sha256(), prompt_identity(prompts)};
-}
-
-VocabularyEmbeddings embed_vocabulary(ConceptSource& source, const ConceptVocabulary& vocabulary,
-                                      std::span<const std::string> prompts, const fs::path& file) {
+ConceptKit embed_vocabulary(ConceptSource& source, const ConceptVocabulary& vocabulary,
+                            std::span<const std::string> prompts, const fs::path& file) {
   const at::NoGradGuard guard;
-  VocabularyEmbeddings result{.scale = source.scale(), .identity = identity_of(source, vocabulary, prompts)};
+  ConceptKit kit{.provenance = {.weights = source.weights(),
+                                .vocabulary_sha256 = vocabulary.sha256(),
+                                .prompt = joined_prompts(prompts)},
+                 .vocabulary = vocabulary,
+                 .scale = source.scale()};
   if (vocabulary.size() == 0) throw DataError("vocabulary", "has no words", "Lower the count a word must have");
-  if (std::optional<VocabularyEmbeddings> found = kept(file, result.identity)) return std::move(*found);
+  if (std::optional<ConceptKit> found = kept(file, vocabulary, kit.provenance)) return std::move(*found);
   const std::vector<std::string> templates = with_default(prompts);
   std::optional<Partial> partial;
-  if (!file.empty()) partial.emplace(file, result.identity, source.width());
+  if (!file.empty()) partial.emplace(file, kit.provenance, source.width());
   std::vector<at::Tensor> parts;
   {
     Progress progress("embedding words", "words", vocabulary.size());
@@ -158,47 +158,52 @@ VocabularyEmbeddings embed_vocabulary(ConceptSource& source, const ConceptVocabu
       progress.update(first + count, known);
     }
   }
-  result.unit_VE = partial ? partial->finish(vocabulary) : at::cat(parts);
-  if (!file.empty()) save_vocabulary_embeddings(result, file);
+  kit.unit_VE = partial ? partial->finish(vocabulary) : at::cat(parts);
+  if (!file.empty()) save_vocabulary_embeddings(kit, file);
   if (partial) partial->remove();
-  return result;
+  return kit;
 }
 
 namespace {
 
-StateDict tensors_of(const VocabularyEmbeddings& embeddings) {
+StateDict tensors_of(const ConceptKit& kit) {
   StateDict tensors;
-  tensors.set("embeddings", embeddings.unit_VE);
+  tensors.set("embeddings", kit.unit_VE);
   return tensors;
 }
-Metadata metadata_of(const VocabularyEmbeddings& embeddings) {
-  return {{"identity", to_json(embeddings.identity)}, {"scale", fmt::format("{}", embeddings.scale)}};
+Metadata metadata_of(const ConceptKit& kit) {
+  return {{"identity", identity_json(kit.provenance)}, {"scale", fmt::format("{}", kit.scale)}};
 }
 
 }  // namespace
 
-void save_vocabulary_embeddings(const VocabularyEmbeddings& embeddings, const fs::path& file) {
-  write_safetensors(file, tensors_of(embeddings), metadata_of(embeddings));
+void save_vocabulary_embeddings(const ConceptKit& kit, const fs::path& file) {
+  write_safetensors(file, tensors_of(kit), metadata_of(kit));
 }
 
-std::string vocabulary_embeddings_bytes(const VocabularyEmbeddings& embeddings) {
-  return safetensors_bytes(tensors_of(embeddings), metadata_of(embeddings));
+std::string vocabulary_embeddings_bytes(const ConceptKit& kit) {
+  return safetensors_bytes(tensors_of(kit), metadata_of(kit));
 }
 
-VocabularyEmbeddings load_vocabulary_embeddings(const fs::path& file) {
+ConceptKit load_vocabulary_embeddings(const fs::path& file, ConceptVocabulary vocabulary) {
   Metadata metadata;
   const StateDict tensors = read_safetensors(file, &metadata);
-  VocabularyEmbeddings result;
-  result.unit_VE = tensors.at("embeddings", file.string());
+  ConceptKit kit{.vocabulary = std::move(vocabulary)};
+  kit.unit_VE = tensors.at("embeddings", file.string());
   const std::string& scale = metadata["scale"];
-  const auto [end, error] = std::from_chars(scale.data(), scale.data() + scale.size(), result.scale);
-  if (result.unit_VE.dim() != 2 || result.unit_VE.scalar_type() != at::kFloat || error != std::errc() ||
-      end != scale.data() + scale.size() || !std::isfinite(result.scale) || result.scale <= 0) {
+  const auto [end, error] = std::from_chars(scale.data(), scale.data() + scale.size(), kit.scale);
+  if (kit.unit_VE.dim() != 2 || kit.unit_VE.scalar_type() != at::kFloat || error != std::errc() ||
+      end != scale.data() + scale.size() || !std::isfinite(kit.scale) || kit.scale <= 0) {
     throw DataError(file.string(), "does not hold the embeddings of a vocabulary",
                     "Delete it; `vicha concepts assign` makes it again");
   }
-  result.identity = concept_identity_from_json(metadata["identity"], file.string());
-  return result;
+  kit.provenance = concept_provenance_from_json(metadata["identity"], file.string());
+  if (kit.provenance.vocabulary_sha256 == kit.vocabulary.sha256() && kit.unit_VE.size(0) != kit.vocabulary.size()) {
+    throw DataError(file.string(),
+                    fmt::format("holds {} words, the vocabulary has {}", kit.unit_VE.size(0), kit.vocabulary.size()),
+                    "Delete it and assign the concepts again (`vicha concepts assign`)");
+  }
+  return kit;
 }
 
 }  // namespace vicha

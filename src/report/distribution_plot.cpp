@@ -1,4 +1,4 @@
-#include "cli/data_filter_plot.h"
+#include "report/distribution_plot.h"
 
 #include <fmt/format.h>
 
@@ -7,15 +7,14 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "report/chart_axis.h"
 #include "report/html.h"
 
-namespace vicha::cli {
+namespace vicha {
 namespace {
 
-constexpr double kWidth = 720, kHeight = 360, kLeft = 70, kRight = 20, kTop = 44, kBottom = 46;
-
 // Plain colours: not every program that draws SVG knows custom properties.
-constexpr std::string_view kStyle = R"(
+constexpr std::string_view kPlotStyle = R"(
 svg text { font: 12px system-ui, "DejaVu Sans", sans-serif; fill: #57606a; }
 svg .title { font-size: 15px; fill: #1c2128; }
 svg .ground { fill: #ffffff; } svg .kept { fill: #0072b2; } svg .rest { fill: #c9d1d9; }
@@ -27,7 +26,7 @@ svg .middle { text-anchor: middle; } svg .end { text-anchor: end; }
   svg .grid { stroke: #2d3640; } svg .mark { stroke: #e4e9ee; }
 }
 )";
-constexpr std::string_view kPageStyle = R"(
+constexpr std::string_view kPlotPageStyle = R"(
 :root { color-scheme: light dark; }
 body { margin: 24px auto; max-width: 760px; padding: 0 16px; font: 15px/1.5 system-ui, "DejaVu Sans", sans-serif; }
 svg { width: 100%; height: auto; }
@@ -35,11 +34,9 @@ table { border-collapse: collapse; } td, th { padding: 2px 12px; text-align: rig
 @media (prefers-color-scheme: dark) { body { background: #0f1318; color: #e4e9ee; } }
 )";
 
-std::string number(double value) { return fmt::format("{:.6g}", value); }
-
-class Plot {
+class DistributionPlot {
  public:
-  Plot(Html& html, const Distribution& distribution) : html_(html), d_(distribution) {
+  DistributionPlot(Html& html, const Distribution& distribution) : html_(html), d_(distribution) {
     for (const Distribution::Bin& bin : d_.bins) most_ = std::max(most_, bin.count);
   }
 
@@ -50,7 +47,7 @@ class Plot {
                                            {"aria-label", title}});
     {
       const auto style = html_.element("style");
-      html_.raw(kStyle);
+      html_.raw(kPlotStyle);
     }
     html_.empty("rect", {{"class", "ground"}, {"width", number(kWidth)}, {"height", number(kHeight)}});
     text(kLeft, 20, "title", title);
@@ -60,6 +57,10 @@ class Plot {
   }
 
  private:
+  static constexpr double kWidth = 720, kHeight = 360, kLeft = 70, kRight = 20, kTop = 44, kBottom = 46;
+  static constexpr int kCounts = 6;
+
+  static std::string number(double value) { return fmt::format("{:.6g}", value); }
   double x(double similarity) const {
     const double range = d_.width * static_cast<double>(std::max<std::size_t>(1, d_.bins.size()));
     return kLeft + (similarity - d_.low) / range * (kWidth - kLeft - kRight);
@@ -77,10 +78,8 @@ class Plot {
   }
 
   void counts() {
-    double step = std::pow(10.0, std::floor(std::log10(static_cast<double>(most_))));
-    if (static_cast<double>(most_) / step < 3) step /= 2;
-    step = std::max(1.0, std::floor(step));
-    for (double count = 0; count <= static_cast<double>(most_); count += step) {
+    for (const double count : Axis(0, static_cast<double>(most_), false, false).ticks(kCounts)) {
+      if (count != std::floor(count)) continue;  // there is no half a pair
       line("grid", kLeft, y(count), kWidth - kRight, y(count));
       text(kLeft - 6, y(count) + 4, "end", fmt::format("{:.0f}", count));
     }
@@ -124,7 +123,7 @@ class Plot {
   std::int64_t most_ = 1;
 };
 
-void draw_table(Html& html, const Distribution& d) {
+void draw_quantiles(Html& html, const Distribution& d) {
   const auto table = html.element("table");
   const auto row = [&html](const std::string& name, double value) {
     const auto tr = html.element("tr");
@@ -151,7 +150,7 @@ void write_plot(const Distribution& distribution, const std::string& title, cons
   check_plot_name(file);
   Html html;
   if (file.extension() == ".svg") {
-    Plot(html, distribution).draw(title);
+    DistributionPlot(html, distribution).draw(title);
   } else {
     html.raw("<!DOCTYPE html>\n");
     const auto page = html.element("html", {{"lang", "en"}});
@@ -160,13 +159,13 @@ void write_plot(const Distribution& distribution, const std::string& title, cons
       html.empty("meta", {{"charset", "utf-8"}});
       html.leaf("title", {}, title);
       const auto style = html.element("style");
-      html.raw(kPageStyle);
+      html.raw(kPlotPageStyle);
     }
     const auto body = html.element("body");
-    Plot(html, distribution).draw(title);
-    draw_table(html, distribution);
+    DistributionPlot(html, distribution).draw(title);
+    draw_quantiles(html, distribution);
   }
   write_file_atomic(file, html.str());
 }
 
-}  // namespace vicha::cli
+}  // namespace vicha

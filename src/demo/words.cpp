@@ -1,8 +1,7 @@
-#include "text/cleaning/words.h"
+#include "demo/words.h"
 
 #include <utf8proc.h>
 
-#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <cstdlib>
@@ -10,39 +9,12 @@
 
 #include "base/error.h"
 #include "base/sha256.h"
+#include "text/cleaning/label.h"
 
 namespace vicha::demo {
 namespace {
 
-/// Length in bytes of the code point at the front of `text`, which is put into `point`; 0 where it is no UTF-8.
-std::size_t next_point(std::string_view text, utf8proc_int32_t& point) {
-  const auto* bytes = reinterpret_cast<const utf8proc_uint8_t*>(text.data());
-  const utf8proc_ssize_t length = utf8proc_iterate(bytes, static_cast<utf8proc_ssize_t>(text.size()), &point);
-  return length > 0 ? static_cast<std::size_t>(length) : 0;
-}
-
-template <class Visit>
-void for_each_point(std::string_view text, Visit&& visit) {
-  while (!text.empty()) {
-    utf8proc_int32_t point = 0;
-    const std::size_t length = next_point(text, point);
-    VICHA_ASSERT(length > 0);
-    visit(point, text.substr(0, length));
-    text.remove_prefix(length);
-  }
-}
-
-void append(std::string& text, utf8proc_int32_t point) {
-  std::array<utf8proc_uint8_t, 4> bytes{};
-  const auto length = utf8proc_encode_char(point, bytes.data());
-  text.append(reinterpret_cast<const char*>(bytes.data()), static_cast<std::size_t>(length));
-}
-
-bool is_space(utf8proc_int32_t point) {
-  if ((point >= 0x09 && point <= 0x0d) || (point >= 0x1c && point <= 0x1f) || point == 0x85) return true;
-  const auto category = utf8proc_category(point);
-  return category == UTF8PROC_CATEGORY_ZS || category == UTF8PROC_CATEGORY_ZL || category == UTF8PROC_CATEGORY_ZP;
-}
+using cleaning::for_each_point;
 
 bool is_word(utf8proc_int32_t point) {
   switch (utf8proc_category(point)) {
@@ -73,44 +45,6 @@ constexpr std::array<std::string_view, 9> kDoers = {"man",    "woman", "person",
 
 }  // namespace
 
-bool is_utf8(std::string_view text) {
-  while (!text.empty()) {
-    utf8proc_int32_t point = 0;
-    const std::size_t length = next_point(text, point);
-    if (length == 0) return false;
-    text.remove_prefix(length);
-  }
-  return true;
-}
-
-std::string lower(std::string_view text) {
-  std::string result;
-  result.reserve(text.size());
-  for_each_point(text, [&](utf8proc_int32_t point, std::string_view) { append(result, utf8proc_tolower(point)); });
-  return result;
-}
-
-std::string clean(std::string_view text) {
-  std::string result;
-  bool blank = false;
-  for_each_point(text, [&](utf8proc_int32_t point, std::string_view bytes) {
-    if (is_space(point)) {
-      blank = true;
-      return;
-    }
-    if (blank && !result.empty()) result += ' ';
-    blank = false;
-    if (point == 0x201c || point == 0x201d) {
-      result += '"';
-    } else if (point == 0x2019) {
-      result += '\'';
-    } else {
-      result += bytes;
-    }
-  });
-  return result;
-}
-
 std::string word_characters(std::string_view text) {
   std::string result;
   for_each_point(text, [&](utf8proc_int32_t point, std::string_view bytes) {
@@ -122,7 +56,7 @@ std::string word_characters(std::string_view text) {
 std::vector<std::string> words(std::string_view text) {
   std::vector<std::string> result;
   bool inside = false;
-  for (const char c : lower(text)) {
+  for (const char c : cleaning::lower(text)) {
     const bool letter = c >= 'a' && c <= 'z';
     if (letter && !inside) result.emplace_back();
     if (letter) result.back() += c;
@@ -134,7 +68,7 @@ std::vector<std::string> words(std::string_view text) {
 std::string slug(std::string_view label) {
   std::string result;
   bool hyphen = false;
-  for_each_point(decomposed(lower(label)), [&](utf8proc_int32_t point, std::string_view bytes) {
+  for_each_point(decomposed(cleaning::lower(label)), [&](utf8proc_int32_t point, std::string_view bytes) {
     if (point == '\'' || point == 0x2019 || utf8proc_category(point) == UTF8PROC_CATEGORY_MN) return;
     if ((point >= 'a' && point <= 'z') || (point >= '0' && point <= '9')) {
       if (hyphen && !result.empty()) result += '-';
@@ -152,9 +86,9 @@ std::string stem(std::string_view label) {
     if (!label.starts_with(doer)) continue;
     std::string_view rest = label.substr(doer.size());
     utf8proc_int32_t point = 0;
-    if (!rest.empty() && next_point(rest, point) > 0 && is_word(point)) continue;  // "mango"
+    if (!rest.empty() && cleaning::next_point(rest, point) > 0 && is_word(point)) continue;  // "mango"
     if (rest.starts_with(':')) rest.remove_prefix(1);
-    const std::string act = clean(rest);
+    const std::string act = cleaning::clean(rest);
     return act.empty() ? std::string(label) : act;
   }
   return std::string(label);

@@ -1,4 +1,4 @@
-// The distribution of similarities as a picture.
+// The distribution of similarities as a picture, for `vicha data filter`.
 #pragma once
 
 #include <filesystem>
@@ -6,10 +6,10 @@
 
 #include "concepts/match/distribution.h"
 
-namespace vicha::cli {
+namespace vicha {
 
 /// An SVG file, or (suffix .html) a page with it and the table of quantiles. Throws UsageError for other suffixes.
 void check_plot_name(const std::filesystem::path& file);
 void write_plot(const Distribution& distribution, const std::string& title, const std::filesystem::path& file);
 
-}  // namespace vicha::cli
+}  // namespace vicha

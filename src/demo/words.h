@@ -1,4 +1,4 @@
-// The text side of the demonstration set: cleaning of labels and captions, and the draws that decide splits.
+// Words of the demonstration set's labels and captions, and the draws that decide splits. Text is UTF-8.
 #pragma once
 
 #include <string>
@@ -6,14 +6,6 @@
 #include <vector>
 
 namespace vicha::demo {
-
-bool is_utf8(std::string_view text);
-
-/// Lower case, code point by code point. Like everything below: UTF-8 in, UTF-8 out.
-std::string lower(std::string_view text);
-
-/// Typographic quotes made plain, runs of white space made one blank, ends trimmed.
-std::string clean(std::string_view text);
 
 /// The letters, digits and underscores of `text`: what is compared to see whether two captions say the same.
 std::string word_characters(std::string_view text);

@@ -1,0 +1,52 @@
+#include "cli/options.h"
+
+namespace vicha::cli {
+namespace {
+
+void add_bpe(CLI::App& command, std::filesystem::path& bpe) {
+  command.add_option("--bpe", bpe, "CLIP's byte-pair vocabulary (default: beside the weights)");
+}
+
+}  // namespace
+
+void add_device(CLI::App& command, std::string& device) {
+  command.add_option("--device", device, "auto, cpu or cuda:N")->capture_default_str();
+}
+
+void add_prompts(CLI::App& command, std::vector<std::string>& prompts) {
+  add_repeated(command, "--prompt", prompts, "Template of the texts, with {} for the word; repeated: the mean of all");
+}
+
+void add_precision(CLI::App& command, StoreType& type, const std::string& help) {
+  add_choice(command, "--precision", type, {{"fp16", StoreType::kFloat16}, {"fp32", StoreType::kFloat32}}, help);
+}
+
+void add_links(CLI::App& command, LinkUse& links) {
+  add_choice(command, "--links", links,
+             {{"always", LinkUse::kAlways}, {"doubtful", LinkUse::kWhereDoubtful}, {"never", LinkUse::kNever}},
+             "What the link grammar reads: always; doubtful: where the quick rules had to guess; never");
+}
+
+void add_source_options(CLI::App& command, ConceptSourceOptions& options, const std::string& exact_help) {
+  add_device(command, options.device);
+  add_bpe(command, options.bpe);
+  command.add_flag("--exact-decode", options.exact_decode, exact_help);
+}
+
+void add_finder_options(CLI::App& command, ConceptFinderOptions& options) {
+  add_choice(command, "--concepts", options.from,
+             {{"auto", ConceptsFrom::kAuto},
+              {"find", ConceptsFrom::kFind},
+              {"manifest", ConceptsFrom::kManifest},
+              {"none", ConceptsFrom::kNone}},
+             "Of a model that reads concepts: auto (the manifest's if they come from the model's source, else found "
+             "in the pictures), find, manifest, or none");
+  command.add_option("--concept-source", options.source,
+                     "Where the source's weights are now: clip:FILE or vicha:CHECKPOINT (default: where they were in "
+                     "training)");
+  command.add_option("--concept-cache", options.cache,
+                     "Store of the pictures' embeddings (default: MANIFEST.<source>.emb beside the manifest)");
+  add_bpe(command, options.tower.bpe);
+}
+
+}  // namespace vicha::cli
