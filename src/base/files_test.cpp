@@ -61,13 +61,5 @@ TEST(Random, BelowIsInRangeAndSeedsDiffer) {
   for (const int count : counts) EXPECT_NEAR(count, 1000, 150);
 }
 
-TEST(Random, SameStateGoesOnTheSame) {
-  Rng a(7);
-  a();
-  Rng b(0);
-  b.set_state(a.state());
-  EXPECT_EQ(a.normal(), b.normal());
-}
-
 }  // namespace
 }  // namespace vicha

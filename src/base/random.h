@@ -16,7 +16,6 @@ std::uint64_t mix_seed(std::initializer_list<std::uint64_t> parts);
 class Rng {
  public:
   using result_type = std::uint64_t;
-  using State = std::array<std::uint64_t, 4>;
 
   explicit Rng(std::uint64_t seed);
   static constexpr result_type min() { return 0; }
@@ -29,11 +28,8 @@ class Rng {
   double normal();                       ///< mean 0, deviation 1 (Box–Muller, one value a call)
   bool chance(double probability) { return uniform() < probability; }
 
-  const State& state() const { return state_; }
-  void set_state(const State& state) { state_ = state; }
-
  private:
-  State state_;
+  std::array<std::uint64_t, 4> state_;
 };
 
 }  // namespace vicha

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <mutex>
 #include <opencv2/core.hpp>
 #include <opencv2/imgproc.hpp>
 
@@ -43,10 +44,15 @@ cv::Mat as_mat(const Image& image) {
   return {image.height, image.width, CV_8UC3, const_cast<std::uint8_t*>(image.pixels.data())};
 }
 
+/// Pictures are worked on by many threads already; OpenCV's own would only get into their way. Its number of threads
+/// belongs to the whole process.
+void keep_opencv_on_one_thread() {
+  static std::once_flag once;
+  std::call_once(once, [] { cv::setNumThreads(1); });
+}
+
 Image warp_affine(const Image& image, const cv::Mat& forward) {
-  // Pictures are worked on by many threads already; OpenCV's own would only get into their way.
-  static const bool single_threaded = (cv::setNumThreads(1), true);
-  static_cast<void>(single_threaded);
+  keep_opencv_on_one_thread();
   Image out(image.width, image.height, 3);
   cv::Mat to = as_mat(out);
   cv::warpAffine(as_mat(image), to, forward, to.size(), cv::INTER_LINEAR, cv::BORDER_CONSTANT,

@@ -114,12 +114,13 @@ void record_evaluation(const fs::path& file, std::int64_t step, const std::strin
   write_file_atomic(file, lines + json.dump() + "\n");
 }
 
+/// The writer evaluates while the others wait for it at their next step.
 class PeriodicEvaluation {
  public:
   PeriodicEvaluation(const PretrainRecipe& recipe, Vicha& model, std::shared_ptr<const WordPiece> tokenizer,
-                     const std::optional<ConceptKit>& kit, const PretrainCommand& command)
+                     const std::optional<ConceptKit>& kit, const PretrainCommand& command, const Group& group)
       : recipe_(recipe), model_(model), out_(command.out) {
-    if (recipe.eval.manifest.empty()) return;
+    if (recipe.eval.manifest.empty() || !group.is_writer()) return;
     DataOptions data = recipe.data;
     data.manifests = {recipe.eval.manifest};
     set_ = ConceptFinder(kit, "the training set",
@@ -165,7 +166,7 @@ std::optional<ConceptKit> training_kit(const DataOptions& data) {
 
 }  // namespace
 
-RunResult pretrain(const PretrainCommand& command) {
+RunResult pretrain(const PretrainCommand& command, const Group& group) {
   const PretrainRecipe& recipe = command.recipe;
   const auto tokenizer = load_tokenizer(recipe.init.vocabulary, recipe.model.text);
   const auto manifest = load_manifests(recipe.data);
@@ -194,7 +195,10 @@ RunResult pretrain(const PretrainCommand& command) {
   LoaderSetup setup;
   setup.seed = static_cast<std::uint64_t>(recipe.training.length.seed);
   setup.pin_memory = device.is_cuda();
-  setup.bad_samples = command.out / "bad_samples.jsonl";
+  setup.rank = group.rank();
+  setup.world = group.size();
+  setup.bad_samples =
+      command.out / (group.is_writer() ? "bad_samples.jsonl" : fmt::format("bad_samples.rank{}.jsonl", group.rank()));
   if (recipe.objectives.mlm.enabled) {
     const TextOptions& text = recipe.model.text;
     setup.targets.emplace_back(
@@ -205,12 +209,9 @@ RunResult pretrain(const PretrainCommand& command) {
   }
   Loader loader(manifest, tokenizer, recipe.data, setup);
   LoaderSource source(loader);
-  const PeriodicEvaluation evaluate(recipe, model, tokenizer, kit, command);
+  const PeriodicEvaluation evaluate(recipe, model, tokenizer, kit, command, group);
 
-  RunSetup run;
-  run.out = command.out;
-  run.resume = command.resume;
-  run.device = command.device;
+  RunSetup run{.out = command.out, .resume = command.resume, .device = command.device, .group = group};
   // Neither where files lie nor who reads them changes a run.
   for (const char* key :
        {"data.workers", "data.prefetch", "data.cache_mib", "data.image_root", "text_cache_mib", "init.", "eval."}) {

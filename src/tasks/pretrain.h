@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "distributed/group.h"
 #include "objectives/text_cache.h"
 #include "models/vicha.h"
 #include "objectives/pretrain_step.h"
@@ -50,7 +51,8 @@ struct PretrainCommand {
 };
 
 /// Sets up data and model, trains, evaluates at each checkpoint where the recipe says so (OUT/evaluations.jsonl).
+/// In a group every rank calls it with the same command and has its share of each step's samples.
 /// Throws DataError if the concepts of two manifests come from different sources.
-RunResult pretrain(const PretrainCommand& command);
+RunResult pretrain(const PretrainCommand& command, const Group& group = Group::alone());
 
 }  // namespace vicha

@@ -69,6 +69,7 @@ std::string state_json(const TrainState& s, const std::string& config) {
                                        {"precision", name_of(kPrecisionNames, s.precision)},
                                        {"matmul_kernel", s.matmul_kernel},
                                        {"threads", s.threads},
+                                       {"processes", s.processes},
                                        {"seconds", s.seconds},
                                        {"skipped", s.skipped},
                                        {"config_sha256", sha256_hex(config)},
@@ -103,6 +104,7 @@ TrainState parse_state(const fs::path& file) {
     s.precision = *known;
     s.matmul_kernel = json.at("matmul_kernel");
     s.threads = json.at("threads");
+    s.processes = json.value("processes", std::int64_t{1});  // not in the first checkpoints
     s.seconds = json.at("seconds");
     s.skipped = json.at("skipped");
     if (s.step < 0 || s.epoch < 0 || s.batch_in_epoch < 0) {
@@ -193,8 +195,12 @@ std::vector<FoundCheckpoint> list_checkpoints(const fs::path& out) {
   return found;
 }
 
+fs::path checkpoint_path(const fs::path& out, std::int64_t step) {
+  return checkpoints(out) / fmt::format("{}{:06d}", kPrefix, step);
+}
+
 fs::path save_checkpoint(const fs::path& out, Task& task, const AdamW& optimizer, const TrainState& state) {
-  const fs::path path = checkpoints(out) / fmt::format("{}{:06d}", kPrefix, state.step);
+  const fs::path path = checkpoint_path(out, state.step);
   const StateDict model = model_tensors(task.parameters());
   require_finite(model, state.step);
   StateDict optimizer_state, task_state;

@@ -25,6 +25,7 @@ struct TrainState {
   Precision precision = Precision::kFp32;  ///< as resolved
   std::string matmul_kernel;               ///< "blas" or "onednn", as measured: a resumed run must not choose again
   std::int64_t threads = 0;
+  std::int64_t processes = 1;  ///< that trained together
   double seconds = 0.0;
   std::int64_t skipped = 0;
 };
@@ -36,6 +37,9 @@ struct FoundCheckpoint {
 
 /// Complete checkpoints of the run in `out`, oldest first.
 std::vector<FoundCheckpoint> list_checkpoints(const std::filesystem::path& out);
+
+/// The folder of the checkpoint of that step, whether it is there or not.
+std::filesystem::path checkpoint_path(const std::filesystem::path& out, std::int64_t step);
 
 /// Writes the checkpoint of state.step and returns its folder. Throws Error, leaving what was there before as it was,
 /// if a weight is NaN or infinite or the disk is full.

@@ -9,7 +9,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstring>
-#include <memory>
+#include <numeric>
 #include <optional>
 
 #include "base/error.h"
@@ -20,11 +20,11 @@
 #include "train/adamw.h"
 #include "train/checkpoint_folder.h"
 #include "train/device.h"
+#include "train/group_sync.h"
 #include "train/loss_reader.h"
-#include "train/run_progress.h"
+#include "train/run_recorder.h"
 #include "train/schedule.h"
 #include "train/stop_signals.h"
-#include "train/tensorboard.h"
 
 namespace vicha {
 namespace {
@@ -43,34 +43,36 @@ class TrainingRun {
  private:
   void start_or_resume();
   TrainState restore(const fs::path& checkpoint);
+  void warn_of_other_bits(const fs::path& checkpoint, const TrainState& state) const;
   void train_step();
   std::int64_t forward_backward(std::int64_t micro);
   void record(bool wait);
   void stop_if_not_finite(const NamedValues& values, std::int64_t step) const;
   bool checkpoint_due() const;
   void save();
+  TrainState state() const;
 
   std::int64_t epoch() const { return step_ / steps_per_epoch_; }
   std::int64_t step_in_epoch() const { return step_ % steps_per_epoch_; }
   double seconds() const { return earlier_seconds_ + seconds_now() - session_start_; }
   double lr_of(double begins) const;
+  std::uint64_t seed_of(std::int64_t micro) const;
   std::string checkpoint_name() const { return last_checkpoint_.empty() ? "none" : last_checkpoint_.string(); }
 
   Task& task_;
   BatchSource& source_;
   const TrainOptions& options_;
   const RunSetup& setup_;
+  const Group& group_;
   const at::Device device_;
   const std::int64_t accumulate_, batches_per_epoch_, steps_per_epoch_, total_steps_;
   LossReader readings_;
   std::optional<AdamW> optimizer_;
-  std::optional<MetricsFile> metrics_;
-  std::optional<EventWriter> events_;
-  std::optional<StepProgress> progress_;
+  std::optional<RunRecorder> recorder_;  ///< the writer's
 
   std::int64_t step_ = 0, saved_step_ = 0;
   bool bf16_ = false;
-  std::int64_t earlier_skipped_ = 0;
+  std::int64_t earlier_skipped_ = 0, skipped_ = 0;  ///< samples of all ranks: in earlier sessions, and all in all
   double earlier_seconds_ = 0.0, session_start_ = 0.0, step_seconds_ = 0.0, waited_ = 0.0;
   fs::path last_checkpoint_;
 };
@@ -88,25 +90,34 @@ TrainingRun::TrainingRun(Task& task, BatchSource& source, const TrainOptions& op
       source_(source),
       options_(options),
       setup_(setup),
+      group_(setup.group),
       device_(choose_device(setup.device)),
       accumulate_(options.optimizer.accumulate),
       batches_per_epoch_(source.batches_per_epoch()),
       steps_per_epoch_(steps_of_epoch(batches_per_epoch_, accumulate_)),
       total_steps_(options.length.max_steps > 0 ? options.length.max_steps : options.length.epochs * steps_per_epoch_),
-      readings_(device_) {}
+      readings_(device_, group_) {}
 
 RunResult TrainingRun::run() {
   start_or_resume();
-  const StopSignals signals;
-  while (step_ < total_steps_ && signals.caught() == 0) {
+  std::optional<StopSignals> caught;
+  if (!setup_.stop_signal) caught.emplace();
+  const auto asked_to_stop = [&] {  // ranks hear a signal at different steps, but must stop after the same one
+    const int signal = caught ? caught->caught() : setup_.stop_signal();
+    return static_cast<int>(std::ranges::max(group_.all_gather(signal)));
+  };
+  int signal = 0;
+  while (step_ < total_steps_ && (signal = asked_to_stop()) == 0) {
     train_step();
     if (checkpoint_due()) save();
   }
   if (step_ < total_steps_) {
     if (saved_step_ != step_) save();
-    log::warning("stopped by {} after step {} of {}; last checkpoint: {}. Go on with --resume auto",
-                 ::strsignal(signals.caught()), step_, total_steps_, checkpoint_name());
-  } else {
+    if (group_.is_writer()) {
+      log::warning("stopped by {} after step {} of {}; last checkpoint: {}. Go on with --resume auto",
+                   ::strsignal(signal), step_, total_steps_, checkpoint_name());
+    }
+  } else if (group_.is_writer()) {
     log::info("trained {} steps in {}; last checkpoint: {}", step_, format_duration(seconds()), checkpoint_name());
   }
   return {step_, total_steps_, last_checkpoint_, seconds(), step_ >= total_steps_};
@@ -115,24 +126,27 @@ RunResult TrainingRun::run() {
 void TrainingRun::start_or_resume() {
   task_.parameters().to(device_);
   optimizer_.emplace(task_.parameters(), options_.optimizer);
-  remove_leftovers(setup_.out);
+  if (group_.is_writer()) remove_leftovers(setup_.out);
   const std::optional<fs::path> checkpoint = starting_point(setup_.resume, setup_.out);
   Precision precision = options_.length.precision;
   if (checkpoint) {
     const TrainState state = restore(*checkpoint);
     if (precision == Precision::kAuto) precision = state.precision;
   }
-  bf16_ = use_bf16(precision, device_);
+  // What is faster may have been measured otherwise on another rank.
+  bf16_ = group_.all_gather(std::int64_t{use_bf16(precision, device_)}).front() != 0;
   saved_step_ = step_;
-  set_aside_checkpoints(setup_.out, step_);
-  metrics_.emplace(setup_.out / "metrics.jsonl", step_);
-  if (options_.log.tensorboard) {
-    events_.emplace(setup_.out / "tensorboard", checkpoint ? std::optional(step_) : std::nullopt);
+  require_same_start(group_, step_, batches_per_epoch_);  // which waits: nobody reads the checkpoints any more
+  broadcast_weights(group_, task_.parameters());
+  if (group_.is_writer()) {
+    set_aside_checkpoints(setup_.out, step_);
+    recorder_.emplace(setup_.out, options_.log, step_, total_steps_, checkpoint.has_value());
+    log::info("{} at step {} of {} ({} steps an epoch), on {}{} in {}; {}", checkpoint ? "resuming" : "starting", step_,
+              total_steps_, steps_per_epoch_, device_.str(),
+              group_.is_alone() ? "" : fmt::format(" and {} processes", group_.size()), bf16_ ? "bf16" : "fp32",
+              kernel_choice().describe());
   }
-  progress_.emplace(total_steps_, options_.log.every_steps);
   session_start_ = seconds_now();
-  log::info("{} at step {} of {} ({} steps an epoch), on {} in {}; {}", checkpoint ? "resuming" : "starting", step_,
-            total_steps_, steps_per_epoch_, device_.str(), bf16_ ? "bf16" : "fp32", kernel_choice().describe());
   if (step_ < total_steps_) source_.seek(epoch(), step_in_epoch() * accumulate_);
 }
 
@@ -150,17 +164,27 @@ TrainState TrainingRun::restore(const fs::path& checkpoint) {
   } catch (const UsageError&) {
     // Not there on this machine; the comparison below says so.
   }
+  if (group_.is_writer()) warn_of_other_bits(checkpoint, state);
+  step_ = state.step;
+  earlier_seconds_ = state.seconds;
+  skipped_ = earlier_skipped_ = state.skipped;
+  last_checkpoint_ = checkpoint;
+  return state;
+}
+
+void TrainingRun::warn_of_other_bits(const fs::path& checkpoint, const TrainState& state) const {
   if (matmul_kernel() != state.matmul_kernel || at::get_num_threads() != state.threads) {
     log::warning(
         "{}: was trained with {} threads and {} products, this process has {} and {}: results may differ in "
         "the last bits",
         checkpoint.string(), state.threads, state.matmul_kernel, at::get_num_threads(), matmul_kernel());
   }
-  step_ = state.step;
-  earlier_seconds_ = state.seconds;
-  earlier_skipped_ = state.skipped;
-  last_checkpoint_ = checkpoint;
-  return state;
+  if (group_.size() != state.processes) {
+    log::warning(
+        "{}: was trained by {} processes, now there are {}: random draws of the steps (dropout, negatives) will be "
+        "others",
+        checkpoint.string(), state.processes, group_.size());
+  }
 }
 
 void TrainingRun::train_step() {
@@ -172,7 +196,7 @@ void TrainingRun::train_step() {
   std::int64_t samples = 0;
   for (std::int64_t micro = 0; micro < accumulate_; ++micro) samples += forward_backward(micro);
 
-  // Several processes would average their gradients here, before their norm is taken.
+  average_gradients(group_, task_.parameters());  // before their norm is taken
   at::Tensor norm;
   if (options_.optimizer.clip_norm > 0.0) {
     norm = optimizer_->gradient_norm();
@@ -185,10 +209,11 @@ void TrainingRun::train_step() {
 
   step_seconds_ = seconds_now() - start;
   StepRecord record{.step = step_ + 1, .epoch = epoch(), .lr = lr};
-  record.samples_per_s = static_cast<double>(samples) / step_seconds_;
+  record.samples_per_s = static_cast<double>(samples * group_.size()) / step_seconds_;
   record.seconds = seconds();
   record.data_wait = waited_ / step_seconds_;
-  record.skipped = earlier_skipped_ + source_.skipped();
+  const std::vector<std::int64_t> skipped = group_.all_gather(source_.skipped());
+  record.skipped = skipped_ = std::accumulate(skipped.begin(), skipped.end(), earlier_skipped_);
   readings_.close(std::move(record));
   ++step_;
   this->record(/*wait=*/step_ == total_steps_);
@@ -200,8 +225,7 @@ std::int64_t TrainingRun::forward_backward(std::int64_t micro) {
   const Batch batch = to_device(source_.next(), device_);
   waited_ += seconds_now() - start;
 
-  const auto seed = static_cast<std::uint64_t>(options_.length.seed);
-  Rng rng(mix_seed({seed, static_cast<std::uint64_t>(step_), static_cast<std::uint64_t>(micro)}));
+  Rng rng(seed_of(micro));
   StepContext context;
   context.step = step_;
   context.epoch = epoch();
@@ -222,15 +246,18 @@ std::int64_t TrainingRun::forward_backward(std::int64_t micro) {
   return batch.size();
 }
 
+/// Rank 0 of a group draws as one that is alone.
+std::uint64_t TrainingRun::seed_of(std::int64_t micro) const {
+  const auto seed = static_cast<std::uint64_t>(options_.length.seed), step = static_cast<std::uint64_t>(step_),
+             part = static_cast<std::uint64_t>(micro), rank = static_cast<std::uint64_t>(group_.rank());
+  return rank == 0 ? mix_seed({seed, step, part}) : mix_seed({seed, step, part, rank});
+}
+
 /// Logs the steps whose losses have arrived: the last one, or on devices other than the processor the one before.
 void TrainingRun::record(bool wait) {
   for (const StepRecord& r : readings_.take(wait)) {
     stop_if_not_finite(r.losses, r.step);
-    if (r.step % options_.log.metrics_every_steps == 0) {
-      metrics_->write(r);
-      if (events_) events_->write(r);
-    }
-    progress_->update(r, step_seconds_);
+    if (recorder_) recorder_->write(r, step_seconds_);
     if (setup_.on_log) setup_.on_log(r);
   }
 }
@@ -252,8 +279,19 @@ bool TrainingRun::checkpoint_due() const {
 }
 
 void TrainingRun::save() {
-  record(/*wait=*/true);  // a loss that is not finite must be noticed before its weights are saved
-  metrics_->sync();       // the curve up to here must be on the disk when the checkpoint is
+  record(/*wait=*/true);             // a loss that is not finite must be noticed before its weights are saved
+  if (recorder_) recorder_->sync();  // the curve up to here must be on the disk when the checkpoint is
+  if (group_.is_writer()) {
+    save_checkpoint(setup_.out, task_, *optimizer_, state());
+    prune_checkpoints(setup_.out, options_.checkpoint.keep);
+  }
+  group_.barrier();  // complete for everyone, or all end with the writer's error
+  last_checkpoint_ = checkpoint_path(setup_.out, step_);
+  saved_step_ = step_;
+  if (setup_.on_checkpoint) setup_.on_checkpoint(last_checkpoint_, step_);
+}
+
+TrainState TrainingRun::state() const {
   TrainState state;
   state.step = step_;
   state.epoch = epoch();
@@ -263,12 +301,10 @@ void TrainingRun::save() {
   state.precision = bf16_ ? Precision::kBf16 : Precision::kFp32;
   state.matmul_kernel = matmul_kernel();
   state.threads = at::get_num_threads();
+  state.processes = group_.size();
   state.seconds = seconds();
-  state.skipped = earlier_skipped_ + source_.skipped();
-  last_checkpoint_ = save_checkpoint(setup_.out, task_, *optimizer_, state);
-  saved_step_ = step_;
-  prune_checkpoints(setup_.out, options_.checkpoint.keep);
-  if (setup_.on_checkpoint) setup_.on_checkpoint(last_checkpoint_, step_);
+  state.skipped = skipped_;
+  return state;
 }
 
 /// Of parameters that first learn after that share of the run.

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "distributed/group.h"
 #include "train/config_changes.h"
 #include "train/metrics.h"
 #include "train/resume.h"
@@ -20,9 +21,15 @@ struct RunSetup {
   ResumeChoice resume = {};
   std::string device = "auto";                             ///< see choose_device
   std::vector<std::string> may_change = resumable_keys();  ///< configuration keys free to change on resume
-  std::function<void(const StepRecord&)> on_log = {};      ///< after each step, with its losses
+  /// Who trains together; must outlive the run. Every rank calls run_training with the same options and `out`, a folder
+  /// they share, and is called back; only the writer touches files.
+  const Group& group = Group::alone();
+  std::function<void(const StepRecord&)> on_log = {};  ///< after each step, with its losses
   /// After each checkpoint is complete: periodic evaluation. The last checkpoint is included.
   std::function<void(const std::filesystem::path& checkpoint, std::int64_t step)> on_checkpoint = {};
+  /// The signal that asks the run to stop, 0 while there is none; asked before each step. Not given: SIGINT and SIGTERM
+  /// are caught. Heard by one rank it stops all, after the same step.
+  std::function<int()> stop_signal = {};
 };
 
 struct RunResult {
@@ -35,6 +42,9 @@ struct RunResult {
 /// Trains until the run's length is reached or SIGINT or SIGTERM comes, either way with a checkpoint at the end. Killed
 /// at any moment and resumed on the same machine, a run ends with the same weights, optimiser state and metrics (but
 /// for the timings) as one that was never stopped.
+///
+/// In a group, a step learns from the batches of all ranks as from one that joins them: gradients, losses and measures
+/// are means over ranks. An exception on one rank ends the others with an Error.
 ///
 /// Throws Error when a loss is NaN or infinite (naming step, term and last good checkpoint; nothing is saved after it)
 /// and when a checkpoint cannot be written; DataError as load_checkpoint does, and when the data has another size than

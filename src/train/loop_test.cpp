@@ -1,99 +1,17 @@
 #include "train/loop.h"
 
 #include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <csignal>
-#include <cstdlib>
-#include <nlohmann/json.hpp>
-#include <random>
+#include <cmath>
 
-#include "base/error.h"
-#include "base/files.h"
-#include "base/log.h"
 #include "checkpoint/safetensors/safetensors.h"
-#include "nn/kernel_choice.h"
 #include "train/checkpoint_folder.h"
-#include "train/tiny_task_test.h"
+#include "train/loop_test_support.h"
 
 namespace vicha {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
-/// Five steps of three to an epoch, a checkpoint after each.
-TrainOptions small_options() {
-  TrainOptions o;
-  o.length = {.seed = 5, .epochs = 3, .max_steps = 5, .precision = Precision::kFp32};
-  o.optimizer.lr = 0.01;
-  o.schedule = {.kind = ScheduleKind::kStep, .warmup_lr = 1e-3, .min_lr = 1e-4, .warmup = 0, .warmup_share = 0.3};
-  o.checkpoint = {.every_steps = 1, .every_epochs = 0, .keep = 0};
-  o.log = {.every_steps = 1000, .metrics_every_steps = 1, .tensorboard = false};
-  return o;
-}
-
-/// metrics.jsonl without what a clock has to do with.
-std::vector<std::string> timeless_metrics(const fs::path& out) {
-  std::vector<std::string> lines;
-  const std::string content = read_file(out / "metrics.jsonl");
-  for (std::size_t at = 0; at < content.size();) {
-    const std::size_t end = content.find('\n', at);
-    if (end == std::string::npos) throw Error("half a line");
-    Json json = Json::parse(content.substr(at, end - at));
-    for (const char* timing : {"samples_per_s", "seconds", "data_wait"}) json.erase(timing);
-    lines.push_back(json.dump());
-    at = end + 1;
-  }
-  return lines;
-}
-
-void expect_same_checkpoints(const fs::path& a, const fs::path& b) {
-  for (const char* file :
-       {"model.safetensors", "optimizer.safetensors", "task.safetensors", "config.json", "recipe.toml"}) {
-    EXPECT_TRUE(read_file(a / file) == read_file(b / file)) << a / file << " and " << b / file << " differ";
-  }
-}
-
-/// The message of the Error that `run` throws.
-template <class Run>
-std::string error_of(const Run& run) {
-  try {
-    run();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  ADD_FAILURE() << "nothing was thrown";
-  return "";
-}
-
-class Loop : public ::testing::Test {
- protected:
-  void SetUp() override {
-    folder_ = fs::path(::testing::TempDir()) / ("vicha_loop_" + std::to_string(::getpid()));
-    fs::remove_all(folder_);
-    log::set_sink([this](log::Level level, std::string_view line) {
-      if (level >= log::Level::kWarning) warnings_.emplace_back(line);
-    });
-  }
-  void TearDown() override {
-    log::set_sink({});
-    fs::remove_all(folder_);
-  }
-
-  RunSetup setup(const char* run, ResumeChoice resume = {}) const {
-    return {.out = folder_ / run, .resume = std::move(resume), .device = "cpu"};
-  }
-  RunResult train(const char* run, const TrainOptions& options = small_options(), ResumeChoice resume = {}) const {
-    TinyTask task;
-    TinySource source(3, 4);
-    return run_training(task, source, options, setup(run, std::move(resume)));
-  }
-  fs::path step(const char* run, const char* name) const { return folder_ / run / "checkpoints" / name; }
-
-  fs::path folder_;
-  std::vector<std::string> warnings_;
-};
+class Loop : public LoopFolder {};
 
 TEST_F(Loop, LearnsAndLeavesWhatTheHeaderSays) {
   TrainOptions options = small_options();
@@ -258,24 +176,6 @@ TEST_F(Loop, ClippingIsMeasuredAndBoundsTheGradient) {
   EXPECT_NEAR(std::sqrt(moments) / 0.1, 1e-3, 1e-6);
 }
 
-TEST_F(Loop, ASignalEndsTheRunWithACheckpoint) {
-  train("whole");
-  TinyTask task;
-  TinySource source(3, 4);
-  TrainOptions options = small_options();
-  options.checkpoint.every_steps = 0;
-  RunSetup run = setup("run");
-  run.on_log = [&](const StepRecord& r) {
-    if (r.step == 3) std::raise(SIGTERM);
-  };
-  const RunResult result = run_training(task, source, options, run);
-  EXPECT_FALSE(result.finished);
-  EXPECT_EQ(result.step, 3);
-  EXPECT_EQ(result.last_checkpoint, step("run", "step-000003"));
-  EXPECT_TRUE(train("run").finished);
-  expect_same_checkpoints(step("whole", "step-000005"), step("run", "step-000005"));
-}
-
 TEST_F(Loop, TooFewBatchesForAStep) {
   TrainOptions options = small_options();
   options.optimizer.accumulate = 4;
@@ -298,60 +198,6 @@ TEST_F(Loop, ResumeChoices) {
   EXPECT_EQ(ResumeChoice::parse("none").kind, ResumeChoice::Kind::kNone);
   EXPECT_EQ(ResumeChoice::parse("a/b").path, fs::path("a/b"));
   EXPECT_THROW(ResumeChoice::parse(""), UsageError);
-}
-
-// The process that KilledAtAnyMoment kills; run in any other way it does nothing.
-TEST(LoopChild, DISABLED_Train) {
-  const char* out = std::getenv("VICHA_LOOP_CHILD");
-  if (out == nullptr) GTEST_SKIP();
-  log::set_sink([](log::Level, std::string_view) {});
-  set_matmul_kernel("blas");  // what is measured may differ from one process to the next on a busy machine
-  TrainOptions options = small_options();
-  options.length.max_steps = 40;
-  options.checkpoint = {.every_steps = 3, .every_epochs = 0, .keep = 3};
-  TinyTask task;
-  TinySource source(9, 4);
-  source.delay = std::chrono::milliseconds(2);
-  run_training(task, source, options, {.out = out, .device = "cpu"});
-}
-
-/// Starts this program again as the child above; kills it after `patience` unless that is zero. Whether it finished.
-bool train_in_child(const fs::path& out, std::chrono::milliseconds patience) {
-  const pid_t child = ::fork();
-  if (child == 0) {
-    ::setenv("VICHA_LOOP_CHILD", out.c_str(), 1);
-    ::execl("/proc/self/exe", "child", "--gtest_filter=LoopChild.*", "--gtest_also_run_disabled_tests",
-            "--gtest_brief=1", nullptr);
-    ::_exit(127);
-  }
-  int status = 0;
-  if (patience.count() > 0) {
-    while (!fs::exists(out / "metrics.jsonl") && ::waitpid(child, &status, WNOHANG) == 0) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    }
-    std::this_thread::sleep_for(patience);
-    ::kill(child, SIGKILL);
-  }
-  ::waitpid(child, &status, 0);
-  return WIFEXITED(status) && WEXITSTATUS(status) == 0;
-}
-
-TEST_F(Loop, KilledAtAnyMomentItEndsWithTheSameBits) {
-  ASSERT_TRUE(train_in_child(folder_ / "whole", {}));
-  Rng rng(std::random_device{}());
-  int kills = 0;
-  for (; kills < 4; ++kills) {
-    const std::chrono::milliseconds patience(20 + rng.below(80));
-    if (train_in_child(folder_ / "killed", patience)) break;
-  }
-  EXPECT_GT(kills, 0);
-  ASSERT_TRUE(train_in_child(folder_ / "killed", {}));
-  expect_same_checkpoints(step("whole", "step-000040"), step("killed", "step-000040"));
-  EXPECT_EQ(timeless_metrics(folder_ / "killed"), timeless_metrics(folder_ / "whole"));
-  // Nothing is left of checkpoints that were being written.
-  for (const auto& entry : fs::directory_iterator(folder_ / "killed/checkpoints")) {
-    EXPECT_TRUE(entry.path().filename().string().starts_with("step-")) << entry.path();
-  }
 }
 
 }  // namespace

@@ -38,7 +38,7 @@ void LossReader::add(const Losses& losses) {
   open_.losses = std::move(loss_names);
   open_.measures = std::move(measure_names);
   for (at::Tensor& scalar : scalars) scalar = scalar.detach().to(losses.total.device());
-  open_.values.push_back(to_host(at::stack(scalars)));
+  open_.values.push_back(at::stack(scalars).to(at::kDouble));
 }
 
 void LossReader::add_measure(const std::string& name, const at::Tensor& scalar) {
@@ -56,6 +56,8 @@ NamedValues LossReader::last_losses() const {
 
 void LossReader::close(StepRecord record) {
   open_.record = std::move(record);
+  group_.all_reduce_mean(open_.values);
+  for (at::Tensor& values : open_.values) values = to_host(values);
   if (!device_.is_cpu()) {
     open_.copied = std::make_unique<c10::Event>(device_.type());
     open_.copied->record(c10::impl::VirtualGuardImpl(device_.type()).getStream(device_));

@@ -1,5 +1,6 @@
 // Brings a step's scalars to the host. On the processor they are there at once; on other devices they are copied
-// without waiting and read one step later, so that the host never stalls the device.
+// without waiting and read one step later, so that the host never stalls the device. In a group they are means over the
+// ranks.
 #pragma once
 
 #include <c10/core/Device.h>
@@ -11,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "distributed/group.h"
 #include "train/metrics.h"
 #include "train/task.h"
 
@@ -21,16 +23,17 @@ std::optional<std::pair<std::string, double>> first_not_finite(const NamedValues
 
 class LossReader {
  public:
-  explicit LossReader(const at::Device& device) : device_(device) {}
+  /// `group` must outlive this.
+  LossReader(const at::Device& device, const Group& group) : device_(device), group_(group) {}
 
   /// The scalars of one micro-batch of the open step. Every micro-batch of a step must have the same ones.
   void add(const Losses& losses);
-  /// A scalar of the whole step.
+  /// A scalar of the whole step, the same on every rank.
   void add_measure(const std::string& name, const at::Tensor& scalar);
-  /// The losses of the micro-batch added last, "total" first. Only on the processor.
+  /// This rank's losses of the micro-batch added last, "total" first. Only on the processor.
   NamedValues last_losses() const;
 
-  /// Ends the open step, whose other fields are in `record`.
+  /// Ends the open step, whose other fields are in `record`: every rank calls it.
   void close(StepRecord record);
   /// Ended steps with their losses and measures, means over their micro-batches, each once and in order: all of them,
   /// or on devices other than the processor, unless `wait`, all but the last.
@@ -48,6 +51,7 @@ class LossReader {
   static StepRecord read(Step& step);
 
   at::Device device_;
+  const Group& group_;
   Step open_;
   std::deque<Step> closed_;
 };

@@ -16,6 +16,9 @@
 
 namespace vicha {
 
+// Several processes (distributed/group.h) each have a task and a source of their own, with the same weights and
+// different shares of each step's samples.
+
 /// Where in the run a step stands. Everything is a function of the step number: nothing here needs saving.
 struct StepContext {
   std::int64_t step = 0;  ///< optimiser steps done before this one
@@ -24,7 +27,8 @@ struct StepContext {
   std::int64_t steps_per_epoch = 0;
   std::int64_t total_steps = 0;  ///< planned for the whole run
   std::int64_t micro_batch = 0;  ///< which part of an accumulated step this is
-  Rng* rng = nullptr;            ///< this step's random numbers (dropout, negatives, patches), seeded from (seed, step)
+  Rng* rng = nullptr;  ///< this step's random numbers (dropout, negatives, patches), seeded from (seed, step) and,
+                       ///< for all ranks but the first, the rank
 };
 
 struct Losses {
@@ -39,9 +43,11 @@ class Task {
   /// Forward pass of one (micro-)batch. The loop differentiates `total`.
   virtual Losses step(const Batch& batch, const StepContext& context) = 0;
   /// Called after each backward pass, before the optimiser: what must not change under the feet of autograd (queues).
+  /// State that is saved must change alike on every rank: what depends on the samples is gathered first.
   virtual void after_backward() {}
   virtual ParameterStore& parameters() = 0;
-  /// State beside the parameter store's tensors (queue pointer …), saved and restored for exact resume.
+  /// State beside the parameter store's tensors (queue pointer …), saved and restored for exact resume. In a group the
+  /// writer's is saved and restored on all ranks.
   virtual void save_state(StateDict& state) const = 0;
   virtual void load_state(const StateDict& state) = 0;
   /// The resolved configuration as JSON: `config.json` of a checkpoint.
@@ -57,13 +63,14 @@ class Task {
 class BatchSource {
  public:
   virtual ~BatchSource() = default;
-  /// Full batches per epoch (incomplete ones are dropped).
+  /// Full batches per epoch (incomplete ones are dropped); the same on every rank.
   virtual std::int64_t batches_per_epoch() const = 0;
   /// Go to the given place; the batches from there on depend on (seed, epoch, index) only.
   virtual void seek(std::int64_t epoch, std::int64_t batch_in_epoch) = 0;
-  /// The next batch; goes on into the next epoch by itself. Throws on unrecoverable data errors.
+  /// The next batch, of this rank's share; of the same size on every rank. Goes on into the next epoch by itself.
+  /// Throws on unrecoverable data errors.
   virtual Batch next() = 0;
-  /// Samples skipped so far because they could not be read.
+  /// Samples of this rank skipped so far because they could not be read.
   virtual std::int64_t skipped() const { return 0; }
 };
 

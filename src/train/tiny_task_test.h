@@ -78,10 +78,12 @@ class TinyTask : public Task {
   std::int64_t seen_ = 0;
 };
 
-/// Batches that follow from (epoch, batch) alone.
+/// Batches that follow from (epoch, batch) alone. Of `world` ranks with batches of n each has its part of what one
+/// would have in batches of world * n.
 class TinySource : public BatchSource {
  public:
-  TinySource(std::int64_t batches, std::int64_t batch_size) : batches_(batches), batch_size_(batch_size) {}
+  TinySource(std::int64_t batches, std::int64_t batch_size, std::int64_t rank = 0, std::int64_t world = 1)
+      : batches_(batches), batch_size_(batch_size), rank_(rank), world_(world) {}
 
   std::int64_t batches_per_epoch() const override { return batches_; }
   void seek(std::int64_t epoch, std::int64_t batch) override {
@@ -95,7 +97,8 @@ class TinySource : public BatchSource {
     batch.image_ids = at::empty({batch_size_}, at::kLong);
     for (std::int64_t b = 0; b < batch_size_; ++b) {
       // Samples are numbered within the epoch, so that two batches of n hold what one of 2 n holds.
-      Rng rng(mix_seed({77, static_cast<std::uint64_t>(epoch_), static_cast<std::uint64_t>(batch_ * batch_size_ + b)}));
+      const std::int64_t sample = (batch_ * world_ + rank_) * batch_size_ + b;
+      Rng rng(mix_seed({77, static_cast<std::uint64_t>(epoch_), static_cast<std::uint64_t>(sample)}));
       double sum = 0.0;
       for (std::int64_t i = 0; i < 12; ++i) {
         const double x = rng.normal();
@@ -108,10 +111,13 @@ class TinySource : public BatchSource {
     return batch;
   }
 
+  std::int64_t skipped() const override { return bad_samples; }
+
   std::chrono::milliseconds delay{0};
+  std::int64_t bad_samples = 0;
 
  private:
-  std::int64_t batches_, batch_size_, epoch_ = 0, batch_ = 0;
+  std::int64_t batches_, batch_size_, rank_, world_, epoch_ = 0, batch_ = 0;
 };
 
 }  // namespace vicha
