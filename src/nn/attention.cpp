@@ -226,8 +226,7 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
     at::Tensor out = at::empty({q.size(0), width}, q.options());
     at::Tensor lse = at::empty({heads, segments->q_rows}, q.options().dtype(at::kFloat));
     const Problem problem{*segments, heads, width / heads, 1.0f / std::sqrt(static_cast<float>(width / heads)), drop};
-    dispatch_type(q.scalar_type(), [&](auto* type) {
-      using T = std::remove_pointer_t<decltype(type)>;
+    dispatch_type(q.scalar_type(), [&]<class T>() {
       const at::Tensor& other = kv.defined() ? kv : q;
       const T* keys = other.data_ptr<T>() + other.size(1) - 2 * width;
       forward_kernel<T>(problem, {q.data_ptr<T>(), q.size(1)}, {keys, other.size(1)}, {keys + width, other.size(1)},
@@ -254,8 +253,7 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
     const bool whole = covers_keys(segments);
     const auto like = [&](const at::Tensor& x) { return whole ? at::empty_like(x) : at::zeros_like(x); };
     at::Tensor grad_q = like(q), grad_kv = kv.defined() ? like(kv) : at::Tensor();
-    dispatch_type(q.scalar_type(), [&](auto* type) {
-      using T = std::remove_pointer_t<decltype(type)>;
+    dispatch_type(q.scalar_type(), [&]<class T>() {
       const at::Tensor &other = kv.defined() ? kv : q, &grad_other = kv.defined() ? grad_kv : grad_q;
       const std::int64_t first = other.size(1) - 2 * width, stride = other.size(1);
       const T* keys = other.data_ptr<T>() + first;
