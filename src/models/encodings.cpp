@@ -1,6 +1,7 @@
 #include "models/encodings.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include "base/error.h"
 #include "nn/norm.h"

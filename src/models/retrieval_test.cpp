@@ -1,7 +1,10 @@
 #include "models/retrieval.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
+
+#include <algorithm>
 
 namespace vicha {
 namespace {

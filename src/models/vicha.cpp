@@ -2,7 +2,10 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
+
+#include <algorithm>
 
 #include "base/error.h"
 #include "nn/kernels.h"

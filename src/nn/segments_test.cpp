@@ -2,6 +2,7 @@
 // once a device.
 #include <ATen/ATen.h>
 #include <ATen/record_function.h>
+#include <c10/core/InferenceMode.h>
 #include <gtest/gtest.h>
 
 #include <map>
