@@ -274,15 +274,13 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
 
 #endif  // VICHA_HAVE_SGEMM
 
-bool own_kernel(const at::Tensor& x) { return kHaveSgemm && x.is_cpu(); }
-
 }  // namespace
 
 at::Tensor self_attention(const at::Tensor& qkv_T3D, std::int64_t heads, const SegmentsPtr& segments,
                           const DropoutDraw& dropout) {
   VICHA_ASSERT(qkv_T3D.size(0) == segments->q_rows && segments->q_rows == segments->k_rows);
 #ifdef VICHA_HAVE_SGEMM
-  if (own_kernel(qkv_T3D)) return AttentionFunction::apply(qkv_T3D, std::nullopt, heads, segments, dropout);
+  if (qkv_T3D.is_cpu()) return AttentionFunction::apply(qkv_T3D, std::nullopt, heads, segments, dropout);
 #endif
   const auto parts = qkv_T3D.chunk(3, 1);
   return attention_reference(parts[0], parts[1], parts[2], heads, segments, dropout.probability);
@@ -292,8 +290,7 @@ at::Tensor cross_attention(const at::Tensor& q_TD, const at::Tensor& kv_S2D, std
                            const SegmentsPtr& segments, const DropoutDraw& dropout) {
   VICHA_ASSERT(q_TD.size(0) == segments->q_rows && kv_S2D.size(0) == segments->k_rows);
 #ifdef VICHA_HAVE_SGEMM
-  if (own_kernel(q_TD))
-    return AttentionFunction::apply(q_TD, std::optional<at::Tensor>(kv_S2D), heads, segments, dropout);
+  if (q_TD.is_cpu()) return AttentionFunction::apply(q_TD, std::optional<at::Tensor>(kv_S2D), heads, segments, dropout);
 #endif
   const auto parts = kv_S2D.chunk(2, 1);
   return attention_reference(q_TD, parts[0], parts[1], heads, segments, dropout.probability);
