@@ -29,7 +29,10 @@ file(GLOB _torch_omp ${VICHA_TORCH_LIB}/libgomp*.so* ${VICHA_TORCH_LIB}/libomp*.
      ${VICHA_TORCH_LIB}/../../torch.libs/libgomp*.so*)
 find_package(OpenMP REQUIRED)
 find_package(Threads REQUIRED)
-if(_torch_omp)
+if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+  # clang's code calls libomp, which also answers calls of g++'s run time: found before LibTorch's, it is the one used.
+  set(VICHA_OPENMP_LIBRARY ${OpenMP_CXX_LIBRARIES})
+elseif(_torch_omp)
   list(GET _torch_omp 0 VICHA_OPENMP_LIBRARY)
 else()
   set(VICHA_OPENMP_LIBRARY ${OpenMP_CXX_LIBRARIES})

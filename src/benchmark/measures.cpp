@@ -1,6 +1,7 @@
 #include "benchmark/measures.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
 #include <sys/resource.h>
 
 #include <algorithm>

@@ -8,6 +8,8 @@
 
 #include <algorithm>
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "nn/kernels.h"
 

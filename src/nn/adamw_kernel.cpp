@@ -6,9 +6,10 @@
 #include "nn/simd.h"
 
 namespace vicha::kernels {
+namespace {
 
-VICHA_MULTIVERSION void adamw_row(float* p, const float* grad, float* m, float* v, const AdamwFactors& factors,
-                                  std::int64_t n) {
+VICHA_INLINE void adamw_body(float* p, const float* grad, float* m, float* v, const AdamwFactors& factors,
+                             std::int64_t n) {
   const AdamwFactors f = factors;
 #pragma omp simd
   for (std::int64_t i = 0; i < n; ++i) {
@@ -19,6 +20,13 @@ VICHA_MULTIVERSION void adamw_row(float* p, const float* grad, float* m, float* 
     v[i] = vi;
     p[i] = p[i] * f.keep - f.step * mi / (std::sqrt(vi) / f.bias2_sqrt + f.eps);
   }
+}
+
+}  // namespace
+
+VICHA_MULTIVERSION void adamw_row(float* p, const float* grad, float* m, float* v, const AdamwFactors& factors,
+                                  std::int64_t n) {
+  return VICHA_WIDEST(adamw_body(p, grad, m, v, factors, n));
 }
 
 }  // namespace vicha::kernels

@@ -226,8 +226,7 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
     at::Tensor out = at::empty({q.size(0), width}, q.options());
     at::Tensor lse = at::empty({heads, segments->q_rows}, q.options().dtype(at::kFloat));
     const Problem problem{*segments, heads, width / heads, 1.0f / std::sqrt(static_cast<float>(width / heads)), drop};
-    dispatch_type(q.scalar_type(), [&](auto* type) {
-      using T = std::remove_pointer_t<decltype(type)>;
+    dispatch_type(q.scalar_type(), [&]<class T>() {
       const at::Tensor& other = kv.defined() ? kv : q;
       const T* keys = other.data_ptr<T>() + other.size(1) - 2 * width;
       forward_kernel<T>(problem, {q.data_ptr<T>(), q.size(1)}, {keys, other.size(1)}, {keys + width, other.size(1)},
@@ -254,8 +253,7 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
     const bool whole = covers_keys(segments);
     const auto like = [&](const at::Tensor& x) { return whole ? at::empty_like(x) : at::zeros_like(x); };
     at::Tensor grad_q = like(q), grad_kv = kv.defined() ? like(kv) : at::Tensor();
-    dispatch_type(q.scalar_type(), [&](auto* type) {
-      using T = std::remove_pointer_t<decltype(type)>;
+    dispatch_type(q.scalar_type(), [&]<class T>() {
       const at::Tensor &other = kv.defined() ? kv : q, &grad_other = kv.defined() ? grad_kv : grad_q;
       const std::int64_t first = other.size(1) - 2 * width, stride = other.size(1);
       const T* keys = other.data_ptr<T>() + first;
@@ -276,15 +274,13 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
 
 #endif  // VICHA_HAVE_SGEMM
 
-bool own_kernel(const at::Tensor& x) { return kHaveSgemm && x.is_cpu(); }
-
 }  // namespace
 
 at::Tensor self_attention(const at::Tensor& qkv_T3D, std::int64_t heads, const SegmentsPtr& segments,
                           const DropoutDraw& dropout) {
   VICHA_ASSERT(qkv_T3D.size(0) == segments->q_rows && segments->q_rows == segments->k_rows);
 #ifdef VICHA_HAVE_SGEMM
-  if (own_kernel(qkv_T3D)) return AttentionFunction::apply(qkv_T3D, std::nullopt, heads, segments, dropout);
+  if (qkv_T3D.is_cpu()) return AttentionFunction::apply(qkv_T3D, std::nullopt, heads, segments, dropout);
 #endif
   const auto parts = qkv_T3D.chunk(3, 1);
   return attention_reference(parts[0], parts[1], parts[2], heads, segments, dropout.probability);
@@ -294,8 +290,7 @@ at::Tensor cross_attention(const at::Tensor& q_TD, const at::Tensor& kv_S2D, std
                            const SegmentsPtr& segments, const DropoutDraw& dropout) {
   VICHA_ASSERT(q_TD.size(0) == segments->q_rows && kv_S2D.size(0) == segments->k_rows);
 #ifdef VICHA_HAVE_SGEMM
-  if (own_kernel(q_TD))
-    return AttentionFunction::apply(q_TD, std::optional<at::Tensor>(kv_S2D), heads, segments, dropout);
+  if (q_TD.is_cpu()) return AttentionFunction::apply(q_TD, std::optional<at::Tensor>(kv_S2D), heads, segments, dropout);
 #endif
   const auto parts = kv_S2D.chunk(2, 1);
   return attention_reference(q_TD, parts[0], parts[1], heads, segments, dropout.probability);
@@ -304,32 +299,13 @@ at::Tensor cross_attention(const at::Tensor& q_TD, const at::Tensor& kv_S2D, std
 at::Tensor attention_reference(const at::Tensor& q_TD, const at::Tensor& k_SD, const at::Tensor& v_SD,
                                std::int64_t heads, const SegmentsPtr& segments, double dropout_probability) {
   const std::int64_t count = static_cast<std::int64_t>(segments->list.size()), width = q_TD.size(1) / heads;
-  std::int64_t q_most = 0, k_most = 0;
-  for (const Segment& s : segments->list) {
-    q_most = std::max(q_most, s.q_len);
-    k_most = std::max(k_most, s.k_len);
-  }
-  const std::int64_t mask_rows = segments->causal ? q_most : 1;
-  // Padded positions read row 0 of the packed matrix; the mask hides padded keys, and padded queries are not read back.
-  at::Tensor q_at = at::zeros({count, q_most}, at::kLong), k_at = at::zeros({count, k_most}, at::kLong);
-  at::Tensor seen = at::zeros({count, mask_rows, k_most}, at::kBool), back = at::zeros({q_TD.size(0)}, at::kLong);
-  for (std::int64_t i = 0; i < count; ++i) {
-    const Segment& s = segments->list[static_cast<std::size_t>(i)];
-    q_at[i].slice(0, 0, s.q_len).copy_(at::arange(s.q_begin, s.q_begin + s.q_len));
-    k_at[i].slice(0, 0, s.k_len).copy_(at::arange(s.k_begin, s.k_begin + s.k_len));
-    for (std::int64_t row = 0; row < mask_rows; ++row) {  // padded queries see something too, or they would be NaN
-      seen[i][row].slice(0, 0, segments->keys_seen(s, std::min(row, s.q_len - 1))).fill_(true);
-    }
-    back.slice(0, s.q_begin, s.q_begin + s.q_len).copy_(at::arange(i * q_most, i * q_most + s.q_len));
-  }
-  const at::Device device = q_TD.device();
+  const SegmentIndex& index = segments->index_on(q_TD.device());
   const auto heads_of = [&](const at::Tensor& x, const at::Tensor& at) {
-    return x.index({at.to(device)}).view({count, at.size(1), heads, width}).transpose(1, 2);
+    return x.index({at}).view({count, at.size(1), heads, width}).transpose(1, 2);
   };
-  const at::Tensor out =
-      at::scaled_dot_product_attention(heads_of(q_TD, q_at), heads_of(k_SD, k_at), heads_of(v_SD, k_at),
-                                       seen.unsqueeze(1).to(device), dropout_probability);
-  return out.transpose(1, 2).reshape({count * q_most, heads * width}).index_select(0, back.to(device));
+  const at::Tensor out = at::scaled_dot_product_attention(heads_of(q_TD, index.q_NQ), heads_of(k_SD, index.k_NK),
+                                                          heads_of(v_SD, index.k_NK), index.seen, dropout_probability);
+  return out.transpose(1, 2).reshape({count * index.q_NQ.size(1), heads * width}).index_select(0, index.back_T);
 }
 
 }  // namespace vicha

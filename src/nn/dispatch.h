@@ -7,24 +7,26 @@
 
 namespace vicha {
 
-/// Calls f with a null pointer of the type that the tensors have: float or bf16.
+/// Calls f.template operator()<T>() with the C++ type of the elements, float or bf16:
+///   dispatch_type(x.scalar_type(), [&]<class T>() { kernel(x.data_ptr<T>()); });
 template <class F>
 void dispatch_type(at::ScalarType type, const F& f) {
   if (type == at::kFloat) {
-    f(static_cast<float*>(nullptr));
+    f.template operator()<float>();
   } else {
-    f(static_cast<c10::BFloat16*>(nullptr));
+    f.template operator()<c10::BFloat16>();
   }
 }
 
-/// The same for two: f(T*, R*), T of a branch, R of its residual stream. Where the branch is fp32 the stream is, too.
+/// The same for two, operator()<T, R>(): T of a branch, R of its residual stream. Where the branch is fp32 the stream
+/// is, too.
 template <class F>
 void dispatch_types(at::ScalarType branch, at::ScalarType stream, const F& f) {
-  dispatch_type(branch, [&](auto* t) {
-    if constexpr (std::is_same_v<decltype(t), float*>) {
-      f(t, t);
+  dispatch_type(branch, [&]<class T>() {
+    if constexpr (std::is_same_v<T, float>) {
+      f.template operator()<float, float>();
     } else {
-      dispatch_type(stream, [&](auto* r) { f(t, r); });
+      dispatch_type(stream, [&]<class R>() { f.template operator()<T, R>(); });
     }
   });
 }

@@ -20,8 +20,7 @@ at::Tensor multiply_by_mask(const at::Tensor& x, const DropoutDraw& draw) {
   at::Tensor out = at::empty_like(input);
   const std::int64_t width = input.size(-1), rows = input.numel() / width;
   ThreadSums unused(width);
-  dispatch_type(input.scalar_type(), [&](auto* type) {
-    using T = std::remove_pointer_t<decltype(type)>;
+  dispatch_type(input.scalar_type(), [&]<class T>() {
     const T* from = input.data_ptr<T>();
     T* to = out.data_ptr<T>();
     parallel_rows(rows, width, [&](std::int64_t begin, std::int64_t end) {

@@ -1,6 +1,7 @@
 #include "nn/gelu.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "nn/dispatch.h"
@@ -18,8 +19,7 @@ using torch::autograd::variable_list;
 template <class Row>
 void each_row(const at::Tensor& input, const at::Tensor& bias_F, const at::Tensor& out, const Row& row) {
   const std::int64_t width = input.size(-1), rows = input.numel() / width;
-  dispatch_type(input.scalar_type(), [&](auto* type) {
-    using T = std::remove_pointer_t<decltype(type)>;
+  dispatch_type(input.scalar_type(), [&]<class T>() {
     const T* from = input.data_ptr<T>();
     T* to = out.data_ptr<T>();
     const float* bias = bias_F.data_ptr<float>();
@@ -46,8 +46,7 @@ struct BiasGeluFunction : torch::autograd::Function<BiasGeluFunction> {
     at::Tensor grad_x = at::empty_like(input);
     const std::int64_t width = input.size(-1), rows = input.numel() / width;
     ThreadSums sums(width);
-    dispatch_type(input.scalar_type(), [&](auto* type) {
-      using T = std::remove_pointer_t<decltype(type)>;
+    dispatch_type(input.scalar_type(), [&]<class T>() {
       const T *from = grad.data_ptr<T>(), *x = input.data_ptr<T>();
       T* to = grad_x.data_ptr<T>();
       const float* bias_p = saved[1].data_ptr<float>();

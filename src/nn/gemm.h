@@ -12,8 +12,6 @@ extern "C" void sgemm_(const char* transa, const char* transb, const int* m, con
 namespace vicha {
 
 #ifdef VICHA_HAVE_SGEMM
-inline constexpr bool kHaveSgemm = true;
-
 /// C (M, N) = alpha op(A) op(B) + beta C, row-major, rows `ld*` apart.
 inline void gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, std::int64_t k, float alpha,
                  const float* a, std::int64_t lda, const float* b, std::int64_t ldb, float beta, float* c,
@@ -23,8 +21,6 @@ inline void gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_
   const int la = static_cast<int>(ldb), lb = static_cast<int>(lda), lc = static_cast<int>(ldc);
   sgemm_(transpose_b ? "T" : "N", transpose_a ? "T" : "N", &mi, &ni, &ki, &alpha, b, &la, a, &lb, &beta, c, &lc);
 }
-#else
-inline constexpr bool kHaveSgemm = false;
 #endif
 
 }  // namespace vicha

@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <vector>
+
 #include "nn/kernel_choice.h"
 #include "nn/kernels.h"
 #include "nn/parallel.h"

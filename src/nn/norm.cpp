@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <utility>
+
 #include "nn/dispatch.h"
 #include "nn/kernels.h"
 #include "nn/parallel.h"
@@ -33,9 +35,7 @@ std::pair<at::Tensor, at::Tensor> norm_forward(const at::Tensor& residual, const
   const auto [rows, width] = shape_of(sum);
   at::Tensor out = at::empty(sum.sizes(), sum.options().dtype(out_type));
   at::Tensor statistics = at::empty({rows, 2}, sum.options().dtype(at::kFloat));
-  dispatch_types(out_type, sum.scalar_type(), [&, rows = rows, width = width](auto* t, auto* r) {
-    using T = std::remove_pointer_t<decltype(t)>;
-    using R = std::remove_pointer_t<decltype(r)>;
+  dispatch_types(out_type, sum.scalar_type(), [&, rows = rows, width = width]<class T, class R>() {
     const R* residual_p = data<R>(residual);
     const T* delta_p = data<T>(delta);
     const float *bias_p = data<float>(bias), *weight_p = data<float>(weight), *shift_p = data<float>(shift);
@@ -65,9 +65,7 @@ NormGrads norm_backward(const at::Tensor& grad_out, const at::Tensor& upstream, 
   const auto [rows, width] = shape_of(sum);
   NormGrads grads{at::empty_like(sum), {}, {}};
   ThreadSums sums(2 * width);
-  dispatch_types(grad_out.scalar_type(), sum.scalar_type(), [&, rows = rows, width = width](auto* t, auto* r) {
-    using T = std::remove_pointer_t<decltype(t)>;
-    using R = std::remove_pointer_t<decltype(r)>;
+  dispatch_types(grad_out.scalar_type(), sum.scalar_type(), [&, rows = rows, width = width]<class T, class R>() {
     const T* grad_p = data<T>(grad_out);
     const R *upstream_p = data<R>(upstream), *sum_p = data<R>(sum);
     R* result_p = data<R>(grads.sum);
@@ -135,9 +133,7 @@ struct ResidualNormFunction : torch::autograd::Function<ResidualNormFunction> {
     }
     at::Tensor grad_delta = at::empty(sum.sizes(), sum.options().dtype(branch));
     ThreadSums sums(width);
-    dispatch_types(branch, sum.scalar_type(), [&, rows = rows, width = width](auto* t, auto* r) {
-      using T = std::remove_pointer_t<decltype(t)>;
-      using R = std::remove_pointer_t<decltype(r)>;
+    dispatch_types(branch, sum.scalar_type(), [&, rows = rows, width = width]<class T, class R>() {
       const R* from = data<R>(g.sum);
       T* to = data<T>(grad_delta);
       parallel_rows(rows, width, [&](std::int64_t begin, std::int64_t end) {

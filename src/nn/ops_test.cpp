@@ -4,6 +4,7 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include "nn/attention.h"
+#include "nn/comparison_test.h"
 #include "nn/gelu.h"
 #include "nn/linear.h"
 #include "nn/norm.h"
@@ -11,34 +12,6 @@
 
 namespace vicha {
 namespace {
-
-at::Tensor leaf(at::IntArrayRef shape, double scale = 1.0) {
-  return (at::randn(shape) * scale).set_requires_grad(true);
-}
-
-double relative(const at::Tensor& a, const at::Tensor& b) {
-  const at::Tensor x = a.detach().to(at::kDouble), y = b.detach().to(at::kDouble);
-  return (x - y).norm().item<double>() / std::max(1e-12, y.norm().item<double>());
-}
-
-/// Gradients of sum(out * weight) with respect to `leaves`.
-std::vector<at::Tensor> gradients(const at::Tensor& out, const at::Tensor& weight,
-                                  const std::vector<at::Tensor>& leaves) {
-  return torch::autograd::grad({(out.to(at::kFloat) * weight).sum()}, leaves, {}, true, false, true);
-}
-
-void expect_equal(const at::Tensor& ours, const at::Tensor& plain, const std::vector<at::Tensor>& leaves,
-                  double tolerance) {
-  EXPECT_LT(relative(ours, plain), tolerance);
-  const at::Tensor weight = at::randn(plain.sizes());
-  const auto a = gradients(ours, weight, leaves), b = gradients(plain, weight, leaves);
-  for (std::size_t i = 0; i < leaves.size(); ++i) {
-    ASSERT_EQ(a[i].defined(), b[i].defined()) << i;
-    if (a[i].defined()) {
-      EXPECT_LT(relative(a[i], b[i]), tolerance) << "gradient " << i;
-    }
-  }
-}
 
 TEST(Gelu, EqualsTheExactForm) {
   const at::Tensor x = leaf({37, 50}, 3.0), bias = leaf({50});

@@ -1,10 +1,54 @@
 #include "nn/segments.h"
 
+#include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
+
 #include <algorithm>
+#include <numeric>
 
 #include "base/error.h"
 
 namespace vicha {
+namespace {
+
+SegmentIndex make_index(const Segments& segments, const at::Device& device) {
+  // Kept for whoever comes next, who may want a gradient through it.
+  const c10::InferenceMode normal_mode(false);
+  const std::int64_t count = static_cast<std::int64_t>(segments.list.size());
+  std::int64_t q_most = 0, k_most = 0;
+  for (const Segment& s : segments.list) {
+    q_most = std::max(q_most, s.q_len);
+    k_most = std::max(k_most, s.k_len);
+  }
+  const std::int64_t mask_rows = segments.causal ? q_most : 1;
+  // From pinned memory the copies need not be waited for.
+  const auto zeros = [&](at::IntArrayRef shape, at::ScalarType type) {
+    return at::zeros(shape, at::TensorOptions().dtype(type).pinned_memory(device.is_cuda()));
+  };
+  const at::Tensor q_at = zeros({count, q_most}, at::kLong), k_at = zeros({count, k_most}, at::kLong);
+  const at::Tensor seen = zeros({count, 1, mask_rows, k_most}, at::kBool), back = zeros({segments.q_rows}, at::kLong);
+  auto *q_p = q_at.data_ptr<std::int64_t>(), *k_p = k_at.data_ptr<std::int64_t>();
+  auto* back_p = back.data_ptr<std::int64_t>();
+  bool* seen_p = seen.data_ptr<bool>();
+  for (std::int64_t i = 0; i < count; ++i) {
+    const Segment& s = segments.list[static_cast<std::size_t>(i)];
+    std::iota(q_p + i * q_most, q_p + i * q_most + s.q_len, s.q_begin);
+    std::iota(k_p + i * k_most, k_p + i * k_most + s.k_len, s.k_begin);
+    std::iota(back_p + s.q_begin, back_p + s.q_begin + s.q_len, i * q_most);
+    for (std::int64_t row = 0; row < mask_rows; ++row) {  // padded queries see something too, or they would be NaN
+      bool* line = seen_p + (i * mask_rows + row) * k_most;
+      std::fill(line, line + segments.keys_seen(s, std::min(row, s.q_len - 1)), true);
+    }
+  }
+  const auto there = [&](const at::Tensor& x) { return x.to(device, x.scalar_type(), true); };
+  return {there(q_at), there(k_at), there(seen), there(back)};
+}
+
+}  // namespace
+
+const SegmentIndex& Segments::index_on(const at::Device& device) const {
+  return indices_.get(device, [&] { return make_index(*this, device); });
+}
 
 SegmentsPtr Segments::uniform(std::int64_t count, std::int64_t length, std::span<const std::int64_t> real) {
   VICHA_ASSERT(real.empty() || static_cast<std::int64_t>(real.size()) == count);

@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "objectives/masking.h"
 #include "objectives/itc.h"

@@ -1,7 +1,9 @@
 #include "fixture_set.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 

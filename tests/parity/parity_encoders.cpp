@@ -1,5 +1,6 @@
 // The "bert" and "vit" groups: encoders against transformers' BERT and the public ViT.
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include "base/files.h"
 #include "checkpoint/names/load_report.h"

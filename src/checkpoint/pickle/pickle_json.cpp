@@ -14,6 +14,8 @@ template <class... F>
 struct Overloaded : F... {
   using F::operator()...;
 };
+template <class... F>
+Overloaded(F...) -> Overloaded<F...>;  // clang 16 does not deduce aggregates
 
 constexpr std::pair<const char*, PickleSequence::Kind> kSequences[] = {
     {"$tuple", PickleSequence::Kind::kTuple},

@@ -16,6 +16,8 @@ template <class... F>
 struct Overloaded : F... {
   using F::operator()...;
 };
+template <class... F>
+Overloaded(F...) -> Overloaded<F...>;  // clang 16 does not deduce aggregates
 
 /// Protocol 2, as torch.save uses: its instructions are those that every reader of weights knows.
 class PickleWriter {
