@@ -46,7 +46,8 @@ std::string bench_pretrain(const PretrainBench& options) {
   const SyntheticConfig config = synthetic_config(options.config, options.image_res, options.queue);
   const bool bf16 = use_bf16(options.precision);
   Vicha model(config.model, 0);
-  const PretrainStep step(config.objectives, model);
+  const ObjectiveSet objectives(config.objectives, model);
+  const PretrainStep step(config.objectives, objectives, model);
   const auto add_targets = step.target_makers();
   AdamW optimizer(model.parameters(), OptimizerOptions{});
   Rng rng(0);

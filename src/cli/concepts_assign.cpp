@@ -8,7 +8,7 @@
 #include "cli/options.h"
 #include "concepts/kit/vocabulary_embeddings.h"
 #include "concepts/match/assign.h"
-#include "tasks/concept_sources.h"
+#include "tasks/concepts/concept_sources.h"
 
 namespace vicha::cli {
 namespace {

@@ -6,7 +6,7 @@
 #include "cli/concepts.h"
 #include "cli/data.h"
 #include "cli/options.h"
-#include "tasks/concept_build.h"
+#include "tasks/concepts/concept_build.h"
 
 namespace vicha::cli {
 

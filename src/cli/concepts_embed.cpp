@@ -5,7 +5,7 @@
 #include "cli/concepts.h"
 #include "cli/options.h"
 #include "concepts/embed/embed.h"
-#include "tasks/concept_sources.h"
+#include "tasks/concepts/concept_sources.h"
 
 namespace vicha::cli {
 

@@ -10,8 +10,8 @@
 #include "concepts/kit/vocabulary_embeddings.h"
 #include "image/decode.h"
 #include "report/concept_sheet.h"
-#include "tasks/concept_finder.h"
-#include "tasks/model_files.h"
+#include "tasks/concepts/concept_finder.h"
+#include "tasks/host/model_files.h"
 
 namespace vicha::cli {
 namespace {

@@ -8,7 +8,7 @@
 #include "cli/concepts.h"
 #include "cli/options.h"
 #include "concepts/store/store.h"
-#include "tasks/concept_sources.h"
+#include "tasks/concepts/concept_sources.h"
 
 namespace vicha::cli {
 namespace {

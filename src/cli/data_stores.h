@@ -11,7 +11,7 @@
 #include "concepts/source/source.h"
 #include "concepts/store/store.h"
 #include "data/manifest/manifest.h"
-#include "tasks/concept_sources.h"
+#include "tasks/concepts/concept_sources.h"
 
 namespace CLI {
 class App;

@@ -9,7 +9,7 @@
 
 #include "concepts/store/store.h"
 #include "config/choice.h"
-#include "tasks/concept_finder.h"
+#include "tasks/concepts/concept_finder.h"
 #include "text/scene_graph/scene_graph.h"
 
 namespace vicha::cli {

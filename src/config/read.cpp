@@ -249,6 +249,24 @@ void apply_toml(OptionsRef options, std::string_view text, const fs::path& file)
   apply_text(options, text, file, {fs::weakly_canonical(file)});
 }
 
+std::optional<std::string> root_string(const fs::path& file, std::string_view key) {
+  std::vector<fs::path> chain;
+  for (fs::path next = file; std::ranges::find(chain, fs::weakly_canonical(next)) == chain.end();) {
+    chain.push_back(fs::weakly_canonical(next));
+    toml::table table;
+    try {
+      table = toml::parse(read_file(next));
+    } catch (const toml::parse_error&) {
+      return std::nullopt;  // reading the values says what is wrong
+    }
+    if (const auto value = table[key].value<std::string>()) return value;
+    const auto base = table[kBaseKey].value<std::string>();
+    if (!base || !fs::exists(next.parent_path() / *base)) return std::nullopt;
+    next = next.parent_path() / *base;
+  }
+  return std::nullopt;
+}
+
 void load_recipe(OptionsRef options, const fs::path& file) { load_file(options, file, {}); }
 
 void apply_override(OptionsRef options, std::string_view assignment) {

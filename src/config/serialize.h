@@ -12,6 +12,7 @@
 
 #include <concepts>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -84,6 +85,10 @@ void apply_toml(OptionsRef options, std::string_view text, const std::filesystem
 /// Applies a recipe file, its base first. Also DataError: a file that cannot be read, recipes that are each other's
 /// base.
 void load_recipe(OptionsRef options, const std::filesystem::path& file);
+
+/// The string that a recipe file, or else its base, gives a key at its root; nothing where neither names it or it is no
+/// string. Throws DataError for a file that cannot be read.
+std::optional<std::string> root_string(const std::filesystem::path& file, std::string_view key);
 
 /// Applies "section.key=value", the value in TOML syntax; a string needs no quotes. Errors as above, as UsageError.
 void apply_override(OptionsRef options, std::string_view assignment);

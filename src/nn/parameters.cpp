@@ -145,6 +145,12 @@ at::Tensor ParameterStore::add_buffer(const std::string& name, at::Tensor value)
   return value;
 }
 
+at::Tensor ParameterStore::add_table(const std::string& name, at::Tensor value) {
+  value = add_buffer(name, std::move(value));
+  released_.back().is_table = true;
+  return value;
+}
+
 const Parameter& ParameterStore::parameter(std::string_view name) const {
   const auto at = by_name_.find(std::string(name));
   if (at == by_name_.end()) throw std::logic_error("internal error: no parameter named " + std::string(name));

@@ -57,6 +57,8 @@ class ParameterStore {
   void alias(const std::string& name, const std::string& target);
   /// State that is saved but not learned (queues); `name` as in released checkpoints.
   at::Tensor add_buffer(const std::string& name, at::Tensor value);
+  /// A table that follows from the sizes (fixed positions): saved as released checkpoints have it, made rather than loaded.
+  at::Tensor add_table(const std::string& name, at::Tensor value);
 
   /// While one lives, what is registered belongs to its scope (and to those around it).
   class Scope {
@@ -104,6 +106,7 @@ class ParameterStore {
     std::int64_t parameter;  ///< index, or -1 - index of a buffer
     std::int64_t part = 0, parts = 1;
     bool is_alias = false;
+    bool is_table = false;
   };
   const std::vector<Released>& released() const { return released_; }
   at::Tensor view(const Released& r) const;

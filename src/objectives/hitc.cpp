@@ -100,6 +100,8 @@ std::unique_ptr<ObjectiveStep> HitcObjective::begin(Encodings& encodings, const 
 ObjectiveKind hitc_kind() {
   return {.key = "hitc",
           .title = "Hierarchical image–text contrast",
+          .name = "hierarchical ITC",
+          .curve = "Hierarchical ITC",
           .measure = "nats",
           .checkpoint_names = {"*_proj_hidden.**"},
           .options = HitcOptions(),

@@ -73,6 +73,8 @@ class ItcObjective : public Objective {
 ObjectiveKind itc_kind() {
   return {.key = "itc",
           .title = "Image–text contrast",
+          .name = "ITC",
+          .curve = "ITC: image–text contrast",
           .measure = "nats",
           .checkpoint_names = {},
           .options = ItcOptions(),

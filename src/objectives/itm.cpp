@@ -78,6 +78,8 @@ at::Tensor ItmStep::loss() {
 ObjectiveKind itm_kind() {
   return {.key = "itm",
           .title = "Image–text matching",
+          .name = "ITM",
+          .curve = "ITM: image–text matching",
           .measure = "nats",
           .checkpoint_names = {"itm_head.**"},
           .heads_always = true,

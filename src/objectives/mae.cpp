@@ -21,6 +21,8 @@ void MaeOptions::describe(Visitor& v) {
   v.section("decoder", "Decoder of masked image modelling", decoder);
 }
 
+std::string MaeOptions::note() const { return fmt::format("{:.0f} % hidden", mask_ratio * 100); }
+
 void MaeOptions::check(const ModelOptions& model) const {
   if (model.vit.image_res % model.vit.patch != 0) {
     throw UsageError(
@@ -119,7 +121,9 @@ at::Tensor MaeStep::loss() {
 ObjectiveKind mae_kind() {
   return {.key = "mae",
           .title = "Masked image modelling",
-          .measure = "squared error of normalised pixels; 1 is a flat patch",
+          .name = "MAE",
+          .curve = "MAE: masked patches",
+          .measure = "squared error",
           .checkpoint_names = {"decoder_*", "decoder_*.**", "mask_token", "mae_proj.**", "mae_proj_uni.**"},
           .options = MaeOptions(),
           .make = [](const ObjectiveOptions& options, Vicha& model) {

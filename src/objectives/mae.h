@@ -17,6 +17,7 @@ struct MaeOptions : ObjectiveOptions {
 
   void describe(Visitor& v);
   void check(const ModelOptions& model) const override;
+  std::string note() const override;
 };
 
 /// Mean squared error of the hidden patches: prediction (B * H, P) in the order of `order`'s tail, target (B, N, P).

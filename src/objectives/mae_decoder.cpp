@@ -26,7 +26,7 @@ MaeDecoder::MaeDecoder(ParameterStore& store, const VitOptions& vit, const MaeDe
   mask_token_ = store.add("mask_token", {1, 1, width}, Init::kZeros);
   if (decoder) {
     embed_ = add_linear(store, "decoder_embed.", vit.width, width, Init::kLinearDefault);
-    positions_ = store.add_buffer("decoder_pos_embed", sincos_positions(width, vit.side()));
+    positions_ = store.add_table("decoder_pos_embed", sincos_positions(width, vit.side()));
     for (std::int64_t i = 0; i < options.depth; ++i) {
       blocks_.emplace_back(store, "decoder_blocks." + std::to_string(i) + ".", width, options.heads, kBlockEps);
     }

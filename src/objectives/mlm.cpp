@@ -92,6 +92,8 @@ at::Tensor MlmStep::loss() {
 ObjectiveKind mlm_kind() {
   return {.key = "mlm",
           .title = "Masked language modelling",
+          .name = "MLM",
+          .curve = "MLM: masked words",
           .measure = "nats a word",
           .checkpoint_names = {"text_encoder.cls.**", "text_encoder_m.cls.**"},
           .heads_always = true,

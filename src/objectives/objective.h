@@ -28,6 +28,8 @@ class ObjectiveOptions {
   void describe(Visitor& v);
   /// Throws UsageError naming the keys, if the objective is enabled and the model is not as it needs it.
   virtual void check(const ModelOptions&) const {}
+  /// What a report should say of it beside name, weight and start; "" for nothing.
+  virtual std::string note() const { return ""; }
   /// What the objectives of a step share; asked of every objective, enabled or not.
   virtual void share(EncodingOptions&) const {}
 };
@@ -65,8 +67,10 @@ class Objective {
 /// How a kind of objective is known: to recipes, checkpoints and reports.
 struct ObjectiveKind {
   std::string key;      ///< of its section in a recipe, of its loss in metrics: "itc"
-  std::string title;    ///< "Image–text contrast"
-  std::string measure;  ///< what its loss is counted in, for reports: "nats a pair"
+  std::string title;    ///< of that section: "Image–text contrast"
+  std::string name;     ///< within a sentence: "ITC"
+  std::string curve;    ///< above its loss in a report: "ITC: image–text contrast"
+  std::string measure;  ///< what its loss is counted in: "nats"
   /// Patterns (checkpoint/names/names.h) of its heads' names in checkpoints: a model with the objective may start from
   /// a file without them, and one without it from a file with them.
   std::vector<std::string> checkpoint_names;

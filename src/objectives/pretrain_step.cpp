@@ -9,8 +9,8 @@
 
 namespace vicha {
 
-PretrainStep::PretrainStep(const ObjectivesOptions& options, Vicha& model)
-    : options_(options), model_(model), objectives_(options, model) {
+PretrainStep::PretrainStep(const ObjectivesOptions& options, const ObjectiveSet& objectives, Vicha& model)
+    : options_(options), model_(model), objectives_(objectives) {
   std::vector<std::string> keys;
   for (const ObjectiveKind& kind : objective_kinds()) {
     const ObjectiveOptions& own = options.at(kind.key);

@@ -12,9 +12,9 @@ namespace vicha {
 
 class PretrainStep {
  public:
-  /// Registers the objectives' heads in the model, which must outlive this. Throws UsageError if no objective is active
-  /// at the start, or if options and model do not fit each other.
-  PretrainStep(const ObjectivesOptions& options, Vicha& model);
+  /// `objectives`: of these options, with their heads in the model; both outlive this. Throws UsageError if no objective
+  /// is active at the start.
+  PretrainStep(const ObjectivesOptions& options, const ObjectiveSet& objectives, Vicha& model);
 
   /// A step that has begun: what its objectives look at, and they themselves.
   class Run {
@@ -62,7 +62,7 @@ class PretrainStep {
  private:
   ObjectivesOptions options_;
   Vicha& model_;
-  ObjectiveSet objectives_;
+  const ObjectiveSet& objectives_;
 };
 
 }  // namespace vicha

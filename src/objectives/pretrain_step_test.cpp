@@ -77,8 +77,9 @@ ObjectivesOptions recipe() {
 /// A model and the objectives whose heads it holds.
 struct Parts {
   explicit Parts(const ObjectivesOptions& objectives, const ModelOptions& options = tiny())
-      : model(options, 5), step(objectives, model) {}
+      : model(options, 5), set(objectives, model), step(objectives, set, model) {}
   Vicha model;
+  ObjectiveSet set;
   PretrainStep step;
 };
 

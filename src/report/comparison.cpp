@@ -9,8 +9,8 @@
 #include "base/files.h"
 #include "config/serialize.h"
 #include "report/run_folder.h"
-#include "tasks/pretrain_recipe.h"
-#include "tasks/retrieval.h"
+#include "tasks/host/recipe_files.h"
+#include "tasks/retrieval/retrieval.h"
 #include "train/checkpoint_folder.h"
 #include "train/config_changes.h"
 
@@ -53,8 +53,12 @@ std::string config_of(const fs::path& run) {
 std::vector<std::string> differences(const GroupResults& first, const GroupResults& other) {
   std::vector<std::string> lines;
   if (first.config.empty() || other.config.empty()) return lines;
-  const std::vector<MovedKey> moved = moved_keys(PretrainRecipe());
-  for (const ConfigChange& change : config_changes(first.config, other.config, "config.json", moved)) {
+  std::vector<MovedKey> moved;
+  for (const TaskKind& kind : task_kinds()) {
+    if (kind.recipe) std::ranges::copy(moved_keys(*kind.recipe), std::back_inserter(moved));
+  }
+  const std::string defaults = to_json(default_recipe("pretrain"));
+  for (const ConfigChange& change : config_changes(first.config, other.config, "config.json", moved, defaults)) {
     // Flattened lists come as "data.manifests.0".
     if (!matches_key(change.key,
                      {"train.seed", "init.", "data.manifests.", "data.image_root", "eval.", "log.", "checkpoint."})) {

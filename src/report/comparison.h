@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "models/retrieval.h"
+#include "metrics/recall.h"
 
 namespace vicha {
 

@@ -8,11 +8,11 @@
 #include "concepts/kit/concept_kit.h"
 #include "data/manifest/rewrite.h"
 #include "report/mae_pictures.h"
-#include "tasks/colour_world_test.h"
-#include "tasks/concept_build.h"
-#include "tasks/concept_finder.h"
-#include "tasks/model_files.h"
-#include "tasks/retrieval.h"
+#include "tasks/pretrain/colour_world_test.h"
+#include "tasks/concepts/concept_build.h"
+#include "tasks/concepts/concept_finder.h"
+#include "tasks/host/model_files.h"
+#include "tasks/retrieval/retrieval.h"
 
 namespace vicha {
 namespace {
@@ -29,11 +29,7 @@ class ConceptLife : public ColourWorld {
   fs::path train_first(const std::string& out = "first", std::int64_t steps = 200) {
     PretrainRecipe r = recipe();
     r.data.concepts.enabled = r.model.concepts.enabled = false;
-    for (ObjectiveOptions* objective :
-         {static_cast<ObjectiveOptions*>(&r.objectives.itm), static_cast<ObjectiveOptions*>(&r.objectives.mlm),
-          static_cast<ObjectiveOptions*>(&r.objectives.mae)}) {
-      objective->enabled = false;
-    }
+    for (const char* off : {"itm", "mlm", "mae"}) r.objectives.at(off).enabled = false;
     r.training.length.max_steps = steps;
     r.training.checkpoint.every_steps = steps;
     return run(r, out).last_checkpoint;
@@ -69,7 +65,7 @@ class ConceptLife : public ColourWorld {
                      const ConceptFinderOptions& options = {}) const {
     const LoadedModel loaded = load_trained(checkpoint, "cpu");
     Reading reading{
-        {checkpoint_concept_kit(checkpoint), checkpoint.string(), options}, loaded.recipe.data, loaded.tokenizer};
+        {checkpoint_concept_kit(checkpoint), checkpoint.string(), options}, loaded.recipe->data, loaded.tokenizer};
     reading.data.manifests = {(folder_ / manifest).string()};
     return reading;
   }

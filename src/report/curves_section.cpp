@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cctype>
 
+#include "objectives/registry.h"
 #include "report/chart.h"
 #include "report/chart_axis.h"
 #include "report/sections.h"
@@ -15,21 +16,10 @@ constexpr std::size_t kPoints = 600;
 /// The smoothed line remembers about this share of the run.
 constexpr double kSpan = 1.0 / 60;
 
-struct Naming {
-  std::string_view key, title;
-};
-constexpr Naming kNames[] = {
-    {"total", "Total loss"},        {"itc", "ITC: image–text contrast"},
-    {"hitc", "Hierarchical ITC"},   {"itm", "ITM: image–text matching"},
-    {"mlm", "MLM: masked words"},   {"mae", "MAE: masked patches"},
-    {"temperature", "Temperature"},
-};
-
 /// "grad_norm" -> "Grad norm" where there is no better name.
 std::string title_of(const std::string& name) {
-  for (const Naming& naming : kNames) {
-    if (naming.key == name) return std::string(naming.title);
-  }
+  if (const ObjectiveKind* kind = find_objective_kind(name)) return kind->curve;
+  if (name == "total") return "Total loss";
   std::string title = name;
   std::replace(title.begin(), title.end(), '_', ' ');
   if (!title.empty()) title[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(title[0])));
@@ -115,7 +105,8 @@ void write_curves(Html& html, const ReportData& data) {
   {
     const auto grid = html.element("div", {{"class", "charts"}});
     for (const auto& [name, curve] : metrics.losses) {
-      Chart chart = charts.begin(title_of(name), "");
+      const ObjectiveKind* kind = find_objective_kind(name);
+      Chart chart = charts.begin(title_of(name), kind != nullptr ? kind->measure : "");
       chart.may_be_log = true;
       // A new term changes the total at once, and the speed.
       if (name == "total") chart.marks = jumps;

@@ -31,24 +31,20 @@ at::Tensor from_patches(const at::Tensor& patches, std::int64_t side, std::int64
       .contiguous();
 }
 
-/// Normalised pixels (H, P) of the hidden patches, in the order of the draw's tail.
-at::Tensor predict(Vicha& model, Encodings& encodings) {
-  if (model.options().mae == MaeVariant::kCrossModal) {
-    return model.mae->cross_modal_head(encodings.cross_modal_hidden());
-  }
-  const Encodings::Image& image = encodings.image();
-  return model.mae->unimodal(image.latent, image.patch_order);
-}
-
 MaeExample make_example(LoadedModel& loaded, const Batch& batch, Rng& rng) {
-  Vicha& model = *loaded.model;
+  Vicha& model = loaded.vicha();
+  const MaeObjective& objective = *loaded.parts->objectives().find<MaeObjective>();
   const VitOptions& vit = model.options().vit;
   const int side = static_cast<int>(vit.side()), pixels = static_cast<int>(vit.image_res);
   RandomDraws draws(rng);
-  const EncodingOptions options{.mask_ratio = loaded.recipe.objectives.mae.mask_ratio, .dropout = false};
-  Encodings encodings(model, batch, draws, Wants{.visible_patches = true}, options);
-  const at::Tensor predicted = predict(model, encodings).to(at::kFloat).cpu();
-  const at::Tensor order = encodings.image().patch_order.cpu().contiguous();
+  EncodingOptions how;
+  how.dropout = false;
+  Encodings encodings(model, batch, draws, Wants(), how);
+  MaeStep step(objective, encodings);
+  encodings.set_guests({&step});
+  const bool by_fusion = objective.mae_options().variant == MaeVariant::kCrossModal;
+  const at::Tensor predicted = (by_fusion ? step.cross_modal() : step.unimodal()).to(at::kFloat).cpu();
+  const at::Tensor order = step.patch_order().cpu().contiguous();
 
   const at::Tensor target = mae_target(batch.image, vit.patch);
   const at::Tensor picture = batch.image[0].contiguous();
@@ -62,7 +58,7 @@ MaeExample make_example(LoadedModel& loaded, const Batch& batch, Rng& rng) {
   std::vector<std::uint8_t> covered(static_cast<std::size_t>(side) * static_cast<std::size_t>(side), 0);
   for (std::int64_t i = 0; i < hidden.size(0); ++i)
     covered[static_cast<std::size_t>(hidden[i].item<std::int64_t>())] = 1;
-  const ImageTransformOptions& transform = loaded.recipe.data.transform;
+  const ImageTransformOptions& transform = loaded.recipe->data.transform;
   const Normalizer normalizer(transform.mean, transform.std);
   const auto image_of = [&](const at::Tensor& values) {
     return normalizer.undo({values.data_ptr<float>(), static_cast<std::size_t>(values.numel())}, pixels, pixels);
@@ -80,9 +76,9 @@ MaeExample make_example(LoadedModel& loaded, const Batch& batch, Rng& rng) {
 
 MaeExamples mae_examples(LoadedModel& loaded, const std::filesystem::path& manifest, std::int64_t count,
                          std::optional<ConceptKit> kit, const ConceptFinderOptions& concepts) {
-  VICHA_ASSERT(loaded.model->mae != nullptr);
+  VICHA_ASSERT(loaded.parts->objectives().find<MaeObjective>() != nullptr);
   const at::NoGradGuard guard;
-  DataOptions data = loaded.recipe.data;
+  DataOptions data = loaded.recipe->data;
   data.manifests = {manifest.string()};
   data.workers = data.prefetch = 1;  // a picture at a time
   const auto set = ConceptFinder(std::move(kit), "the training set", concepts).load(data, loaded.tokenizer);

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "image/image.h"
-#include "tasks/concept_finder.h"
-#include "tasks/model_files.h"
+#include "tasks/concepts/concept_finder.h"
+#include "tasks/host/model_files.h"
 
 namespace vicha {
 

@@ -8,6 +8,8 @@
 #include "data/manifest/data_test_support.h"
 #include "image/draw.h"
 #include "image/transform.h"
+#include "objectives/mae.h"
+#include "tasks/pretrain/pretrain_recipe.h"
 
 namespace vicha {
 namespace {
@@ -21,8 +23,7 @@ constexpr int kSide = 24, kPatch = 6, kPatches = 16, kHidden = 12;
 class MaeExamplesTest : public testing::TestWithParam<const char*> {
  protected:
   LoadedModel tiny_model(const char* variant) {
-    LoadedModel loaded;
-    PretrainRecipe& recipe = loaded.recipe;
+    PretrainRecipe recipe;
     recipe.model.vit = {.image_res = kSide, .patch = kPatch, .width = 16, .depth = 2, .heads = 2};
     recipe.model.text = {.vocabulary = 200,
                          .max_positions = 64,
@@ -32,15 +33,13 @@ class MaeExamplesTest : public testing::TestWithParam<const char*> {
                          .text_layers = 1,
                          .fusion_layers = 1};
     recipe.model.concepts.enabled = recipe.data.concepts.enabled = false;
-    recipe.model.mae_decoder = {.width = 16, .heads = 2, .depth = 1};
+    recipe.objectives.get<MaeOptions>().decoder = {.width = 16, .heads = 2, .depth = 1};
     recipe.model.embed_dim = 8;
     recipe.model.queue_size = 16;
-    recipe.objectives.hitc.enabled = false;
-    recipe.objectives.mae.variant = *value_named(kMaeVariantNames, variant);
+    recipe.objectives.at("hitc").enabled = false;
+    recipe.objectives.get<MaeOptions>().variant = *value_named(kMaeVariantNames, variant);
     recipe.finish();
-    loaded.model = std::make_unique<Vicha>(recipe.model, 5);
-    loaded.tokenizer = testing_data::small_tokenizer();
-    return loaded;
+    return {recipe, find_task_kind("pretrain")->make_model(recipe, 5), testing_data::small_tokenizer()};
   }
 
   fs::path manifest(int pictures) {
@@ -71,7 +70,7 @@ TEST_P(MaeExamplesTest, KeepVisiblePatchesAndCoverTheOthers) {
   ASSERT_EQ(made.examples.size(), 4u);
   EXPECT_EQ(fs::path(made.examples[0].path).filename(), "p1.png");  // spread over the set
   EXPECT_EQ(fs::path(made.examples[3].path).filename(), "p7.png");
-  const ImageTransform transform(loaded.recipe.data.transform);
+  const ImageTransform transform(loaded.recipe->data.transform);
   for (const MaeExample& example : made.examples) {
     EXPECT_EQ(example.picture.pixels, transform.evaluate_picture(load_rgb(example.path)).pixels);
     Image grey(kSide, kSide, 3);
@@ -103,7 +102,7 @@ TEST_P(MaeExamplesTest, AreTheSameEachTime) {
 
 TEST_P(MaeExamplesTest, APredictionOfNothingIsTheFlatPatch) {
   LoadedModel loaded = tiny_model(GetParam());
-  for (const Parameter& parameter : loaded.model->parameters().parameters()) {
+  for (const Parameter& parameter : loaded.vicha().parameters().parameters()) {
     if (parameter.name.starts_with("mae_proj")) at::Tensor(parameter.value.detach()).zero_();
   }
   const MaeExamples made = mae_examples(loaded, manifest(1), 1);

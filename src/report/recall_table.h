@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "models/retrieval.h"
+#include "metrics/recall.h"
 #include "report/comparison.h"
 #include "report/html.h"
 

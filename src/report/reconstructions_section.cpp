@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "objectives/mae.h"
 #include "report/mae_pictures.h"
 #include "report/page_pictures.h"
 #include "report/sections.h"
@@ -34,13 +35,13 @@ void write_example(Html& html, const MaeExample& example) {
 }
 
 /// The set whose pictures are shown; "" if the recipe names none.
-std::string manifest_of(const PretrainRecipe& recipe) {
-  if (!recipe.eval.manifest.empty()) return recipe.eval.manifest;
+std::string manifest_of(const TaskRecipe& recipe) {
+  if (const std::string manifest = recipe.evaluation_manifest(); !manifest.empty()) return manifest;
   return recipe.data.manifests.empty() ? "" : recipe.data.manifests.front();
 }
 
 void write_examples(Html& html, const std::filesystem::path& run, LoadedModel& loaded) {
-  const std::string manifest = manifest_of(loaded.recipe);
+  const std::string manifest = manifest_of(*loaded.recipe);
   if (manifest.empty()) {
     write_absence(html, "The recipe names no manifest to take pictures from; set eval.manifest.");
     return;
@@ -58,7 +59,7 @@ void write_examples(Html& html, const std::filesystem::path& run, LoadedModel& l
                         "their own mean and deviation; these two are taken from the true patch, as in the MAE paper's "
                         "figures, and visible patches are pasted in. Error: mean square of the normalised hidden "
                         "pixels, about 1 for flat patches; {:.2f} over these pictures.",
-                        manifest, loaded.recipe.objectives.mae.mask_ratio * 100,
+                        manifest, loaded.parts->objectives().find<MaeObjective>()->mae_options().mask_ratio * 100,
                         error / static_cast<double>(made.examples.size())));
   {
     const auto grid = html.element("div", {{"class", "maes"}});
@@ -77,7 +78,7 @@ void write_reconstructions(Html& html, ReportData& data) {
     return;
   }
   LoadedModel& loaded = *data.loaded.value;
-  if (loaded.model->mae == nullptr) {
+  if (loaded.parts->objectives().find<MaeObjective>() == nullptr) {
     write_absence(html, "This run learned without masked image modelling: its recipe has mae.enabled = false.");
     return;
   }

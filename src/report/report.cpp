@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cctype>
 #include <functional>
 
 #include "base/error.h"
@@ -12,6 +13,7 @@
 #include "base/log.h"
 #include "report/report_assets.h"
 #include "report/sections.h"
+#include "tasks/host/recipe_files.h"
 #include "train/checkpoint_folder.h"
 #include "train/device.h"
 
@@ -64,8 +66,11 @@ ReportData gather(const ReportOptions& options) {
       "its end.",
       run.string());
   const bool saved = !checkpoints.empty();
-  data.recipe = find<PretrainRecipe>(no_checkpoint, saved,
-                                     [&] { return load_pretrain_recipe(checkpoints.back().path / "recipe.toml"); });
+  data.recipe = find<AnyOptions<TaskRecipe>>(no_checkpoint, saved,
+                                    [&] { return load_task_recipe(checkpoints.back().path / "recipe.toml"); });
+  const TaskKind* kind = data.recipe.value ? find_task_kind((*data.recipe.value)->task) : nullptr;
+  data.task_title = kind != nullptr ? kind->title : "training";
+  data.task_title[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(data.task_title[0])));
   data.loaded =
       find<LoadedModel>(no_checkpoint, saved, [&] { return load_trained(checkpoints.back().path, options.device); });
   data.evaluations = find<std::vector<RunEvaluation>>(
@@ -91,7 +96,7 @@ void write_page(Html& html, ReportData& data) {
                         {"content",
                          "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
                          "base-uri 'none'; form-action 'none'"}});
-    html.leaf("title", {}, data.name + " – ViCHA pretraining");
+    html.leaf("title", {}, fmt::format("{} – ViCHA {}", data.name, data.task_title));
     const auto style = html.element("style");
     html.raw(report_style());
   }

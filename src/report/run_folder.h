@@ -8,9 +8,9 @@
 #include <utility>
 #include <vector>
 
-#include "models/retrieval.h"
+#include "metrics/recall.h"
 #include "report/chart_curve.h"
-#include "tasks/retrieval.h"
+#include "tasks/retrieval/retrieval.h"
 
 namespace vicha {
 

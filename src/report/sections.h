@@ -11,8 +11,7 @@
 #include "report/comparison.h"
 #include "report/html.h"
 #include "report/run_folder.h"
-#include "tasks/model_files.h"
-#include "tasks/pretrain_recipe.h"
+#include "tasks/host/model_files.h"
 
 namespace vicha {
 
@@ -26,9 +25,10 @@ struct Found {
 struct ReportData {
   std::filesystem::path run;
   std::string name;  ///< the folder's
-  std::string date;  ///< of the last step
+  std::string date;        ///< of the last step
+  std::string task_title;  ///< TaskKind::title within a sentence: "pretraining"
   RunMetrics metrics;
-  Found<PretrainRecipe> recipe;
+  Found<AnyOptions<TaskRecipe>> recipe;
   Found<LoadedModel> loaded;
   Found<std::vector<RunEvaluation>> evaluations;
   Found<RunRetrieval> retrieval;

@@ -18,36 +18,17 @@ std::string duration(double seconds) {
   return fmt::format("{} h {:02} min", whole / 3600, whole / 60 % 60);
 }
 
-/// Parameters without the momentum copies ("text_encoder_m.…").
-std::int64_t count_parameters(Vicha& model) {
+/// Parameters without the momentum copies.
+std::int64_t count_parameters(const Vicha& model) {
   std::int64_t count = 0;
   for (const Parameter& parameter : model.parameters().parameters()) {
-    if (!std::string_view(parameter.name).substr(0, parameter.name.find('.')).ends_with("_m")) {
-      count += parameter.value.numel();
-    }
+    if (!parameter.follower) count += parameter.value.numel();
   }
   return count;
 }
 
 std::string millions(std::int64_t count) {
   return fmt::format("{:.{}f} million", count / 1e6, count < 10'000'000 ? 2 : 1);
-}
-
-std::string objectives_text(const ObjectivesOptions& o) {
-  std::string out;
-  const auto add = [&](std::string_view name, const ObjectiveOptions& objective) {
-    if (!objective.enabled) return;
-    if (!out.empty()) out += ", ";
-    out += name;
-    if (objective.weight != 1.0) out += fmt::format(" × {:g}", objective.weight);
-    if (objective.start > 0) out += fmt::format(" from {:.3g} %", objective.start * 100);
-  };
-  add("ITC", o.itc);
-  add("hierarchical ITC", o.hitc);
-  add("ITM", o.itm);
-  add("MLM", o.mlm);
-  add(fmt::format("MAE ({:.0f} % hidden)", o.mae.mask_ratio * 100), o.mae);
-  return out.empty() ? "none" : out;
 }
 
 class Facts {
@@ -65,7 +46,7 @@ class Facts {
   Html::Element list_;
 };
 
-void add_recipe_facts(Facts& facts, const PretrainRecipe& recipe) {
+void add_recipe_facts(Facts& facts, const TaskRecipe& recipe) {
   const ModelOptions& model = recipe.model;
   facts.add("Picture encoder", fmt::format("ViT: {} px in patches of {} px, {} blocks, width {}, {} heads{}",
                                            model.vit.image_res, model.vit.patch, model.vit.depth, model.vit.width,
@@ -74,7 +55,7 @@ void add_recipe_facts(Facts& facts, const PretrainRecipe& recipe) {
                                            model.text.fusion_layers, model.text.width, model.text.heads));
   facts.add("Common embedding",
             fmt::format("{} channels, queue of {}", model.embed_dim, format_count(model.queue_size)));
-  facts.add("Objectives (and when they set in)", objectives_text(recipe.objectives));
+  for (const auto& [name, value] : recipe.facts()) facts.add(name, value);
   facts.add("Frozen", fmt::format("{}", fmt::join(recipe.freeze, ", ")));
   facts.add("Training data", fmt::format("{}", fmt::join(recipe.data.manifests, ", ")));
   const OptimizerOptions& optimizer = recipe.training.optimizer;
@@ -121,15 +102,15 @@ void write_tiles(Html& html, const ReportData& data, std::int64_t samples) {
 void write_summary(Html& html, const ReportData& data) {
   const auto header = html.element("header");
   html.leaf("h1", {}, data.name);
-  html.leaf("p", {{"class", "lead"}}, "ViCHA pretraining run, last step " + data.date);
-  const PretrainRecipe* recipe = data.recipe.value ? &*data.recipe.value : nullptr;
+  html.leaf("p", {{"class", "lead"}}, fmt::format("ViCHA {} run, last step {}", data.task_title, data.date));
+  const TaskRecipe* recipe = data.recipe.value ? &**data.recipe.value : nullptr;
   const std::int64_t samples =
       recipe != nullptr ? data.metrics.steps * recipe->data.batch_size * recipe->training.optimizer.accumulate : 0;
   write_tiles(html, data, samples);
   {
     Facts facts(html);
     if (data.loaded.value) {
-      const std::int64_t count = count_parameters(*data.loaded.value->model);
+      const std::int64_t count = count_parameters(data.loaded.value->vicha());
       facts.add("Parameters", millions(count) + ", momentum copies not counted");
     }
     if (recipe != nullptr) add_recipe_facts(facts, *recipe);
@@ -142,7 +123,7 @@ void write_summary(Html& html, const ReportData& data) {
   }
   const auto details = html.element("details");
   html.leaf("summary", {}, "Recipe: what differs from the defaults");
-  html.leaf("pre", {}, to_toml(*recipe, {.only_changes = true}));
+  html.leaf("pre", {}, to_toml(*data.recipe.value, {.only_changes = true}));
 }
 
 }  // namespace vicha

@@ -117,11 +117,11 @@ TrainState parse_state(const fs::path& file) {
   }
 }
 
-void require_same_config(const fs::path& folder, const std::string& config, const std::vector<MovedKey>& moved,
-                         const std::vector<std::string>& may_change) {
+void require_same_config(const fs::path& folder, const std::string& config, const std::string& defaults,
+                         const std::vector<MovedKey>& moved, const std::vector<std::string>& may_change) {
   const fs::path file = folder / kConfig;
   std::string refused;
-  for (const ConfigChange& change : config_changes(read_file(file), config, file.string(), moved)) {
+  for (const ConfigChange& change : config_changes(read_file(file), config, file.string(), moved, defaults)) {
     if (matches_key(change.key, may_change)) {
       log::warning("{}: {}. The run goes on, but is not the one it would have been", file.string(), change.description);
     } else {
@@ -227,7 +227,7 @@ fs::path save_checkpoint(const fs::path& out, Task& task, const AdamW& optimizer
 TrainState load_checkpoint(const fs::path& folder, Task& task, AdamW& optimizer,
                            const std::vector<std::string>& may_change) {
   const TrainState state = parse_state(folder / kState);
-  require_same_config(folder, task.config_json(), task.moved_keys(), may_change);
+  require_same_config(folder, task.config_json(), task.default_config_json(), task.moved_keys(), may_change);
   const StateDict model = read_safetensors(folder / kModel, nullptr, /*map=*/true);
   const std::vector<at::Tensor> weights = matched(folder / kModel, model, task.parameters());
   const StateDict optimizer_state = read_safetensors(folder / kOptimizer, nullptr, /*map=*/true);

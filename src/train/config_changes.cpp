@@ -39,8 +39,10 @@ std::map<std::string, Json> leaves(std::string_view text, std::string_view where
 }  // namespace
 
 std::vector<ConfigChange> config_changes(std::string_view before, std::string_view after, std::string_view where,
-                                         const std::vector<MovedKey>& moved) {
+                                         const std::vector<MovedKey>& moved, std::string_view defaults) {
   const auto old_values = leaves(before, where, moved), new_values = leaves(after, "the recipe", moved);
+  const auto default_values =
+      defaults.empty() ? std::map<std::string, Json>() : leaves(defaults, "the defaults", moved);
   std::set<std::string> keys;
   for (const auto* values : {&old_values, &new_values}) {
     for (const auto& [key, value] : *values) keys.insert(key);
@@ -52,6 +54,7 @@ std::vector<ConfigChange> config_changes(std::string_view before, std::string_vi
   std::vector<ConfigChange> changes;
   for (const std::string& key : keys) {
     const std::string was = shown(old_values, key), is = shown(new_values, key);
+    if (!old_values.contains(key) && shown(default_values, key) == is) continue;
     if (was != is) changes.push_back({key, key + " was " + was + ", is " + is});
   }
   return changes;

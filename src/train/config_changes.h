@@ -14,10 +14,11 @@ struct ConfigChange {
   std::string description;  ///< "optimizer.lr was 0.0001, is 0.001"
 };
 
-/// Every leaf that differs between two JSON objects; either may have `moved` keys under their old names. Throws
+/// Every leaf that differs between two JSON objects; either may have `moved` keys under their old names. A key that
+/// `before` does not know is no change where `after` has the value of `defaults` (a JSON object, or empty): it is younger. Throws
 /// DataError naming `where` if `before` is not JSON.
 std::vector<ConfigChange> config_changes(std::string_view before, std::string_view after, std::string_view where,
-                                         const std::vector<MovedKey>& moved = {});
+                                         const std::vector<MovedKey>& moved = {}, std::string_view defaults = "");
 
 /// Whether `key` is one of `patterns`: a whole key, or the start of some if it ends in a dot ("log.").
 bool matches_key(std::string_view key, const std::vector<std::string>& patterns);

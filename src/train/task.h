@@ -52,6 +52,9 @@ class Task {
   virtual void load_state(const StateDict& state) = 0;
   /// The resolved configuration as JSON: `config.json` of a checkpoint.
   virtual std::string config_json() const = 0;
+  /// The same where every key has its default: a checkpoint from before a key existed was trained with that. Empty: not
+  /// known.
+  virtual std::string default_config_json() const { return ""; }
   /// Keys of that configuration which had another name in older checkpoints.
   virtual std::vector<MovedKey> moved_keys() const { return {}; }
   /// The recipe as TOML: `recipe.toml` of a checkpoint.

@@ -11,7 +11,7 @@
 #include "checkpoint/files/open.h"
 #include "checkpoint/pickle/pth.h"
 #include "data/manifest/rewrite.h"
-#include "tasks/colour_world_test.h"
+#include "tasks/pretrain/colour_world_test.h"
 
 namespace vicha {
 namespace {

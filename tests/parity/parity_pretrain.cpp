@@ -25,7 +25,8 @@ class PretrainCheck {
         report_(report),
         objectives_(set_.objectives()),
         model_(set_.model()),
-        step_(objectives_, *model_),
+        heads_(objectives_, *model_),
+        step_(objectives_, heads_, *model_),
         names_(model_->parameters()) {
     set_.fill(*model_, report);
   }
@@ -285,6 +286,7 @@ class PretrainCheck {
   Report& report_;
   ObjectivesOptions objectives_;
   std::unique_ptr<Vicha> model_;
+  ObjectiveSet heads_;
   PretrainStep step_;
   ReleasedNames names_;
 };

@@ -68,7 +68,8 @@ void check_retrieval(const fs::path& folder, Report& report) {
   const StateDict data = read_safetensors(folder / "retrieval.safetensors");
   const ObjectivesOptions objectives = fine_tuning(set.objectives());
   const auto model = set.model();
-  const PretrainStep step(objectives, *model);
+  const ObjectiveSet heads(objectives, *model);
+  const PretrainStep step(objectives, heads, *model);
   set.fill(*model, report);
   const ReleasedNames names(model->parameters());
   const auto& fixture = set.fixture();

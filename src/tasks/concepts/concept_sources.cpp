@@ -1,11 +1,11 @@
-#include "tasks/concept_sources.h"
+#include "tasks/concepts/concept_sources.h"
 
 #include <fmt/format.h>
 
 #include "base/error.h"
 #include "base/log.h"
 #include "concepts/source/clip_source.h"
-#include "tasks/vicha_source.h"
+#include "tasks/concepts/vicha_source.h"
 #include "train/device.h"
 
 namespace vicha {

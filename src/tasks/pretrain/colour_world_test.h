@@ -15,7 +15,8 @@
 #include "config/serialize.h"
 #include "image/decode.h"
 #include "nn/kernel_choice.h"
-#include "tasks/pretrain.h"
+#include "tasks/host/training.h"
+#include "tasks/pretrain/pretrain_recipe.h"
 
 namespace vicha {
 
@@ -130,7 +131,7 @@ tensorboard = false
 
   RunResult run(PretrainRecipe r, const std::string& out, const std::string& resume = "auto") const {
     r.finish();
-    return pretrain({r, folder_ / out, ResumeChoice::parse(resume), "cpu"});
+    return train_task({r, folder_ / out, ResumeChoice::parse(resume), "cpu"});
   }
 
   fs::path folder_;

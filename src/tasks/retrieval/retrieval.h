@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "data/pipeline/evaluation.h"
-#include "models/retrieval.h"
-#include "models/vicha.h"
-#include "tasks/ranking.h"
+#include "metrics/recall.h"
+#include "tasks/host/task_kind.h"
+#include "tasks/retrieval/ranking.h"
 
 namespace vicha {
 
@@ -27,7 +27,7 @@ struct RetrievalResult {
   RetrievalMetrics reranked;  ///< by that ranking
   RetrievalMetrics itc;       ///< the two towers alone
   RetrievalMetrics matching;  ///< the paper's evaluation: ITC, then ITM of the k best
-  RetrievalMetrics joint;     ///< both together, RetrievalScorer::Scores::joint_i2t
+  RetrievalMetrics joint;     ///< both together, PairScorer::Scores::joint_i2t
   RetrievalMetrics chance;
   double seconds = 0;
   std::vector<RetrievalExample> text_queries, image_queries;
@@ -47,10 +47,15 @@ struct RetrievalOptions {
   std::int64_t batch_size = 64;          ///< pictures encoded at once
   std::int64_t examples = 12;            ///< queries of each direction kept for a gallery, spread evenly over the set
   std::int64_t memory_mib = 2048;  ///< for the pictures' states; what does not fit is encoded twice, to the same result
+
+  void describe(Visitor& v);
 };
 
 /// Evaluates on all pictures and captions of the set.
-RetrievalResult evaluate_retrieval(Vicha& model, std::shared_ptr<const EvaluationSet> set,
+RetrievalResult evaluate_retrieval(const TaskModel& model, std::shared_ptr<const EvaluationSet> set,
                                    const RetrievalOptions& options);
+
+/// "retrieval": zero-shot, from any checkpoint.
+TaskKind retrieval_kind();
 
 }  // namespace vicha

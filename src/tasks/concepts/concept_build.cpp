@@ -1,4 +1,4 @@
-#include "tasks/concept_build.h"
+#include "tasks/concepts/concept_build.h"
 
 #include <algorithm>
 #include <array>

@@ -1,25 +1,19 @@
 // Sources of concepts by their names on the command line.
 #pragma once
 
-#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "concepts/source/source.h"
+#include "tasks/host/concept_options.h"
 
 namespace vicha {
 
 /// The field of "manifest:FIELD"; nothing for "clip:FILE" and "vicha:CHECKPOINT", which have towers. Throws UsageError
 /// that lists the forms if `spec` has none of them.
 std::optional<std::string> field_of_source(std::string_view spec);
-
-struct ConceptSourceOptions {
-  std::string device = "auto";
-  std::filesystem::path bpe = {};  ///< CLIP's byte-pair vocabulary; empty: looked for beside the weights
-  bool exact_decode = false;       ///< CLIP: every pixel of a JPEG, as OpenAI's code does
-};
 
 /// Throws UsageError if `spec` has none of the forms or is a manifest's field, which has no towers; DataError as the
 /// source's reader does.

@@ -10,7 +10,7 @@
 #include "concepts/match/assign.h"
 #include "concepts/parse/parse_captions.h"
 #include "concepts/vocabulary/count_concepts.h"
-#include "tasks/concept_sources.h"
+#include "tasks/concepts/concept_sources.h"
 
 namespace vicha {
 

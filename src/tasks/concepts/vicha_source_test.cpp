@@ -1,4 +1,4 @@
-#include "tasks/vicha_source.h"
+#include "tasks/concepts/vicha_source.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -15,12 +15,13 @@
 #include "data/pipeline/evaluation.h"
 #include "data/pipeline/loader.h"
 #include "image/decode.h"
-#include "models/retrieval.h"
+#include "models/pair_scorer.h"
 #include "nn/kernel_choice.h"
 #include "nn/norm.h"
-#include "tasks/concept_sources.h"
-#include "tasks/model_files.h"
-#include "tasks/pretrain.h"
+#include "tasks/concepts/concept_sources.h"
+#include "tasks/host/model_files.h"
+#include "tasks/host/training.h"
+#include "tasks/pretrain/pretrain_recipe.h"
 
 namespace vicha {
 namespace {
@@ -100,7 +101,7 @@ tensorboard = false
     r.init.vocabulary = (folder_ / "vocab.txt").string();
     r.data.manifests = {(folder_ / "train.jsonl").string()};
     r.finish();
-    return pretrain({r, folder_ / out, ResumeChoice::parse("none"), "cpu"}).last_checkpoint;
+    return train_task({r, folder_ / out, ResumeChoice::parse("none"), "cpu"}).last_checkpoint;
   }
 
   fs::path folder_;
@@ -116,10 +117,10 @@ TEST_F(VichaSourceRun, TowersAreThoseOfRetrieval) {
   EXPECT_EQ(source->weights().name, "plain, step-000002");
 
   const LoadedModel loaded = load_trained(checkpoint, "cpu");
-  EXPECT_NEAR(source->scale(), 1 / loaded.model->temperature.item<double>(), 1e-9);
-  DataOptions data = loaded.recipe.data;
+  EXPECT_NEAR(source->scale(), 1 / loaded.vicha().temperature().item<double>(), 1e-9);
+  DataOptions data = loaded.recipe->data;
   const auto set = std::make_shared<const EvaluationSet>(load_manifests(data), loaded.tokenizer, data);
-  RetrievalScorer scorer(*loaded.model);
+  PairScorer scorer(loaded.vicha(), loaded.parts->match_head());
   EvaluationImages images(set, 12);
   scorer.add_images(images.next()->image, {});
   scorer.add_texts(set->captions(0, set->caption_count()));

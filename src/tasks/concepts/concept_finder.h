@@ -10,32 +10,11 @@
 
 #include "concepts/embed/embed.h"
 #include "concepts/kit/concept_kit.h"
-#include "config/choice.h"
 #include "data/pipeline/evaluation.h"
-#include "tasks/concept_sources.h"
+#include "tasks/concepts/concept_sources.h"
+#include "tasks/host/concept_options.h"
 
 namespace vicha {
-
-/// Where the concepts of an evaluation set's pictures come from.
-enum class ConceptsFrom {
-  kAuto,      ///< the manifest where it has such as the model knows, else the pictures
-  kFind,      ///< the pictures
-  kManifest,  ///< whatever it has
-  kNone       ///< the model reads none
-};
-
-inline constexpr Choice<ConceptsFrom> kConceptsFromNames[] = {{"auto", ConceptsFrom::kAuto},
-                                                              {"find", ConceptsFrom::kFind},
-                                                              {"manifest", ConceptsFrom::kManifest},
-                                                              {"none", ConceptsFrom::kNone}};
-
-/// What a user says about it.
-struct ConceptFinderOptions {
-  ConceptsFrom from = ConceptsFrom::kAuto;
-  std::string source = {};           ///< where the source's weights are now; empty: where they were in training
-  std::filesystem::path cache = {};  ///< store of the pictures' embeddings; empty: beside the manifest
-  ConceptSourceOptions tower = {};   ///< how the source is opened
-};
 
 /// Where a run keeps the embeddings of the pictures that it is evaluated on along the way.
 std::filesystem::path run_picture_cache(const std::filesystem::path& run);

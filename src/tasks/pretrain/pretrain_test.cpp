@@ -1,5 +1,5 @@
 // From pictures on disk to a trained, evaluated model, through the same calls as the command line.
-#include "tasks/pretrain.h"
+#include "tasks/pretrain/pretrain.h"
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>
@@ -7,9 +7,9 @@
 #include "base/error.h"
 #include "checkpoint/safetensors/safetensors.h"
 #include "data/pipeline/loader.h"
-#include "tasks/colour_world_test.h"
-#include "tasks/model_files.h"
-#include "tasks/retrieval.h"
+#include "tasks/pretrain/colour_world_test.h"
+#include "tasks/host/model_files.h"
+#include "tasks/retrieval/retrieval.h"
 
 namespace vicha {
 namespace {
@@ -23,10 +23,10 @@ TEST_F(PretrainRun, LearnsColoursFarAboveChance) {
   const RunResult result = run(r, "colours");
   ASSERT_TRUE(result.finished);
   const LoadedModel loaded = load_trained(result.last_checkpoint, "cpu");
-  DataOptions data = loaded.recipe.data;
+  DataOptions data = loaded.recipe->data;
   data.manifests = {(folder_ / "test.json").string()};
   const auto set = std::make_shared<const EvaluationSet>(load_manifests(data), loaded.tokenizer, data);
-  const RetrievalResult found = evaluate_retrieval(*loaded.model, set, {.k_test = 4, .batch_size = 8});
+  const RetrievalResult found = evaluate_retrieval(*loaded.parts, set, {.k_test = 4, .batch_size = 8});
   EXPECT_DOUBLE_EQ(found.chance.image.r1, 12.5);
   EXPECT_GT(found.itc.image.r1, 60.0);
   EXPECT_GT(found.itc.text.r1, 60.0);
@@ -34,7 +34,7 @@ TEST_F(PretrainRun, LearnsColoursFarAboveChance) {
   EXPECT_EQ(found.ranking, "matching");
   EXPECT_EQ(found.reranked.image.r1, found.matching.image.r1);
   const RetrievalResult joint =
-      evaluate_retrieval(*loaded.model, set, {.k_test = 4, .ranking = Ranking::kJoint, .batch_size = 8});
+      evaluate_retrieval(*loaded.parts, set, {.k_test = 4, .ranking = Ranking::kJoint, .batch_size = 8});
   EXPECT_EQ(joint.reranked.text.r1, found.joint.text.r1);
   EXPECT_EQ(joint.matching.text.r1, found.matching.text.r1);
   ASSERT_FALSE(found.text_queries.empty());
@@ -43,13 +43,13 @@ TEST_F(PretrainRun, LearnsColoursFarAboveChance) {
 
 TEST_F(PretrainRun, PicturesThatDoNotFitInMemoryAreReadAgain) {
   const LoadedModel loaded = load_trained(run(recipe(), "short").last_checkpoint, "cpu");
-  DataOptions data = loaded.recipe.data;
+  DataOptions data = loaded.recipe->data;
   data.manifests = {(folder_ / "train.json").string()};
   const auto set = std::make_shared<const EvaluationSet>(load_manifests(data), loaded.tokenizer, data);
   RetrievalOptions how{.k_test = 4, .batch_size = 7};
-  RetrievalResult kept = evaluate_retrieval(*loaded.model, set, how);
+  RetrievalResult kept = evaluate_retrieval(*loaded.parts, set, how);
   how.memory_mib = 0;
-  RetrievalResult again = evaluate_retrieval(*loaded.model, set, how);
+  RetrievalResult again = evaluate_retrieval(*loaded.parts, set, how);
   kept.seconds = again.seconds = 0;
   EXPECT_EQ(kept.to_json(), again.to_json());
 }
@@ -98,7 +98,7 @@ TEST_F(PretrainRun, FusionLearnsAtItsOwnRate) {
 
 TEST_F(PretrainRun, LatePartsMayFollowACurveOfTheirOwn) {
   PretrainRecipe r = recipe();
-  r.objectives.itm.start = r.objectives.mlm.start = r.objectives.mae.start = 0.5;
+  for (const char* late : {"itm", "mlm", "mae"}) r.objectives.at(late).start = 0.5;
   // Two steps before the end: no warm-up left on the run's curve, the start of the warm-up on the parts' own.
   r.training.schedule = {.kind = ScheduleKind::kStep, .warmup_lr = 0.0, .min_lr = 0.0, .warmup_share = 1.0};
   const std::int64_t steps = r.training.length.max_steps, half = (steps + 1) / 2;
@@ -124,7 +124,7 @@ TEST_F(PretrainRun, LatePartsMayFollowACurveOfTheirOwn) {
 
 TEST_F(PretrainRun, ObjectivesSetInWhenTheRecipeSays) {
   PretrainRecipe r = recipe();
-  r.objectives.itm.start = r.objectives.mae.start = 0.5;
+  for (const char* late : {"itm", "mae"}) r.objectives.at(late).start = 0.5;
   run(r, "late");
   const std::string metrics = read_file(folder_ / "late" / "metrics.jsonl");
   const std::string first = metrics.substr(0, metrics.find('\n')),

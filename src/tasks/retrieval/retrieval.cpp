@@ -1,4 +1,4 @@
-#include "tasks/retrieval.h"
+#include "tasks/retrieval/retrieval.h"
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
@@ -14,6 +14,13 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "concepts/kit/concept_kit.h"
+#include "config/serialize.h"
+#include "models/pair_scorer.h"
+#include "nn/precision.h"
+#include "tasks/concepts/concept_finder.h"
+#include "tasks/host/model_files.h"
+#include "train/device.h"
 
 namespace vicha {
 namespace {
@@ -61,7 +68,7 @@ class ReadAgain {
   ReadAgain(std::shared_ptr<const EvaluationSet> set, std::int64_t batch_size)
       : set_(std::move(set)), batch_size_(batch_size) {}
 
-  RetrievalImages operator()(std::int64_t first, std::int64_t count) {
+  ScoredImages operator()(std::int64_t first, std::int64_t count) {
     if (!images_ || first != next_) images_.emplace(set_, batch_size_, first);
     next_ = first + count;
     std::optional<Batch> batch = images_->next();
@@ -110,13 +117,13 @@ nlohmann::ordered_json json_of(const RetrievalMetrics& m) {
   return {{"text_to_image", json_of(m.image)}, {"image_to_text", json_of(m.text)}};
 }
 
-RetrievalResult evaluate_retrieval(Vicha& model, std::shared_ptr<const EvaluationSet> set,
+RetrievalResult evaluate_retrieval(const TaskModel& model, std::shared_ptr<const EvaluationSet> set,
                                    const RetrievalOptions& options) {
   const at::NoGradGuard guard;
   const auto start = std::chrono::steady_clock::now();
   ReadAgain again(set, options.batch_size);
   const std::int64_t bytes = options.k_test > 0 ? options.memory_mib << 20 : 0;
-  RetrievalScorer scorer(model, {.bytes = bytes, .again = std::ref(again)});
+  PairScorer scorer(model.vicha(), model.match_head(), {.bytes = bytes, .again = std::ref(again)});
   {
     EvaluationImages images(set, options.batch_size);
     while (const std::optional<Batch> batch = images.next()) scorer.add_images(batch->image, batch->concepts);
@@ -139,7 +146,7 @@ RetrievalResult evaluate_retrieval(Vicha& model, std::shared_ptr<const Evaluatio
   at::Tensor i2t = sims, t2i = sims.t().contiguous();
   result.ranking = "contrast";
   if (options.k_test > 0) {
-    const RetrievalScorer::Scores scores = scorer.rerank(options.k_test);
+    const PairScorer::Scores scores = scorer.rerank(options.k_test);
     result.matching = retrieval_metrics(scores.i2t, scores.t2i, texts_of, images_of);
     result.joint = retrieval_metrics(scores.joint_i2t, scores.joint_t2i, texts_of, images_of);
     result.ranking = name_of(kRankingNames, options.ranking);
@@ -188,6 +195,57 @@ std::string RetrievalResult::to_table() const {
   if (k_test > 0) text += row("contrast and matching", joint.image, joint.text);
   text += row("chance", chance.image, chance.text);
   return text + fmt::format("{} pictures, {} captions, {:.1f} s\n", images, captions, seconds);
+}
+
+void RetrievalOptions::describe(Visitor& v) {
+  v.field({"k_test", "candidates", "Candidates that are matched; 0: contrast alone", 0, 1e9}, k_test);
+  v.choice({"ranking", "", "What orders them: matching (the paper's) or joint, with contrast"}, ranking, kRankingNames);
+  v.field({"batch_size", "pictures", "Pictures encoded at once", 1, 1e6}, batch_size);
+  v.field({"examples", "queries", "Queries of each direction that are kept for a report", 0, 1e6}, examples);
+  v.field({"memory_mib", "MiB",
+           "Memory for encoded pictures; what does not fit is encoded again, with the same result", 0, 1 << 24},
+          memory_mib);
+}
+
+namespace {
+
+EvaluateResult evaluate(LoadedModel& loaded, const EvaluateCommand& command) {
+  RetrievalOptions options;
+  apply_overrides(options, loaded.recipe->evaluation_settings());
+  apply_overrides(options, command.settings);
+  DataOptions data = loaded.recipe->data;
+  data.manifests = {command.manifest.string()};
+  data.image_root = command.image_root;
+  if (command.image_root.empty()) data.strip_parts = 0;
+  ConceptFinderOptions finding = command.concepts;
+  finding.tower.device = command.device;
+  const fs::path checkpoint = checkpoint_folder(command.checkpoint);
+  ConceptFinder finder(checkpoint_concept_kit(checkpoint), checkpoint.string(), finding);
+  const auto set = finder.load(data, loaded.tokenizer);
+  const Bf16Scope scope(use_bf16(command.precision, loaded.vicha().device()));
+  const RetrievalResult result = evaluate_retrieval(*loaded.parts, set, options);
+  auto json = OrderedJson::parse(result.to_json());
+  json["manifest"] = command.manifest.string();
+  json["checkpoint"] = command.checkpoint.string();
+  json["precision"] = name_of(kPrecisionNames, command.precision);
+  json["concepts"] = finder.describe(data);
+  return {json.dump(1), result.to_table()};
+}
+
+}  // namespace
+
+TaskKind retrieval_kind() {
+  return {.key = "retrieval",
+          .title = "Retrieval",
+          .about = "Zero-shot retrieval in both directions: contrast, then matching of the best",
+          .evaluate = evaluate,
+          .evaluation_flags = {
+              {"--k-test", "k_test", "Candidates that are matched; 0: contrast alone (default: eval.k_test of the recipe)"},
+              {"--ranking", "ranking",
+               "What orders them: matching (the paper's) or joint, with contrast (default: eval.ranking of the recipe)"},
+              {"--batch", "batch_size", "Pictures encoded at once (default: eval.batch_size of the recipe)"},
+              {"--memory-mib", "memory_mib",
+               "Memory for encoded pictures; what does not fit is encoded again, with the same result (2048)"}}};
 }
 
 }  // namespace vicha

@@ -1,4 +1,4 @@
-#include "tasks/concept_finder.h"
+#include "tasks/concepts/concept_finder.h"
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>

@@ -1,4 +1,4 @@
-#include "tasks/vicha_source.h"
+#include "tasks/concepts/vicha_source.h"
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
@@ -17,27 +17,24 @@
 #include "image/decode.h"
 #include "models/picture_pipeline.h"
 #include "nn/position.h"
-#include "tasks/model_files.h"
+#include "tasks/host/model_files.h"
 
 namespace vicha {
 namespace {
 
 constexpr std::int64_t kTextsPerPass = 256;
 
-/// Whether the two towers read a tensor of that released name.
-bool is_of_the_towers(const std::string& name, std::int64_t text_layers) {
-  for (const char* prefix : {"visual_encoder.", "vision_proj.", "text_proj.", "text_encoder.bert.embeddings."}) {
-    if (name.starts_with(prefix)) return true;
-  }
-  constexpr std::string_view kLayer = "text_encoder.bert.encoder.layer.";
-  return name.starts_with(kLayer) && std::stoll(name.substr(kLayer.size())) < text_layers;
+/// Whether the two towers read a parameter.
+bool is_of_the_towers(const Parameter& parameter) {
+  return parameter.in("image") || parameter.in("text") || parameter.in("projections");
 }
 
-std::string hash_of_towers(Vicha& model) {
+std::string hash_of_towers(const Vicha& model) {
   const ParameterStore& store = model.parameters();
   std::vector<std::pair<std::string, at::Tensor>> tensors;
   for (const ParameterStore::Released& r : store.released()) {
-    if (!r.is_alias && is_of_the_towers(r.name, model.options().text.text_layers)) {
+    if (r.is_alias || r.parameter < 0) continue;
+    if (is_of_the_towers(store.parameters()[static_cast<std::size_t>(r.parameter)])) {
       tensors.emplace_back(r.name, store.view(r));
     }
   }
@@ -75,17 +72,17 @@ std::string name_of(const fs::path& folder) {
 class VichaSource : public ConceptSource {
  public:
   VichaSource(LoadedModel loaded, std::string name)
-      : model_(std::move(loaded.model)),
-        text_(loaded.tokenizer, loaded.recipe.data),
-        transform_(loaded.recipe.data.transform),
-        decode_(loaded.recipe.data.decode_options()) {
-    weights_ = {"vicha", std::move(name), hash_of_towers(*model_), view_of(loaded.recipe.data.transform)};
-    scale_ = 1.0 / model_->temperature.item<double>();
+      : parts_(std::move(loaded.parts)),
+        text_(loaded.tokenizer, loaded.recipe->data),
+        transform_(loaded.recipe->data.transform),
+        decode_(loaded.recipe->data.decode_options()) {
+    weights_ = {"vicha", std::move(name), hash_of_towers(model()), view_of(loaded.recipe->data.transform)};
+    scale_ = 1.0 / model().temperature().item<double>();
   }
 
   const SourceWeights& weights() const override { return weights_; }
-  std::int64_t width() const override { return model_->options().embed_dim; }
-  int side() const override { return static_cast<int>(model_->options().vit.image_res); }
+  std::int64_t width() const override { return model().options().embed_dim; }
+  int side() const override { return static_cast<int>(model().options().vit.image_res); }
   double scale() const override { return scale_; }
 
   void prepare(std::span<const std::uint8_t> bytes, std::string_view name, std::span<float> out) const override {
@@ -94,22 +91,17 @@ class VichaSource : public ConceptSource {
   void prepare(const Image& image, std::span<float> out) const override { transform_.evaluate(image, out); }
 
   std::int64_t batch() const override {
-    return pictures_at_once(1 + model_->options().vit.patches(), model_->device());
+    return pictures_at_once(1 + model().options().vit.patches(), model().device());
   }
   at::Tensor embed_pictures(const at::Tensor& pixels) override {
     const at::NoGradGuard guard;
     std::unique_lock turn(on_device_, std::defer_lock);
-    if (!model_->device().is_cpu())
+    if (!model().device().is_cpu())
       turn.lock();  // a device has memory for one batch rather than for one of each thread
-    const VitOptions& options = model_->options().vit;
-    const Vit& vit = model_->online.vit;
-    const std::int64_t count = pixels.size(0);
-    const at::Tensor patches = vit.embed(unfold_patches(pixels.to(model_->device()), options.patch), count);
-    const at::Tensor tokens = vit.assemble(patches.to(at::kFloat), {});
-    const std::int64_t length = tokens.size(1);
-    const at::Tensor states = vit.run(tokens.view({-1, options.width}), Segments::uniform(count, length), {}, 0).states;
-    return model_->online.vision_proj(states.view({count, length, -1}).select(1, 0).contiguous())
-        .to(at::kCPU, at::kFloat);
+    const at::Tensor patches = unfold_patches(pixels.to(model().device()), model().options().vit.patch);
+    const Encoders& online = model().online();
+    const ImageStates image = online.encode_image({patches, pixels.size(0)}, Dropout());
+    return online.vision_proj(image.cls).to(at::kCPU, at::kFloat);
   }
 
   at::Tensor embed_texts(std::span<const std::string> texts) override {
@@ -127,14 +119,15 @@ class VichaSource : public ConceptSource {
     for (const std::string& text : texts) rows.push_back(text_.encode(text_.clean(text)));
     std::vector<const std::vector<std::int64_t>*> pointers;
     for (const auto& row : rows) pointers.push_back(&row);
-    const PackedText pack = PackedText::packed(collate_tokens(pointers, text_.pad_id()), model_->device());
-    const Bert& bert = model_->online.text;
-    const at::Tensor states = bert.encode(pack.ids, pack.positions, pack.segments, {}, 0, Dropout()).states;
-    const at::Tensor cls = states.index_select(0, int64_tensor(pack.begin).to(model_->device()));
-    return model_->online.text_proj(cls).to(at::kCPU, at::kFloat);
+    const Tokens tokens = collate_tokens(pointers, text_.pad_id());
+    const Encoders& online = model().online();
+    const TextStates states = online.encode_text(PackedText::packed(tokens, model().device()), Dropout());
+    return online.text_proj(states.cls).to(at::kCPU, at::kFloat);
   }
 
-  std::unique_ptr<Vicha> model_;
+  const Vicha& model() const { return parts_->vicha(); }
+
+  std::unique_ptr<TaskModel> parts_;
   SampleText text_;
   ImageTransform transform_;
   DecodeOptions decode_;
@@ -147,7 +140,7 @@ class VichaSource : public ConceptSource {
 
 std::unique_ptr<ConceptSource> open_vicha_source(const fs::path& checkpoint, const std::string& device) {
   LoadedModel loaded = load_trained(checkpoint, device);
-  if (loaded.recipe.model.concepts.enabled) {
+  if (loaded.recipe->model.concepts.enabled) {
     throw DataError(checkpoint.string(),
                     "was trained with concepts: its image encoder expects those of a picture as input, so it cannot be "
                     "asked for them",

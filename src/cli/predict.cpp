@@ -1,0 +1,43 @@
+#include <CLI/CLI.hpp>
+#include <iostream>
+#include <string>
+
+#include "cli/commands.h"
+#include "cli/options.h"
+#include "tasks/host/model_files.h"
+
+namespace vicha::cli {
+
+void add_predict(CLI::App& app, Action& chosen) {
+  CLI::App* predict = nullptr;
+  for (const TaskKind& kind : task_kinds()) {
+    if (!kind.predict) continue;
+    if (predict == nullptr) {
+      predict = app.add_subcommand("predict", "Answers of a trained model on raw input")->require_subcommand(1);
+    }
+    struct Given {
+      std::string checkpoint, input, device = "auto";
+    };
+    const auto given = std::make_shared<Given>();
+    CLI::App* command = predict->add_subcommand(kind.key, kind.about);
+    command->add_option("CHECKPOINT", given->checkpoint, "Checkpoint folder, or a run's folder for its last one")
+        ->required();
+    command->add_option("INPUT", given->input, "A JSON object; without it, one a line from standard input");
+    add_device(*command, given->device);
+    command->callback([given, &kind, &chosen] {
+      chosen = [given, &kind] {
+        LoadedModel loaded = load_trained(given->checkpoint, given->device);
+        if (!given->input.empty()) {
+          print(kind.predict(loaded, given->input) + "\n");
+          return 0;
+        }
+        for (std::string line; std::getline(std::cin, line);) {
+          if (!line.empty()) print(kind.predict(loaded, line) + "\n");
+        }
+        return 0;
+      };
+    });
+  }
+}
+
+}  // namespace vicha::cli

@@ -1,0 +1,73 @@
+// The program's commands. Errors end here, as one line and an exit status (docs/design.md, decision 8).
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
+#include <new>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "cli/commands.h"
+#include "cli/run.h"
+#include "nn/precision.h"
+
+namespace vicha::cli {
+
+void print(const std::string& text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
+    throw Error("cannot write to standard output");
+  }
+}
+
+namespace {
+
+/// LibTorch's messages carry a stack trace that helps nobody who runs a program.
+std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+
+int status(ExitCode code) { return static_cast<int>(code); }
+
+}  // namespace
+
+int run(int argc, char** argv) {
+  flush_denormals();
+  keep_freed_memory();
+  CLI::App app("ViCHA: vision-language pretraining with visual concepts and hierarchical alignment", "vicha");
+  app.require_subcommand(1);
+  app.set_version_flag("--version", VICHA_VERSION);
+  bool quiet = false, verbose = false;
+  app.add_flag("-q,--quiet", quiet, "Only warnings and errors");
+  app.add_flag("-v,--verbose", verbose, "Also what helps to find a fault");
+  Action chosen;
+  add_pretrain(app, chosen);
+  add_finetune(app, chosen);
+  add_predict(app, chosen);
+  add_eval(app, chosen);
+  add_report(app, chosen);
+  add_data(app, chosen);
+  add_concepts(app, chosen);
+  add_weights(app, chosen);
+  add_config(app, chosen);
+  add_bench(app, chosen);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const int code = app.exit(error);
+    return code == 0 ? 0 : status(ExitCode::kUsage);
+  }
+  log::set_level(quiet ? log::Level::kWarning : verbose ? log::Level::kDebug : log::Level::kInfo);
+  try {
+    return chosen();
+  } catch (const Error& error) {
+    log::error("{}", error.what());
+    return status(error.code());
+  } catch (const std::bad_alloc&) {
+    log::error("out of memory. Use a smaller batch, picture or cache");
+  } catch (const std::exception& error) {
+    log::error("{}", verbose ? std::string(error.what()) : first_line(error.what()));
+  }
+  return status(ExitCode::kFailed);
+}
+
+}  // namespace vicha::cli

@@ -1,0 +1,39 @@
+// What commands that read raw pictures are told about concepts.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "config/choice.h"
+
+namespace vicha {
+
+/// How a source of concepts is opened.
+struct ConceptSourceOptions {
+  std::string device = "auto";
+  std::filesystem::path bpe = {};  ///< CLIP's byte-pair vocabulary; empty: looked for beside the weights
+  bool exact_decode = false;       ///< CLIP: every pixel of a JPEG, as OpenAI's code does
+};
+
+/// Where the concepts of an evaluation set's pictures come from.
+enum class ConceptsFrom {
+  kAuto,      ///< the manifest where it has such as the model knows, else the pictures
+  kFind,      ///< the pictures
+  kManifest,  ///< whatever it has
+  kNone       ///< the model reads none
+};
+
+inline constexpr Choice<ConceptsFrom> kConceptsFromNames[] = {{"auto", ConceptsFrom::kAuto},
+                                                              {"find", ConceptsFrom::kFind},
+                                                              {"manifest", ConceptsFrom::kManifest},
+                                                              {"none", ConceptsFrom::kNone}};
+
+/// What a user says about them.
+struct ConceptFinderOptions {
+  ConceptsFrom from = ConceptsFrom::kAuto;
+  std::string source = {};           ///< where the source's weights are now; empty: where they were in training
+  std::filesystem::path cache = {};  ///< store of the pictures' embeddings; empty: beside the manifest
+  ConceptSourceOptions tower = {};   ///< how the source is opened
+};
+
+}  // namespace vicha

@@ -1,0 +1,233 @@
+#include "tasks/host/model_files.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/log.h"
+#include "checkpoint/files/open.h"
+#include "checkpoint/names/load_report.h"
+#include "checkpoint/names/names.h"
+#include "nn/position.h"
+#include "objectives/registry.h"
+#include "tasks/host/recipe_files.h"
+#include "train/checkpoint_folder.h"
+#include "train/device.h"
+
+namespace vicha {
+namespace {
+
+constexpr const char* kLayer = "text_encoder.bert.encoder.layer.";
+
+/// Released tensors of the parameters that `chosen` takes.
+template <class Chosen>
+NamedTensors tensors_of(const ParameterStore& store, const Chosen& chosen) {
+  NamedTensors result;
+  for (const ParameterStore::Released& r : store.released()) {
+    if (r.parameter < 0 || !chosen(store.parameters()[static_cast<std::size_t>(r.parameter)])) continue;
+    result.emplace_back(r.name, store.view(r));
+  }
+  return result;
+}
+
+at::Tensor interpolate(const std::string& name, const at::Tensor& source, at::IntArrayRef shape) {
+  if (!name.ends_with(".pos_embed") || source.dim() != 3 || source.size(2) != shape[2]) return {};
+  const auto side = static_cast<std::int64_t>(std::llround(std::sqrt(static_cast<double>(shape[1] - 1))));
+  return side * side == shape[1] - 1 ? resize_positions(source.to(at::kFloat), side) : at::Tensor();
+}
+
+void say(std::string_view what, const std::string& file, const LoadReport& report) {
+  log::info("{} from {}: {}", what, file, report.summary());
+}
+
+void initialise_vit(Vicha& model, const std::string& file) {
+  const StateDict source = to_released_names(open_weights(file, true).tensors, file);
+  const LoadPolicy policy{.where = file,
+                          .reshape = interpolate,
+                          .remedy = "Give weights of the size that [model.vit] describes, or change that to theirs"};
+  say("image encoder", file, load_into(tensors_of(model.parameters(), [](const Parameter& p) { return p.in("image"); }), source, policy));
+}
+
+/// The concept encoder begins as the text encoder's embeddings and first layers (method, section 2): both register the
+/// same parts in the same order, as far as they reach.
+void start_concepts_as_text(Vicha& model) {
+  ParameterStore& store = model.parameters();
+  std::vector<std::size_t> text, concepts;
+  for (std::size_t i = 0; i < store.parameters().size(); ++i) {
+    if (store.parameters()[i].in("text")) text.push_back(i);
+    if (store.parameters()[i].in("concept_encoder")) concepts.push_back(i);
+  }
+  for (std::size_t i = 0; i < std::min(text.size(), concepts.size()); ++i) {
+    store.value(concepts[i]).copy_(store.value(text[i]));
+  }
+}
+
+/// Layers 0 … of the weights become text layers, then fusion layers, as far as they reach; cross-attention starts
+/// fresh.
+void initialise_text(Vicha& model, const std::string& file) {
+  const StateDict source = to_released_names(open_weights(file, true).tensors, file);
+  std::int64_t layers = 0;
+  while (source.contains(kLayer + std::to_string(layers) + ".output.dense.weight")) ++layers;
+  LoadPolicy policy{.where = file,
+                    .allow_missing = {std::string(kLayer) + "*.crossattention.**", "text_encoder.cls.**"},
+                    .allow_unexpected = {"text_encoder.bert.pooler.**", "text_encoder.cls.**"},
+                    .remedy = "Give weights of the size that [model.text] describes, or change that to theirs"};
+  const TextOptions& text = model.options().text;
+  for (std::int64_t i = 0; i < std::max(layers, text.text_layers + text.fusion_layers); ++i) {
+    const std::string pattern = kLayer + std::to_string(i) + ".**";
+    if (i >= layers) policy.allow_missing.push_back(pattern);
+    if (i >= text.text_layers + text.fusion_layers) policy.allow_unexpected.push_back(pattern);
+  }
+  if (layers < text.text_layers) {
+    throw DataError(file,
+                    fmt::format("has {} layers, fewer than model.text.text_layers = {}", layers, text.text_layers),
+                    "Lower model.text.text_layers or give a deeper BERT");
+  }
+  const auto is_bert = [](const Parameter& p) { return p.in("text") || p.in("fusion") || p.in("mlm_head"); };
+  say("text encoder", file, load_into(tensors_of(model.parameters(), is_bert), source, policy));
+
+  start_concepts_as_text(model);
+}
+
+/// Momentum copies that a file has not begin as copies of what they follow.
+void start_missing_copies(ParameterStore& store, const LoadReport& report, const std::string& file) {
+  const std::unordered_set<std::string> missing(report.missing.begin(), report.missing.end());
+  std::unordered_map<std::int64_t, std::int64_t> original_of;
+  for (const auto& [copy, original] : store.twins()) {
+    original_of.emplace(static_cast<std::int64_t>(copy), static_cast<std::int64_t>(original));
+  }
+  std::int64_t started = 0;
+  for (const ParameterStore::Released& r : store.released()) {
+    const auto original = original_of.find(r.parameter);
+    if (original == original_of.end() || !missing.contains(r.name)) continue;
+    ParameterStore::Released source = r;
+    source.parameter = original->second;
+    store.view(r).copy_(store.view(source));
+    ++started;
+  }
+  if (started > 0)
+    log::info("{} momentum copies that {} does not have start as copies of the online model", started, file);
+}
+
+/// A file of weights, a checkpoint folder, or a run's folder: its last checkpoint.
+std::string weights_of(const std::string& checkpoint) {
+  return fs::is_directory(checkpoint) ? (checkpoint_folder(checkpoint) / "model.safetensors").string() : checkpoint;
+}
+
+/// ALBEF, and a first model of ours, have no concepts; a checkpoint has the heads of its own objectives only; models
+/// without momentum or queue start those anew.
+LoadPolicy checkpoint_policy(const ParameterStore& store, const std::string& file) {
+  LoadPolicy policy{.where = file,
+                    .allow_missing = {},
+                    .allow_unexpected = {"*_queue"},
+                    .reshape = interpolate,
+                    .remedy = "Give a checkpoint of the size that [model] describes, or change that to its"};
+  for (const ParameterStore::Released& r : store.released()) {
+    const bool is_buffer = r.parameter < 0;
+    const Parameter* p = is_buffer ? nullptr : &store.parameters()[static_cast<std::size_t>(r.parameter)];
+    if (is_buffer || p->follower || p->in("concepts") || p->in("heads")) policy.allow_missing.push_back(r.name);
+  }
+  for (const ObjectiveKind& kind : objective_kinds()) {
+    policy.allow_unexpected.insert(policy.allow_unexpected.end(), kind.checkpoint_names.begin(),
+                                   kind.checkpoint_names.end());
+  }
+  return policy;
+}
+
+void initialise_all(Vicha& model, const std::string& file) {
+  const Weights weights = open_weights(file, true);
+  const StateDict source = to_released_names(weights.tensors, file);
+  ParameterStore& store = model.parameters();
+  NamedTensors targets;
+  for (const ParameterStore::Released& r : store.released()) {
+    if (!r.is_table) targets.emplace_back(r.name, store.view(r));
+  }
+  const LoadReport report = load_into(targets, source, checkpoint_policy(store, file));
+  say("model", file, report);
+  const std::unordered_set<std::string> missing(report.missing.begin(), report.missing.end());
+  for (const auto& [name, tensor] : tensors_of(store, [](const Parameter& p) { return p.in("concept_encoder"); })) {
+    if (!missing.contains(name)) continue;
+    start_concepts_as_text(model);
+    log::info("the concept encoder starts as the text encoder's first layers");
+    break;
+  }
+  start_missing_copies(store, report, file);
+}
+
+fs::path vocabulary_of(const fs::path& checkpoint, const TaskRecipe& recipe) {
+  const fs::path kept = checkpoint / "vocab.txt";
+  return fs::exists(kept) ? kept : fs::path(recipe.init.vocabulary);
+}
+
+}  // namespace
+
+void initialise_model(TaskModel& model, const InitOptions& init) {
+  const at::NoGradGuard guard;
+  Vicha& vicha = model.vicha();
+  if (!init.checkpoint.empty()) {
+    initialise_all(vicha, weights_of(init.checkpoint));
+    return;
+  }
+  if (!init.vit.empty()) initialise_vit(vicha, init.vit);
+  if (!init.text.empty()) initialise_text(vicha, init.text);
+  vicha.reset_momentum();
+}
+
+std::shared_ptr<const WordPiece> load_tokenizer(const fs::path& vocabulary, const TextOptions& text) {
+  if (vocabulary.empty()) {
+    throw UsageError(
+        "no vocabulary: set init.vocabulary to BERT's vocab.txt (it comes with bert-base-uncased and with MiniLM)");
+  }
+  Vocabulary words = Vocabulary::load(vocabulary);
+  if (static_cast<std::int64_t>(words.size()) != text.vocabulary) {
+    throw DataError(
+        vocabulary.string(),
+        fmt::format("has {} words, the model has {} (model.text.vocabulary)", words.size(), text.vocabulary),
+        "Give the vocabulary that the weights were trained with");
+  }
+  const std::pair<const char*, std::pair<std::int64_t, std::int64_t>> ids[] = {
+      {"pad_id", {words.pad_id(), text.pad_id}},
+      {"cls_id", {words.cls_id(), text.cls_id}},
+      {"sep_id", {words.sep_id(), text.sep_id}},
+      {"mask_id", {words.mask_id(), text.mask_id}}};
+  for (const auto& [name, pair] : ids) {
+    if (pair.first != pair.second) {
+      throw DataError(vocabulary.string(),
+                      fmt::format("model.text.{} is {} but the vocabulary says {}", name, pair.second, pair.first),
+                      "Set the model's ids to the vocabulary's");
+    }
+  }
+  return std::make_shared<const WordPiece>(std::move(words));
+}
+
+fs::path checkpoint_folder(const fs::path& folder) {
+  if (fs::exists(folder / "recipe.toml")) return folder;
+  const std::vector<FoundCheckpoint> found = list_checkpoints(folder);
+  if (found.empty()) {
+    throw DataError(folder.string(), "is neither a checkpoint (no recipe.toml) nor a run with checkpoints",
+                    "Give a folder such as RUN/checkpoints/step-001000");
+  }
+  return found.back().path;
+}
+
+LoadedModel load_trained(const fs::path& folder, const std::string& device) {
+  const fs::path checkpoint = checkpoint_folder(folder);
+  LoadedModel loaded{load_task_recipe(checkpoint / "recipe.toml"), nullptr, nullptr};
+  const TaskRecipe& recipe = *loaded.recipe;
+  loaded.parts = find_task_kind(recipe.task)->make_model(recipe, 0);
+  Vicha& vicha = loaded.vicha();
+  load_model(checkpoint / "model.safetensors", vicha.parameters());
+  for (const std::string& part : recipe.freeze) vicha.freeze(part);
+  vicha.to(choose_device(device));
+  loaded.tokenizer = load_tokenizer(vocabulary_of(checkpoint, recipe), recipe.model.text);
+  return loaded;
+}
+
+}  // namespace vicha

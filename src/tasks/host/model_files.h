@@ -1,0 +1,34 @@
+// Models from files: starting weights of a run, and checkpoint folders read back.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "data/pipeline/sample_maker.h"
+#include "tasks/host/task_kind.h"
+#include "text/wordpiece/wordpiece.h"
+
+namespace vicha {
+
+/// Fills a fresh model and logs what was loaded, missing and left aside. Throws DataError if a file does not fit the
+/// model.
+void initialise_model(TaskModel& model, const InitOptions& init);
+
+/// The vocabulary as a tokenizer; throws UsageError if the recipe names none, or DataError if its size or special ids
+/// are not the model's.
+std::shared_ptr<const WordPiece> load_tokenizer(const std::filesystem::path& vocabulary, const TextOptions& text);
+
+/// The folder itself if it is a checkpoint, or the last checkpoint of a run's folder. Throws DataError if it is
+/// neither.
+std::filesystem::path checkpoint_folder(const std::filesystem::path& folder);
+/// A checkpoint folder of any task (or a run's folder: its last checkpoint). Throws DataError naming what is
+/// missing.
+LoadedModel load_trained(const std::filesystem::path& folder, const std::string& device);
+
+/// Text projections that whiten the [CLS] states of the training captions (the first 20,000 distinct ones): mean 0, equal
+/// variance in all directions (method: a start for encoders whose states hardly differ), those of the hierarchical
+/// contrast too. The model's text encoder must be loaded.
+void whiten_text_projections(TaskModel& model, const Manifest& manifest, const SampleText& text);
+
+}  // namespace vicha

@@ -1,0 +1,102 @@
+// A task is a plug-in: a folder with its recipe, training step, evaluation and prediction, and one line in
+// tasks/registry.cpp. docs/adding.md walks through one.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "concepts/kit/concept_kit.h"
+#include "data/pipeline/loader.h"
+#include "distributed/group.h"
+#include "tasks/host/concept_options.h"
+#include "tasks/host/task_model.h"
+#include "tasks/host/task_recipe.h"
+#include "text/wordpiece/wordpiece.h"
+#include "train/task.h"
+
+namespace vicha {
+
+/// What stands when training begins; all of it outlives the training.
+struct TrainingSetup {
+  const TaskRecipe& recipe;
+  TaskModel& model;
+  std::shared_ptr<const Manifest> manifest;
+  std::shared_ptr<const WordPiece> tokenizer;
+  const std::optional<ConceptKit>& kit;  ///< how the training set's concepts were found, if anything says so
+  std::filesystem::path out;
+  std::string device;
+  const Group& group;
+};
+
+/// A task while it is trained.
+class TaskTraining {
+ public:
+  virtual ~TaskTraining() = default;
+  /// Forward pass of one (micro-)batch; the loop differentiates `total`.
+  virtual Losses step(const Batch& batch, const StepContext& context) = 0;
+  /// After each backward pass, before the optimiser.
+  virtual void after_backward() {}
+  /// What batches need beside their core, made where they are made.
+  virtual std::vector<TargetMaker> target_makers() { return {}; }
+  /// A checkpoint of step `step` has been written: the place for an evaluation along the way.
+  virtual void on_checkpoint(std::int64_t /*step*/) {}
+};
+
+/// A model read back from a checkpoint.
+struct LoadedModel {
+  AnyOptions<TaskRecipe> recipe;
+  std::unique_ptr<TaskModel> parts;
+  std::shared_ptr<const WordPiece> tokenizer;
+
+  Vicha& vicha() const { return parts->vicha(); }
+};
+
+/// What `vicha eval TASK CHECKPOINT MANIFEST` and `vicha predict TASK CHECKPOINT …` are told.
+struct EvaluateCommand {
+  std::filesystem::path checkpoint, manifest;
+  std::string image_root;  ///< empty: the manifest's folder
+  std::string device = "auto";
+  Precision precision = Precision::kFp32;
+  ConceptFinderOptions concepts = {};
+  std::vector<std::string> settings = {};  ///< key=value, of the task's own options
+};
+struct EvaluateResult {
+  std::string json;   ///< an object with the figures: what goes to --out
+  std::string table;  ///< what is printed
+};
+
+/// An option of a task's evaluation that has a flag on the command line: `--k-test N` sets "k_test=N".
+struct EvaluationFlag {
+  std::string flag, key, help;
+};
+
+/// How a kind of task is known: to recipes, checkpoints, the command line and reports. What a task does not offer is
+/// left empty.
+struct TaskKind {
+  std::string key;    ///< "pretrain"
+  std::string title;  ///< "Pretraining", as reports and help call it
+  std::string about;  ///< one line of help
+  std::optional<AnyOptions<TaskRecipe>> recipe = {};  ///< the defaults; a kind without one is not trained
+  /// The model of a finished recipe. The recipe is of the kind's type.
+  std::function<std::unique_ptr<TaskModel>(const TaskRecipe& recipe, std::uint64_t seed)> make_model = {};
+  std::function<std::unique_ptr<TaskTraining>(const TrainingSetup& setup)> begin_training = {};
+  /// Throws DataError or UsageError naming the manifest, the record and the remedy.
+  std::function<EvaluateResult(LoadedModel& model, const EvaluateCommand& command)> evaluate = {};
+  std::vector<EvaluationFlag> evaluation_flags = {};
+  /// Answers for one JSON object of input (images by path, texts), as one JSON object.
+  std::function<std::string(LoadedModel& model, const std::string& input)> predict = {};
+};
+
+/// The built-in kinds, then those that the program has added.
+const std::vector<TaskKind>& task_kinds();
+/// As add_objective_kind.
+void add_task_kind(TaskKind kind);
+/// nullptr where there is none of that key.
+const TaskKind* find_task_kind(std::string_view key);
+
+}  // namespace vicha

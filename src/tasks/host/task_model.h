@@ -1,0 +1,30 @@
+// A model with what its task added to it: objectives, and heads of the task's own.
+#pragma once
+
+#include "models/vicha.h"
+#include "objectives/objective_set.h"
+
+namespace vicha {
+
+/// Host and objectives. A task with heads of its own derives from this and registers them in vicha().parameters().
+class TaskModel {
+ public:
+  /// Throws UsageError if the options do not fit each other.
+  TaskModel(const ModelOptions& options, const ObjectivesOptions& objectives, std::uint64_t seed)
+      : vicha_(options, seed), objectives_(objectives, vicha_) {}
+  virtual ~TaskModel() = default;
+  TaskModel(const TaskModel&) = delete;
+  TaskModel& operator=(const TaskModel&) = delete;
+
+  Vicha& vicha() { return vicha_; }
+  const Vicha& vicha() const { return vicha_; }
+  const ObjectiveSet& objectives() const { return objectives_; }
+  /// The matching objective's head (2, D_text), which every model has.
+  const Linear& match_head() const;
+
+ private:
+  Vicha vicha_;
+  ObjectiveSet objectives_;
+};
+
+}  // namespace vicha

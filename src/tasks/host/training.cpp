@@ -1,0 +1,138 @@
+#include "tasks/host/training.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/log.h"
+#include "config/serialize.h"
+#include "nn/kernel_choice.h"
+#include "tasks/host/model_files.h"
+#include "train/checkpoint_folder.h"
+#include "train/device.h"
+
+namespace vicha {
+namespace {
+
+/// A task's training as the loop sees it.
+class TrainedTask : public Task {
+ public:
+  /// `files`: name and content of what every checkpoint keeps beside the weights (vocab.txt, where concepts come from).
+  TrainedTask(TaskTraining& training, ParameterStore& parameters, const AnyOptions<TaskRecipe>& recipe,
+              std::vector<std::pair<std::string, std::string>> files)
+      : training_(training), parameters_(parameters), recipe_(recipe), files_(std::move(files)) {}
+
+  Losses step(const Batch& batch, const StepContext& context) override { return training_.step(batch, context); }
+  void after_backward() override { training_.after_backward(); }
+  ParameterStore& parameters() override { return parameters_; }
+  void save_state(StateDict&) const override {}  // all of it lies in the parameter store
+  void load_state(const StateDict&) override {}
+  std::string config_json() const override { return to_json(recipe_); }
+  std::string default_config_json() const override { return to_json(recipe_.defaults()); }
+  std::vector<MovedKey> moved_keys() const override { return vicha::moved_keys(recipe_); }
+  std::string recipe_toml() const override { return to_toml(recipe_); }
+  std::vector<std::pair<std::string, std::string>> checkpoint_files() const override { return files_; }
+
+ private:
+  TaskTraining& training_;
+  ParameterStore& parameters_;
+  const AnyOptions<TaskRecipe>& recipe_;
+  std::vector<std::pair<std::string, std::string>> files_;
+};
+
+/// The loader as the training loop's source of batches.
+class LoaderSource : public BatchSource {
+ public:
+  explicit LoaderSource(Loader& loader) : loader_(loader) {}
+  std::int64_t batches_per_epoch() const override { return loader_.batches_per_epoch(); }
+  void seek(std::int64_t epoch, std::int64_t batch) override { loader_.seek(epoch, batch); }
+  Batch next() override { return loader_.next(); }
+  std::int64_t skipped() const override { return loader_.skipped(); }
+
+ private:
+  Loader& loader_;
+};
+
+bool starts_fresh(const TrainCommand& command) {
+  if (command.resume.kind == ResumeChoice::Kind::kNone) return true;
+  return command.resume.kind == ResumeChoice::Kind::kAuto && list_checkpoints(command.out).empty();
+}
+
+/// How the training set's concepts were found. Without it the model can be trained, but not asked about new pictures.
+std::optional<ConceptKit> training_kit(const DataOptions& data) {
+  if (!data.concepts.enabled) return std::nullopt;
+  std::optional<ConceptKit> kit = common_concept_kit(data.manifests);
+  if (!kit) {
+    log::warning(
+        "{} says how its concepts were found ({}.identity.json, by `vicha concepts build`): the model will not find "
+        "those of new pictures by itself",
+        data.manifests.size() == 1 ? "nothing" : "no manifest", data.manifests.front());
+    return std::nullopt;
+  }
+  log::info("concepts from {}", kit->provenance.describe());
+  return kit;
+}
+
+LoaderSetup loader_setup(const TrainCommand& command, const Group& group, const at::Device& device,
+                         std::vector<TargetMaker> targets) {
+  LoaderSetup setup;
+  setup.seed = static_cast<std::uint64_t>(command.recipe->training.length.seed);
+  setup.pin_memory = device.is_cuda();
+  setup.rank = group.rank();
+  setup.world = group.size();
+  setup.bad_samples =
+      command.out / (group.is_writer() ? "bad_samples.jsonl" : fmt::format("bad_samples.rank{}.jsonl", group.rank()));
+  setup.targets = std::move(targets);
+  return setup;
+}
+
+}  // namespace
+
+RunResult train_task(const TrainCommand& command, const Group& group) {
+  const TaskRecipe& recipe = *command.recipe;
+  const TaskKind* kind = find_task_kind(recipe.task);
+  VICHA_ASSERT(kind != nullptr && kind->begin_training);
+  const auto tokenizer = load_tokenizer(recipe.init.vocabulary, recipe.model.text);
+  const auto manifest = load_manifests(recipe.data);
+  log::info("{} records, {} pictures, {} captions", manifest->size(), manifest->image_count(),
+            manifest->caption_count());
+  fs::create_directories(command.out);
+
+  const at::Device device = choose_device(command.device);
+  const std::unique_ptr<TaskModel> model =
+      kind->make_model(recipe, static_cast<std::uint64_t>(recipe.training.length.seed));
+  Vicha& vicha = model->vicha();
+  if (starts_fresh(command)) {
+    initialise_model(*model, recipe.init);
+    if (recipe.init.text_projection == TextProjection::kWhiten) {
+      whiten_text_projections(*model, *manifest, SampleText(tokenizer, recipe.data));
+    }
+  }
+  for (const std::string& part : recipe.freeze) vicha.freeze(part);
+  for (const char* scope : {"fusion", "fusion_heads"}) vicha.parameters().set_lr_scale(scope, recipe.fusion_lr_scale);
+  model->objectives().set_begins(vicha.parameters());
+  vicha.to(device);
+  const std::optional<ConceptKit> kit = training_kit(recipe.data);
+  std::vector<std::pair<std::string, std::string>> files = {{"vocab.txt", read_file(recipe.init.vocabulary)}};
+  if (kit) std::ranges::move(concept_kit_files(*kit), std::back_inserter(files));
+  const std::unique_ptr<TaskTraining> training =
+      kind->begin_training({recipe, *model, manifest, tokenizer, kit, command.out, command.device, group});
+  TrainedTask task(*training, vicha.parameters(), command.recipe, std::move(files));
+  if (device.is_cpu()) log::info("{}", kernel_choice().describe());
+  Loader loader(manifest, tokenizer, recipe.data, loader_setup(command, group, device, training->target_makers()));
+  LoaderSource source(loader);
+
+  RunSetup run{.out = command.out, .resume = command.resume, .device = command.device, .group = group};
+  // Neither where files lie nor who reads them changes a run.
+  for (const char* key :
+       {"data.workers", "data.prefetch", "data.cache_mib", "data.image_root", "text_cache_mib", "init.", "eval."}) {
+    run.may_change.emplace_back(key);
+  }
+  run.on_checkpoint = [&](const fs::path&, std::int64_t step) { training->on_checkpoint(step); };
+  return run_training(task, source, recipe.training, run);
+}
+
+}  // namespace vicha

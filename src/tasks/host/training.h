@@ -1,0 +1,25 @@
+// Training of any task: data and model set up as its recipe says, then the loop.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "distributed/group.h"
+#include "tasks/host/task_kind.h"
+#include "train/loop.h"
+
+namespace vicha {
+
+struct TrainCommand {
+  AnyOptions<TaskRecipe> recipe;  ///< finished
+  std::filesystem::path out;
+  ResumeChoice resume = {};
+  std::string device = "auto";
+};
+
+/// Loads data and model, trains, and lets the task evaluate at each checkpoint. In a group every rank calls it with the
+/// same command and has its share of each step's samples. Throws DataError if the concepts of two manifests come from
+/// different sources.
+RunResult train_task(const TrainCommand& command, const Group& group = Group::alone());
+
+}  // namespace vicha

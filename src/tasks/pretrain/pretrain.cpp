@@ -1,0 +1,149 @@
+#include "tasks/pretrain/pretrain.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/log.h"
+#include "objectives/draws.h"
+#include "objectives/itc.h"
+#include "objectives/pretrain_step.h"
+#include "objectives/text_cache.h"
+#include "tasks/concepts/concept_finder.h"
+#include "tasks/pretrain/pretrain_recipe.h"
+#include "tasks/retrieval/retrieval.h"
+
+namespace vicha {
+namespace {
+
+/// OUT/evaluations.jsonl: one line an evaluated checkpoint, in the order of the steps; lines of later steps (from
+/// before a run was taken up again at an earlier checkpoint) give way.
+void record_evaluation(const fs::path& file, std::int64_t step, const std::string& manifest,
+                       const RetrievalResult& result) {
+  std::string lines;
+  if (fs::exists(file)) {
+    std::istringstream old(read_file(file));
+    for (std::string line; std::getline(old, line);) {
+      const nlohmann::json json = nlohmann::json::parse(line, nullptr, false);
+      if (!json.is_discarded() && json.value("step", step) < step) lines += line + "\n";
+    }
+  }
+  nlohmann::ordered_json json = {{"step", step}, {"manifest", manifest}};
+  const auto whole = nlohmann::ordered_json::parse(result.to_json());
+  for (const char* key : {"text_to_image", "image_to_text", "itc", "ranking", "k_test", "images", "captions"})
+    json[key] = whole.at(key);
+  write_file_atomic(file, lines + json.dump() + "\n");
+}
+
+/// The writer evaluates while the others wait for it at their next step.
+class PeriodicEvaluation {
+ public:
+  PeriodicEvaluation(const PretrainRecipe& recipe, const TrainingSetup& setup)
+      : options_(recipe.eval), model_(setup.model), out_(setup.out) {
+    if (options_.manifest.empty() || !setup.group.is_writer()) return;
+    DataOptions data = recipe.data;
+    data.manifests = {options_.manifest};
+    set_ = ConceptFinder(setup.kit, "the training set",
+                         {.cache = run_picture_cache(setup.out), .tower = {.device = setup.device}})
+               .load(data, setup.tokenizer);
+  }
+
+  void operator()(std::int64_t step) const {
+    if (!set_) return;
+    const RetrievalResult r = evaluate_retrieval(model_, set_,
+                                                 {.k_test = options_.k_test,
+                                                  .ranking = options_.ranking,
+                                                  .batch_size = options_.batch_size,
+                                                  .examples = 0});
+    record_evaluation(out_ / "evaluations.jsonl", step, options_.manifest, r);
+    log::info("step {}: {}: text -> image R@1/5/10 {:.1f} {:.1f} {:.1f} (contrast alone {:.1f} {:.1f} {:.1f})", step,
+              options_.manifest, r.reranked.image.r1, r.reranked.image.r5, r.reranked.image.r10, r.itc.image.r1,
+              r.itc.image.r5, r.itc.image.r10);
+  }
+
+ private:
+  EvalOptions options_;
+  TaskModel& model_;
+  fs::path out_;
+  std::shared_ptr<const EvaluationSet> set_;
+};
+
+class Pretraining : public TaskTraining {
+ public:
+  explicit Pretraining(const TrainingSetup& setup)
+      : recipe_(dynamic_cast<const PretrainRecipe&>(setup.recipe)),
+        model_(setup.model.vicha()),
+        group_(setup.group),
+        step_(recipe_.objectives, setup.model.objectives(), model_),
+        evaluate_(recipe_, setup) {
+    if (model_.text_frozen() && recipe_.text_cache_mib > 0)
+      cache_ = std::make_unique<TextCache>(recipe_.text_cache_mib << 20);
+  }
+
+  Losses step(const Batch& batch, const StepContext& context) override {
+    const double progress = static_cast<double>(context.step) / static_cast<double>(context.total_steps);
+    const double alpha =
+        recipe_.objectives.distillation.at(context.epoch, context.step_in_epoch, context.steps_per_epoch);
+    RandomDraws draws(*context.rng);
+    if (context.micro_batch == 0) model_.update_momentum();
+    const auto run = step_.begin(batch, draws, progress, alpha, cache_.get());
+    PretrainStep::Result result = step_.losses(*run);
+    pending_ = {};
+    if (run->encodings.wants().features) {
+      const Encodings::Features& features = run->encodings.momentum().features;
+      const bool by_caption = recipe_.objectives.get<ItcOptions>().positives == Positives::kCaption;
+      pending_ = {features.image, features.text, by_caption ? batch.caption_ids : batch.image_ids};
+    }
+    return {result.total, std::move(result.terms), {{"temperature", model_.temperature().detach()}}};
+  }
+
+  /// The momentum features of the batch, of all ranks, enter the queue once the loss no longer needs its old content.
+  void after_backward() override {
+    if (pending_.image_feat.defined()) {
+      model_.queue().push(group_.all_gather(pending_.image_feat), group_.all_gather(pending_.text_feat),
+                          group_.all_gather(pending_.ids));
+    }
+    pending_ = {};
+  }
+
+  std::vector<TargetMaker> target_makers() override {
+    std::vector<TargetMaker> makers;
+    for (const auto& make : step_.target_makers()) {
+      makers.emplace_back([make](Batch& batch, const Manifest&, Rng& rng) { make(batch, rng); });
+    }
+    return makers;
+  }
+
+  void on_checkpoint(std::int64_t step) override { evaluate_(step); }
+
+ private:
+  const PretrainRecipe& recipe_;
+  Vicha& model_;
+  const Group& group_;
+  PretrainStep step_;
+  PeriodicEvaluation evaluate_;
+  std::unique_ptr<TextCache> cache_;
+  struct Pending {
+    at::Tensor image_feat, text_feat, ids;
+  } pending_;
+};
+
+}  // namespace
+
+TaskKind pretrain_kind() {
+  return {.key = "pretrain",
+          .title = "Pretraining",
+          .about = "Pretrain a model as a recipe says",
+          .recipe = PretrainRecipe(),
+          .make_model =
+              [](const TaskRecipe& recipe, std::uint64_t seed) {
+                const auto& own = dynamic_cast<const PretrainRecipe&>(recipe);
+                return std::make_unique<TaskModel>(own.model, own.objectives, seed);
+              },
+          .begin_training = [](const TrainingSetup& setup) { return std::make_unique<Pretraining>(setup); }};
+}
+
+}  // namespace vicha

@@ -1,0 +1,35 @@
+// Everything a recipe can say about a pretraining run.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "objectives/objective_set.h"
+#include "tasks/host/task_recipe.h"
+#include "tasks/retrieval/ranking.h"
+
+namespace vicha {
+
+struct EvalOptions {
+  std::string manifest;
+  std::int64_t k_test = 256;
+  Ranking ranking = Ranking::kMatching;
+  std::int64_t batch_size = 64;
+
+  void describe(Visitor& v);
+};
+
+struct PretrainRecipe : TaskRecipe {
+  ObjectivesOptions objectives;
+  EvalOptions eval;
+
+  PretrainRecipe() : TaskRecipe("pretrain") {}
+  void describe(Visitor& v);
+  void finish() override;
+  std::vector<std::pair<std::string, std::string>> facts() const override;
+  std::vector<std::string> evaluation_settings() const override;
+  std::string evaluation_manifest() const override { return eval.manifest; }
+};
+
+}  // namespace vicha
