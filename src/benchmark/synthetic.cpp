@@ -57,7 +57,7 @@ Batch synthetic_batch(const SyntheticConfig& config, std::int64_t size, Rng& rng
   if (model.concepts.enabled) batch.concepts = synthetic_tokens(model.text, size, 10, 20, 0, rng);
   MaskingOptions masking{config.objectives.mlm.probability, model.text.pad_id, model.text.cls_id, model.text.mask_id,
                          model.text.vocabulary};
-  batch.masked = mask_words(batch.text, masking, rng);
+  batch.add(mask_words(batch.text, masking, rng));
   return batch;
 }
 

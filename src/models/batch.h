@@ -1,13 +1,42 @@
 // What a training or evaluation step reads. Made by `data`, on the host, pinned where a GPU is used.
 // B pictures or pairs, L text tokens, K concept tokens, M masked words.
+//
+// Every model reads the core: pictures, captions, concepts. What only one objective or task reads (masked words,
+// answers, boxes) is a type of its own beside it, which nobody else has to know:
+//
+//   struct Answers : BatchTargets { at::Tensor ids; void for_each_tensor(const TensorVisit& v) override { v(ids); } };
+//   batch.add<Answers>().ids = ...;                                               // where the batch is made
+//   if (const Answers* answers = batch.find<Answers>()) use(answers->ids);        // where it is read
 #pragma once
 
 #include <ATen/core/Tensor.h>
+#include <c10/core/Device.h>
 
 #include <cstdint>
+#include <functional>
+#include <memory>
+#include <type_traits>
+#include <typeinfo>
+#include <utility>
 #include <vector>
 
+#include "base/error.h"
+
 namespace vicha {
+
+using TensorVisit = std::function<void(at::Tensor&)>;
+
+/// What an objective or a task adds to a batch.
+struct BatchTargets {
+  virtual ~BatchTargets() = default;
+  /// Shows every tensor, the undefined ones too: the visitor may put another in its place, as a move to a GPU does.
+  virtual void for_each_tensor(const TensorVisit& visit) = 0;
+
+ protected:
+  BatchTargets() = default;
+  BatchTargets(const BatchTargets&) = default;
+  BatchTargets& operator=(const BatchTargets&) = default;
+};
 
 /// Token ids padded on the right.
 struct Tokens {
@@ -20,24 +49,72 @@ struct Tokens {
 
 /// Input and answers of masked language modelling. Positions are known when the batch is made, so that no step has to
 /// ask the device how many there are.
-struct MaskedWords {
+struct MaskedWords : BatchTargets {
   at::Tensor ids;                       ///< (B, L) int64: the text with words replaced
   std::vector<std::int64_t> positions;  ///< (M) places in the flattened (B, L), ascending
   at::Tensor labels;                    ///< (M) int64: the original ids there
 
-  bool defined() const { return ids.defined(); }
+  void for_each_tensor(const TensorVisit& visit) override;
 };
 
+/// Moved, never copied: copies would share tensors that `to` replaces.
 struct Batch {
   at::Tensor image;                   ///< (B, 3, R, R) fp32, normalised
   Tokens text;                        ///< captions
   Tokens concepts;                    ///< joined concept words; undefined where the model has none
-  MaskedWords masked;                 ///< undefined where no objective asks for it
   at::Tensor image_ids;               ///< (B) int64, equal for the same picture
   at::Tensor caption_ids;             ///< (B) int64, equal for the same caption text
   std::vector<std::int64_t> records;  ///< (B) place of each sample in the source, for messages
 
   std::int64_t size() const { return text.defined() ? text.size() : (image.defined() ? image.size(0) : 0); }
+
+  /// Takes targets of a type that the batch does not have yet.
+  template <class T>
+  T& add(T targets = {});
+  /// The targets of exactly this type, null where there are none.
+  template <class T>
+  const T* find() const;
+  template <class T>
+  T* find() {
+    return const_cast<T*>(std::as_const(*this).find<T>());
+  }
+  /// Where it is a mistake of ours that there are none.
+  template <class T>
+  const T& get() const {
+    const T* found = find<T>();
+    VICHA_ASSERT(found != nullptr);
+    return *found;
+  }
+
+  /// Shows every defined tensor, those of the targets included.
+  void for_each_tensor(const TensorVisit& visit);
+  /// The batch with its tensors on the device. `non_blocking` copies from pinned memory do not wait.
+  Batch to(const at::Device& device, bool non_blocking) &&;
+  /// The batch with its tensors in page-locked memory, for such copies. Needs a GPU.
+  Batch pin_memory() &&;
+
+ private:
+  std::vector<std::unique_ptr<BatchTargets>> targets_;
 };
+
+template <class T>
+T& Batch::add(T targets) {
+  static_assert(std::is_base_of_v<BatchTargets, T>);
+  VICHA_ASSERT(find<T>() == nullptr);
+  auto held = std::make_unique<T>(std::move(targets));
+  T& added = *held;
+  targets_.push_back(std::move(held));
+  return added;
+}
+
+template <class T>
+const T* Batch::find() const {
+  static_assert(std::is_base_of_v<BatchTargets, T>);
+  for (const auto& targets : targets_) {
+    const BatchTargets& held = *targets;
+    if (typeid(held) == typeid(T)) return static_cast<const T*>(&held);
+  }
+  return nullptr;
+}
 
 }  // namespace vicha

@@ -159,7 +159,7 @@ const Encodings::Text& Encodings::text() {
   std::optional<at::NoGradGuard> no_grad;
   if (frozen) no_grad.emplace();
   const Dropout drop = frozen ? Dropout() : dropout();
-  if (wants_.mlm) text.masked_pack = pack(Tokens{batch_.masked.ids, batch_.text.lengths});
+  if (wants_.mlm) text.masked_pack = pack(Tokens{batch_.get<MaskedWords>().ids, batch_.text.lengths});
   if (cached) encode_text_cached(text);
   if (!cached || wants_.mlm) {
     std::vector<at::Tensor> ids, positions;
@@ -366,7 +366,7 @@ const Encodings::Fused& Encodings::fused() {
   }
   at::Tensor states = t.states;
   if (wants_.mlm) {
-    add_masked(plan, t.masked_pack, wants_.itm ? t.pack.rows() : 0, batch_.masked);
+    add_masked(plan, t.masked_pack, wants_.itm ? t.pack.rows() : 0, batch_.get<MaskedWords>());
     states = wants_.itm ? at::cat({t.states, t.masked_states}) : t.masked_states;
   }
   fused_.emplace();
@@ -384,7 +384,7 @@ const at::Tensor& Encodings::teacher_logits() {
   const MomentumStates& m = momentum();
   const Bert& copy = model_.momentum.text;
   FusionPlan plan;
-  add_masked(plan, text().masked_pack, 0, batch_.masked);
+  add_masked(plan, text().masked_pack, 0, batch_.get<MaskedWords>());
   if (plan.sequences.empty())
     return teacher_ = at::empty({0, model_.options().text.vocabulary}, m.image_states.options());
   const std::int64_t tokens = m.image_states.size(0) / batch_size_;

@@ -20,7 +20,7 @@ at::Tensor MlmObjective::loss(Encodings& encodings, const Distillation& distilla
   if (!rows.defined()) return at::zeros({}, at::dtype(at::kFloat).device(model.device()));
   const at::Tensor logits = model.online.text.vocabulary_logits(rows);
   const at::Tensor teacher = distillation.alpha > 0.0 ? encodings.teacher_logits() : at::Tensor();
-  return mlm_loss(logits, encodings.batch().masked.labels.to(logits.device()), teacher, distillation.alpha);
+  return mlm_loss(logits, encodings.batch().get<MaskedWords>().labels.to(logits.device()), teacher, distillation.alpha);
 }
 
 }  // namespace vicha

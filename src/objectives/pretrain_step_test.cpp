@@ -58,7 +58,7 @@ Batch batch(std::uint64_t seed) {
   masking.cls_id = 2;
   masking.mask_id = 4;
   masking.vocabulary = 60;
-  b.masked = mask_words(b.text, masking, rng);
+  b.add(mask_words(b.text, masking, rng));
   b.image_ids = at::tensor(std::vector<std::int64_t>{7, 8, 7, 9});
   b.caption_ids = at::tensor(std::vector<std::int64_t>{1, 1, 2, 3});
   return b;
@@ -148,7 +148,10 @@ TEST(Mlm, ABatchWithoutMaskedWordsGivesZero) {
   const PretrainStep step(objectives);
   const auto model = model_for(objectives);
   Batch b = batch(13);
-  b.masked = {b.text.ids, {}, at::empty({0}, at::kLong)};
+  MaskedWords& masked = *b.find<MaskedWords>();
+  masked.ids = b.text.ids;
+  masked.positions.clear();
+  masked.labels = at::empty({0}, at::kLong);
   Rng rng(1);
   RandomDraws draws(rng);
   Encodings e = step.encodings(*model, b, draws, 0.0, 0.4);

@@ -15,6 +15,7 @@
 #include "config/serialize.h"
 #include "data/pipeline/loader.h"
 #include "models/draws.h"
+#include "models/masking.h"
 #include "nn/kernel_choice.h"
 #include "tasks/concept_finder.h"
 #include "tasks/model_files.h"
@@ -197,8 +198,11 @@ RunResult pretrain(const PretrainCommand& command) {
   setup.bad_samples = command.out / "bad_samples.jsonl";
   if (recipe.objectives.mlm.enabled) {
     const TextOptions& text = recipe.model.text;
-    setup.masking =
-        MaskingOptions{recipe.objectives.mlm.probability, text.pad_id, text.cls_id, text.mask_id, text.vocabulary};
+    setup.targets.emplace_back(
+        [masking = MaskingOptions{recipe.objectives.mlm.probability, text.pad_id, text.cls_id, text.mask_id,
+                                  text.vocabulary}](Batch& batch, const Manifest&, Rng& rng) {
+          batch.add(mask_words(batch.text, masking, rng));
+        });
   }
   Loader loader(manifest, tokenizer, recipe.data, setup);
   LoaderSource source(loader);

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <charconv>
+#include <utility>
 
 #include "base/error.h"
 #include "nn/kernel_choice.h"
@@ -40,11 +41,7 @@ bool use_bf16(std::string_view precision, const at::Device& device) {
 
 Batch to_device(Batch batch, const at::Device& device) {
   if (device.is_cpu()) return batch;
-  for (at::Tensor* tensor : {&batch.image, &batch.text.ids, &batch.concepts.ids, &batch.masked.ids,
-                             &batch.masked.labels, &batch.image_ids, &batch.caption_ids}) {
-    if (tensor->defined()) *tensor = tensor->to(device, /*non_blocking=*/true);
-  }
-  return batch;
+  return std::move(batch).to(device, /*non_blocking=*/true);
 }
 
 }  // namespace vicha

@@ -95,7 +95,7 @@ class PretrainCheck {
     const auto& expected = fixture.at("steps")[k];
     const std::string prefix = fmt::format("s{}", k), label = fmt::format("pretrain {}", k);
     Batch batch = set_.batch(io_, prefix);
-    batch.masked = check_draws(label, prefix, batch);
+    batch.add(check_draws(label, prefix, batch));
     RecordedDraws draws(io_, prefix);
     const double alpha = expected.at("alpha");
     const StepChecks checks{label, report_, names_};
@@ -183,7 +183,7 @@ class PretrainCheck {
     for (const auto& [name, loss] : recorded_losses(r)) ours.set("loss_" + name, loss);
     const at::Tensor logits = model_->online.text.vocabulary_logits(e.fused().masked_rows);
     const at::Tensor logp = logits.log_softmax(1);
-    ours.set("loss_mlm_ce", at::nll_loss(logp, batch.masked.labels));
+    ours.set("loss_mlm_ce", at::nll_loss(logp, batch.get<MaskedWords>().labels));
     ours.set("loss_mlm_distill", -(e.teacher_logits().softmax(1) * logp).sum(1).mean());
     if (objectives_.mae.enabled) {
       const MaeDecoder::Trace t = model_->mae->trace(image.latent, image.patch_order);

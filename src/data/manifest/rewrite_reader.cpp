@@ -11,7 +11,7 @@
 namespace vicha {
 namespace {
 
-constexpr std::size_t kMaxRecordBytes = std::size_t{4} << 20;  // as the manifests' reader allows
+constexpr std::size_t kMaxTextBytes = std::size_t{4} << 20;  // as the manifests' reader allows
 // Values are copied and written by recursion: text that nests deeper could exhaust the stack.
 constexpr int kMaxDepth = 200;
 
@@ -108,8 +108,8 @@ void RecordReader::take_object(RecordText& record) {
     } else if (c == '}' || c == ']') {
       --depth;
     }
-    if (record.json.size() > kMaxRecordBytes) {
-      fail(fmt::format("the record has more than {} bytes", kMaxRecordBytes),
+    if (record.json.size() > kMaxTextBytes) {
+      fail(fmt::format("the record has more than {} bytes", kMaxTextBytes),
            "A record holds one picture and its captions; is a quotation mark or a bracket missing?");
     }
   } while (depth > 0);

@@ -8,7 +8,7 @@
 namespace vicha {
 namespace {
 
-constexpr std::uint64_t kOrder = 0, kSamples = 1, kMasks = 2;  // what the seed is used for
+constexpr std::uint64_t kOrder = 0, kSamples = 1, kTargets = 2;  // what the seed is used for
 
 }  // namespace
 
@@ -53,11 +53,13 @@ Batch Loader::next() {
     if (sample.record < 0) bad_log_.stop();
   }
   Batch batch = collate(*draft, {.pad_id = maker_.text().pad_id(), .concepts = maker_.text().has_concepts()});
-  if (setup_.masking) {
-    Rng rng(mix_seed(
-        {setup_.seed, kMasks, static_cast<std::uint64_t>(draft->number), static_cast<std::uint64_t>(setup_.rank)}));
-    batch.masked = mask_words(batch.text, *setup_.masking, rng);
+  const std::uint64_t seed = mix_seed(
+      {setup_.seed, kTargets, static_cast<std::uint64_t>(draft->number), static_cast<std::uint64_t>(setup_.rank)});
+  for (std::size_t i = 0; i < setup_.targets.size(); ++i) {
+    Rng rng(i == 0 ? seed : mix_seed({seed, i}));
+    setup_.targets[i](batch, maker_.manifest(), rng);
   }
+  if (setup_.pin_memory) batch = std::move(batch).pin_memory();
   return batch;
 }
 

@@ -9,9 +9,11 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
-#include <optional>
+#include <vector>
 
+#include "base/random.h"
 #include "data/manifest/manifest.h"
 #include "data/pipeline/bad_pictures.h"
 #include "data/pipeline/batch_queue.h"
@@ -19,17 +21,20 @@
 #include "data/pipeline/sample_maker.h"
 #include "data/pipeline/sampler.h"
 #include "models/batch.h"
-#include "models/masking.h"
 
 namespace vicha {
+
+/// Adds what an objective or a task needs beside the core (models/batch.h). `batch.records` are its samples' records of
+/// the manifest. Random numbers depend on (seed, batch, rank) and the maker's place in the list alone.
+using TargetMaker = std::function<void(Batch& batch, const Manifest& manifest, Rng& rng)>;
 
 /// What the recipe's data section does not say.
 struct LoaderSetup {
   std::uint64_t seed = 0;
   std::int64_t rank = 0, world = 1;
-  std::optional<MaskingOptions> masking = {};  ///< fill in Batch::masked
-  bool pin_memory = false;                     ///< for copies to a GPU
-  std::filesystem::path bad_samples = {};      ///< JSON lines of unreadable pictures, appended to; empty: logged only
+  std::vector<TargetMaker> targets = {};   ///< in turn, each with random numbers of its own
+  bool pin_memory = false;                 ///< for copies to a GPU
+  std::filesystem::path bad_samples = {};  ///< JSON lines of unreadable pictures, appended to; empty: logged only
 };
 
 /// The manifests that the options name. Throws DataError.
