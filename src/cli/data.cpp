@@ -72,7 +72,7 @@ void add_check(CLI::App& data, Action& chosen) {
     chosen = [given] {
       CheckOptions options = given->options;
       options.manifest.image_root = given->image_root;
-      options.manifest.needs.concepts = given->concepts;
+      options.manifest.schema.concepts = given->concepts;
       options.pictures = !given->no_pictures;
       if (!given->vocabulary.empty()) {
         options.tokenizer = std::make_shared<const WordPiece>(Vocabulary::load(given->vocabulary));

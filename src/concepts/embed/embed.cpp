@@ -145,7 +145,7 @@ std::uint64_t content_hash(std::span<const std::uint8_t> bytes) {
 }
 
 PictureList list_pictures(const std::vector<fs::path>& manifests, ManifestOptions options) {
-  options.needs = {.caption = false, .concepts = false, .image_id = false};
+  options.schema = {.caption = false};
   PictureList list;
   list.manifest = std::make_shared<const Manifest>(Manifest::load(manifests, options));
   const Manifest& manifest = *list.manifest;
@@ -165,7 +165,7 @@ PictureList list_pictures(const std::vector<fs::path>& manifests, ManifestOption
       }
       ++record;
     };
-    read_manifest(file, options.needs, see, [](const ManifestProblem& problem) { problem.raise(); });
+    read_manifest(file, options.schema, see, [](const ManifestProblem& problem) { problem.raise(); });
   }
   return list;
 }

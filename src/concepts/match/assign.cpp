@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/progress.h"
 #include "concepts/store/store.h"
+#include "data/manifest/record_fields.h"
 #include "data/manifest/rewrite.h"
 
 namespace vicha {
@@ -28,13 +29,8 @@ constexpr std::int64_t kVectorsAtOnce = 4096;
 /// Four decimals are more than the stores' half precision tells apart.
 double rounded(double x) { return std::round(x * 1e4) / 1e4; }
 
-std::string image_of(const Record& record, const fs::path& manifest, std::int64_t number) {
-  const auto found = record.find("image");
-  if (found == record.end() || !found->is_string()) {
-    throw DataError(fmt::format("{}, record {}", manifest.string(), number), "has no \"image\"",
-                    "Give every record the name of its picture");
-  }
-  return found->get<std::string>();
+std::string image_named(const Record& record, const fs::path& manifest, std::int64_t number) {
+  return image_of(record, [&] { return fmt::format("{}, record {}", manifest.string(), number); });
 }
 
 /// Where a picture's vectors are.
@@ -225,7 +221,7 @@ AssignReport assign_concepts(const fs::path& manifest, const std::vector<fs::pat
   std::int64_t records = 0;
   for_each_record(manifest, [&](const Record& record, std::int64_t number) {
     ++records;
-    const std::string image = image_of(record, manifest, number);
+    const std::string image = image_named(record, manifest, number);
     if (const auto place = stores.find(image)) {
       stores.want(*place);
     } else {
@@ -251,7 +247,7 @@ AssignReport assign_concepts(const fs::path& manifest, const std::vector<fs::pat
   }
   report.words_used = std::count(used.begin(), used.end(), true);
   report.records = write_manifest(manifest, out, provenance_of(kit, options), [&](Record& record, std::int64_t number) {
-    const auto place = stores.find(image_of(record, manifest, number));
+    const auto place = stores.find(image_named(record, manifest, number));
     if (!place) return false;
     write_words(record, found, stores.number(*place), kit.vocabulary);
     return true;

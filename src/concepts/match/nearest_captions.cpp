@@ -13,9 +13,9 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "concepts/match/similarity_captions.h"
+#include "data/manifest/record_fields.h"
+#include "data/manifest/record_reader.h"
 #include "data/manifest/rewrite.h"
-#include "data/manifest/rewrite_fields.h"
-#include "data/manifest/rewrite_reader.h"
 #include "data/manifest/string_pool.h"
 
 namespace vicha {

@@ -8,8 +8,8 @@
 #include "base/files.h"
 #include "base/progress.h"
 #include "base/sha256.h"
-#include "data/manifest/rewrite_fields.h"
-#include "data/manifest/rewrite_reader.h"
+#include "data/manifest/record_fields.h"
+#include "data/manifest/record_reader.h"
 #include "data/manifest/string_pool.h"
 
 namespace vicha {

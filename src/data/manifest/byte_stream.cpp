@@ -30,8 +30,7 @@ ByteStream::int_type ByteStream::underflow() {
   setg(buffer_.data(), buffer_.data(), buffer_.data());
   file_.read(buffer_.data(), static_cast<std::streamsize>(buffer_.size()));
   if (file_.bad()) throw DataError(path_.string(), "cannot read (the disk reports an error)", "Copy the file again");
-  end_seen_ = file_.gcount() == 0;
-  if (end_seen_) return traits_type::eof();
+  if (file_.gcount() == 0) return traits_type::eof();
   setg(buffer_.data(), buffer_.data(), buffer_.data() + file_.gcount());
   return traits_type::to_int_type(*gptr());
 }

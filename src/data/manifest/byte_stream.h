@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 #include <streambuf>
+#include <string_view>
 #include <vector>
 
 namespace vicha {
@@ -20,8 +21,9 @@ class ByteStream : public std::streambuf {
   std::int64_t line() const;
   /// Whether nothing is left.
   bool at_end() { return sgetc() == traits_type::eof(); }
-  /// Whether somebody has already met the end.
-  bool end_seen() const { return end_seen_; }
+  /// What is in memory of the bytes that come, at least one unless the end is reached; `skip` takes some of them.
+  std::string_view ahead() { return at_end() ? std::string_view() : std::string_view(gptr(), egptr()); }
+  void skip(std::size_t bytes) { setg(eback(), gptr() + bytes, egptr()); }
 
  protected:
   int_type underflow() override;
@@ -32,7 +34,6 @@ class ByteStream : public std::streambuf {
   std::vector<char> buffer_;
   std::uint64_t before_ = 0;  // bytes and lines ahead of the buffer
   std::int64_t lines_before_ = 1;
-  bool end_seen_ = false;
 };
 
 }  // namespace vicha

@@ -5,6 +5,9 @@
 #include <algorithm>
 #include <fstream>
 #include <limits>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <stdexcept>
 
 #include "base/error.h"
 
@@ -21,16 +24,19 @@ Manifest Manifest::load(const std::vector<fs::path>& files, const ManifestOption
   if (files.empty()) throw DataError("data.manifests", "is empty", "Name at least one manifest");
   Manifest manifest;
   manifest.options_ = options;
+  for (const ColumnSpec& spec : options.schema.columns) manifest.columns_.push_back(make_column(spec));
   for (const fs::path& file : files) {
     manifest.files_.push_back({file, manifest.size()});
-    std::string path;
+    const PicturePaths paths(file, options.image_root, options.strip_parts);
     const auto add = [&](const ManifestRecord& record) {
-      if (manifest.resolve(record.image, path)) return manifest.add(record, path);
-      on_problem({fmt::format("{}, record {}", file.string(), record.number), record.number, "image",
-                  fmt::format("\"{}\" has no more than {} parts between slashes", record.image, options.strip_parts),
-                  "Make data.strip_parts smaller"});
+      const std::optional<std::string> path = paths.find(record.image);
+      if (!path) {
+        on_problem({fmt::format("{}, record {}", file.string(), record.number), record.number, "image",
+                    paths.too_short(record.image), PicturePaths::kRemedy});
+      }
+      if (manifest.read_columns(record, paths, on_problem) && path) manifest.add(record, *path);
     };
-    read_manifest(file, options.needs, add, on_problem);
+    read_manifest(file, options.schema, add, on_problem);
   }
   manifest.finish_loading();
   return manifest;
@@ -40,20 +46,40 @@ void Manifest::finish_loading() {
   ids_ = StringPool();
   number_of_id_ = std::vector<std::uint32_t>();  // unlike {}, gives the memory back
   number_of_image_ = std::vector<std::uint32_t>();
+  for (const auto& column : columns_) column->seal();
   images_.seal();
   concept_words_.seal();
   records_.shrink_to_fit();
 }
 
-bool Manifest::resolve(std::string_view image, std::string& path) const {
-  for (std::int64_t i = 0; i < options_.strip_parts; ++i) {
-    const std::size_t slash = image.find('/');
-    if (slash == std::string_view::npos) return false;
-    image.remove_prefix(slash + 1);
+bool Manifest::read_columns(const ManifestRecord& record, const PicturePaths& paths, const ProblemHandler& on_problem) {
+  if (columns_.empty()) return true;
+  const nlohmann::json json = nlohmann::json::parse(record.json);
+  bool right = true;
+  for (const auto& column : columns_) {
+    const std::optional<ColumnFault> fault = column->read(json, paths);
+    if (!fault) continue;
+    right = false;
+    on_problem({fmt::format("{}, record {}", files_.back().path.string(), record.number), record.number, fault->field,
+                fault->what, fault->remedy});
   }
-  const fs::path root = options_.image_root.empty() ? files_.back().path.parent_path() : options_.image_root;
-  path = (root / image).lexically_normal().string();
-  return true;
+  return right;
+}
+
+const Column& Manifest::find_column(std::string_view field, ColumnType type) const {
+  for (const auto& column : columns_) {
+    if (column->spec().field == field && column->spec().type == type) return *column;
+  }
+  throw std::logic_error(fmt::format("internal error: no column \"{}\" of the type asked for", field));
+}
+
+std::vector<std::int64_t> Manifest::image_numbers(std::int64_t record) const {
+  std::vector<std::int64_t> numbers = {image_number(record)};
+  for (const auto& column : columns_) {
+    if (column->spec().type != ColumnType::kPicture || !column->has(record)) continue;
+    numbers.push_back(static_cast<const PictureColumn&>(*column)[record]);
+  }
+  return numbers;
 }
 
 void Manifest::add(const ManifestRecord& record, const std::string& path) {
@@ -69,9 +95,10 @@ void Manifest::add(const ManifestRecord& record, const std::string& path) {
 
   const std::uint32_t image = images_.intern(path);
   const std::uint32_t id = image_id_of(record, image);
-  records_.push_back({arena_.append(strings), record.offset, static_cast<std::uint32_t>(record.length), image, id,
+  records_.push_back({arena_.append(strings), record.offset, static_cast<std::uint32_t>(record.json.size()), image, id,
                       static_cast<std::uint32_t>(record.number)});
   captions_ += static_cast<std::int64_t>(record.captions.size());
+  for (const auto& column : columns_) column->keep(images_);
 }
 
 std::uint32_t Manifest::image_id_of(const ManifestRecord& record, std::uint32_t image) {

@@ -6,16 +6,20 @@
 //
 // A record costs 32 bytes beside its strings; pictures' names, ids and concept words that repeat are kept once.
 // Reading needs no more than the result. Everything but loading is const and may be used by many threads.
+// What else a task needs of its records (questions, answers, boxes) it declares: data/manifest/schema.h.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
-#include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "data/manifest/column.h"
 #include "data/manifest/manifest_reader.h"
+#include "data/manifest/picture_paths.h"
+#include "data/manifest/schema.h"
 #include "data/manifest/string_pool.h"
 
 namespace vicha {
@@ -25,13 +29,11 @@ struct ManifestOptions {
   /// Leading parts of every picture's name to drop, '/' between them, before image_root is put in front. 4 suits the
   /// released manifests: "/data/somebody/data/coco/x.jpg" (its first part is empty) becomes "coco/x.jpg".
   std::int64_t strip_parts = 0;
-  ManifestNeeds needs = {};
+  Schema schema = {};
 };
 
 class Manifest {
  public:
-  using ProblemHandler = std::function<void(const ManifestProblem&)>;
-
   /// Throws DataError at the first thing wrong, naming file, record, line, field and remedy.
   static Manifest load(const std::vector<std::filesystem::path>& files, const ManifestOptions& options = {});
   /// Leaves out the records with problems and tells the handler of all of these. Throws only where a file cannot be
@@ -52,6 +54,20 @@ class Manifest {
   std::int64_t image_id(std::int64_t record) const { return at(record).image_id; }
   std::int64_t image_id_count() const { return image_id_count_; }
 
+  /// The file of a number that image_number or a column of pictures gives.
+  std::string_view image_file(std::int64_t number) const { return images_[static_cast<std::uint32_t>(number)]; }
+  /// Numbers of all the record's pictures: its own, then those of its columns.
+  std::vector<std::int64_t> image_numbers(std::int64_t record) const;
+
+  const Schema& schema() const { return options_.schema; }
+  /// A column that the schema has, by its field and the type that reads it: `column<TextColumn>("question")`. Asking
+  /// for another is a mistake of ours.
+  template <class ColumnOfType>
+  const ColumnOfType& column(std::string_view field) const {
+    return static_cast<const ColumnOfType&>(find_column(field, ColumnOfType::kType));
+  }
+
+  /// None where the schema lets records do without captions.
   std::int64_t caption_count(std::int64_t record) const;
   std::string_view caption(std::int64_t record, std::int64_t which) const;
   std::vector<std::string_view> captions(std::int64_t record) const;
@@ -61,8 +77,10 @@ class Manifest {
   std::string json(std::int64_t record) const;
   /// What it takes in memory.
   std::uint64_t memory_bytes() const {
-    return records_.capacity() * sizeof(Record) + arena_.bytes() + images_.memory_bytes() +
-           concept_words_.memory_bytes();
+    std::uint64_t bytes =
+        records_.capacity() * sizeof(Record) + arena_.bytes() + images_.memory_bytes() + concept_words_.memory_bytes();
+    for (const auto& column : columns_) bytes += column->memory_bytes();
+    return bytes;
   }
   /// "train.json, record 12", for messages.
   std::string where(std::int64_t record) const;
@@ -85,8 +103,9 @@ class Manifest {
 
   const Record& at(std::int64_t record) const { return records_[static_cast<std::size_t>(record)]; }
   const Source& source_of(std::int64_t record) const;
-  /// False if the name has too few parts.
-  bool resolve(std::string_view image, std::string& path) const;
+  const Column& find_column(std::string_view field, ColumnType type) const;
+  /// Tells what is wrong in a column; false if anything is.
+  bool read_columns(const ManifestRecord& record, const PicturePaths& paths, const ProblemHandler& on_problem);
   void add(const ManifestRecord& record, const std::string& path);
   std::uint32_t image_id_of(const ManifestRecord& record, std::uint32_t image);
   void finish_loading();
@@ -94,6 +113,7 @@ class Manifest {
   ManifestOptions options_;
   std::vector<Source> files_;
   std::vector<Record> records_;
+  std::vector<std::unique_ptr<Column>> columns_;  // in the schema's order
   ByteArena arena_;
   StringPool images_, concept_words_;
   // Only while loading: image ids as they are spelled, and the number of each, or of the picture where there is none.

@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <iterator>
 #include <utility>
+
+#include "data/manifest/picture_paths.h"
 
 namespace vicha {
 namespace {
@@ -16,19 +19,37 @@ constexpr std::array<std::string_view, 4> kMissingRemedy = {
     "Assign concepts to the pictures first, or train without them (data.concepts.enabled = false)",
     "Add the picture's id, a string or an integer"};
 
-/// The reason inside of a parser's message, without its prefix, position and copy of the text.
-std::string reason_of(std::string_view message) {
-  const std::size_t start = message.find(": ");
-  if (message.starts_with("[json.") && start != std::string_view::npos) message.remove_prefix(start + 2);
-  return std::string(message.substr(0, message.find("; last read")));
-}
+/// Text as the parser reads it, telling others how far it has come.
+class Cursor {
+ public:
+  using iterator_category = std::input_iterator_tag;
+  using value_type = char;
+  using difference_type = std::ptrdiff_t;
+  using pointer = const char*;
+  using reference = const char&;
+
+  Cursor(const char* at, const char** shown) : at_(at), shown_(shown) {}
+  const char& operator*() const { return *at_; }
+  Cursor& operator++() {
+    *shown_ = ++at_;
+    return *this;
+  }
+  bool operator==(const Cursor& other) const { return at_ == other.at_; }
+  bool operator!=(const Cursor& other) const { return at_ != other.at_; }
+
+ private:
+  const char* at_;
+  const char** shown_;
+};
 
 }  // namespace
 
-ManifestEvents::ManifestEvents(const std::filesystem::path& file, const ManifestNeeds& needs,
-                               const std::function<void(const ManifestRecord&)>& on_record,
-                               const std::function<void(const ManifestProblem&)>& on_problem, const ByteStream& stream)
-    : file_(file.string()), needs_(needs), on_record_(on_record), on_problem_(on_problem), stream_(stream) {}
+const ManifestRecord* ManifestEvents::read(const RecordText& text) {
+  begin_record(text);
+  const char *begin = text.json.data(), *end = begin + text.json.size();
+  if (nlohmann::json::sax_parse(Cursor(begin, &at_), Cursor(end, &at_), this)) check_record();
+  return bad_ ? nullptr : &record_;
+}
 
 ManifestEvents::FieldName ManifestEvents::field_named(std::string_view key) {
   static_assert(kFieldNames.size() == kKnownFields);
@@ -38,24 +59,11 @@ ManifestEvents::FieldName ManifestEvents::field_named(std::string_view key) {
   return FieldName::kOther;
 }
 
-void ManifestEvents::expect_records_at(int depth) {
-  record_depth_ = depth;
-  depth_ = 0;
-  open_list_ = complete_ = false;
-}
-
-void ManifestEvents::finish_record(bool keep) {
-  if (std::exchange(complete_, false) && keep) on_record_(record_);
-  ++number_;
-}
-
 void ManifestEvents::problem(std::string_view field, std::string what, std::string_view remedy) {
   bad_ = true;
-  on_problem_({fmt::format("{}, record {} (line {})", file_, number_, stream_.line()), number_, std::string(field),
-               std::move(what), std::string(remedy)});
+  const auto byte = static_cast<std::size_t>(at_ - text_->json.data());
+  on_problem_({reader_.where(*text_, byte), text_->number, std::string(field), std::move(what), std::string(remedy)});
 }
-
-std::string ManifestEvents::take_syntax_error() { return std::exchange(syntax_error_, ""); }
 
 bool ManifestEvents::null() { return value("null", nullptr); }
 bool ManifestEvents::boolean(bool) { return value("true or false", nullptr); }
@@ -67,31 +75,27 @@ bool ManifestEvents::number_float(nlohmann::json::number_float_t, const std::str
 bool ManifestEvents::string(std::string& text) { return value("a string", &text); }
 
 bool ManifestEvents::key(std::string& name) {
-  if (depth_ == record_depth_ + 1) field_ = field_named(name);
+  if (depth_ == 1) field_ = field_named(name);
   return true;
 }
 
 bool ManifestEvents::start_object(std::size_t) {
-  if (depth_ == record_depth_) {
-    begin_record();
-  } else {
-    not_wanted("an object");
-  }
+  if (depth_ > 0) not_wanted("an object");
   ++depth_;
   return true;
 }
 
 bool ManifestEvents::end_object() {
-  if (--depth_ == record_depth_) end_record();
+  --depth_;
   return true;
 }
 
 bool ManifestEvents::start_array(std::size_t) {
-  if (depth_ == record_depth_ + 1 && (field_ == FieldName::kCaption || field_ == FieldName::kConcepts)) {
+  if (depth_ == 1 && (field_ == FieldName::kCaption || field_ == FieldName::kConcepts)) {
     seen(field_);
     open_list_ = true;
     list().clear();
-  } else if (depth_ >= record_depth_) {
+  } else {
     not_wanted("a list");
   }
   ++depth_;
@@ -99,24 +103,19 @@ bool ManifestEvents::start_array(std::size_t) {
 }
 
 bool ManifestEvents::end_array() {
-  if (--depth_ == record_depth_ + 1) open_list_ = false;
-  if (depth_ == record_depth_ && record_depth_ == 1) finish_record(false);  // a list where a record should be
+  if (--depth_ == 1) open_list_ = false;
   return true;
 }
 
 bool ManifestEvents::parse_error(std::size_t, const std::string&, const nlohmann::detail::exception& error) {
-  syntax_error_ = reason_of(error.what());
+  problem("", "not JSON: " + json_reason(error.what()), "Correct the text there, or write the file again");
+  reader_.give_up_list();
   return false;
 }
 
 /// A value that cannot be right where it stands, unless nobody reads it.
 void ManifestEvents::not_wanted(std::string_view kind) {
-  if (depth_ == record_depth_) {
-    problem("", fmt::format("the record is {}, not an object", kind),
-            "Write every record as {\"image\": ..., \"caption\": ...}");
-  } else if (field_ == FieldName::kOther) {
-    return;
-  } else if (depth_ == record_depth_ + 1 || (open_list_ && depth_ == record_depth_ + 2)) {
+  if (field_ != FieldName::kOther && (depth_ == 1 || (open_list_ && depth_ == 2))) {
     const auto i = static_cast<std::size_t>(field_);
     seen(field_);
     problem(kFieldNames[i],
@@ -127,7 +126,7 @@ void ManifestEvents::not_wanted(std::string_view kind) {
 }
 
 bool ManifestEvents::integer(std::string text) {
-  if (depth_ == record_depth_ + 1 && field_ == FieldName::kImageId) {
+  if (depth_ == 1 && field_ == FieldName::kImageId) {
     seen(field_);
     record_.image_id = std::move(text);
     return true;
@@ -137,8 +136,8 @@ bool ManifestEvents::integer(std::string text) {
 
 /// A string, or (`text` null) a scalar of another kind.
 bool ManifestEvents::value(std::string_view kind, std::string* text) {
-  const bool direct = depth_ == record_depth_ + 1;
-  if (text && open_list_ && depth_ == record_depth_ + 2) {
+  const bool direct = depth_ == 1;
+  if (text && open_list_ && depth_ == 2) {
     list().push_back(std::move(*text));
   } else if (text && direct &&
              (field_ == FieldName::kImage || field_ == FieldName::kImageId || field_ == FieldName::kCaption)) {
@@ -148,43 +147,39 @@ bool ManifestEvents::value(std::string_view kind, std::string* text) {
     if (field_ == FieldName::kCaption) record_.captions.assign(1, std::move(*text));
   } else {
     not_wanted(kind);
-    if (depth_ == record_depth_ && record_depth_ == 1) finish_record(false);
   }
   return true;
 }
 
-void ManifestEvents::begin_record() {
-  bad_ = false;
+void ManifestEvents::begin_record(const RecordText& text) {
+  text_ = &text;
+  at_ = text.json.data();
+  depth_ = 0;
+  bad_ = open_list_ = false;
   seen_.fill(false);
   field_ = FieldName::kOther;
+  record_.number = text.number;
+  record_.offset = text.offset;
+  record_.json = text.json;
   record_.image.clear();
   record_.captions.clear();
   record_.concepts.clear();
   record_.image_id.clear();
-  record_.offset = stream_.position() - 1;  // the brace is read already
 }
 
-void ManifestEvents::end_record() {
-  record_.length = stream_.position() - record_.offset;
-  record_.number = number_;
-  const std::array<bool, kKnownFields> needed = {true, needs_.caption, needs_.concepts, needs_.image_id};
+void ManifestEvents::check_record() {
+  const std::array<bool, kKnownFields> needed = {true, schema_.caption, schema_.concepts, schema_.image_id};
   for (std::size_t i = 0; i < kKnownFields; ++i) {
     if (needed[i] && !seen_[i]) {
       problem(kFieldNames[i], fmt::format("field \"{}\" is missing", kFieldNames[i]), kMissingRemedy[i]);
     }
   }
-  if (seen_[0] && !bad_ && (record_.image.empty() || record_.image.find('\0') != std::string::npos)) {
+  if (seen_[0] && !bad_ && !is_file_name(record_.image)) {
     problem("image", "field \"image\" is no file name", kMissingRemedy[0]);
   }
-  if (needs_.caption && seen_[1] && !bad_ && record_.captions.empty()) {
+  if (schema_.caption && seen_[1] && !bad_ && record_.captions.empty()) {
     problem("caption", "field \"caption\" is an empty list", "Add a caption or take the record out");
   }
-  if (record_.length > kMaxRecordBytes) {
-    problem("", fmt::format("the record has {} bytes, more than the {} allowed", record_.length, kMaxRecordBytes),
-            "A record holds one picture and its captions");
-  }
-  complete_ = !bad_;
-  if (record_depth_ == 1) finish_record(true);
 }
 
 }  // namespace vicha

@@ -1,37 +1,26 @@
-// A manifest's JSON, event by event, made into records (data/manifest/manifest_reader.h).
+// A record's JSON, event by event, made into fields (data/manifest/manifest_reader.h). No tree of values is built.
 #pragma once
 
 #include <array>
 #include <cstdint>
-#include <filesystem>
-#include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "data/manifest/byte_stream.h"
 #include "data/manifest/manifest_reader.h"
 
 namespace vicha {
 
-/// Receives the parser's events. Containers are counted in `depth_`; a record is an object that opens at
-/// `record_depth_`, which is 1 inside of a list and 0 on a line of its own. What it is constructed with must outlive
-/// it.
+/// Receives the parser's events. Containers are counted in `depth_`: 1 inside of the record, 2 inside of a list in it.
+/// What it is constructed with must outlive it.
 class ManifestEvents {
  public:
-  ManifestEvents(const std::filesystem::path& file, const ManifestNeeds& needs,
-                 const std::function<void(const ManifestRecord&)>& on_record,
-                 const std::function<void(const ManifestProblem&)>& on_problem, const ByteStream& stream);
+  ManifestEvents(const Schema& schema, RecordReader& reader, const ProblemHandler& on_problem)
+      : schema_(schema), reader_(reader), on_problem_(on_problem) {}
 
-  /// A record is an object at the given depth: 1 in a list, 0 on a line of its own.
-  void expect_records_at(int depth);
-  std::int64_t records() const { return number_; }
-  /// Hands the record over if it was right. The caller says when, since text after it may spoil a line.
-  void finish_record(bool keep);
-  /// Reports something wrong with the record that is being read.
-  void problem(std::string_view field, std::string what, std::string_view remedy);
-  std::string take_syntax_error();
+  /// Null, and problems told, if something is wrong with the record. What is given lives until the next call.
+  const ManifestRecord* read(const RecordText& text);
 
   // Events, by nlohmann's names; false ends the reading.
   bool null();
@@ -58,24 +47,23 @@ class ManifestEvents {
   void not_wanted(std::string_view kind);
   bool integer(std::string text);
   bool value(std::string_view kind, std::string* text);
-  void begin_record();
-  void end_record();
+  void begin_record(const RecordText& text);
+  void check_record();
+  /// Reports something wrong with the record, at the line to which the parser has come.
+  void problem(std::string_view field, std::string what, std::string_view remedy);
 
-  std::string file_;
-  const ManifestNeeds& needs_;
-  const std::function<void(const ManifestRecord&)>& on_record_;
-  const std::function<void(const ManifestProblem&)>& on_problem_;
-  const ByteStream& stream_;
+  const Schema& schema_;
+  RecordReader& reader_;
+  const ProblemHandler& on_problem_;
 
-  int record_depth_ = 0, depth_ = 0;
-  std::int64_t number_ = 0;
+  const RecordText* text_ = nullptr;
+  const char* at_ = nullptr;  // to where the parser has read `text_`
+  int depth_ = 0;
   ManifestRecord record_;
   FieldName field_ = FieldName::kOther;
   bool open_list_ = false;  // inside of a list of strings
   bool bad_ = false;
-  bool complete_ = false;  // `record_` is right and not handed over yet
   std::array<bool, kKnownFields + 1> seen_{};
-  std::string syntax_error_;
 };
 
 }  // namespace vicha

@@ -127,7 +127,7 @@ TEST_P(WrongManifest, IsRefusedWithFileRecordLineAndField) {
         list ? fmt::format("[{},\n{}]", kRecords[0], wrong.record) : fmt::format("{}\n{}", kRecords[0], wrong.record);
     const fs::path file = folder.write("w.json", text);
     const std::string message =
-        message_of([&] { load(file, {.needs = {.caption = true, .concepts = true, .image_id = true}}); });
+        message_of([&] { load(file, {.schema = {.caption = true, .concepts = true, .image_id = true}}); });
     EXPECT_TRUE(contains(message, file.string() + ", record 1 (line 2)")) << message;
     EXPECT_TRUE(contains(message, wrong.what)) << message;
     EXPECT_TRUE(wrong.field.empty() || contains(message, '"' + wrong.field + '"')) << message;

@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
-#include "data/manifest/rewrite_reader.h"
+#include "data/manifest/record_reader.h"
 
 namespace vicha {
 

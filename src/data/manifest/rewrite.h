@@ -12,6 +12,8 @@
 #include <nlohmann/json_fwd.hpp>
 #include <string_view>
 
+#include "data/manifest/record_reader.h"
+
 namespace vicha {
 
 /// Reads `in` (a JSON list or JSON lines; streamed) and writes `out` in the same form, atomically; where the suffixes
@@ -42,5 +44,10 @@ class ManifestWriter {
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
+
+/// Whether `out` is written as JSON lines, by the rule of rewrite_manifest.
+bool out_in_lines(const std::filesystem::path& in, const std::filesystem::path& out, bool in_lines);
+/// A record that nothing changed: its own bytes if it stands on one line.
+void add_record(ManifestWriter& writer, const RecordText& text, const nlohmann::ordered_json& record);
 
 }  // namespace vicha

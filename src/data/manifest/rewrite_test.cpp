@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "data/manifest/data_test_support.h"
-#include "data/manifest/rewrite_reader.h"
+#include "data/manifest/record_reader.h"
 
 namespace vicha {
 namespace {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "config/describe.h"
@@ -75,8 +76,10 @@ struct DataOptions {
     v.section("concepts", "Concept words beside the picture", concepts);
   }
 
-  ManifestOptions manifest_options() const {
-    return {.image_root = image_root, .strip_parts = strip_parts, .needs = {.concepts = concepts.enabled}};
+  /// Of manifests that have what the schema says, and concepts where they are read.
+  ManifestOptions manifest_options(Schema schema = {}) const {
+    schema.concepts = concepts.enabled;
+    return {.image_root = image_root, .strip_parts = strip_parts, .schema = std::move(schema)};
   }
   DecodeOptions decode_options() const { return {.accept_truncated = truncated == TruncatedPictures::kAccept}; }
 };

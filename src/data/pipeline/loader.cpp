@@ -12,9 +12,9 @@ constexpr std::uint64_t kOrder = 0, kSamples = 1, kTargets = 2;  // what the see
 
 }  // namespace
 
-std::shared_ptr<const Manifest> load_manifests(const DataOptions& options) {
+std::shared_ptr<const Manifest> load_manifests(const DataOptions& options, const Schema& schema) {
   const std::vector<std::filesystem::path> files(options.manifests.begin(), options.manifests.end());
-  return std::make_shared<const Manifest>(Manifest::load(files, options.manifest_options()));
+  return std::make_shared<const Manifest>(Manifest::load(files, options.manifest_options(schema)));
 }
 
 Loader::Loader(std::shared_ptr<const Manifest> manifest, std::shared_ptr<const WordPiece> tokenizer,
@@ -52,7 +52,9 @@ Batch Loader::next() {
     }
     if (sample.record < 0) bad_log_.stop();
   }
-  Batch batch = collate(*draft, {.pad_id = maker_.text().pad_id(), .concepts = maker_.text().has_concepts()});
+  Batch batch = collate(*draft, {.pad_id = maker_.text().pad_id(),
+                                 .text = maker_.manifest().schema().caption,
+                                 .concepts = maker_.text().has_concepts()});
   const std::uint64_t seed = mix_seed(
       {setup_.seed, kTargets, static_cast<std::uint64_t>(draft->number), static_cast<std::uint64_t>(setup_.rank)});
   for (std::size_t i = 0; i < setup_.targets.size(); ++i) {

@@ -37,8 +37,9 @@ struct LoaderSetup {
   std::filesystem::path bad_samples = {};  ///< JSON lines of unreadable pictures, appended to; empty: logged only
 };
 
-/// The manifests that the options name. Throws DataError.
-std::shared_ptr<const Manifest> load_manifests(const DataOptions& options);
+/// The manifests that the options name, with what the schema says of their records (its `concepts` are the options').
+/// Throws DataError.
+std::shared_ptr<const Manifest> load_manifests(const DataOptions& options, const Schema& schema = {});
 
 class Loader {
  public:

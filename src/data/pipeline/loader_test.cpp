@@ -75,7 +75,9 @@ void expect_equal(const Batch& a, const Batch& b) {
   EXPECT_TRUE(!a.concepts.defined() || at::equal(a.concepts.ids, b.concepts.ids));
   EXPECT_EQ(a.concepts.lengths, b.concepts.lengths);
   ASSERT_EQ(a.find<Drawn>() == nullptr, b.find<Drawn>() == nullptr);
-  if (const Drawn* drawn = a.find<Drawn>()) EXPECT_EQ(drawn->numbers, b.get<Drawn>().numbers);
+  if (const Drawn* drawn = a.find<Drawn>()) {
+    EXPECT_EQ(drawn->numbers, b.get<Drawn>().numbers);
+  }
   EXPECT_TRUE(at::equal(a.image_ids, b.image_ids));
   EXPECT_TRUE(at::equal(a.caption_ids, b.caption_ids));
   EXPECT_EQ(a.records, b.records);
@@ -278,6 +280,31 @@ TEST_F(LoaderTest, NeedsConceptsOnlyWhereTheyAreUsed) {
   EXPECT_TRUE(contains(message_of([&] { loader(); }), "data.concepts.enabled"));
   options_.concepts.enabled = false;
   EXPECT_EQ(loader().next().records, std::vector<std::int64_t>{0});
+}
+
+TEST_F(LoaderTest, ReadsWhatATaskDeclaresAndDoesWithoutCaptions) {
+  options_.manifests = {folder_.write("vqa.json", R"([{"image": "images/1.png", "question": "how many?"},
+                                                      {"image": "images/2.png", "question": "is it red?"}])")};
+  options_.batch_size = 2;
+  options_.concepts.enabled = false;
+  struct Questions : BatchTargets {
+    std::vector<std::string> texts;
+    void for_each_tensor(const TensorVisit&) override {}
+  };
+  const TargetMaker ask = [](Batch& batch, const Manifest& manifest, Rng&) {
+    const auto& questions = manifest.column<TextColumn>("question");
+    Questions& asked = batch.add<Questions>();
+    for (const std::int64_t record : batch.records) asked.texts.emplace_back(questions[record]);
+  };
+  EXPECT_TRUE(contains(message_of([&] { load_manifests(options_); }), "\"caption\""));
+  const Schema schema{.caption = false, .columns = {{.field = "question", .type = ColumnType::kText}}};
+  Loader source(load_manifests(options_, schema), small_tokenizer(), options_, {.seed = 3, .targets = {ask}});
+  const Batch batch = source.next();
+  EXPECT_EQ(batch.size(), 2);
+  EXPECT_FALSE(batch.text.defined());
+  const auto& texts = batch.get<Questions>().texts;
+  ASSERT_EQ(texts.size(), 2u);
+  EXPECT_EQ(texts[0], batch.records[0] == 0 ? "how many?" : "is it red?");
 }
 
 TEST_F(LoaderTest, OptionsAreDescribed) {

@@ -89,11 +89,13 @@ Sample SampleMaker::make(std::int64_t epoch, std::int64_t record, std::span<floa
   };
   Rng pixel_rng = rng_for(kPixels), caption_rng = rng_for(kCaption), concept_rng = rng_for(kConcepts);
   transform_.train(*image, pixel_rng, out);
-  const auto captions = static_cast<std::uint64_t>(manifest.caption_count(chosen));
-  const std::string caption =
-      text_.clean(manifest.caption(chosen, static_cast<std::int64_t>(caption_rng.below(captions))));
-  sample.text = text_.encode(caption);
-  sample.caption_id = text_id(caption);
+  if (manifest.schema().caption) {
+    const auto captions = static_cast<std::uint64_t>(manifest.caption_count(chosen));
+    const std::string caption =
+        text_.clean(manifest.caption(chosen, static_cast<std::int64_t>(caption_rng.below(captions))));
+    sample.text = text_.encode(caption);
+    sample.caption_id = text_id(caption);
+  }
   sample.image_id = manifest.image_id(chosen);
   if (text_.has_concepts()) {
     sample.concepts = text_.encode_concepts(text_.draw_concepts(manifest.concepts(chosen), concept_rng));

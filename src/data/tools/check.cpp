@@ -45,7 +45,11 @@ class Checker {
 
   CheckReport run() {
     first_record_.assign(static_cast<std::size_t>(manifest_.image_count()), -1);
-    for (std::int64_t record = manifest_.size() - 1; record >= 0; --record) first_record_of(record) = record;
+    for (std::int64_t record = manifest_.size() - 1; record >= 0; --record) {
+      for (const std::int64_t image : manifest_.image_numbers(record)) {
+        first_record_[static_cast<std::size_t>(image)] = record;
+      }
+    }
     check_captions();
     check_repeated_rows();
     check_ids();
@@ -67,7 +71,7 @@ class Checker {
   std::int64_t& first_record_of(std::int64_t record) {
     return first_record_[static_cast<std::size_t>(manifest_.image_number(record))];
   }
-  std::string_view path_of(std::size_t image) const { return manifest_.image_path(first_record_[image]); }
+  std::string_view path_of(std::size_t image) const { return manifest_.image_file(static_cast<std::int64_t>(image)); }
 
   void check_captions() {
     for (std::int64_t record = 0; record < manifest_.size(); ++record) {
@@ -88,7 +92,7 @@ class Checker {
           found(kLongCaptions, [&] { return example(fmt::format("{} tokens in", tokens)); });
         }
       }
-      if (options_.manifest.needs.concepts && manifest_.concepts(record).empty()) {
+      if (options_.manifest.schema.concepts && manifest_.concepts(record).empty()) {
         found(kNoConcepts, [&] { return fmt::format("{}: \"kwords\" is empty", manifest_.where(record)); });
       }
     }

@@ -95,7 +95,7 @@ TEST_F(CheckTest, CountsTokensAndConceptsWhereAsked) {
   CheckOptions options;
   options.tokenizer = small_tokenizer();
   options.max_tokens = 4;
-  options.manifest.needs.concepts = true;
+  options.manifest.schema.concepts = true;
   const CheckReport report = check(R"({"image": "a.png", "caption": ["cats dogs", "cat dog"], "kwords": []})", options);
   EXPECT_EQ(report.longest_tokens, 5);
   EXPECT_EQ(report.finding("long_captions").count, 1);

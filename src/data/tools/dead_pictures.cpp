@@ -10,9 +10,10 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/threads.h"
+#include "data/manifest/picture_paths.h"
+#include "data/manifest/record_fields.h"
+#include "data/manifest/record_reader.h"
 #include "data/manifest/rewrite.h"
-#include "data/manifest/rewrite_fields.h"
-#include "data/manifest/rewrite_reader.h"
 #include "data/manifest/string_pool.h"
 #include "data/tools/journal.h"
 
@@ -99,7 +100,7 @@ class Pruner {
       const std::uint32_t picture = names_.intern(image);
       if (picture == report_.pictures) {
         ++report_.pictures;
-        fresh_.push_back({image, paths_.path(image, reader_), text.number});
+        fresh_.push_back({image, paths_.path(image, [this] { return reader_.where(); }), text.number});
         recall(fresh_.back());
       }
       waiting_.push_back({text, std::move(record), picture});

@@ -9,9 +9,9 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/random.h"
+#include "data/manifest/record_fields.h"
+#include "data/manifest/record_reader.h"
 #include "data/manifest/rewrite.h"
-#include "data/manifest/rewrite_fields.h"
-#include "data/manifest/rewrite_reader.h"
 
 namespace vicha {
 namespace {

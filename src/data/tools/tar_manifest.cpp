@@ -17,8 +17,8 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/threads.h"
+#include "data/manifest/record_reader.h"
 #include "data/manifest/rewrite.h"
-#include "data/manifest/rewrite_reader.h"
 #include "image/decode.h"
 
 namespace vicha {

@@ -11,9 +11,9 @@
 #include "base/files.h"
 #include "base/sha256.h"
 #include "base/threads.h"
+#include "data/manifest/record_fields.h"
+#include "data/manifest/record_reader.h"
 #include "data/manifest/rewrite.h"
-#include "data/manifest/rewrite_fields.h"
-#include "data/manifest/rewrite_reader.h"
 #include "data/tools/journal.h"
 
 namespace vicha {

@@ -1,0 +1,36 @@
+#include "data/manifest/picture_paths.h"
+
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "data/manifest/data_test_support.h"
+
+namespace vicha {
+namespace {
+
+TEST(PicturePaths, StripsPartsAndPutsTheRootInFront) {
+  EXPECT_EQ(PicturePaths("/d/m.json", "", 0).find("x/./a.png"), "/d/x/a.png");
+  EXPECT_EQ(PicturePaths("/d/m.json", "", 0).find("/abs/a.png"), "/abs/a.png");
+  EXPECT_EQ(PicturePaths("/d/m.json", "/root", 1).find("x/a.png"), "/root/a.png");
+  EXPECT_EQ(PicturePaths("/d/m.json", "/root", 2).find("/x/a.png"), "/root/a.png") << "the first part is empty";
+  EXPECT_EQ(PicturePaths("/d/m.json", "/root", 2).find("x/a.png"), std::nullopt);
+}
+
+TEST(PicturePaths, NamesTheRecordWhoseNameIsTooShort) {
+  const PicturePaths paths("/d/m.json", "", 2);
+  const auto where = [] { return std::string("m.json, record 3"); };
+  EXPECT_EQ(paths.path("a/b/c.png", where), "/d/c.png");
+  const std::string message = testing_data::message_of([&] { paths.path("b/c.png", where); });
+  EXPECT_TRUE(testing_data::contains(message, "m.json, record 3")) << message;
+  EXPECT_TRUE(testing_data::contains(message, "\"b/c.png\" has no more than 2 parts")) << message;
+  EXPECT_TRUE(testing_data::contains(message, "--strip-parts")) << message;
+}
+
+TEST(PicturePaths, KnowsFileNames) {
+  EXPECT_TRUE(is_file_name("a"));
+  EXPECT_FALSE(is_file_name(""));
+  EXPECT_FALSE(is_file_name(std::string_view("a\0b", 3)));
+}
+
+}  // namespace
+}  // namespace vicha

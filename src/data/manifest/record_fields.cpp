@@ -1,0 +1,45 @@
+#include "data/manifest/record_fields.h"
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "data/manifest/picture_paths.h"
+
+namespace vicha {
+
+std::string image_of(const nlohmann::ordered_json& record, const std::function<std::string()>& where) {
+  const auto field = record.find("image");
+  if (field == record.end()) {
+    throw DataError(where(), "field \"image\" is missing", "Every record names its picture");
+  }
+  const auto* name = field->get_ptr<const std::string*>();
+  if (name == nullptr || !is_file_name(*name)) {
+    throw DataError(where(), "field \"image\" is no file name", "Every record names its picture");
+  }
+  return *name;
+}
+
+std::string image_of(const nlohmann::ordered_json& record, const RecordReader& reader) {
+  return image_of(record, [&] { return reader.where(); });
+}
+
+std::vector<std::string> captions_of(const nlohmann::ordered_json& record, const RecordReader& reader) {
+  const auto field = record.find("caption");
+  if (field == record.end()) {
+    throw DataError(reader.where(), "field \"caption\" is missing", "Add the caption, a string or a list of strings");
+  }
+  if (field->is_string()) return {field->get<std::string>()};
+  std::vector<std::string> captions;
+  bool right = field->is_array();
+  for (std::size_t i = 0; right && i < field->size(); ++i) {
+    right = (*field)[i].is_string();
+    if (right) captions.push_back((*field)[i].get<std::string>());
+  }
+  if (!right) {
+    throw DataError(reader.where(), "field \"caption\" is neither a string nor a list of strings",
+                    "Correct the record or take it out");
+  }
+  return captions;
+}
+
+}  // namespace vicha
