@@ -7,8 +7,6 @@
 namespace vicha {
 namespace {
 
-constexpr std::size_t kMaxRecordBytes = std::size_t{4} << 20;
-
 // In the order of FieldName.
 constexpr std::array<std::string_view, 4> kFieldNames = {"image", "caption", "kwords", "image_id"};
 constexpr std::array<std::string_view, 4> kWanted = {"a string", "a string or a list of strings", "a list of strings",

@@ -4,6 +4,7 @@
 // from 1.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -11,6 +12,9 @@
 #include <vector>
 
 namespace vicha {
+
+/// A longer record is refused by every reader of manifests.
+inline constexpr std::size_t kMaxRecordBytes = std::size_t{4} << 20;
 
 /// Fields that every record must have beside `image`.
 struct ManifestNeeds {

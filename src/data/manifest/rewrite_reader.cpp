@@ -7,11 +7,11 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "data/manifest/manifest_reader.h"
 
 namespace vicha {
 namespace {
 
-constexpr std::size_t kMaxRecordBytes = std::size_t{4} << 20;  // as the manifests' reader allows
 // Values are copied and written by recursion: text that nests deeper could exhaust the stack.
 constexpr int kMaxDepth = 200;
 
