@@ -1,4 +1,5 @@
 # A room of the house: one static library of all sources in its folder and its sub-rooms, one test program of all their *_test.cpp.
+# Tables beside the sources (*.txt, *.tsv) are embedded: Embed.cmake.
 #   vicha_room(NAME text TORCH USES config LIBRARIES PkgConfig::UTF8PROC)
 set(VICHA_PCH_HEADER ${CMAKE_SOURCE_DIR}/cmake/torch_pch.h)
 
@@ -17,6 +18,10 @@ function(vicha_room)
   set(target vicha_${ROOM_NAME})
   add_library(${target} STATIC ${sources})
   target_link_libraries(${target} PUBLIC vicha_flags)
+  file(GLOB_RECURSE tables CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${ROOM_NAME}/*.txt ${CMAKE_CURRENT_SOURCE_DIR}/${ROOM_NAME}/*.tsv)
+  if(tables)
+    vicha_embed(${target} ${tables})
+  endif()
   foreach(room IN LISTS ROOM_USES)
     if(TARGET vicha_${room})
       target_link_libraries(${target} PUBLIC vicha_${room})

@@ -98,7 +98,7 @@ void write_page(Html& html, ReportData& data) {
                          "base-uri 'none'; form-action 'none'"}});
     html.leaf("title", {}, fmt::format("{} – ViCHA {}", data.name, data.task_title));
     const auto style = html.element("style");
-    html.raw(report_style());
+    html.raw(embedded::report_css());
   }
   const auto body = html.element("body");
   {
@@ -113,7 +113,7 @@ void write_page(Html& html, ReportData& data) {
   }
   html.leaf("footer", {}, "Written by vicha report. This page holds everything it shows.");
   const auto script = html.element("script");
-  html.raw(report_script());
+  html.raw(embedded::report_js());
 }
 
 }  // namespace

@@ -1,11 +1,11 @@
-// The page's own parts, compiled in from web/ (src/CMakeLists.txt).
+// The page's own parts, embedded from web/ (cmake/Embed.cmake).
 #pragma once
 
 #include <string_view>
 
-namespace vicha {
+namespace vicha::embedded {
 
-std::string_view report_style();   ///< web/report.css
-std::string_view report_script();  ///< web/report.js
+std::string_view report_css();
+std::string_view report_js();
 
-}  // namespace vicha
+}  // namespace vicha::embedded

@@ -2,12 +2,16 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cstdint>
 #include <vector>
 
 #include "base/error.h"
+#include "text/table_reader.h"
 #include "text/utf8.h"
+
+namespace vicha::embedded {
+std::string_view html_entities_tsv();
+}
 
 namespace vicha::text_detail {
 namespace {
@@ -32,22 +36,14 @@ bool is_name_character(char c) {
 }
 
 std::vector<HtmlEntity> parse_table() {
-  const auto number = [](std::string_view text) {
-    std::uint32_t value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, 16);
-    VICHA_ASSERT(error == std::errc() && end == text.data() + text.size());
-    return static_cast<char32_t>(value);
-  };
   std::vector<HtmlEntity> entities;
-  std::string_view rest = kHtmlEntityTable;
-  while (!rest.empty()) {
-    const std::string_view item = rest.substr(0, rest.find(' '));
-    rest.remove_prefix(std::min(rest.size(), item.size() + 1));
-    const std::size_t end = item.find_first_of(":!"), plus = item.find('+', end);
-    entities.push_back({.name = item.substr(0, end),
-                        .first = number(item.substr(end + 1, plus == item.npos ? plus : plus - end - 1)),
-                        .second = plus == item.npos ? 0 : number(item.substr(plus + 1)),
-                        .bare = item[end] == '!'});
+  for (const std::vector<std::string_view>& row : table_rows(embedded::html_entities_tsv())) {
+    VICHA_ASSERT(row.size() == 2 || (row.size() == 3 && row[2] == "bare"));
+    const std::size_t space = row[1].find(' ');
+    entities.push_back({.name = row[0],
+                        .first = hexadecimal(row[1].substr(0, space)),
+                        .second = space == row[1].npos ? 0 : hexadecimal(row[1].substr(space + 1)),
+                        .bare = row.size() == 3});
   }
   VICHA_ASSERT(std::ranges::is_sorted(entities, {}, &HtmlEntity::name));
   return entities;
@@ -72,10 +68,15 @@ void append_number(std::string& out, std::uint32_t c) {
 
 }  // namespace
 
-const HtmlEntity* find_html_entity(std::string_view name) {
+std::span<const HtmlEntity> html_entities() {
   static const std::vector<HtmlEntity> kEntities = parse_table();
-  const auto at = std::ranges::lower_bound(kEntities, name, {}, &HtmlEntity::name);
-  return at != kEntities.end() && at->name == name ? &*at : nullptr;
+  return kEntities;
+}
+
+const HtmlEntity* find_html_entity(std::string_view name) {
+  const auto entities = html_entities();
+  const auto at = std::ranges::lower_bound(entities, name, {}, &HtmlEntity::name);
+  return at != entities.end() && at->name == name ? &*at : nullptr;
 }
 
 char32_t windows_1252(char32_t c) { return kWindows1252[c - 0x80]; }

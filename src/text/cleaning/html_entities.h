@@ -2,13 +2,11 @@
 #pragma once
 
 #include <cstddef>
+#include <span>
 #include <string>
 #include <string_view>
 
 namespace vicha::text_detail {
-
-/// The table of all 2,231 names, as text (html_entity_table.cpp).
-extern const char* const kHtmlEntityTable;
 
 /// One name without '&' and ';', or all zero if there is none.
 struct HtmlEntity {
@@ -16,6 +14,8 @@ struct HtmlEntity {
   char32_t first = 0, second = 0;  ///< the second is 0 for nearly all
   bool bare = false;               ///< counts without a semicolon too
 };
+/// All of html_entities.tsv, in the order of their names.
+std::span<const HtmlEntity> html_entities();
 const HtmlEntity* find_html_entity(std::string_view name);
 
 /// What a byte of 0x80 to 0x9F stands for in Windows-1252; the five that stand for nothing are themselves.

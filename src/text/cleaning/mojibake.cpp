@@ -65,13 +65,13 @@ class Pattern {
 
 /// {name} -> the members of that set.
 std::string with_sets(std::string_view pattern) {
+  static const auto sets = mojibake_sets();
   std::string out;
   for (std::size_t at = 0; at < pattern.size();) {
     if (pattern[at] == '{') {
       const std::size_t end = pattern.find('}', at);
       const std::string_view name = pattern.substr(at + 1, end - at - 1);
-      const auto& sets = mojibake_sets();
-      const auto set = std::ranges::find(sets, name, [](const auto& s) { return s.first; });
+      const auto set = sets.find(name);
       if (set != sets.end()) {
         out += set->second;
         at = end + 1;
@@ -137,16 +137,13 @@ const Pattern& lossy_utf8() {
 /// The bytes of a text in an encoding, as characters of those numbers.
 class Encoder {
  public:
-  explicit Encoder(const Charmap& map) : map_(map) {
+  explicit Encoder(Charmap map) : map_(std::move(map)) {
     for (char16_t byte = 0; byte < 0x80; ++byte) bytes_.emplace(byte, byte);
-    if (map.sloppy) {
+    if (map_.sloppy) {
       bytes_.erase(kSubstitute);
       bytes_.emplace(kReplacement, kSubstitute);
     }
-    for (std::size_t i = 0; i < 0x80; ++i) {
-      const auto byte = static_cast<char16_t>(0x80 + i);
-      bytes_.emplace(map.high.empty() ? byte : map.high[i], byte);
-    }
+    for (std::size_t i = 0; i < map_.high.size(); ++i) bytes_.emplace(map_.high[i], static_cast<char16_t>(0x80 + i));
   }
 
   const Charmap& map() const { return map_; }
@@ -161,12 +158,16 @@ class Encoder {
   }
 
  private:
-  const Charmap& map_;
+  Charmap map_;
   std::unordered_map<char32_t, char16_t> bytes_;
 };
 
 const std::vector<Encoder>& encoders() {
-  static const std::vector<Encoder> all(charmaps().begin(), charmaps().end());
+  static const std::vector<Encoder> all = [] {
+    std::vector<Encoder> encoders;
+    for (Charmap& map : charmaps()) encoders.emplace_back(std::move(map));
+    return encoders;
+  }();
   return all;
 }
 

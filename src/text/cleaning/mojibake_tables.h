@@ -1,24 +1,27 @@
-// What mojibake looks like, and the single-byte encodings that make it. Used by mojibake.cpp only.
+// What mojibake looks like, and the single-byte encodings that make it: mojibake_sets.tsv, mojibake_patterns.txt and
+// code_pages.tsv, read. Used by mojibake.cpp only, which keeps what it makes of them.
 #pragma once
 
+#include <functional>
+#include <map>
+#include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 namespace vicha::text_detail {
 
-/// Names and members of sets of characters, as the inside of an ICU set.
-const std::vector<std::pair<std::string_view, std::string_view>>& mojibake_sets();
+/// By their names the members of sets of characters, as the inside of an ICU set.
+std::map<std::string, std::string, std::less<>> mojibake_sets();
 /// A text in which any of these is found is likely mojibake.
-const std::vector<std::string_view>& mojibake_patterns();
+std::vector<std::string_view> mojibake_patterns();
 
 struct Charmap {
   std::string_view name;
   /// Bytes without a meaning stand for the control character of their number, and byte 1A for U+FFFD.
   bool sloppy;
-  std::vector<char16_t> high;  ///< characters of the bytes 80 to FF; empty: their own numbers
+  std::vector<char16_t> high;  ///< characters of the bytes 80 to FF
 };
 /// In the order in which they are tried.
-const std::vector<Charmap>& charmaps();
+std::vector<Charmap> charmaps();
 
 }  // namespace vicha::text_detail

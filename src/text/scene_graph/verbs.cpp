@@ -1,30 +1,14 @@
-#include <algorithm>
-
 #include "text/scene_graph/clause_reader.h"
 
 namespace vicha::text_detail {
 namespace {
-
-template <std::size_t N>
-bool one_of(std::string_view word, const std::string_view (&list)[N]) {
-  return std::find(std::begin(list), std::end(list), word) != std::end(list);
-}
-
-constexpr std::string_view kAwayFrom[] = {"into", "onto", "off", "off of", "over", "from", "out of"};
-constexpr std::string_view kAlong[] = {"toward", "towards", "along", "down",  "up",
-                                       "across", "through", "past",  "around"};
-constexpr std::string_view kAbove[] = {"above", "below", "of"};
-constexpr std::string_view kBodyParts[] = {"hand", "arm",  "mouth", "head", "lap",  "neck",  "shoulder",
-                                           "back", "face", "paw",   "ear",  "nose", "trunk", "finger"};
 
 // Prepositions that stand for a relation without the verb before them.
 bool stands_alone(std::string_view preposition) {
   if (is(preposition, WordKind::kStaticPlace)) return true;
   const auto space = preposition.find(' ');
   if (space == std::string_view::npos) return false;
-  const std::string_view first = preposition.substr(0, space);
-  constexpr std::string_view kMoving[] = {"out", "away", "off", "up", "such", "as", "because", "instead"};
-  return !one_of(first, kMoving);
+  return !is(preposition.substr(0, space), WordKind::kMoving);
 }
 
 }  // namespace
@@ -111,14 +95,12 @@ Group ClauseReader::reduced_subject(const ClauseVerb& verb, const ClauseVerb& pr
   const bool carries = is(verb.base, WordKind::kPossession) && verb.form == Tag::kIng;
   if (noun.animate() && !(carries && is(noun.lemma, WordKind::kAnimal))) return last_;
   // "left a bicycle leaning", "watches a train passing": what is seen or left does something itself.
-  constexpr std::string_view kSees[] = {"leave", "watch", "see", "have", "find", "keep", "show"};
-  if (noun.role == NounRole::kObject && one_of(previous.base, kSees)) return last_;
-  constexpr std::string_view kOfBeings[] = {"dress", "seat", "perch", "pose", "gather", "follow", "accompany", "clad"};
+  if (noun.role == NounRole::kObject && is(previous.base, WordKind::kSeeing)) return last_;
   std::size_t ancestor = noun.parent;
   for (int hops = 0; hops < 4 && ancestor != kNone; ++hops) {
     const bool fits =
         carries && noun.animate() ? is(nouns_[ancestor].lemma, WordKind::kPerson) : nouns_[ancestor].animate();
-    if (fits && (verb.form == Tag::kIng || one_of(verb.base, kOfBeings))) return group_of(ancestor);
+    if (fits && (verb.form == Tag::kIng || is(verb.base, WordKind::kOfBeings))) return group_of(ancestor);
     ancestor = nouns_[ancestor].parent;
   }
   if (noun.animate() || noun.role == NounRole::kObject || (noun.preposition == "with" && !noun.by_verb)) return last_;
@@ -160,9 +142,8 @@ void ClauseReader::attach(std::size_t noun) {
   nouns_[noun].role = NounRole::kPlace;
   nouns_[noun].preposition = preposition;
   const bool alone = stands_alone(preposition) || idiom_before_;
-  constexpr std::string_view kNoDeed[] = {"surround", "follow", "accompany", "cover", "fill", "line", "crowd"};
   if (preposition == "by" && verb_.active && verb_.form == Tag::kPast && nouns_[noun].animate() &&
-      !one_of(verb_.base, kNoDeed)) {
+      !is(verb_.base, WordKind::kNoDoer)) {
     for (const std::size_t subject : verb_.subjects) emit(noun, verb_.text, subject);
     nouns_[noun].parent = verb_.subjects.empty() ? kNone : verb_.subjects.front();
     verb_.joined = true;
@@ -204,7 +185,7 @@ Group ClauseReader::target(std::string_view preposition, std::size_t place) cons
     return belongs_to_object(preposition, place) ? Group{base} : verb_.subjects;
   }
   if (noun.role != NounRole::kPlace || noun.parent == kNone) return group_of(base);
-  if (noun.preposition == "of" || one_of(preposition, kAbove)) return {base};
+  if (noun.preposition == "of" || is(preposition, WordKind::kOfTheNearest)) return {base};
   if (noun.preposition == "with" && preposition != "with") {
     // "with a flag on its roof", "with its head on a pillow" against "with umbrellas in the rain"
     if (noun.owned || nouns_[place].owned || (preposition == "on" && !verb_.active)) return {base};
@@ -216,12 +197,12 @@ Group ClauseReader::target(std::string_view preposition, std::size_t place) cons
 
 bool ClauseReader::belongs_to_object(std::string_view preposition, std::size_t place) const {
   const bool possession = is(verb_.base, WordKind::kPossession);
-  if (one_of(preposition, kAwayFrom) || one_of(preposition, kAbove)) return true;
-  if (one_of(preposition, kAlong)) return false;
+  if (is(preposition, WordKind::kAwayFrom) || is(preposition, WordKind::kOfTheNearest)) return true;
+  if (is(preposition, WordKind::kAlong)) return false;
   if (preposition == "with") return possession;
   if (is(verb_.base, WordKind::kMovesObject)) return true;
-  return possession && (one_of(nouns_[place].lemma, kBodyParts) || verb_.base == "have" || verb_.base == "contain" ||
-                        verb_.base == "show" || verb_.base == "feature");
+  return possession && (is(nouns_[place].lemma, WordKind::kBodyPart) || verb_.base == "have" ||
+                        verb_.base == "contain" || verb_.base == "show" || verb_.base == "feature");
 }
 
 }  // namespace vicha::text_detail

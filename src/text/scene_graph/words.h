@@ -1,5 +1,5 @@
-// Word lists of the scene graph parser: the closed classes of English, and kinds of words that captions use in a way
-// of their own. Used inside this room only.
+// Word lists of the scene graph parser (the *.txt and *.tsv here): the closed classes of English, and kinds of words
+// that captions use in a way of their own. Used inside this room only.
 #pragma once
 
 #include <cstdint>
@@ -57,8 +57,17 @@ enum class WordKind : std::uint32_t {
   kIntensifier = 1 << 16,   ///< very, so
   kObjectParticle = 1 << 17,  ///< up, off, out: "picks up a ball"
   kMostlyNoun = 1 << 19,      ///< of kCaptionVerb, but a verb only before an object: "train", "slice"
-  kGerundModifier = 1 << 18   ///< "swimming pool", "parking lot": the word says what it is for
+  kGerundModifier = 1 << 18,  ///< "swimming pool", "parking lot": the word says what it is for
+  kBodyPart = 1 << 20,        ///< hand, paw
+  kAwayFrom = 1 << 21,        ///< prepositions that part the object from its place: into, from
+  kAlong = 1 << 22,           ///< prepositions of the way that who moves takes: along, across
+  kOfTheNearest = 1 << 23,    ///< prepositions about the noun before them: above, of
+  kMoving = 1 << 24,          ///< first words of prepositions that do not stand for a relation alone: out (of)
+  kSeeing = 1 << 25,          ///< infinitives whose object does something itself: "left a bicycle leaning"
+  kOfBeings = 1 << 26,        ///< infinitives whose participle is said of persons and animals: dress, perch
+  kNoDoer = 1 << 27           ///< infinitives after which "by" names no doer: surround
 };
+/// Whether a word, or a phrase as it is listed, is of a kind.
 bool is(std::string_view word, WordKind kind);
 inline bool is_animate(std::string_view lemma) { return is(lemma, WordKind::kPerson) || is(lemma, WordKind::kAnimal); }
 
