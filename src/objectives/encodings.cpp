@@ -52,6 +52,8 @@ PackedText Encodings::pack(const Tokens& tokens) const {
                               : PackedText::padded(tokens, model_.device());
 }
 
+at::Tensor Encodings::nothing() const { return model_.temperature() * 0.0; }
+
 const ImageStates& Encodings::image() {
   if (image_) return *image_;
   const auto join = [&](const at::Tensor& patches_BND, JoinedRows& pass) {

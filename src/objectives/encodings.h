@@ -92,7 +92,7 @@ class Encodings {
   /// Tokens as this step's passes take them: packed, or padded on the plain path.
   PackedText pack(const Tokens& tokens) const;
   /// A zero with a gradient of 0, for a batch that has nothing to say.
-  at::Tensor nothing() const { return model_.temperature() * 0.0; }
+  at::Tensor nothing() const;
 
   /// Online, one modality.
   const ImageStates& image();

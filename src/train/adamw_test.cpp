@@ -17,13 +17,18 @@ const OptimizerOptions kOptions{.lr = 1e-3, .weight_decay = 0.05, .clip_norm = 0
 ParameterStore make_store() {
   ParameterStore store(7);
   store.add("a.weight", {33, 1000}, Init::kNormal002);
-  store.add("a.bias", {1000}, Init::kNormal002);
+  {
+    const ParameterStore::Scope scope(store, "fast");
+    store.add("a.bias", {1000}, Init::kNormal002);
+  }
   store.add("temperature", {}, Init::kOnes);
-  store.add("b.weight", {128, 256}, Init::kNormal002);
+  {
+    const ParameterStore::Scope scope(store, "fast");
+    store.add("b.weight", {128, 256}, Init::kNormal002);
+  }
   store.add("tiny.weight", {1, 3}, Init::kNormal002);
   store.add("unused.weight", {5, 5}, Init::kOnes);
-  store.set_lr_scale(1, 5.0);
-  store.set_lr_scale(3, 5.0);
+  store.set_lr_scale("fast", 5.0);
   return store;
 }
 

@@ -156,10 +156,11 @@ TEST_F(PretrainRun, AModelWithConceptsGoesOnFromOneWithout) {
   PretrainRecipe with = recipe();
   with.init.checkpoint = (folder_ / "first").string();  // the run: its last checkpoint
   with.finish();
-  Vicha model(with.model, 7);
-  initialise_model(model, with);
+  TaskModel model(with.model, with.objectives, 7);
+  initialise_model(model, with.init);
+  const ParameterStore& store = model.vicha().parameters();
   StateDict now;
-  for (const auto& r : model.parameters().released()) now.set(r.name, model.parameters().view(r));
+  for (const auto& r : store.released()) now.set(r.name, store.view(r));
   const std::string layer = "layer.0.output.dense.weight", words = "word_embeddings.weight";
   EXPECT_TRUE(at::equal(now.at("kw_encoder.encoder." + layer), kept.at("text_encoder.bert.encoder." + layer)));
   EXPECT_TRUE(at::equal(now.at("kw_encoder.embeddings." + words), kept.at("text_encoder.bert.embeddings." + words)));
