@@ -36,8 +36,9 @@ void add_config(CLI::App& app, Action& chosen) {
   show->add_flag("--changes", given->changes, "Only what differs from the defaults");
   show->callback([given, &chosen] {
     chosen = [given] {
-      const AnyOptions<TaskRecipe> recipe = given->recipe.empty() ? default_with(given->overrides, given->task)
-                                                                  : load_task_recipe(given->recipe, given->overrides, given->task);
+      const AnyOptions<TaskRecipe> recipe = given->recipe.empty()
+                                                ? default_with(given->overrides, given->task)
+                                                : load_task_recipe(given->recipe, given->overrides, given->task);
       print(given->json ? to_json(recipe) + "\n"
                         : to_toml(recipe, {.only_changes = given->changes, .comments = !given->changes}));
       return 0;

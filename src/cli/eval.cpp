@@ -43,7 +43,8 @@ void add_evaluation(CLI::App& eval, const TaskKind& kind, Action& chosen) {
   const auto given = std::make_shared<Given>();
   EvaluateCommand& run = given->command;
   CLI::App* command = eval.add_subcommand(kind.key, kind.about);
-  command->add_option("CHECKPOINT", run.checkpoint, "Checkpoint folder, or a run's folder for its last one")->required();
+  command->add_option("CHECKPOINT", run.checkpoint, "Checkpoint folder, or a run's folder for its last one")
+      ->required();
   command->add_option("MANIFEST", run.manifest, "Evaluation set")->required();
   for (const EvaluationFlag& flag : kind.evaluation_flags) {
     command->add_option_function<std::string>(

@@ -1,11 +1,10 @@
+#include <CLI/CLI.hpp>
+
+#include "base/log.h"
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "tasks/host/recipe_files.h"
 #include "tasks/host/training.h"
-
-#include <CLI/CLI.hpp>
-
-#include "base/log.h"
 
 namespace vicha::cli {
 namespace {

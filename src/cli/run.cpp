@@ -1,4 +1,6 @@
 // The program's commands. Errors end here, as one line and an exit status (docs/design.md, decision 8).
+#include "cli/run.h"
+
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -10,7 +12,6 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "cli/commands.h"
-#include "cli/run.h"
 #include "nn/precision.h"
 
 namespace vicha::cli {

@@ -74,8 +74,8 @@ ImageStates Encoders::encode_image(const ImageInput& input, const Dropout& dropo
 
   const at::Tensor cls_rows = row_indices(first_rows(input.count, image.tokens), device);
   // The states [-(n + 1) : -1] of the blocks' outputs: n before the last one.
-  Vit::Output out = vit.run(pass.rows(), pass.segments(), levels > 0 ? cls_rows : at::Tensor(),
-                            vit.options().depth - levels - 1);
+  Vit::Output out =
+      vit.run(pass.rows(), pass.segments(), levels > 0 ? cls_rows : at::Tensor(), vit.options().depth - levels - 1);
   if (!out.hidden_rows.empty()) out.hidden_rows.pop_back();
   image.hidden = std::move(out.hidden_rows);
   pass.set_states(out.states);

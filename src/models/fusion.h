@@ -42,8 +42,8 @@ struct FusionLayout {
 };
 FusionLayout lay_out(const FusionPlan& plan, const FusedImages& images, const at::Device& device);
 
-/// States of the rows that are read (P, D). `kv`: Bert::image_kv of the images' states. With `all_rows` every layer runs
-/// at every row (the plain path) and those states (T, D) are left there.
+/// States of the rows that are read (P, D). `kv`: Bert::image_kv of the images' states. With `all_rows` every layer
+/// runs at every row (the plain path) and those states (T, D) are left there.
 at::Tensor fuse(const Bert& bert, const at::Tensor& text_states, const std::vector<at::Tensor>& kv,
                 const FusionPlan& plan, const FusedImages& images, const Dropout& dropout,
                 at::Tensor* all_rows = nullptr);

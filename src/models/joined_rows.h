@@ -1,6 +1,6 @@
-// Passes that share weights run as one: the rows of several of them lie one after the other in one packed matrix, so that
-// every weight is read once and its gradient written once. Each part's states are those of a pass of its own.
-// T rows, D width.
+// Passes that share weights run as one: the rows of several of them lie one after the other in one packed matrix, so
+// that every weight is read once and its gradient written once. Each part's states are those of a pass of its own. T
+// rows, D width.
 #pragma once
 
 #include <ATen/core/Tensor.h>

@@ -105,8 +105,11 @@ at::Tensor PairScorer::match(const std::vector<std::pair<std::int64_t, std::int6
         last = image;
       }
       const std::int64_t length = text_lengths_[static_cast<std::size_t>(text)];
-      plan.sequences.push_back({text_begin_[static_cast<std::size_t>(text)], length, length,
-                                static_cast<std::int64_t>(states.size()) - 1, {0}});
+      plan.sequences.push_back({text_begin_[static_cast<std::size_t>(text)],
+                                length,
+                                length,
+                                static_cast<std::int64_t>(states.size()) - 1,
+                                {0}});
       rows += length;
     }
     const FusionLayout layout = lay_out(plan, images, model_.device());

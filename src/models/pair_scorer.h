@@ -1,5 +1,5 @@
-// Scores of image–text pairs, in two stages: cosine of the two towers for all pairs, image–text matching for the best of each query.
-// I pictures, X texts, k the number of candidates that are matched.
+// Scores of image–text pairs, in two stages: cosine of the two towers for all pairs, image–text matching for the best
+// of each query. I pictures, X texts, k the number of candidates that are matched.
 #pragma once
 
 #include <functional>

@@ -88,9 +88,9 @@ TEST_F(RerankTest, WhatIsMadeAgainIsTheSame) {
   for (const auto& [bytes, expected] : cases) {
     Asked asked;
     const PairScorer::Scores found = scores({bytes, [&](std::int64_t first, std::int64_t count) {
-                                                    asked.emplace_back(first, count);
-                                                    return images(first, count);
-                                                  }});
+                                               asked.emplace_back(first, count);
+                                               return images(first, count);
+                                             }});
     EXPECT_TRUE(at::equal(found.i2t, whole.i2t)) << bytes;
     EXPECT_TRUE(at::equal(found.t2i, whole.t2i)) << bytes;
     EXPECT_TRUE(at::equal(found.joint_i2t, whole.joint_i2t)) << bytes;

@@ -8,8 +8,6 @@
 
 #include <algorithm>
 
-#include <algorithm>
-
 #include "base/error.h"
 #include "nn/kernels.h"
 

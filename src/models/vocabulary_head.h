@@ -10,8 +10,8 @@ namespace vicha {
 
 class VocabularyHead {
  public:
-  /// Registers "<prefix>cls.predictions.…" in the scope "mlm_head"; the output map is `bert`'s word embedding, which must be
-  /// registered under the same prefix.
+  /// Registers "<prefix>cls.predictions.…" in the scope "mlm_head"; the output map is `bert`'s word embedding, which
+  /// must be registered under the same prefix.
   VocabularyHead(ParameterStore& store, const std::string& prefix, const Bert& bert);
 
   /// (M, D) -> (M, V), fp32.

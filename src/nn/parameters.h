@@ -57,7 +57,8 @@ class ParameterStore {
   void alias(const std::string& name, const std::string& target);
   /// State that is saved but not learned (queues); `name` as in released checkpoints.
   at::Tensor add_buffer(const std::string& name, at::Tensor value);
-  /// A table that follows from the sizes (fixed positions): saved as released checkpoints have it, made rather than loaded.
+  /// A table that follows from the sizes (fixed positions): saved as released checkpoints have it, made rather than
+  /// loaded.
   at::Tensor add_table(const std::string& name, at::Tensor value);
 
   /// While one lives, what is registered belongs to its scope (and to those around it).
@@ -71,8 +72,8 @@ class ParameterStore {
    private:
     ParameterStore& store_;
   };
-  /// What `make("")` registers, and under other names once more by `make("_m")`: momentum copies, which are pulled after
-  /// the first by follow() and start equal to them. Both must register the same, in the same order.
+  /// What `make("")` registers, and under other names once more by `make("_m")`: momentum copies, which are pulled
+  /// after the first by follow() and start equal to them. Both must register the same, in the same order.
   template <class Make>
   auto add_twins(const Make& make) -> Twins<decltype(make(std::string()))> {
     const std::size_t begin = parameters_.size();

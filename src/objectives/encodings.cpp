@@ -180,8 +180,7 @@ const Encodings::MomentumStates& Encodings::momentum() {
       if (extra.momentum) packs.push_back(&extra.pack);
     }
     const PackedText joined = PackedText::joined(packs);
-    const at::Tensor states =
-        copy.text.encode(joined.ids, joined.positions, joined.segments, {}, 0, dropout()).states;
+    const at::Tensor states = copy.text.encode(joined.ids, joined.positions, joined.segments, {}, 0, dropout()).states;
     m.text_states = states.slice(0, 0, online_text.pack.rows());
     m.text_cls = states.index_select(0, row_indices(online_text.pack.begin, model_.device()));
     std::int64_t begin = online_text.pack.rows();

@@ -23,7 +23,8 @@ at::Tensor level_loss(const at::Tensor& f_BE, const at::Tensor& g_BE, const at::
 
 class HitcObjective : public Objective {
  public:
-  /// Registers "vision_proj_hidden.N" and "text_proj_hidden.N". Throws UsageError if the weights do not match the levels.
+  /// Registers "vision_proj_hidden.N" and "text_proj_hidden.N". Throws UsageError if the weights do not match the
+  /// levels.
   HitcObjective(const HitcOptions& options, Vicha& model);
   const ObjectiveOptions& options() const override { return options_; }
   void want(Wants& wants) const override { wants.levels = std::max(wants.levels, options_.levels); }

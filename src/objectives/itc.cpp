@@ -78,8 +78,9 @@ ObjectiveKind itc_kind() {
           .measure = "nats",
           .checkpoint_names = {},
           .options = ItcOptions(),
-          .make = [](const ObjectiveOptions& options,
-                     Vicha& model) { return std::make_unique<ItcObjective>(dynamic_cast<const ItcOptions&>(options), model); }};
+          .make = [](const ObjectiveOptions& options, Vicha& model) {
+            return std::make_unique<ItcObjective>(dynamic_cast<const ItcOptions&>(options), model);
+          }};
 }
 
 }  // namespace vicha

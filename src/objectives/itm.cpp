@@ -84,8 +84,9 @@ ObjectiveKind itm_kind() {
           .checkpoint_names = {"itm_head.**"},
           .heads_always = true,
           .options = ObjectiveOptions(),
-          .make = [](const ObjectiveOptions& options,
-                     Vicha& model) { return std::make_unique<ItmObjective>(options, model); }};
+          .make = [](const ObjectiveOptions& options, Vicha& model) {
+            return std::make_unique<ItmObjective>(options, model);
+          }};
 }
 
 }  // namespace vicha

@@ -30,8 +30,8 @@ void MaeOptions::check(const ModelOptions& model) const {
                     model.vit.image_res, model.vit.patch));
   }
   if (decoder.width % decoder.heads != 0) {
-    throw UsageError(fmt::format("mae.decoder.heads = {} does not divide mae.decoder.width = {}", decoder.heads,
-                                 decoder.width));
+    throw UsageError(
+        fmt::format("mae.decoder.heads = {} does not divide mae.decoder.width = {}", decoder.heads, decoder.width));
   }
   if (decoder.width % 4 != 0) {
     throw UsageError(fmt::format("mae.decoder.width = {} is not divisible by 4", decoder.width));
@@ -64,8 +64,7 @@ void MaeStep::join_image(const at::Tensor& patches_BND, JoinedRows& pass) {
   const Vit& vit = encodings_.model().online().vit;
   const std::int64_t batch = patches_BND.size(0), patches = patches_BND.size(1), width = patches_BND.size(2);
   patch_order_ = encodings_.draws().patch_order(batch, patches).to(patches_BND.device());
-  visible_ =
-      static_cast<std::int64_t>(static_cast<double>(patches) * (1.0 - objective_.mae_options().mask_ratio));
+  visible_ = static_cast<std::int64_t>(static_cast<double>(patches) * (1.0 - objective_.mae_options().mask_ratio));
   const at::Tensor kept = patch_order_.slice(1, 0, visible_).unsqueeze(-1).expand({-1, -1, width});
   const at::Tensor seen = vit.assemble_visible(patches_BND.gather(1, kept));
   part_ = pass.add(seen.view({-1, width}), Segments::uniform(batch, visible_ + 1));
@@ -98,8 +97,8 @@ at::Tensor MaeStep::cross_modal() {
   cross->k_rows = text.pack.rows();
   const Bert::Fusion fusion{Segments::uniform(batch, count + 1), cross, {}, {}, {}};
   const Bert& bert = encodings_.model().online().text;
-  const at::Tensor fused = bert.fuse(stream.view({-1, stream.size(2)}), bert.image_kv(text.states), fusion,
-                                     encodings_.dropout());
+  const at::Tensor fused =
+      bert.fuse(stream.view({-1, stream.size(2)}), bert.image_kv(text.states), fusion, encodings_.dropout());
   const at::Tensor first = (at::arange(batch, order.options()) * (count + 1) + 1).unsqueeze(1);
   const at::Tensor hidden = fused.index_select(0, (order.slice(1, visible_) + first).reshape({-1}));
   return objective_.decoder().cross_modal_head(hidden);

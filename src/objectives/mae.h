@@ -52,8 +52,8 @@ class MaeStep : public ObjectiveStep {
   const at::Tensor& patch_order();
   /// States of class token and visible patches (B, 1 + visible, D_image).
   at::Tensor latent();
-  /// Predicted pixels of the hidden patches (B * H, P), in the order of patch_order's tail: by the decoder, and by the fusion
-  /// layers.
+  /// Predicted pixels of the hidden patches (B * H, P), in the order of patch_order's tail: by the decoder, and by the
+  /// fusion layers.
   at::Tensor unimodal();
   at::Tensor cross_modal();
 

@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
-
 namespace vicha {
 
 at::Tensor mlm_loss(const at::Tensor& logits_MV, const at::Tensor& labels_M, const at::Tensor& teacher_MV,
@@ -40,9 +39,7 @@ Twins<VocabularyHead> add_heads(Vicha& model) {
 MlmObjective::MlmObjective(const MlmOptions& options, Vicha& model)
     : options_(options), masking_(masking_options(options, model.options().text)), heads_(add_heads(model)) {}
 
-void MlmObjective::add_targets(Batch& batch, Rng& rng) const {
-  batch.add(mask_words(batch.text, masking_, rng));
-}
+void MlmObjective::add_targets(Batch& batch, Rng& rng) const { batch.add(mask_words(batch.text, masking_, rng)); }
 
 std::unique_ptr<ObjectiveStep> MlmObjective::begin(Encodings& encodings, const Distillation& distillation) const {
   return std::make_unique<MlmStep>(*this, encodings, distillation.alpha);

@@ -1,5 +1,5 @@
-// An objective is a plug-in: one pair of files that declares its options, its heads and their names in checkpoints, what
-// it asks Encodings for, when it starts, and how reports call it; and one line in objectives/registry.cpp. Its
+// An objective is a plug-in: one pair of files that declares its options, its heads and their names in checkpoints,
+// what it asks Encodings for, when it starts, and how reports call it; and one line in objectives/registry.cpp. Its
 // mathematics is a pure function of tensors in the same files. docs/adding.md walks through one.
 #pragma once
 

@@ -12,8 +12,8 @@ namespace vicha {
 
 class PretrainStep {
  public:
-  /// `objectives`: of these options, with their heads in the model; both outlive this. Throws UsageError if no objective
-  /// is active at the start.
+  /// `objectives`: of these options, with their heads in the model; both outlive this. Throws UsageError if no
+  /// objective is active at the start.
   PretrainStep(const ObjectivesOptions& options, const ObjectiveSet& objectives, Vicha& model);
 
   /// A step that has begun: what its objectives look at, and they themselves.

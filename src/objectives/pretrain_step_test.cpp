@@ -8,11 +8,11 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "objectives/masking.h"
-#include "objectives/itc.h"
 #include "objectives/hitc.h"
+#include "objectives/itc.h"
 #include "objectives/itm.h"
 #include "objectives/mae.h"
+#include "objectives/masking.h"
 
 namespace vicha {
 namespace {

@@ -8,10 +8,10 @@
 #include "concepts/kit/concept_kit.h"
 #include "data/manifest/rewrite.h"
 #include "report/mae_pictures.h"
-#include "tasks/pretrain/colour_world_test.h"
 #include "tasks/concepts/concept_build.h"
 #include "tasks/concepts/concept_finder.h"
 #include "tasks/host/model_files.h"
+#include "tasks/pretrain/colour_world_test.h"
 #include "tasks/retrieval/retrieval.h"
 
 namespace vicha {

@@ -67,7 +67,7 @@ ReportData gather(const ReportOptions& options) {
       run.string());
   const bool saved = !checkpoints.empty();
   data.recipe = find<AnyOptions<TaskRecipe>>(no_checkpoint, saved,
-                                    [&] { return load_task_recipe(checkpoints.back().path / "recipe.toml"); });
+                                             [&] { return load_task_recipe(checkpoints.back().path / "recipe.toml"); });
   const TaskKind* kind = data.recipe.value ? find_task_kind((*data.recipe.value)->task) : nullptr;
   data.task_title = kind != nullptr ? kind->title : "training";
   data.task_title[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(data.task_title[0])));

@@ -24,7 +24,7 @@ struct Found {
 
 struct ReportData {
   std::filesystem::path run;
-  std::string name;  ///< the folder's
+  std::string name;        ///< the folder's
   std::string date;        ///< of the last step
   std::string task_title;  ///< TaskKind::title within a sentence: "pretraining"
   RunMetrics metrics;

@@ -1,5 +1,6 @@
 // The tasks that the program is built with.
 #include "base/registry.h"
+
 #include "tasks/host/task_kind.h"
 #include "tasks/pretrain/pretrain.h"
 #include "tasks/retrieval/retrieval.h"

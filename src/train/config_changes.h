@@ -15,8 +15,8 @@ struct ConfigChange {
 };
 
 /// Every leaf that differs between two JSON objects; either may have `moved` keys under their old names. A key that
-/// `before` does not know is no change where `after` has the value of `defaults` (a JSON object, or empty): it is younger. Throws
-/// DataError naming `where` if `before` is not JSON.
+/// `before` does not know is no change where `after` has the value of `defaults` (a JSON object, or empty): it is
+/// younger. Throws DataError naming `where` if `before` is not JSON.
 std::vector<ConfigChange> config_changes(std::string_view before, std::string_view after, std::string_view where,
                                          const std::vector<MovedKey>& moved = {}, std::string_view defaults = "");
 

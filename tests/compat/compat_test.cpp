@@ -174,8 +174,11 @@ TEST_F(OldFiles, EveryKeyOfARecipeIsStillRead) {
   ASSERT_EQ(old.size(), 116U);
   const auto from_all = keys_of(run_well("config show every_key.toml")),
              from_few = keys_of(run_well("config show concepts.toml"));
-  EXPECT_EQ(from_all, from_few);                         // defaults are what they were
-  const std::map<std::string, std::string> kMoved = {};  // old name -> new
+  EXPECT_EQ(from_all, from_few);                     // defaults are what they were
+  const std::map<std::string, std::string> kMoved = {// old name -> new
+                                                     {"model.mae_decoder.width", "mae.decoder.width"},
+                                                     {"model.mae_decoder.heads", "mae.decoder.heads"},
+                                                     {"model.mae_decoder.depth", "mae.decoder.depth"}};
   for (const auto& [key, value] : old) {
     const std::string& name = kMoved.contains(key) ? kMoved.at(key) : key;
     ASSERT_TRUE(from_all.contains(name)) << name;

@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "checkpoint/tensors/state_dict.h"
+#include "models/vicha.h"
 #include "objectives/draws.h"
 #include "objectives/masking.h"
-#include "models/vicha.h"
 #include "objectives/pretrain_step.h"
 #include "report.h"
 #include "train/adamw.h"

@@ -69,8 +69,7 @@ class PretrainCheck {
     const auto& mae = objectives_.get<MaeOptions>();
     if (mae.enabled) {
       const at::Tensor order = rec("mae_noise").argsort(/*stable=*/true, 1);
-      const auto keep =
-          static_cast<std::int64_t>(static_cast<double>(order.size(1)) * (1 - mae.mask_ratio));
+      const auto keep = static_cast<std::int64_t>(static_cast<double>(order.size(1)) * (1 - mae.mask_ratio));
       report_.expect("mae_ids_shuffle", at::equal(order, rec("mae_ids_shuffle")));
       report_.expect("mae_ids_restore", at::equal(order.argsort(/*stable=*/true, 1), rec("mae_ids_restore")));
       report_.expect("mae_mask", at::equal(at::ones_like(rec("mae_mask")).scatter(1, order.slice(1, 0, keep), 0.0),
@@ -198,7 +197,8 @@ class PretrainCheck {
     ours.set("loss_mlm_ce", at::nll_loss(logp, batch.get<MaskedWords>().labels));
     ours.set("loss_mlm_distill", -(mlm.teacher_logits().softmax(1) * logp).sum(1).mean());
     if (MaeStep* mae = run.find<MaeStep>()) {
-      const MaeDecoder::Trace t = step_.objectives().find<MaeObjective>()->decoder().trace(mae->latent(), mae->patch_order());
+      const MaeDecoder::Trace t =
+          step_.objectives().find<MaeObjective>()->decoder().trace(mae->latent(), mae->patch_order());
       ours.set("mae_latent", mae->latent());
       ours.set("mae_decoder_in", t.decoder_in);
       ours.set("mae_decoder_out", t.decoder_out);
@@ -230,7 +230,8 @@ class PretrainCheck {
       const at::Tensor pixels = unfold_patches(batch.image, sizes.vit.patch);
       const at::Tensor tokens =
           model_->online().vit.assemble(model_->online().vit.embed(pixels, batch.size()), image.concept_tokens);
-      return model_->online().vit
+      return model_->online()
+          .vit
           .run(tokens.view({-1, sizes.vit.width}), Segments::uniform(batch.size(), image.tokens),
                at::tensor(first, at::kLong), 0)
           .hidden_rows;
@@ -238,7 +239,7 @@ class PretrainCheck {
     ours.set("image_hidden_cls", at::stack(vit_rows));
     const PackedText pack = PackedText::padded(batch.text, model_->device());
     const auto states = model_->online().text.encode(pack.ids, pack.positions, pack.segments,
-                                                   at::tensor(pack.begin, at::kLong), 0, Dropout());
+                                                     at::tensor(pack.begin, at::kLong), 0, Dropout());
     ours.set("text_hidden_cls", at::stack(states.hidden_rows));
   }
 

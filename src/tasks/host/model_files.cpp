@@ -52,7 +52,8 @@ void initialise_vit(Vicha& model, const std::string& file) {
   const LoadPolicy policy{.where = file,
                           .reshape = interpolate,
                           .remedy = "Give weights of the size that [model.vit] describes, or change that to theirs"};
-  say("image encoder", file, load_into(tensors_of(model.parameters(), [](const Parameter& p) { return p.in("image"); }), source, policy));
+  say("image encoder", file,
+      load_into(tensors_of(model.parameters(), [](const Parameter& p) { return p.in("image"); }), source, policy));
 }
 
 /// The concept encoder begins as the text encoder's embeddings and first layers (method, section 2): both register the

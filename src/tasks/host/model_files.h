@@ -26,9 +26,9 @@ std::filesystem::path checkpoint_folder(const std::filesystem::path& folder);
 /// missing.
 LoadedModel load_trained(const std::filesystem::path& folder, const std::string& device);
 
-/// Text projections that whiten the [CLS] states of the training captions (the first 20,000 distinct ones): mean 0, equal
-/// variance in all directions (method: a start for encoders whose states hardly differ), those of the hierarchical
-/// contrast too. The model's text encoder must be loaded.
+/// Text projections that whiten the [CLS] states of the training captions (the first 20,000 distinct ones): mean 0,
+/// equal variance in all directions (method: a start for encoders whose states hardly differ), those of the
+/// hierarchical contrast too. The model's text encoder must be loaded.
 void whiten_text_projections(TaskModel& model, const Manifest& manifest, const SampleText& text);
 
 }  // namespace vicha

@@ -78,9 +78,9 @@ struct EvaluationFlag {
 /// How a kind of task is known: to recipes, checkpoints, the command line and reports. What a task does not offer is
 /// left empty.
 struct TaskKind {
-  std::string key;    ///< "pretrain"
-  std::string title;  ///< "Pretraining", as reports and help call it
-  std::string about;  ///< one line of help
+  std::string key;                                    ///< "pretrain"
+  std::string title;                                  ///< "Pretraining", as reports and help call it
+  std::string about;                                  ///< one line of help
   std::optional<AnyOptions<TaskRecipe>> recipe = {};  ///< the defaults; a kind without one is not trained
   /// The model of a finished recipe. The recipe is of the kind's type.
   std::function<std::unique_ptr<TaskModel>(const TaskRecipe& recipe, std::uint64_t seed)> make_model = {};

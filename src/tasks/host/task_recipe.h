@@ -42,7 +42,8 @@ class TaskRecipe {
   virtual void finish();
   /// What a report says of the recipe beyond what all recipes have: (name, value).
   virtual std::vector<std::pair<std::string, std::string>> facts() const { return {}; }
-  /// What evaluations of the model take where the command line says nothing: key=value of the evaluating task's options.
+  /// What evaluations of the model take where the command line says nothing: key=value of the evaluating task's
+  /// options.
   virtual std::vector<std::string> evaluation_settings() const { return {}; }
   /// Set that the run is evaluated on along the way; "" where there is none.
   virtual std::string evaluation_manifest() const { return ""; }

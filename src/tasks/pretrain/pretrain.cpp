@@ -53,11 +53,9 @@ class PeriodicEvaluation {
 
   void operator()(std::int64_t step) const {
     if (!set_) return;
-    const RetrievalResult r = evaluate_retrieval(model_, set_,
-                                                 {.k_test = options_.k_test,
-                                                  .ranking = options_.ranking,
-                                                  .batch_size = options_.batch_size,
-                                                  .examples = 0});
+    const RetrievalResult r = evaluate_retrieval(
+        model_, set_,
+        {.k_test = options_.k_test, .ranking = options_.ranking, .batch_size = options_.batch_size, .examples = 0});
     record_evaluation(out_ / "evaluations.jsonl", step, options_.manifest, r);
     log::info("step {}: {}: text -> image R@1/5/10 {:.1f} {:.1f} {:.1f} (contrast alone {:.1f} {:.1f} {:.1f})", step,
               options_.manifest, r.reranked.image.r1, r.reranked.image.r5, r.reranked.image.r10, r.itc.image.r1,

@@ -7,8 +7,8 @@
 #include "base/error.h"
 #include "checkpoint/safetensors/safetensors.h"
 #include "data/pipeline/loader.h"
-#include "tasks/pretrain/colour_world_test.h"
 #include "tasks/host/model_files.h"
+#include "tasks/pretrain/colour_world_test.h"
 #include "tasks/retrieval/retrieval.h"
 
 namespace vicha {

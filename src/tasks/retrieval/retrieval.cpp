@@ -202,8 +202,8 @@ void RetrievalOptions::describe(Visitor& v) {
   v.choice({"ranking", "", "What orders them: matching (the paper's) or joint, with contrast"}, ranking, kRankingNames);
   v.field({"batch_size", "pictures", "Pictures encoded at once", 1, 1e6}, batch_size);
   v.field({"examples", "queries", "Queries of each direction that are kept for a report", 0, 1e6}, examples);
-  v.field({"memory_mib", "MiB",
-           "Memory for encoded pictures; what does not fit is encoded again, with the same result", 0, 1 << 24},
+  v.field({"memory_mib", "MiB", "Memory for encoded pictures; what does not fit is encoded again, with the same result",
+           0, 1 << 24},
           memory_mib);
 }
 
@@ -235,17 +235,18 @@ EvaluateResult evaluate(LoadedModel& loaded, const EvaluateCommand& command) {
 }  // namespace
 
 TaskKind retrieval_kind() {
-  return {.key = "retrieval",
-          .title = "Retrieval",
-          .about = "Zero-shot retrieval in both directions: contrast, then matching of the best",
-          .evaluate = evaluate,
-          .evaluation_flags = {
-              {"--k-test", "k_test", "Candidates that are matched; 0: contrast alone (default: eval.k_test of the recipe)"},
-              {"--ranking", "ranking",
-               "What orders them: matching (the paper's) or joint, with contrast (default: eval.ranking of the recipe)"},
-              {"--batch", "batch_size", "Pictures encoded at once (default: eval.batch_size of the recipe)"},
-              {"--memory-mib", "memory_mib",
-               "Memory for encoded pictures; what does not fit is encoded again, with the same result (2048)"}}};
+  return {
+      .key = "retrieval",
+      .title = "Retrieval",
+      .about = "Zero-shot retrieval in both directions: contrast, then matching of the best",
+      .evaluate = evaluate,
+      .evaluation_flags = {
+          {"--k-test", "k_test", "Candidates that are matched; 0: contrast alone (default: eval.k_test of the recipe)"},
+          {"--ranking", "ranking",
+           "What orders them: matching (the paper's) or joint, with contrast (default: eval.ranking of the recipe)"},
+          {"--batch", "batch_size", "Pictures encoded at once (default: eval.batch_size of the recipe)"},
+          {"--memory-mib", "memory_mib",
+           "Memory for encoded pictures; what does not fit is encoded again, with the same result (2048)"}}};
 }
 
 }  // namespace vicha
