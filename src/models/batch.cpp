@@ -11,7 +11,11 @@ void Batch::for_each_tensor(const TensorVisit& visit) {
 }
 
 Batch Batch::to(const at::Device& device, bool non_blocking) && {
-  for_each_tensor([&](at::Tensor& tensor) { tensor = tensor.to(device, non_blocking); });
+  const at::Tensor texts = text.ids, words = concepts.ids;
+  for_each_tensor([&](at::Tensor& tensor) {
+    const bool is_tokens = tensor.is_same(texts) || tensor.is_same(words);
+    if (!is_tokens) tensor = tensor.to(device, non_blocking);
+  });
   return std::move(*this);
 }
 

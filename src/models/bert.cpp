@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "nn/host_copy.h"
 #include "nn/vit_block.h"
 
 namespace vicha {
@@ -27,8 +28,8 @@ PackedText pack(const Tokens& tokens, bool keep_padding, const at::Device& devic
       positions.push_back(j);
     }
   }
-  text.ids = at::tensor(packed, at::kLong).to(device);
-  text.positions = at::tensor(positions, at::kLong).to(device);
+  text.ids = to_device(at::tensor(packed, at::kLong), device);
+  text.positions = to_device(at::tensor(positions, at::kLong), device);
   text.segments = keep_padding ? Segments::uniform(batch, longest, text.lengths) : Segments::packed(text.lengths);
   return text;
 }
@@ -78,11 +79,13 @@ Bert::Bert(ParameterStore& store, const std::string& prefix, const TextOptions& 
     : options_(options) {
   {
     const ParameterStore::Scope scope(store, "text");
+    const ParameterStore::Layer layer(store, "text", 0);
     embeddings_ = BertEmbeddings(store, prefix + "bert.embeddings.", options);
   }
   BertLayerShape shape{options.width, options.heads, options.inner, 0};
   for (std::int64_t i = 0; i < options.text_layers + options.fusion_layers; ++i) {
     const ParameterStore::Scope scope(store, i < options.text_layers ? "text" : "fusion");
+    const ParameterStore::Layer layer(store, "text", i + 1);
     shape.cross_width = i < options.text_layers ? 0 : image_width;
     auto& layers = i < options.text_layers ? text_layers_ : fusion_layers_;
     layers.emplace_back(store, prefix + "bert.encoder.layer." + std::to_string(i) + ".", shape);

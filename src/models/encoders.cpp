@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include "nn/host_copy.h"
 #include "nn/norm.h"
 
 namespace vicha {
@@ -35,7 +36,7 @@ std::vector<std::int64_t> first_rows(std::int64_t count, std::int64_t stride) {
 }  // namespace
 
 at::Tensor row_indices(const std::vector<std::int64_t>& rows, const at::Device& device) {
-  return at::tensor(rows, at::kLong).to(device);
+  return to_device(at::tensor(rows, at::kLong), device);
 }
 
 Encoders::Encoders(ParameterStore& store, const ModelOptions& options, const std::string& suffix)

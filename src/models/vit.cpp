@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <optional>
+
 #include "nn/position.h"
 
 namespace vicha {
@@ -10,14 +12,18 @@ constexpr double kVitEps = 1e-6;
 
 Vit::Vit(ParameterStore& store, const std::string& prefix, const VitOptions& options) : options_(options) {
   const std::int64_t width = options.width, pixels = 3 * options.patch * options.patch;
+  std::optional<ParameterStore::Layer> embeddings(std::in_place, store, "image", 0);
   cls_token_ = store.add(prefix + "cls_token", {1, 1, width}, Init::kTruncatedNormal002);
   pos_embed_ = store.add(prefix + "pos_embed", {1, options.patches() + 1, width}, Init::kTruncatedNormal002);
   patch_embed_.weight = store.add(prefix + "patch_embed.proj.weight", {width, 3, options.patch, options.patch},
                                   Init::kTruncatedNormal002, pixels);
   patch_embed_.bias = store.add(prefix + "patch_embed.proj.bias", {width}, Init::kZeros);
+  embeddings.reset();
   for (std::int64_t i = 0; i < options.depth; ++i) {
+    const ParameterStore::Layer layer(store, "image", i + 1);
     blocks_.emplace_back(store, prefix + "blocks." + std::to_string(i) + ".", width, options.heads, kVitEps);
   }
+  const ParameterStore::Layer last(store, "image", options.depth);
   norm_ = add_layer_norm(store, prefix + "norm.", width, kVitEps);
 }
 

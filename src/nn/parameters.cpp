@@ -68,6 +68,8 @@ at::Tensor ParameterStore::add_fused(const std::string& name, const std::vector<
   by_name_[name] = parameters_.size();
   parameters_.push_back({name, value, is_decayed(name, shape)});
   parameters_.back().scopes = open_;
+  parameters_.back().tower = tower_;
+  parameters_.back().layer = layer_;
   for (std::size_t i = 0; i < part_names.size(); ++i) {
     released_.push_back(
         {part_names[i], index, static_cast<std::int64_t>(i), static_cast<std::int64_t>(part_names.size())});
@@ -120,6 +122,14 @@ void ParameterStore::set_lr_scale(std::string_view scope, double scale) {
 void ParameterStore::set_begin(std::string_view scope, double share) {
   for (Parameter& p : parameters_) {
     if (p.in(scope)) p.begins = share;
+  }
+}
+
+void ParameterStore::decay_layers(double decay) {
+  std::unordered_map<std::string, std::int64_t> depth;
+  for (const Parameter& p : parameters_) depth[p.tower] = std::max(depth[p.tower], p.layer);
+  for (Parameter& p : parameters_) {
+    if (!p.tower.empty()) p.lr_scale *= std::pow(decay, static_cast<double>(depth[p.tower] - p.layer));
   }
 }
 

@@ -31,6 +31,8 @@ struct Parameter {
   double lr_scale = 1.0;  ///< its learning rate as a multiple of the run's
   double begins = 0.0;    ///< share of the run at which it first learns
 
+  std::string tower = {};   ///< "image" or "text": whose depth `layer` counts; "" outside
+  std::int64_t layer = 0;   ///< 0: embeddings, then the layers from 1
   std::vector<std::string> scopes = {};  ///< what it belongs to, the outermost first: "heads", "itm_head"
   bool follower = false;                 ///< a momentum copy: it never learns, and no scope counts it
 
@@ -72,6 +74,20 @@ class ParameterStore {
    private:
     ParameterStore& store_;
   };
+  /// While one lives, what is registered is of that layer of a tower.
+  class Layer {
+   public:
+    Layer(ParameterStore& store, std::string tower, std::int64_t layer) : store_(store) {
+      store_.tower_ = std::move(tower);
+      store_.layer_ = layer;
+    }
+    ~Layer() { store_.tower_.clear(); }
+    Layer(const Layer&) = delete;
+    Layer& operator=(const Layer&) = delete;
+
+   private:
+    ParameterStore& store_;
+  };
   /// What `make("")` registers, and under other names once more by `make("_m")`: momentum copies, which are pulled
   /// after the first by follow() and start equal to them. Both must register the same, in the same order.
   template <class Make>
@@ -95,6 +111,8 @@ class ParameterStore {
   void freeze(std::string_view scope);
   void set_lr_scale(std::string_view scope, double scale);
   void set_begin(std::string_view scope, double share);
+  /// Multiplies the learning rates of each tower's layers: by 1 at its last layer, by `decay` once more for each below.
+  void decay_layers(double decay);
   /// Whether the scope has parameters and none of them learns.
   bool frozen(std::string_view scope) const;
   /// The parameter of that stored name; throws std::logic_error if there is none.
@@ -124,6 +142,8 @@ class ParameterStore {
 
   std::uint64_t seed_;
   std::vector<std::string> open_;
+  std::string tower_;
+  std::int64_t layer_ = 0;
   std::vector<std::pair<std::size_t, std::size_t>> twins_;
   std::vector<Parameter> parameters_;
   std::vector<at::Tensor> buffers_;

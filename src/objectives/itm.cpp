@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
+#include "nn/host_copy.h"
 #include "nn/vit_block.h"
 
 namespace vicha {
@@ -14,7 +15,7 @@ at::Tensor itm_loss(const at::Tensor& logits, const std::vector<std::int64_t>& n
   for (const auto* negatives : {&negative_image, &negative_text}) {
     for (const std::int64_t index : *negatives) labels.push_back(index < 0 ? kIgnored : 0);
   }
-  return at::cross_entropy_loss(logits.to(at::kFloat), at::tensor(labels, at::kLong).to(logits.device()), {},
+  return at::cross_entropy_loss(logits.to(at::kFloat), to_device(at::tensor(labels, at::kLong), logits.device()), {},
                                 at::Reduction::Mean, kIgnored);
 }
 

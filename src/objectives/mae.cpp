@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "nn/host_copy.h"
 
 namespace vicha {
 
@@ -63,7 +64,7 @@ std::unique_ptr<ObjectiveStep> MaeObjective::begin(Encodings& encodings, const D
 void MaeStep::join_image(const at::Tensor& patches_BND, JoinedRows& pass) {
   const Vit& vit = encodings_.model().online().vit;
   const std::int64_t batch = patches_BND.size(0), patches = patches_BND.size(1), width = patches_BND.size(2);
-  patch_order_ = encodings_.draws().patch_order(batch, patches).to(patches_BND.device());
+  patch_order_ = to_device(encodings_.draws().patch_order(batch, patches), patches_BND.device());
   visible_ = static_cast<std::int64_t>(static_cast<double>(patches) * (1.0 - objective_.mae_options().mask_ratio));
   const at::Tensor kept = patch_order_.slice(1, 0, visible_).unsqueeze(-1).expand({-1, -1, width});
   const at::Tensor seen = vit.assemble_visible(patches_BND.gather(1, kept));

@@ -32,7 +32,7 @@ class TaskRecipe {
   DataOptions data;
   TrainOptions training;
   std::vector<std::string> freeze;
-  double fusion_lr_scale = 1.0;
+  double fusion_lr_scale = 1.0, layer_decay = 1.0;
   std::int64_t text_cache_mib = 512;
 
   explicit TaskRecipe(std::string task_key) : task(std::move(task_key)) {}

@@ -113,6 +113,7 @@ RunResult train_task(const TrainCommand& command, const Group& group) {
   }
   for (const std::string& part : recipe.freeze) vicha.freeze(part);
   for (const char* scope : {"fusion", "fusion_heads"}) vicha.parameters().set_lr_scale(scope, recipe.fusion_lr_scale);
+  vicha.parameters().decay_layers(recipe.layer_decay);
   model->objectives().set_begins(vicha.parameters());
   vicha.to(device);
   const std::optional<ConceptKit> kit = training_kit(recipe.data);
