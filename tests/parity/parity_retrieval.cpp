@@ -1,6 +1,7 @@
 // The "retrieval" fixture: fine-tuning steps with repeated pictures, and two-stage evaluation. Also the ranking
 // metrics.
 #include <ATen/ATen.h>
+#include <fmt/format.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include <cmath>
@@ -84,7 +85,7 @@ void check_retrieval(const fs::path& folder, Report& report) {
   AdamW optimizer(model->parameters(), OptimizerOptions{});
   for (std::size_t k = 0; fixture.contains("train" + std::to_string(k)); ++k) {
     const auto& expected = fixture.at("train" + std::to_string(k));
-    const std::string prefix = "s" + std::to_string(k), label = "retrieval " + std::to_string(k);
+    const std::string prefix = fmt::format("s{}", k), label = fmt::format("retrieval {}", k);
     const Batch batch = set.batch(data, prefix);
     RecordedDraws draws(data, prefix);
     const double alpha = expected.at("alpha");
