@@ -122,6 +122,17 @@ at::Tensor PairScorer::match(const std::vector<std::pair<std::int64_t, std::int6
   return logits.empty() ? at::empty({0, 2}) : at::cat(logits);
 }
 
+/// As match, each rank a run of the pairs; all ranks get all logits.
+at::Tensor PairScorer::match_shared(const std::vector<std::pair<std::int64_t, std::int64_t>>& pairs) const {
+  if (group_.is_alone()) return match(pairs);
+  const auto count = static_cast<std::int64_t>(pairs.size());
+  const std::int64_t share = (count + group_.size() - 1) / group_.size();
+  const std::int64_t begin = std::min(count, group_.rank() * share), end = std::min(count, begin + share);
+  at::Tensor own = at::zeros({share, 2}, at::dtype(at::kFloat).device(model_.device()));
+  own.slice(0, 0, end - begin).copy_(match({pairs.begin() + begin, pairs.begin() + end}));
+  return group_.all_gather(own).slice(0, 0, count);
+}
+
 PairScorer::Scores PairScorer::rerank(std::int64_t k_test) const {
   const at::NoGradGuard guard;
   const at::Tensor sims = similarities().cpu();
@@ -139,7 +150,7 @@ PairScorer::Scores PairScorer::rerank(std::int64_t k_test) const {
       if (w[i * texts() + t]) pairs.emplace_back(i, t);
     }
   }
-  const at::Tensor logits = match(pairs).cpu();
+  const at::Tensor logits = match_shared(pairs).cpu();
   at::Tensor scores = at::full(sims.sizes(), -100.0, at::kFloat);
   scores.masked_scatter_(wanted, logits.select(1, 1));
   const at::Tensor none = at::full({}, -100.0, at::kFloat);

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "distributed/group.h"
 #include "models/vicha.h"
 
 namespace vicha {
@@ -28,9 +29,11 @@ struct PictureMemory {
 /// Holds the states of a set of pictures and texts and scores pairs of them; evaluation mode, no gradient.
 class PairScorer {
  public:
-  /// `match_head` (2, D_text): the matching objective's, "no match" and "match".
-  PairScorer(const Vicha& model, const Linear& match_head, PictureMemory memory = {})
-      : model_(model), match_head_(match_head), memory_(std::move(memory)) {}
+  /// `match_head` (2, D_text): the matching objective's, "no match" and "match". In a group every rank holds all images
+  /// and texts, and `rerank` matches a share of the pairs on each.
+  PairScorer(const Vicha& model, const Linear& match_head, PictureMemory memory = {},
+             const Group& group = Group::alone())
+      : model_(model), match_head_(match_head), memory_(std::move(memory)), group_(group) {}
 
   /// Appended in order.
   void add_images(const at::Tensor& image, const Tokens& concepts);
@@ -66,11 +69,13 @@ class PairScorer {
     at::Tensor states;  ///< (count, S, D_image); undefined where there was no room
   };
   ImageStates encode(const ScoredImages& images) const;
+  at::Tensor match_shared(const std::vector<std::pair<std::int64_t, std::int64_t>>& pairs) const;
   at::Tensor states_of(std::int64_t image) const;
 
   const Vicha& model_;
   const Linear& match_head_;
   PictureMemory memory_;
+  const Group& group_;
   std::int64_t image_count_ = 0, tokens_ = 0, bytes_ = 0;
   std::vector<Block> blocks_;
   std::vector<std::int64_t> block_of_;      ///< of each picture

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include "distributed/thread_group_test_support.h"
 #include "nn/vit_block.h"
 
 namespace vicha {
@@ -137,6 +138,18 @@ TEST_F(RerankTest, JointAddsTheOddsOfMatchingToTheContrast) {
     expect_joint(found.joint_i2t, found.i2t, contrast, odds);
     expect_joint(found.joint_t2i, found.t2i, contrast.t(), odds.t());
   }
+}
+
+TEST_F(RerankTest, AGroupSharesThePairs) {
+  const PairScorer::Scores alone = scores({});
+  const std::vector<std::string> errors = run_ranks(3, [&](const Group& group) {
+    PairScorer scorer(model_, head_, {}, group);
+    fill(scorer);
+    const PairScorer::Scores shared = scorer.rerank(kKTest);
+    EXPECT_TRUE(at::allclose(shared.i2t, alone.i2t, 1e-5, 1e-5));
+    EXPECT_TRUE(at::allclose(shared.joint_t2i, alone.joint_t2i, 1e-5, 1e-5));
+  });
+  EXPECT_EQ(errors, std::vector<std::string>(3));
 }
 
 }  // namespace

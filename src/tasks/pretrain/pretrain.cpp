@@ -38,17 +38,23 @@ void record_evaluation(const fs::path& file, std::int64_t step, const std::strin
   write_file_atomic(file, lines + json.dump() + "\n");
 }
 
-/// The writer evaluates while the others wait for it at their next step.
+/// All ranks evaluate together; the writer finds concepts and writes.
 class PeriodicEvaluation {
  public:
   PeriodicEvaluation(const PretrainRecipe& recipe, const TrainingSetup& setup)
-      : options_(recipe.eval), model_(setup.model), out_(setup.out) {
-    if (options_.manifest.empty() || !setup.group.is_writer()) return;
+      : options_(recipe.eval), model_(setup.model), out_(setup.out), group_(setup.group) {
+    if (options_.manifest.empty()) return;
     DataOptions data = recipe.data;
     data.manifests = {options_.manifest};
-    set_ = ConceptFinder(setup.kit, "the training set",
-                         {.cache = run_picture_cache(setup.out), .tower = {.device = setup.device}})
-               .load(data, setup.tokenizer);
+    const auto load = [&] {
+      set_ = ConceptFinder(setup.kit, "the training set",
+                           {.cache = run_picture_cache(setup.out), .tower = {.device = setup.device}})
+                 .load(data, setup.tokenizer);
+    };
+    // The writer embeds what has to be embedded; the others find it in the cache.
+    if (group_.is_writer()) load();
+    group_.barrier();
+    if (!group_.is_writer()) load();
   }
 
   void operator()(std::int64_t step) const {
@@ -66,6 +72,7 @@ class PeriodicEvaluation {
   EvalOptions options_;
   TaskModel& model_;
   fs::path out_;
+  const Group& group_;
   std::shared_ptr<const EvaluationSet> set_;
 };
 

@@ -118,12 +118,12 @@ nlohmann::ordered_json json_of(const RetrievalMetrics& m) {
 }
 
 RetrievalResult evaluate_retrieval(const TaskModel& model, std::shared_ptr<const EvaluationSet> set,
-                                   const RetrievalOptions& options) {
+                                   const RetrievalOptions& options, const Group& group) {
   const at::NoGradGuard guard;
   const auto start = std::chrono::steady_clock::now();
   ReadAgain again(set, options.batch_size);
   const std::int64_t bytes = options.k_test > 0 ? options.memory_mib << 20 : 0;
-  PairScorer scorer(model.vicha(), model.match_head(), {.bytes = bytes, .again = std::ref(again)});
+  PairScorer scorer(model.vicha(), model.match_head(), {.bytes = bytes, .again = std::ref(again)}, group);
   {
     EvaluationImages images(set, options.batch_size);
     while (const std::optional<Batch> batch = images.next()) scorer.add_images(batch->image, batch->concepts);

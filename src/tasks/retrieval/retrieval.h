@@ -51,9 +51,10 @@ struct RetrievalOptions {
   void describe(Visitor& v);
 };
 
-/// Evaluates on all pictures and captions of the set.
+/// Evaluates on all pictures and captions of the set; the ranks of a group match a share of the pairs each, and all have
+/// the result.
 RetrievalResult evaluate_retrieval(const TaskModel& model, std::shared_ptr<const EvaluationSet> set,
-                                   const RetrievalOptions& options);
+                                   const RetrievalOptions& options, const Group& group = Group::alone());
 
 /// "retrieval": zero-shot, from any checkpoint.
 TaskKind retrieval_kind();
