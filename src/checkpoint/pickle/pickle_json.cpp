@@ -3,19 +3,13 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "checkpoint/pickle/overloaded.h"
 #include "checkpoint/tensors/dtypes.h"
 
 namespace vicha {
 namespace {
 
 constexpr int kMaxDepth = 250;
-
-template <class... F>
-struct Overloaded : F... {
-  using F::operator()...;
-};
-template <class... F>
-Overloaded(F...) -> Overloaded<F...>;  // clang 16 does not deduce aggregates
 
 constexpr std::pair<const char*, PickleSequence::Kind> kSequences[] = {
     {"$tuple", PickleSequence::Kind::kTuple},

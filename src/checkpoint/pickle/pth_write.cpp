@@ -5,19 +5,13 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "checkpoint/pickle/overloaded.h"
 #include "checkpoint/pickle/pth.h"
 #include "checkpoint/pickle/zip.h"
 #include "checkpoint/tensors/dtypes.h"
 
 namespace vicha {
 namespace {
-
-template <class... F>
-struct Overloaded : F... {
-  using F::operator()...;
-};
-template <class... F>
-Overloaded(F...) -> Overloaded<F...>;  // clang 16 does not deduce aggregates
 
 /// Protocol 2, as torch.save uses: its instructions are those that every reader of weights knows.
 class PickleWriter {
