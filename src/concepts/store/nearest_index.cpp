@@ -94,8 +94,8 @@ void WordIndex::search(const at::Tensor& unit_nE, const See& see) const {
     for (std::size_t c = 0; c < asked_by.size(); ++c) {
       std::vector<std::int64_t>& rows = asked_by[c];
       if (rows.empty() || begin_[c] == begin_[c + 1]) continue;
-      const at::Tensor pictures = part.index_select(0, at::tensor(rows, at::kLong));
-      const at::Tensor scores = products::nt(pictures, sorted_VE_.slice(0, begin_[c], begin_[c + 1]), {});
+      const at::Tensor images = part.index_select(0, at::tensor(rows, at::kLong));
+      const at::Tensor scores = products::nt(images, sorted_VE_.slice(0, begin_[c], begin_[c + 1]), {});
       for (std::int64_t& row : rows) row += start;
       see(rows, begin_[c], scores);
     }

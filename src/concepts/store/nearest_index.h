@@ -1,11 +1,11 @@
 // Words in clusters, so that a search in a vocabulary of millions looks at a part of them. FAISS finds the clusters
-// (k-means); the comparisons are matrix products of each cluster's words with all the pictures of a batch that ask it.
+// (k-means); the comparisons are matrix products of each cluster's words with all the images of a batch that ask it.
 //
-// Measured against the other ways on 2 cores, 300,000 words 512 wide, 2,000 pictures: FAISS's own inverted file reads a
-// cluster's words again for every picture, 32 times slower a word than a product, and with the share of the clusters
-// that pictures need (they lie far from words in CLIP's space) took 3.7 times as long as comparing everything. A graph
+// Measured against the other ways on 2 cores, 300,000 words 512 wide, 2,000 images: FAISS's own inverted file reads a
+// cluster's words again for every image, 32 times slower a word than a product, and with the share of the clusters
+// that images need (they lie far from words in CLIP's space) took 3.7 times as long as comparing everything. A graph
 // (HNSW) takes tens of minutes to build for a million words.
-// V words, n pictures, E width. All vectors have length 1.
+// V words, n images, E width. All vectors have length 1.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -23,7 +23,7 @@ class WordIndex {
   /// (V, E) fp32; copied, cluster by cluster. Deterministic.
   explicit WordIndex(const at::Tensor& unit_VE);
 
-  /// Products (pictures of `rows`, words of one cluster) of words at places `first`, first + 1, …
+  /// Products (images of `rows`, words of one cluster) of words at places `first`, first + 1, …
   using See = std::function<void(std::span<const std::int64_t> rows, std::int64_t first, const at::Tensor& scores)>;
   /// Compares each row of (n, E) with the words of the clusters nearest to it.
   void search(const at::Tensor& unit_nE, const See& see) const;

@@ -1,9 +1,9 @@
-// Embedding stores: vectors of pictures (or texts) in one binary file, memory-mapped to read, append-only to write.
+// Embedding stores: vectors of images (or texts) in one binary file, memory-mapped to read, append-only to write.
 //
 // A store belongs to one source (SourceWeights) and holds `vectors` rows of `width` numbers for each key: 1 for whole
-// pictures, 1 + regions in region mode. Records are written in blocks with a checksum each; a store cut short by a kill
-// loses its last, unfinished block and nothing else. The key is the picture's name in the manifest; `content` (64-bit
-// hash of the file's bytes; 0: not known) tells a picture that has changed under its name.
+// images, 1 + regions in region mode. Records are written in blocks with a checksum each; a store cut short by a kill
+// loses its last, unfinished block and nothing else. The key is the image's name in the manifest; `content` (64-bit
+// hash of the file's bytes; 0: not known) tells an image that has changed under its name.
 //
 // What is checked when: opening reads the header, the blocks' headers and keys, and all of the last block; `rows`
 // checks a block's vectors when they are first read; `verify` checks everything. The layout is in store_format.h.

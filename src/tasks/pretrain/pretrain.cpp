@@ -47,7 +47,7 @@ class PeriodicEvaluation {
     DataOptions data = recipe.data;
     data.manifests = {options_.manifest};
     set_ = ConceptFinder(setup.kit, "the training set",
-                         {.cache = run_picture_cache(setup.out), .tower = {.device = setup.device}})
+                         {.cache = run_image_cache(setup.out), .tower = {.device = setup.device}})
                .load(data, setup.tokenizer);
   }
 

@@ -168,7 +168,7 @@ class PhraseReader {
         attributes.push_back(modifier);
       }
     }
-    if (is(phrase_.head, WordKind::kPicture)) {
+    if (is(phrase_.head, WordKind::kImage)) {
       for (std::size_t i = 0; i + 1 < attributes.size(); ++i) {
         if (attributes[i] == "black" && attributes[i + 1] == "white") {
           attributes[i] = "black and white";
