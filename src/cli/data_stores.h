@@ -1,5 +1,5 @@
 // Embeddings of a manifest's images and captions for the commands that compare them: read from stores, or computed
-// into stores beside the output, so that a command that was killed and repeated goes on where it was.
+// into stores beside the output, so that a command that was killed and repeated continues where it was.
 #pragma once
 
 #include <filesystem>

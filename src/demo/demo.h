@@ -53,7 +53,7 @@ struct BuildReport {
 };
 
 /// Builds the set. May be repeated and may be killed at any time: images that are finished are kept if they came from
-/// the same sources in the same way, manifests are written last and each at once. The result does not depend on
+/// the same sources in the same way, manifests are written last, each atomically. The result does not depend on
 /// `threads`. Throws DataError, naming the path and the remedy, where a source is missing or damaged.
 BuildReport build_demo(const DemoOptions& options);
 

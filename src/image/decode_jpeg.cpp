@@ -27,7 +27,7 @@ struct JpegReader {
   std::jmp_buf jump;
   char message[JMSG_LENGTH_MAX] = "";
   const Source* source = nullptr;
-  bool ended = false;     ///< libjpeg asked for bytes beyond the end
+  bool ended = false;     ///< libjpeg wanted bytes beyond the end
   bool too_many = false;  ///< scans
   NativeImage image;
 

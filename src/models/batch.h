@@ -54,7 +54,7 @@ struct Batch {
   Tokens concepts;                    ///< joined concept words; undefined where the model has none
   at::Tensor image_ids;               ///< (B) int64, equal for the same image
   at::Tensor caption_ids;             ///< (B) int64, equal for the same caption text
-  std::vector<std::int64_t> records;  ///< (B) place of each sample in the source, for messages
+  std::vector<std::int64_t> records;  ///< (B) index of each sample in the source, for messages
 
   std::int64_t size() const { return text.defined() ? text.size() : (image.defined() ? image.size(0) : 0); }
 

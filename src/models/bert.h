@@ -19,7 +19,7 @@ struct PackedText {
   std::vector<std::int64_t> lengths;  ///< real tokens of each sequence
   std::vector<std::int64_t> strides;  ///< rows each sequence takes: its length, or the padded one
   std::vector<std::int64_t> begin;    ///< first row of each sequence
-  SegmentsPtr segments;               ///< self-attention: every row asks the real tokens of its sequence
+  SegmentsPtr segments;               ///< self-attention: every row attends to the real tokens of its sequence
 
   std::int64_t rows() const { return segments->q_rows; }
   std::int64_t size() const { return static_cast<std::int64_t>(lengths.size()); }

@@ -1,4 +1,4 @@
-// Images from files through a tower: every thread reads a few images and carries them through all layers by itself,
+// Images from files through a tower: every thread reads a few images and carries them through all layers on its own,
 // so that reading overlaps the products of the other threads and no thread waits for another at every product. With a
 // tower on another device the threads read while one of them waits for it.
 // V square views of each image (itself, and cut-out regions), S pixels a side, E width of an embedding.
@@ -30,11 +30,11 @@ struct ImagePipeline {
   std::int64_t views = 1;    ///< V
   std::int64_t batch = 1;    ///< images that a thread takes at a time; fewer towards the end, so that all end together
   std::int64_t threads = 0;  ///< at most; 0: all of LibTorch's
-  /// Image i into [V, 3, S, S]. Called by several threads at once; false: it is left out.
+  /// Image i into [V, 3, S, S]. Called by several threads concurrently; false: it is left out.
   std::function<bool(std::int64_t i, std::span<float> pixels)> read;
-  /// (b V, 3, S, S) -> (b V, E). Called by several threads at once, each inside of a parallel region. Images that are
-  /// left out keep their place, blank: what an image's row depends on is the image and its place among `count`,
-  /// neither the threads nor what the others are.
+  /// (b V, 3, S, S) -> (b V, E). Called by several threads concurrently, each in a parallel region. Images that are
+  /// left out keep their rows, blank: an image's row depends on the image and its index among `count` alone, on
+  /// neither the threads nor the other images.
   std::function<at::Tensor(const at::Tensor& pixels)> encode;
   /// Batches in the order of the images, one call at a time.
   std::function<void(const ImageBatch& batch)> done;

@@ -84,7 +84,7 @@ TEST(ImagePipeline, TheTowerSeesTheSameShapesWhateverTheThreadsAndWhateverCanBeR
       seen.emplace_back(pixels[0][0][0][0].item<float>(), pixels.size(0));
       if (!all_readable) {
         for (std::int64_t i = 0; i < pixels.size(0); i += kViews) {
-          // The blank place of an image that is left out.
+          // The blank row of an image that is left out.
           const auto number = static_cast<std::int64_t>(pixels[i][0][0][0].item<float>());
           EXPECT_TRUE(readable(number)) << number;
         }

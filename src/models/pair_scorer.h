@@ -21,7 +21,7 @@ struct ScoredImages {
 /// the batches in which the images came, so that every number is the same.
 struct ImageMemory {
   std::int64_t bytes = std::numeric_limits<std::int64_t>::max();
-  /// The batch of `count` images that came with image `first` at its head. Asked in ascending order by `rerank`.
+  /// The batch of `count` images that starts with image `first`. `rerank` calls it in ascending order.
   std::function<ScoredImages(std::int64_t first, std::int64_t count)> again = {};
 };
 

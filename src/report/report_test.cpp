@@ -158,7 +158,7 @@ TEST_F(ReportTest, PageIsWellFormedSelfContainedAndComplete) {
     EXPECT_TRUE(contains(page.text, text)) << text;
   }
 
-  // Nothing is asked from anywhere: the only addresses are images in the page itself.
+  // Nothing is loaded from elsewhere: the only addresses are images in the page itself.
   for (const Page::Element& element : page.elements) {
     for (const auto& [name, value] : element.attributes) {
       EXPECT_FALSE(name.starts_with("on")) << name;

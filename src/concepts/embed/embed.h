@@ -2,7 +2,7 @@
 // images and carries them through the tower.
 //
 // The store's order is the manifests', each image once. An image's vectors depend on the image, the source and its
-// place in the list only, not on the threads or on what the store had already, so that a run that was killed and
+// index in the list only, not on the threads or on what the store had already, so that a run that was killed and
 // repeated ends with the same store.
 #pragma once
 

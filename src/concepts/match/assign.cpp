@@ -87,7 +87,7 @@ class Stores {
   }
   std::int64_t number(const Place& place) const { return wanted_[place.store][static_cast<std::size_t>(place.record)]; }
 
-  /// (count * vectors, width) of places that follow each other.
+  /// (count * vectors, width), the rows in the order of `places`.
   at::Tensor rows(std::span<const Place> places) const {
     std::vector<at::Tensor> parts;
     for (std::size_t i = 0; i < places.size();) {
@@ -108,7 +108,7 @@ class Stores {
 struct Found {
   std::vector<std::int32_t> words;
   std::vector<float> scores;
-  std::vector<std::int32_t> kept;          // how many of the `width` places are filled
+  std::vector<std::int32_t> kept;          // how many of the `width` slots are filled
   std::vector<std::int32_t> region_words;  // region mode: -1 for none
   std::int64_t width = 0, regions = 0;
 

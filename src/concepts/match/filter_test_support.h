@@ -43,7 +43,7 @@ inline std::vector<Ordered> rows_of(const fs::path& file) {
   return rows;
 }
 
-/// Letters as places: a text's vector counts its letters. Remembers what it was asked.
+/// Letters as dimensions: a text's vector counts its letters. Remembers what it was given.
 class LetterSource : public ConceptSource {
  public:
   const SourceWeights& weights() const override { return weights_; }

@@ -98,7 +98,7 @@ class Batch {
 
  private:
   const EmbeddingStore &images_, &captions_;
-  std::vector<std::pair<std::size_t, std::size_t>> pairs_;  // place among all pairs, row of the image
+  std::vector<std::pair<std::size_t, std::size_t>> pairs_;  // index among all pairs, row of the image
   std::vector<std::int64_t> image_records_, caption_records_;
 };
 

@@ -24,7 +24,7 @@ struct ClipSourceOptions {
   bool exact = false;
 };
 
-/// Any number of threads may use one at once, embed_* included.
+/// Any number of threads may share one, embed_* included.
 class ClipSource final : public ConceptSource {
  public:
   /// Reads the weights (load_clip) and hashes them. Throws DataError as load_clip does, or if the tokenizer cannot be

@@ -102,7 +102,7 @@ TEST(ClipSource, PreparesImagesAsOpenAiDoes) {
   const std::string bad = file.substr(0, 300);
   EXPECT_THROW(source->prepare(bytes_of(bad), "a.jpg", ours), DataError);
 
-  // Many threads at once.
+  // Many threads concurrently.
   std::vector<std::vector<float>> results(4, std::vector<float>(ours.size()));
   {
     std::vector<std::jthread> threads;

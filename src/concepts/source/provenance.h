@@ -25,7 +25,7 @@ struct SourceWeights {
   std::string describe() const;
 };
 
-/// How concepts came about: the source, and what was done with it.
+/// How concepts were made: the source, and what was done with it.
 struct ConceptProvenance {
   // What an image's concepts depend on besides the image.
   SourceWeights weights = {};

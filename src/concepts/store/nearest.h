@@ -21,7 +21,7 @@ struct NearestOptions {
   std::int64_t k = 15;         ///< cut to the number of words
   bool probabilities = false;  ///< also softmax(scale * cosine) over all words
   double scale = 100.0;
-  /// kAuto: beyond a million words, unless probabilities are asked for, which need all of them.
+  /// kAuto: beyond a million words, unless probabilities are wanted, which need all of them.
   Approximate approximate = Approximate::kAuto;
   double recall = 0.99;  ///< of an approximate search: measured on images that are searched exactly as well
   std::int64_t block_images = 512, block_words = 8192;  ///< of one product: what it takes in memory, nothing else
@@ -37,7 +37,7 @@ struct NearestWords {
   std::span<const std::int32_t> words_of(std::int64_t image) const { return row(words, image); }
   std::span<const float> cosines_of(std::int64_t image) const { return row(cosines, image); }
   std::span<const float> probabilities_of(std::int64_t image) const { return row(probabilities, image); }
-  /// How many of an image's words are at least so probable; 0 asks for no probability: all of them.
+  /// How many of an image's words are at least so probable; 0: all of them.
   std::size_t probable(std::int64_t image, double threshold) const;
 
  private:

@@ -35,7 +35,7 @@ struct StoreShape {
 class EmbeddingStore {
  public:
   /// Maps the file and reads its index. Throws DataError naming the file if it is no store, or of a later version, or
-  /// damaged before its last block (naming the block). An unfinished last block is passed over (`lost_bytes()`).
+  /// damaged before its last block (naming the block). An unfinished last block is skipped (`lost_bytes()`).
   static EmbeddingStore open(const std::filesystem::path& path);
   EmbeddingStore(EmbeddingStore&&) noexcept;
   EmbeddingStore& operator=(EmbeddingStore&&) noexcept;
@@ -44,7 +44,7 @@ class EmbeddingStore {
   const SourceWeights& source() const;
   const StoreShape& shape() const;
   const std::filesystem::path& path() const;
-  std::int64_t size() const;  ///< records, those included whose place a newer one has taken
+  std::int64_t size() const;  ///< records, including those that a newer one has replaced
   std::int64_t blocks() const;
   std::int64_t lost_bytes() const;
   std::string_view key(std::int64_t record) const;
@@ -79,7 +79,7 @@ class EmbeddingStoreWriter {
   /// The content's hash that is stored for a key, to skip what is there.
   std::optional<std::uint64_t> content(std::string_view key) const;
   /// (n, vectors, width) or (n, width) float; keys and contents n each. A key that is there already gets a new record
-  /// that takes the place of the old one. Rounds to fp16 as ATen does. Without effect where it throws: DataError if a
+  /// that replaces the old one. Rounds to fp16 as ATen does. Without effect where it throws: DataError if a
   /// number is not finite (naming the key), Error if the disk is full (the file is whole up to its last block, and what
   /// waits is written by a later `add` or `flush` if there is space again).
   void add(std::span<const std::string> keys, std::span<const std::uint64_t> contents, const at::Tensor& rows);

@@ -89,7 +89,7 @@ class Manifest {
 
  private:
   struct Record {
-    std::uint64_t strings;      // place in arena_: captions, then the numbers of the concepts
+    std::uint64_t strings;      // offset in arena_: captions, then the numbers of the concepts
     std::uint64_t file_offset;  // of its JSON text
     std::uint32_t file_length;
     std::uint32_t image;  // in images_

@@ -45,7 +45,7 @@ class BadImageLog {
   std::int64_t allowed() const { return allowed_; }
   std::int64_t count() const { return static_cast<std::int64_t>(seen_.size()); }
 
-  /// A record was passed over because its image is bad. Throws DataError when there are too many, Error if the file
+  /// A record was skipped because its image is bad. Throws DataError when there are too many, Error if the file
   /// cannot be written.
   void report(std::int64_t record, const std::string& reason);
   /// Names the first bad images.

@@ -43,7 +43,7 @@ class EvaluationSet {
   Tokens captions(std::int64_t first, std::int64_t count) const;
   /// Concepts of images first … first + count - 1: all of them, in order. Undefined if the options switch them off.
   Tokens concepts(std::int64_t first, std::int64_t count) const;
-  /// Concepts found in the images themselves, a list for each, in the manifest's place.
+  /// Concepts found in the images themselves, a list for each, instead of the manifest's.
   void set_concepts(std::vector<std::vector<std::string>> words);
   bool has_concepts() const { return text_.has_concepts(); }
 

@@ -1,7 +1,7 @@
 // Training batches from a manifest.
 //
-// Every batch is a function of (manifest, options, seed, epoch, place): the number of workers, what was read before and
-// where the run was taken up again make no difference. An image that cannot be read gives way to the next record of
+// Every batch is a function of (manifest, options, seed, epoch, index): the number of workers, what was read before and
+// where the run was resumed make no difference. An image that cannot be read gives way to the next record of
 // the manifest; bad images are counted and written down in the order in which their samples come.
 //
 // Has the members of train's BatchSource; `tasks` joins the two.
@@ -25,7 +25,7 @@
 namespace vicha {
 
 /// Adds what an objective or a task needs beside the core (models/batch.h). `batch.records` are its samples' records of
-/// the manifest. Random numbers depend on (seed, batch, rank) and the maker's place in the list alone.
+/// the manifest. Random numbers depend on (seed, batch, rank) and the maker's index in the list alone.
 using TargetMaker = std::function<void(Batch& batch, const Manifest& manifest, Rng& rng)>;
 
 /// What the recipe's data section does not say.

@@ -30,7 +30,7 @@ class TarReader {
   TarReader(const std::filesystem::path& tar, const TarLimits& limits);
   ~TarReader();
 
-  /// False at the end. Images, `txt` and `json` are read, other members passed over. Members that are no regular
+  /// False at the end. Images, `txt` and `json` are read, other members skipped. Members that are no regular
   /// files, whose names are absolute, lead out of the folder or hold odd characters, that are too large or come twice
   /// are refused: counted, nothing of them is read. Throws DataError where the archive is damaged or cut short.
   bool next(TarSample& sample);

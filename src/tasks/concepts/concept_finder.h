@@ -22,7 +22,7 @@ std::filesystem::path run_image_cache(const std::filesystem::path& run);
 class ConceptFinder {
  public:
   /// `kit`: of the model, which messages call `model`; nothing if it has none, which suffices for sets that need none.
-  /// The source is opened when it is first asked for. That throws DataError that says what is missing, or that the
+  /// The source is opened when it is first used. That throws DataError that says what is missing, or that the
   /// weights are others than the kit's, naming both; the remedy names the options.
   ConceptFinder(std::optional<ConceptKit> kit, std::string model, ConceptFinderOptions options = {});
   /// With a source that is open already: the kit's.

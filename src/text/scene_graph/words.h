@@ -71,7 +71,7 @@ enum class WordKind : std::uint32_t {
 bool is(std::string_view word, WordKind kind);
 inline bool is_animate(std::string_view lemma) { return is(lemma, WordKind::kPerson) || is(lemma, WordKind::kAnimal); }
 
-/// Words that are one: prepositions ("in front of", "next to"), and phrases that are passed over ("back to back").
+/// Words that are one: prepositions ("in front of", "next to"), and phrases that are skipped ("back to back").
 struct Idiom {
   std::span<const std::string_view> words;
   Tag tag = Tag::kPreposition;
