@@ -2,7 +2,7 @@
 
 namespace vicha {
 
-/// Asks the allocator to keep freed memory instead of giving it back to the system. A training step frees and takes the
+/// Tells the allocator to keep freed memory instead of returning it to the system. A training step frees and takes the
 /// same large tensors again and again; without this every one of them is mapped and cleared page by page each time (8 %
 /// of a step where it was measured). Call it first in `main`. No effect where the C library has no such setting.
 void keep_freed_memory();

@@ -17,7 +17,7 @@
 #include "image/clip_preprocess.h"
 #include "image/resize.h"
 #include "models/clip.h"
-#include "models/picture_pipeline.h"
+#include "models/image_pipeline.h"
 #include "nn/kernel_choice.h"
 #include "nn/norm.h"
 #include "nn/operations.h"
@@ -53,7 +53,7 @@ std::vector<fs::path> files_in(const fs::path& folder, std::initializer_list<con
   return files;
 }
 
-/// Small pictures enlarged and set side by side, with a camera's grain: about as many bytes as a photograph of this
+/// Small images enlarged and set side by side, with a camera's grain: about as many bytes as a photograph of this
 /// size.
 std::string photograph(const std::vector<fs::path>& tiles, std::uint64_t seed) {
   Rng rng(seed);
@@ -74,11 +74,11 @@ std::string photograph(const std::vector<fs::path>& tiles, std::uint64_t seed) {
 }
 
 /// The files of the folder, made first where there are none.
-std::vector<fs::path> photographs(const fs::path& folder, const std::string& pictures) {
+std::vector<fs::path> photographs(const fs::path& folder, const std::string& tile_folder) {
   std::vector<fs::path> files = files_in(folder, {".jpg", ".jpeg"});
   if (!files.empty()) return files;
   fs::create_directories(folder);
-  const std::vector<fs::path> tiles = files_in(pictures, {".png", ".jpg", ".jpeg", ".webp"});
+  const std::vector<fs::path> tiles = files_in(tile_folder, {".png", ".jpg", ".jpeg", ".webp"});
   files.resize(kFiles);
   at::parallel_for(0, kFiles, 1, [&](std::int64_t begin, std::int64_t end) {
     for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
@@ -132,11 +132,11 @@ std::string bench_clip_image(const ClipImageBench& options) {
         fs::temp_directory_path() /
         fmt::format("vicha_clip_bench_{}", Rng(static_cast<std::uint64_t>(seconds_now() * 1e9))());
   }
-  const std::vector<fs::path> files = photographs(folder, options.pictures);
+  const std::vector<fs::path> files = photographs(folder, options.tile_folder);
   const Clip clip(vit_b_32(), 0);
   const auto side = static_cast<int>(clip.options().image_res);
 
-  PicturePipeline pipeline;
+  ImagePipeline pipeline;
   pipeline.side = side;
   pipeline.batch = clip.batch();
   pipeline.read = [&](std::int64_t i, std::span<float> pixels) {
@@ -145,7 +145,7 @@ std::string bench_clip_image(const ClipImageBench& options) {
   };
   pipeline.encode = [&](const at::Tensor& pixels) { return clip.encode_image(pixels); };
   const at::Tensor embeddings = at::empty({options.images, clip.options().embed});
-  pipeline.done = [&](const PictureBatch& b) { embeddings.slice(0, b.begin, b.end).copy_(b.rows); };
+  pipeline.done = [&](const ImageBatch& b) { embeddings.slice(0, b.begin, b.end).copy_(b.rows); };
   const std::int64_t threads = at::get_num_threads(), warm = std::min(options.images, threads * clip.batch());
   pipeline.run(warm);  // also chooses the kernel
   double rate = product_gflops(false);
@@ -155,8 +155,8 @@ std::string bench_clip_image(const ClipImageBench& options) {
   const double seconds = seconds_now() - start;
   if (!at::isfinite(embeddings).all().item<bool>()) throw Error("the embeddings are not finite");
 
-  const std::int64_t pictures = 2 * threads * clip.batch();
-  const at::Tensor pixels = at::randn({pictures, 3, side, side});
+  const std::int64_t images = 2 * threads * clip.batch();
+  const at::Tensor pixels = at::randn({images, 3, side, side});
   double tower = 1e9;
   std::int64_t operations = 0;
   for (int i = 0; i < 3; ++i) {
@@ -190,8 +190,8 @@ std::string bench_clip_image(const ClipImageBench& options) {
                                        {"scaled_cosine_mean", rounded(near.mean().item<double>(), 6)},
                                        {"scaled_cosine_min", rounded(near.min().item<double>(), 6)},
                                        {"others_cosine_max", rounded(others.max().item<double>(), 6)},
-                                       {"tower_images_per_s", rounded(static_cast<double>(pictures) / tower, 2)},
-                                       {"gflop_per_image", rounded(gflop / static_cast<double>(pictures), 3)},
+                                       {"tower_images_per_s", rounded(static_cast<double>(images) / tower, 2)},
+                                       {"gflop_per_image", rounded(gflop / static_cast<double>(images), 3)},
                                        {"tower_gflops", rounded(gflop / tower, 1)},
                                        {"product_gflops", rounded(rate, 1)},
                                        {"share_of_product_rate", rounded(gflop / tower / rate, 3)},

@@ -1,4 +1,4 @@
-// `vicha bench clip-image`: pictures a second from JPEG files to CLIP embeddings, ViT-B/32 shape, random weights. The
+// `vicha bench clip-image`: images a second from JPEG files to CLIP embeddings, ViT-B/32 shape, random weights. The
 // other side is bench/peer/bench_clip_peer.py.
 #pragma once
 
@@ -12,7 +12,7 @@ namespace vicha::bench {
 struct ClipImageBench {
   std::int64_t images = 256;
   std::string folder;
-  std::string pictures = "data/demo/images/stamps";
+  std::string tile_folder = "data/demo/images/stamps";
   bool exact = false;
 
   void describe(Visitor& v) {
@@ -22,7 +22,7 @@ struct ClipImageBench {
             folder);
     v.field({.key = "pictures",
              .meaning = "Folder of small pictures that the photographs are made of; not there: drawn shapes"},
-            pictures);
+            tile_folder);
     v.field({.key = "exact", .meaning = "Decode every pixel, not at the scale needed"}, exact);
   }
 };

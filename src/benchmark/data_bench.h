@@ -1,4 +1,4 @@
-// `vicha bench data`: pictures a second of the input pipeline, JPEG bytes in, normalised tensors out.
+// `vicha bench data`: images a second of the input pipeline, JPEG bytes in, normalised tensors out.
 #pragma once
 
 #include <cstdint>

@@ -82,7 +82,7 @@ void add_concepts_assign(CLI::App& group, Action& chosen) {
       print(
           fmt::format("{}: {} records of {} pictures, {} different concepts, {} pictures without any, {} records left "
                       "out; {:.1f} s\n",
-                      given->out.string(), report.records, report.pictures, report.words_used, report.without_words,
+                      given->out.string(), report.records, report.images, report.words_used, report.without_words,
                       report.left_out, report.seconds));
       return 0;
     };

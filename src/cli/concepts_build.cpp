@@ -55,7 +55,7 @@ void add_concepts_build(CLI::App& group, Action& chosen) {
       const AssignReport report = build_concepts(*given);
       warn_if_moved(given->captions, given->out);
       print(fmt::format("{}: {} records of {} pictures, {} different concepts, {} records left out\n",
-                        given->out.string(), report.records, report.pictures, report.words_used, report.left_out));
+                        given->out.string(), report.records, report.images, report.words_used, report.left_out));
       return 0;
     };
   });

@@ -52,12 +52,12 @@ void add_concepts_embed(CLI::App& group, Action& chosen) {
       const EmbedOptions& options = given->options;
       ManifestOptions manifest = given->manifest;
       manifest.image_root = given->image_root;
-      const PictureList pictures = list_pictures(given->manifests, manifest);
+      const ImageList images = list_images(given->manifests, manifest);
       const auto source = open_concept_source(given->source, given->source_options);
       const auto store = store_of_rank(given->out, options.rank, options.ranks);
-      const EmbedReport report = embed_pictures(*source, pictures, store, options);
+      const EmbedReport report = embed_images(*source, images, store, options);
       print(fmt::format("{}: {} pictures, {} embedded, {} there already, {} unreadable; {:.1f} s\n", store.string(),
-                        report.pictures, report.embedded, report.known, report.bad, report.seconds));
+                        report.images, report.embedded, report.known, report.bad, report.seconds));
       return 0;
     };
   });

@@ -72,7 +72,7 @@ void add_concepts_show(CLI::App& group, Action& chosen) {
   add_source_options(*command, given->source_options);
   command->callback([given, &chosen] {
     chosen = [given] {
-      const PictureConcepts concepts = finder(*given).find(given->image);
+      const ImageConcepts concepts = finder(*given).find(given->image);
       std::string text;
       if (given->json) {
         text =

@@ -19,7 +19,7 @@ std::string_view type_name(StoreType type) { return type == StoreType::kFloat32 
 
 struct Summary {
   explicit Summary(const EmbeddingStore& store)
-      : store(store), pictures(static_cast<std::int64_t>(store.newest().size())) {}
+      : store(store), images(static_cast<std::int64_t>(store.newest().size())) {}
 
   std::string json() const {
     const auto& shape = store.shape();
@@ -28,7 +28,7 @@ struct Summary {
                                   {"vectors", shape.vectors},
                                   {"width", shape.width},
                                   {"type", type_name(shape.type)},
-                                  {"pictures", pictures},
+                                  {"pictures", images},
                                   {"records", store.size()},
                                   {"blocks", store.blocks()},
                                   {"bytes", fs::file_size(store.path())},
@@ -40,8 +40,8 @@ struct Summary {
     const auto& shape = store.shape();
     std::string text =
         fmt::format("{}\n  source    {}\n  shape     {} x {} {}\n  pictures  {}", store.path().string(),
-                    store.source().describe(), shape.vectors, shape.width, type_name(shape.type), pictures);
-    if (pictures != store.size()) text += fmt::format(" ({} records, older ones included)", store.size());
+                    store.source().describe(), shape.vectors, shape.width, type_name(shape.type), images);
+    if (images != store.size()) text += fmt::format(" ({} records, older ones included)", store.size());
     text += fmt::format("\n  size      {} bytes in {} blocks\n", fs::file_size(store.path()), store.blocks());
     if (store.lost_bytes() > 0) {
       text += fmt::format("  lost      {} bytes of a last block that is not whole\n", store.lost_bytes());
@@ -50,7 +50,7 @@ struct Summary {
   }
 
   const EmbeddingStore& store;
-  std::int64_t pictures;
+  std::int64_t images;
 };
 
 void add_show(CLI::App& store, Action& chosen) {

@@ -34,8 +34,8 @@ void add_demo(CLI::App& data, Action& chosen) {
       text += fmt::format(
           "{} training pictures of {} concepts, {} concepts held out, {} words in vocab.txt; {} pictures drawn, {} "
           "kept\n",
-          report.training_pictures, report.training_concepts, report.held_out_concepts, report.vocabulary,
-          report.pictures_drawn, report.pictures_kept);
+          report.training_images, report.training_concepts, report.held_out_concepts, report.vocabulary,
+          report.images_drawn, report.images_kept);
       print(text);
       return 0;
     };
@@ -47,7 +47,7 @@ void add_check(CLI::App& data, Action& chosen) {
     std::vector<fs::path> manifests;
     CheckOptions options;
     std::string image_root, vocabulary, out;
-    bool json = false, concepts = false, no_pictures = false;
+    bool json = false, concepts = false, no_images = false;
   };
   const auto given = std::make_shared<Given>();
   CLI::App* command =
@@ -65,7 +65,7 @@ void add_check(CLI::App& data, Action& chosen) {
   command->add_option("--examples", given->options.examples, "Examples shown of each kind")->capture_default_str();
   command->add_option("--threads", given->options.threads, "0: one for each core")->capture_default_str();
   command->add_flag("--concepts", given->concepts, "Records must have kwords");
-  command->add_flag("--no-pictures", given->no_pictures, "Do not open the pictures");
+  command->add_flag("--no-pictures", given->no_images, "Do not open the pictures");
   command->add_flag("--json", given->json, "Print JSON");
   command->add_option("--out", given->out, "Also write the JSON to a file");
   command->callback([given, &chosen] {
@@ -73,7 +73,7 @@ void add_check(CLI::App& data, Action& chosen) {
       CheckOptions options = given->options;
       options.manifest.image_root = given->image_root;
       options.manifest.schema.concepts = given->concepts;
-      options.pictures = !given->no_pictures;
+      options.images = !given->no_images;
       if (!given->vocabulary.empty()) {
         options.tokenizer = std::make_shared<const WordPiece>(Vocabulary::load(given->vocabulary));
       }

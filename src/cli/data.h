@@ -15,7 +15,7 @@ void add_data_prune(CLI::App& group, Action& chosen);
 void add_data_subset(CLI::App& group, Action& chosen);
 void add_data_titles(CLI::App& group, Action& chosen);
 
-/// Warns where `out` lies in another folder than `in`: relative names of pictures stay as they are, and stand for files
+/// Warns where `out` lies in another folder than `in`: relative names of images stay as they are, and stand for files
 /// beside `in`.
 void warn_if_moved(const std::filesystem::path& in, const std::filesystem::path& out);
 

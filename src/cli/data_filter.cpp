@@ -24,8 +24,8 @@ struct Given {
 ManifestPairs similarities(Given& given) {
   if (!given.stores.given()) return saved_similarities(given.manifest);
   const EmbeddingStore captions = given.stores.captions({given.manifest}, given.out);
-  const EmbeddingStore pictures = given.stores.pictures(given.manifest, given.out);
-  ManifestPairs pairs = stored_similarities(given.manifest, pictures, captions);
+  const EmbeddingStore images = given.stores.images(given.manifest, given.out);
+  ManifestPairs pairs = stored_similarities(given.manifest, images, captions);
   if (pairs.unknown == 0) return pairs;
   const double share = static_cast<double>(pairs.unknown) / static_cast<double>(pairs.sims.size());
   const std::string what = fmt::format("{} of {} pairs have no similarity and are left out; the first is {}",
@@ -54,7 +54,7 @@ int run(Given& given) {
   }
   const FilterReport report = write_filtered(pairs, kept, given.out, given.output);
   print(fmt::format("{}: {} rows; kept {} of {} pairs, {} of {} pictures\n", given.out.string(), report.kept_rows,
-                    report.kept_pairs, report.pairs, report.kept_pictures, report.pictures));
+                    report.kept_pairs, report.pairs, report.kept_images, report.images));
   return 0;
 }
 

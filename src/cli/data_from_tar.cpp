@@ -11,7 +11,7 @@ namespace vicha::cli {
 void add_data_from_tar(CLI::App& group, Action& chosen) {
   struct Given {
     std::vector<std::filesystem::path> tars;
-    std::int64_t picture_megabytes = 256;
+    std::int64_t image_megabytes = 256;
     UnpackOptions options;
   };
   const auto given = std::make_shared<Given>();
@@ -25,7 +25,7 @@ void add_data_from_tar(CLI::App& group, Action& chosen) {
       ->capture_default_str()
       ->delimiter(',');
   command->add_flag("--skip-damaged", options.skip_damaged, "Leave out archives that are damaged or cut short");
-  command->add_option("--max-picture-mb", given->picture_megabytes, "Larger pictures are refused, in MiB")
+  command->add_option("--max-picture-mb", given->image_megabytes, "Larger pictures are refused, in MiB")
       ->capture_default_str()
       ->check(CLI::Range(1, 4096));
   command->add_option("--threads", options.threads, "Archives unpacked at once; 0: one for each core")
@@ -33,7 +33,7 @@ void add_data_from_tar(CLI::App& group, Action& chosen) {
   command->callback([given, &chosen] {
     chosen = [given] {
       UnpackOptions options = given->options;
-      options.limits.picture_bytes = given->picture_megabytes << 20;
+      options.limits.image_bytes = given->image_megabytes << 20;
       options.progress = [total = given->tars.size()](std::int64_t done) {
         log::status(fmt::format("unpacking: archive {}/{}", done, total));
       };
@@ -44,7 +44,7 @@ void add_data_from_tar(CLI::App& group, Action& chosen) {
           fmt::format("{}: {} records of {} archives ({} unpacked before, {} damaged); left out: {} samples without "
                       "a picture, {} without a caption, {} texts that cannot be read, {} members refused\n",
                       (options.out / options.manifest).string(), report.records, report.archives, report.known,
-                      report.damaged, report.no_picture, report.no_caption, report.bad_text, report.refused));
+                      report.damaged, report.no_image, report.no_caption, report.bad_text, report.refused));
       return 0;
     };
   });

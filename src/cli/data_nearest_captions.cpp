@@ -33,10 +33,10 @@ void add_data_nearest_captions(CLI::App& group, Action& chosen) {
       std::vector<std::filesystem::path> manifests = {given->others};
       if (given->options.by_caption) manifests.push_back(given->manifest);
       const EmbeddingStore captions = given->stores.captions(manifests, given->out);
-      std::optional<EmbeddingStore> pictures;
-      if (!given->options.by_caption) pictures = given->stores.pictures(given->manifest, given->out);
-      const NearestCaptionsReport report = add_nearest_captions(
-          given->manifest, given->out, given->others, pictures ? *pictures : captions, captions, given->options);
+      std::optional<EmbeddingStore> images;
+      if (!given->options.by_caption) images = given->stores.images(given->manifest, given->out);
+      const NearestCaptionsReport report = add_nearest_captions(given->manifest, given->out, given->others,
+                                                                images ? *images : captions, captions, given->options);
       print(fmt::format("{}: {} records, each with up to {} of {} captions; {} without an embedding\n",
                         given->out.string(), report.records, given->options.k, report.captions, report.unknown));
       return 0;

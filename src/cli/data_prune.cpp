@@ -4,7 +4,7 @@
 
 #include "base/log.h"
 #include "cli/data.h"
-#include "data/tools/dead_pictures.h"
+#include "data/tools/dead_images.h"
 
 namespace vicha::cli {
 
@@ -45,7 +45,7 @@ void add_data_prune(CLI::App& group, Action& chosen) {
       const PruneReport report = prune_manifest(given->manifest, given->out, list, options);
       log::status("");
       print(fmt::format("{}: {} of {} records; {} of {} pictures are dead{}, {} truncated{}\n", given->out.string(),
-                        report.kept, report.records, report.dead, report.pictures,
+                        report.kept, report.records, report.dead, report.images,
                         report.dead > 0 ? " (" + list.string() + ")" : "", report.truncated,
                         report.known > 0 ? fmt::format("; {} looked at before", report.known) : ""));
       return 0;

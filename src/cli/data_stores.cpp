@@ -12,7 +12,7 @@ namespace vicha::cli {
 
 void DataStores::add_options(CLI::App& command) {
   command.add_option("--source", source_, "clip:FILE or vicha:CHECKPOINT: computes the embeddings that are missing");
-  command.add_option("--store", pictures_, "Store of the pictures (default with --source: OUT.pictures.emb)");
+  command.add_option("--store", images_, "Store of the pictures (default with --source: OUT.pictures.emb)");
   command.add_option("--caption-store", captions_, "Store of the captions (default with --source: OUT.captions.emb)");
   command.add_option("--image-root", image_root_, "Folder of the pictures (default: the manifest's)");
   command.add_option("--strip-parts", strip_parts_, "Leading parts of each picture's path to replace by the root")
@@ -34,22 +34,22 @@ ConceptSource& DataStores::source() {
   return *opened_;
 }
 
-EmbeddingStore DataStores::pictures(const std::filesystem::path& manifest, const std::filesystem::path& out) {
+EmbeddingStore DataStores::images(const std::filesystem::path& manifest, const std::filesystem::path& out) {
   if (source_.empty()) {
-    if (pictures_.empty()) throw UsageError("Name the pictures' embeddings (--store), or a --source to compute them");
-    return EmbeddingStore::open(pictures_);
+    if (images_.empty()) throw UsageError("Name the pictures' embeddings (--store), or a --source to compute them");
+    return EmbeddingStore::open(images_);
   }
-  const std::filesystem::path store = pictures_.empty() ? out.string() + ".pictures.emb" : pictures_;
-  const PictureList list = list_pictures({manifest}, {.image_root = image_root_, .strip_parts = strip_parts_});
+  const std::filesystem::path store = images_.empty() ? out.string() + ".pictures.emb" : images_;
+  const ImageList list = list_images({manifest}, {.image_root = image_root_, .strip_parts = strip_parts_});
   EmbedOptions options;
   options.type = type_;
   options.batch_size = batch_;
   options.threads = threads_;
   options.max_bad_share = max_missing_;
   options.settings.share = "--max-missing";
-  options.trust_names = !pictures_.empty();  // somebody's own store: the pictures may not even be here
-  const EmbedReport report = embed_pictures(source(), list, store, options);
-  log::info("{}: {} pictures, {} embedded, {} there already, {} unreadable; {:.1f} s", store.string(), report.pictures,
+  options.trust_names = !images_.empty();  // somebody's own store: the images may not even be here
+  const EmbedReport report = embed_images(source(), list, store, options);
+  log::info("{}: {} pictures, {} embedded, {} there already, {} unreadable; {:.1f} s", store.string(), report.images,
             report.embedded, report.known, report.bad, report.seconds);
   return EmbeddingStore::open(store);
 }

@@ -1,5 +1,5 @@
-// Embeddings of a manifest's pictures and captions for the commands that compare them: read from stores, or computed
-// into stores beside the output, so that a command that was killed and repeated goes on where it was.
+// Embeddings of a manifest's images and captions for the commands that compare them: read from stores, or computed
+// into stores beside the output, so that a command that was killed and repeated continues where it was.
 #pragma once
 
 #include <filesystem>
@@ -24,20 +24,20 @@ class DataStores {
   /// --source, --store, --caption-store and what belongs to them.
   void add_options(CLI::App& command);
 
-  bool given() const { return !source_.empty() || !pictures_.empty() || !captions_.empty(); }
+  bool given() const { return !source_.empty() || !images_.empty() || !captions_.empty(); }
   bool has_image_root() const { return !image_root_.empty(); }
-  /// Share of pictures or pairs that may lack an embedding.
+  /// Share of images or pairs that may lack an embedding.
   double max_missing() const { return max_missing_; }
 
   /// Without --source the store must be named, and is read as it stands. Where they are not named, stores are
   /// `out`.pictures.emb and `out`.captions.emb.
-  EmbeddingStore pictures(const std::filesystem::path& manifest, const std::filesystem::path& out);
+  EmbeddingStore images(const std::filesystem::path& manifest, const std::filesystem::path& out);
   EmbeddingStore captions(const std::vector<std::filesystem::path>& manifests, const std::filesystem::path& out);
 
  private:
   ConceptSource& source();
 
-  std::string source_, pictures_, captions_, image_root_;
+  std::string source_, images_, captions_, image_root_;
   StoreType type_ = StoreType::kFloat16;
   std::int64_t strip_parts_ = 0, batch_ = 0, threads_ = 0;
   double max_missing_ = 0.05;

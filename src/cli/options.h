@@ -71,7 +71,7 @@ void add_links(CLI::App& command, LinkUse& links);
 void add_source_options(CLI::App& command, ConceptSourceOptions& options,
                         const std::string& exact_help = "CLIP: decode large JPEGs at full size, as OpenAI's code does");
 
-/// How a command that reads raw pictures comes by their concepts: --concepts, --concept-source, --concept-cache, --bpe.
+/// How a command that reads raw images gets their concepts: --concepts, --concept-source, --concept-cache, --bpe.
 void add_finder_options(CLI::App& command, ConceptFinderOptions& options);
 
 }  // namespace vicha::cli

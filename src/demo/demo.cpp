@@ -8,8 +8,8 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
+#include "demo/demo_images.h"
 #include "demo/demo_manifests.h"
-#include "demo/demo_pictures.h"
 #include "demo/demo_sources.h"
 
 namespace vicha {
@@ -18,7 +18,7 @@ namespace {
 constexpr const char* kVocabulary = "vocab.txt";
 constexpr const char* kStats = "stats.json";
 
-/// Manifests must not stand beside pictures that are being replaced.
+/// Manifests must not stand beside images that are being replaced.
 void remove_manifests(const fs::path& out, const demo::DemoSet& set) {
   for (const auto& [name, records] : set.manifests) fs::remove(out / name);
   for (const char* name : {kVocabulary, kStats}) fs::remove(out / name);
@@ -40,13 +40,13 @@ BuildReport build_set(const DemoOptions& options) {
   demo::DemoSet set =
       demo::arrange(demo::read_emoji(options.sources), demo::read_stamps(options.sources, threads), options.kwords);
 
-  demo::PictureFolder pictures(options.out / "images", std::move(set.pictures));
-  if (!pictures.is_current()) remove_manifests(options.out, set);
-  const auto [drawn, kept] = pictures.fill(threads);
+  demo::ImageFolder images(options.out / "images", std::move(set.images));
+  if (!images.is_current()) remove_manifests(options.out, set);
+  const auto [drawn, kept] = images.fill(threads);
   write_manifests(options.out, set);
 
-  set.report.pictures_drawn = drawn;
-  set.report.pictures_kept = kept;
+  set.report.images_drawn = drawn;
+  set.report.images_kept = kept;
   return set.report;
 }
 

@@ -1,4 +1,4 @@
-// The demonstration set: real pictures with captions from packages that registries carry (`vicha data demo`).
+// The demonstration set: real images with captions from packages that registries carry (`vicha data demo`).
 //
 // Emoji: one concept drawn by several artists. Five artists (Noto, Twemoji, OpenMoji, EmojiOne 2, Noto version 1) are
 // for training, the sixth (Fluent) is only ever for validation and test, so the question asked at test time is: does
@@ -6,13 +6,13 @@
 // each.
 //
 // Written under `out`:
-//   train.json         one record per pair (picture, caption) of the training artists; concepts kept for test left out
+//   train.json         one record per pair (image, caption) of the training artists; concepts kept for test left out
 //   val.json           Fluent's drawings of a tenth of the trained concepts: for choosing settings
 //   test.json          Fluent's drawings of the other trained concepts: the main figure
-//   test_concept.json  Fluent's drawings of concepts that no training picture shows
+//   test_concept.json  Fluent's drawings of concepts that no training image shows
 //   photo_train.json, photo_val.json, photo_test.json   the stamps
 //   pretrain.json      train.json and photo_train.json
-//   vocab.txt          tags of training pictures, one a line: a concept vocabulary
+//   vocab.txt          tags of training images, one a line: a concept vocabulary
 //   stats.json         the counts
 //   images/            96 x 96 (emoji) and 192 x 192 (stamps) RGB PNG files, exactly those that the manifests name
 // Records: image, image_id, caption (a string in training manifests, else a list), tags, label (emoji), photo (stamps),
@@ -29,7 +29,7 @@
 namespace vicha {
 
 /// What the manifests' `kwords` hold. The packages' own tags repeat the caption's words, so as concepts of a test
-/// picture they give the answer away: `kOracle` is for trying the plumbing and for an upper bound that is called one.
+/// image they give the answer away: `kOracle` is for trying the plumbing and for an upper bound that is called one.
 enum class DemoKwords { kNone, kOracle };
 
 /// "none" or "oracle"; anything else is a UsageError.
@@ -44,16 +44,16 @@ struct DemoOptions {
 
 struct BuildReport {
   std::vector<std::pair<std::string, std::int64_t>> records;  ///< manifest → records, in the order they are written
-  std::int64_t training_pictures = 0;                         ///< of train.json
+  std::int64_t training_images = 0;                           ///< of train.json
   std::int64_t training_concepts = 0;
   std::int64_t held_out_concepts = 0;
   std::int64_t vocabulary = 0;
-  std::int64_t pictures_drawn = 0;
-  std::int64_t pictures_kept = 0;  ///< finished ones that an earlier run had left
+  std::int64_t images_drawn = 0;
+  std::int64_t images_kept = 0;  ///< finished ones that an earlier run had left
 };
 
-/// Builds the set. May be repeated and may be killed at any time: pictures that are finished are kept if they came from
-/// the same sources in the same way, manifests are written last and each at once. The result does not depend on
+/// Builds the set. May be repeated and may be killed at any time: images that are finished are kept if they came from
+/// the same sources in the same way, manifests are written last, each atomically. The result does not depend on
 /// `threads`. Throws DataError, naming the path and the remedy, where a source is missing or damaged.
 BuildReport build_demo(const DemoOptions& options);
 

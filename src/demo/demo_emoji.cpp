@@ -24,7 +24,7 @@ struct Description {
 };
 using Descriptions = std::unordered_map<std::string, Description>;  // by code points
 
-/// Code points without the mark that asks for a coloured drawing: packages do not agree on when it is written.
+/// Code points without the mark that selects a coloured drawing: packages do not agree on when it is written.
 std::string without_variation(std::string id) {
   constexpr std::string_view kMark = "-fe0f";
   for (auto at = id.find(kMark); at != std::string::npos; at = id.find(kMark, at)) id.erase(at, kMark.size());

@@ -38,7 +38,7 @@ class Arranger {
       // Training artists' drawings of held-out concepts are in no manifest: they would show what must stay unseen.
       if (emoji.split == ConceptSplit::kHeldOut && !unseen_artist) continue;
       const std::string name = "emoji/" + by.artist + "/" + emoji.id + ".png";
-      pictures_.push_back({name, by.drawing, kEmojiSide, kEmojiBottleneck});
+      images_.push_back({name, by.drawing, kEmojiSide, kEmojiBottleneck});
       ordered_json record = start_record(name, emoji.captions);
       record["tags"] = emoji.tags;
       record["label"] = emoji.label;
@@ -58,7 +58,7 @@ class Arranger {
 
   void add(const Stamp& stamp) {
     const std::string name = "stamps/" + hyphens_for_slashes(stamp.name) + ".png";
-    pictures_.push_back({name, stamp.drawing, kStampSide, kStampBottleneck});
+    images_.push_back({name, stamp.drawing, kStampSide, kStampBottleneck});
     const bool training = stamp.split == StampSplit::kTrain;
     ordered_json record =
         training ? start_record(name, stamp.caption) : start_record(name, std::vector<std::string>{stamp.caption});
@@ -72,11 +72,11 @@ class Arranger {
 
   DemoSet finish() && {
     DemoSet set;
-    set.report.training_pictures = training_pictures_;
+    set.report.training_images = training_images_;
     set.report.training_concepts = concepts_[0] + concepts_[1];
     set.report.held_out_concepts = concepts_[2];
-    for (const auto& [tag, pictures] : tag_pictures_) {
-      if (pictures >= kVocabularyPictures) set.vocabulary.push_back(tag);
+    for (const auto& [tag, images] : tag_images_) {
+      if (images >= kVocabularyImages) set.vocabulary.push_back(tag);
     }
     set.report.vocabulary = static_cast<std::int64_t>(set.vocabulary.size());
     Records pretrain = train_;
@@ -98,14 +98,14 @@ class Arranger {
     set.stats["stamps"] = {{"all", stamps}, {"photographic", photos_}};
     put(set, "pretrain.json", std::move(pretrain));
     set.stats["vocab"] = set.report.vocabulary;
-    set.stats["pictures"] = pictures_.size();
-    set.pictures = std::move(pictures_);
+    set.stats["pictures"] = images_.size();
+    set.images = std::move(images_);
     return set;
   }
 
  private:
-  /// A tag is a concept of the vocabulary if it is known from this many training pictures.
-  static constexpr int kVocabularyPictures = 4;
+  /// A tag is a concept of the vocabulary if it is known from this many training images.
+  static constexpr int kVocabularyImages = 4;
   static constexpr std::size_t kOracleConcepts = 15;
 
   static ordered_json start_record(const std::string& name, const ordered_json& caption) {
@@ -125,7 +125,7 @@ class Arranger {
     record["kwords"] = std::move(concepts);
   }
 
-  /// One record for each caption of a training picture; a picture with three tags or more has a third, made of them.
+  /// One record for each caption of a training image; an image with three tags or more has a third, made of them.
   void add_pairs(ordered_json& record, const EmojiConcept& emoji) {
     constexpr std::size_t kLeastTags = 3, kMostTags = 8;
     std::vector<std::string> captions = emoji.captions;
@@ -135,12 +135,12 @@ class Arranger {
       record["caption"] = caption;
       train_.push_back(record);
     }
-    ++training_pictures_;
+    ++training_images_;
     count_tags(emoji.tags);
   }
 
   void count_tags(const std::vector<std::string>& tags) {
-    for (const std::string& tag : std::set<std::string>(tags.begin(), tags.end())) ++tag_pictures_[tag];
+    for (const std::string& tag : std::set<std::string>(tags.begin(), tags.end())) ++tag_images_[tag];
   }
 
   /// Held-out concepts whose label uses only words that training captions use.
@@ -162,10 +162,10 @@ class Arranger {
   Records train_, val_, test_, test_concept_;
   std::array<Records, 3> stamps_;           // by StampSplit
   std::array<std::int64_t, 3> concepts_{};  // by ConceptSplit
-  std::int64_t two_captions_ = 0, photos_ = 0, training_pictures_ = 0;
+  std::int64_t two_captions_ = 0, photos_ = 0, training_images_ = 0;
   std::set<std::string> training_words_;
-  std::map<std::string, int> tag_pictures_;  // tag → training pictures that have it
-  std::vector<PictureTask> pictures_;
+  std::map<std::string, int> tag_images_;  // tag → training images that have it
+  std::vector<ImageTask> images_;
 };
 
 }  // namespace

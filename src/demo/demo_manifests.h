@@ -1,4 +1,4 @@
-// From concepts and stamps to what is written: manifests, vocabulary, counts and the list of pictures.
+// From concepts and stamps to what is written: manifests, vocabulary, counts and the list of images.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "demo/demo.h"
-#include "demo/demo_pictures.h"
+#include "demo/demo_images.h"
 #include "demo/demo_sources.h"
 
 namespace vicha::demo {
@@ -19,8 +19,8 @@ struct DemoSet {
   std::vector<std::pair<std::string, Records>> manifests;  ///< file name → records
   std::vector<std::string> vocabulary;                     ///< sorted
   nlohmann::ordered_json stats;
-  std::vector<PictureTask> pictures;  ///< of every record of the manifests, each once
-  BuildReport report;                 ///< but for the pictures drawn and kept
+  std::vector<ImageTask> images;  ///< of every record of the manifests, each once
+  BuildReport report;             ///< but for the images drawn and kept
 };
 
 DemoSet arrange(const std::vector<EmojiConcept>& concepts, const std::vector<Stamp>& stamps, DemoKwords kwords);

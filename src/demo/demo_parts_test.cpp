@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "base/sha256.h"
-#include "demo/demo_pictures_test_support.h"
+#include "demo/demo_images_test_support.h"
 #include "demo/demo_sprites.h"
 #include "demo/words.h"
 

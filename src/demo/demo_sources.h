@@ -10,7 +10,7 @@
 
 namespace vicha::demo {
 
-/// Where a drawing comes from: a picture file, an SVG file, or an SVG document taken out of a collection.
+/// Where a drawing comes from: an image file, an SVG file, or an SVG document taken out of a collection.
 struct Drawing {
   enum class Kind { kRaster, kSvg };
   Kind kind = Kind::kRaster;
@@ -58,7 +58,7 @@ struct Stamp {
 };
 
 /// Stamps with a caption and at least 40 visible pixels on a side, in the order of their folders and names. Symbols and
-/// mirrored versions are left out. Opens every picture, on `threads` threads.
+/// mirrored versions are left out. Opens every image, on `threads` threads.
 std::vector<Stamp> read_stamps(const std::filesystem::path& sources, int threads);
 
 /// Throws DataError naming the first file or folder that `read_emoji` and `read_stamps` need and that is not there.

@@ -1,4 +1,4 @@
-// The picture side of the demonstration set: cut-outs (RGBA) put on a pastel ground. Same pixels as Pillow's.
+// The image side of the demonstration set: cut-outs (RGBA) put on a pastel ground. Same pixels as Pillow's.
 #pragma once
 
 #include <string_view>
@@ -21,7 +21,7 @@ Image thumbnail(const Image& image, int side);
 int count_colours(const Image& image);
 
 /// `image` (RGBA) trimmed, brought through a bottleneck of `low` pixels (so that no artist is told by sharpness),
-/// scaled to 84 % of `side` and put in the middle of a side x side RGB picture whose ground is drawn from `name`.
+/// scaled to 84 % of `side` and put in the middle of a side x side RGB image whose ground is drawn from `name`.
 Image flatten(const Image& image, int side, int low, std::string_view name);
 
 }  // namespace vicha::demo

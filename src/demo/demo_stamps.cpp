@@ -24,7 +24,7 @@ struct StampFile {
   fs::path path;
 };
 
-std::vector<StampFile> list_pictures(const fs::path& root) {
+std::vector<StampFile> list_images(const fs::path& root) {
   std::vector<StampFile> files;
   for (const fs::directory_entry& entry : fs::recursive_directory_iterator(root)) {
     const fs::path& path = entry.path();
@@ -104,7 +104,7 @@ std::optional<Stamp> read_stamp(const StampFile& file) {
 
 std::vector<Stamp> read_stamps(const fs::path& sources, int threads) {
   const fs::path root = sources / "tux" / "usr" / "share" / "tuxpaint" / "stamps";
-  const std::vector<StampFile> files = list_pictures(root);
+  const std::vector<StampFile> files = list_images(root);
   std::vector<std::optional<Stamp>> read(files.size());
   for_each_index(files.size(), threads, [&](std::size_t i) { read[i] = read_stamp(files[i]); });
   std::vector<Stamp> stamps;

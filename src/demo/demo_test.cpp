@@ -12,7 +12,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
-#include "demo/demo_pictures_test_support.h"
+#include "demo/demo_images_test_support.h"
 #include "demo/demo_sprites.h"
 #include "image/decode.h"
 
@@ -131,8 +131,8 @@ TEST_F(DemoTest, SplitsCaptionsAndArtists) {
   const BuildReport report = build_demo(options_);
   EXPECT_EQ(report.training_concepts, 3);
   EXPECT_EQ(report.held_out_concepts, 1);
-  EXPECT_EQ(report.training_pictures, 2 + 2 + 5);
-  EXPECT_EQ(report.pictures_drawn, 9 + 4 + 2);
+  EXPECT_EQ(report.training_images, 2 + 2 + 5);
+  EXPECT_EQ(report.images_drawn, 9 + 4 + 2);
 
   const json train = manifest("train.json");
   EXPECT_EQ(column(train, "caption"),
@@ -177,7 +177,7 @@ TEST_F(DemoTest, RecordsAndCountsAreThoseOfTheReference) {
   EXPECT_EQ(stats.at("stamps"), (json{{"all", 2}, {"photographic", 1}}));
 }
 
-TEST_F(DemoTest, PicturesAreExactlyThoseOfTheManifests) {
+TEST_F(DemoTest, ImagesAreExactlyThoseOfTheManifests) {
   build_demo(options_);
   std::size_t found = 0;
   for (const auto& entry : fs::recursive_directory_iterator(options_.out / "images")) {
@@ -210,11 +210,11 @@ TEST_F(DemoTest, OracleConceptsAreTheTags) {
   EXPECT_THROW(demo_kwords_from_name("all"), UsageError);
 }
 
-TEST_F(DemoTest, RepeatingKeepsPicturesAndGivesTheSameFiles) {
+TEST_F(DemoTest, RepeatingKeepsImagesAndGivesTheSameFiles) {
   build_demo(options_);
   const std::string train = read_file(options_.out / "train.json");
   const fs::path lost = options_.out / "images" / "emoji" / "google" / "1f43b.png";
-  const std::string picture = read_file(lost);
+  const std::string image_bytes = read_file(lost);
   fs::remove(lost);
   const fs::path cut = options_.out / "images" / "stamps" / "animals_birds_crow.png";
   put(cut, read_file(cut).substr(0, 50));  // as a power failure may leave it
@@ -223,9 +223,9 @@ TEST_F(DemoTest, RepeatingKeepsPicturesAndGivesTheSameFiles) {
 
   options_.threads = 1;
   const BuildReport again = build_demo(options_);
-  EXPECT_EQ(again.pictures_drawn, 2);
-  EXPECT_EQ(again.pictures_kept, 13);
-  EXPECT_EQ(read_file(lost), picture);
+  EXPECT_EQ(again.images_drawn, 2);
+  EXPECT_EQ(again.images_kept, 13);
+  EXPECT_EQ(read_file(lost), image_bytes);
   EXPECT_EQ(load_rgb(cut).width, 192);
   EXPECT_EQ(read_file(options_.out / "train.json"), train);
   EXPECT_FALSE(fs::exists(options_.out / "images" / "emoji" / "stray.png"));
@@ -235,10 +235,10 @@ TEST_F(DemoTest, RepeatingKeepsPicturesAndGivesTheSameFiles) {
 TEST_F(DemoTest, OtherSourcesAreDrawnAnew) {
   build_demo(options_);
   write("google/img/google/64/1f43b.png", encode_png(pattern(40, 40)));
-  EXPECT_EQ(build_demo(options_).pictures_drawn, 15);
+  EXPECT_EQ(build_demo(options_).images_drawn, 15);
 }
 
-TEST_F(DemoTest, FailingBuildLeavesNoManifestBesideNewPictures) {
+TEST_F(DemoTest, FailingBuildLeavesNoManifestBesideNewImages) {
   build_demo(options_);
   write("google/img/google/64/1f43b.png", "no picture");
   EXPECT_NE(complaint().find("1f43b.png"), std::string::npos);

@@ -27,7 +27,7 @@ class Group {
   bool is_writer() const { return rank() == 0; }
   bool is_alone() const { return size() == 1; }
 
-  /// Each tensor becomes, in place, the sum over ranks of the tensors at its place. One tensor or a list; contiguous.
+  /// Each tensor becomes, in place, its sum over all ranks. One tensor, or a list of which each is summed; contiguous.
   void all_reduce_sum(at::TensorList tensors) const;
   /// As above with the mean; floating-point types only.
   void all_reduce_mean(at::TensorList tensors) const;

@@ -124,7 +124,7 @@ Box draw_crop(int width, int height, const CropOptions& options, Rng& rng) {
   int w = width, h = height;
   if (ratio < options.ratio_min) h = round_to_even(w / options.ratio_min);
   if (ratio > options.ratio_max) w = round_to_even(h * options.ratio_max);
-  // A picture of one row or column has no box of the ratio: keep what there is.
+  // An image of one row or column has no box of the ratio: keep what there is.
   w = std::clamp(w, 1, width);
   h = std::clamp(h, 1, height);
   return {(width - w) / 2, (height - h) / 2, w, h};

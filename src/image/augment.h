@@ -44,7 +44,7 @@ bool augment_negates(AugmentOp op, double sign_draw);
 /// The public code's auto-contrast makes a channel white whose minimum is above 0; kExact is what it was meant to be.
 enum class AutoContrast { kExact, kReleased };
 
-/// One operation on an RGB picture. Geometric ones are bilinear and fill with grey 128; shears keep (0, 0) where it is,
+/// One operation on an RGB image. Geometric ones are bilinear and fill with grey 128; shears keep (0, 0) where it is,
 /// the rotation is about (width / 2, height / 2), a positive translation moves the content to the left or up.
 Image apply_augment_op(const Image& image, AugmentOp op, double argument,
                        AutoContrast autocontrast = AutoContrast::kExact);

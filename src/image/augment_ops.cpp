@@ -44,7 +44,7 @@ cv::Mat as_mat(const Image& image) {
   return {image.height, image.width, CV_8UC3, const_cast<std::uint8_t*>(image.pixels.data())};
 }
 
-/// Pictures are worked on by many threads already; OpenCV's own would only get into their way. Its number of threads
+/// Images are worked on by many threads already; OpenCV's own would only get into their way. Its number of threads
 /// belongs to the whole process.
 void keep_opencv_on_one_thread() {
   static std::once_flag once;

@@ -1,4 +1,4 @@
-// RandAugment's operations on RGB pictures, with the public code's arithmetic; augment.h is what callers want.
+// RandAugment's operations on RGB images, with the public code's arithmetic; augment.h is what callers want.
 #pragma once
 
 #include <array>
@@ -13,7 +13,7 @@ Image auto_contrast(const Image& image, bool released);
 Image equalize(const Image& image);
 /// Samples times `factor`, cut off at 255, truncated.
 Image brightness(const Image& image, double factor);
-/// Away from (factor > 1) or towards the picture smoothed by 3 x 3 (centre weight 5, the others 1); the border stays.
+/// Away from (factor > 1) or towards the image smoothed by 3 x 3 (centre weight 5, the others 1); the border stays.
 /// Results are truncated and taken modulo 256: overshoots come in again at the other end, as in the public code.
 Image sharpness(const Image& image, double factor);
 /// cv::warpAffine with the forward map {a, b, c; d, e, f} in single precision, bilinear, outside 128.

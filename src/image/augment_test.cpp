@@ -47,7 +47,7 @@ TEST(RandAugment, ExactAutoContrastStretchesToTheFullRange) {
             (std::vector<std::uint8_t>{255, 0, 7, 255, 255, 7}));
 }
 
-TEST(RandAugment, SmallestPictures) {
+TEST(RandAugment, SmallestImages) {
   for (int op = 0; op < kAugmentOpCount; ++op) {
     for (const auto& [width, height] : {std::pair(1, 1), std::pair(1, 9), std::pair(2, 2)}) {
       const Image out = apply_augment_op(noise(width, height, 3), static_cast<AugmentOp>(op), 0.2);

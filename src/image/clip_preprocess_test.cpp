@@ -11,8 +11,8 @@
 namespace vicha {
 namespace {
 
-/// A detailed picture: waves and edges at several scales, and grain.
-Image clip_test_picture(int width, int height) {
+/// A detailed image: waves and edges at several scales, and grain.
+Image clip_test_image(int width, int height) {
   Rng rng(static_cast<std::uint64_t>(width));
   std::vector<double> grain(4096), slow, fast;
   for (double& g : grain) g = 3 * rng.normal();
@@ -41,7 +41,7 @@ std::span<const std::uint8_t> clip_test_bytes(const std::string& file) {
 /// The tolerance that clip_least_side promises, at every scale, for odd sizes too.
 TEST(ClipPreprocessing, ScaledDecodingStaysWithinItsTolerance) {
   for (const auto& [width, height, shrunk] : {std::tuple{785, 801, 2}, {1569, 1577, 4}, {783, 590, 1}}) {
-    const std::string file = encode_jpeg(clip_test_picture(width, height), 90);
+    const std::string file = encode_jpeg(clip_test_image(width, height), 90);
     DecodeOptions scaled;
     scaled.least_side = clip_least_side(224);
     NativeImage small = decode_native(clip_test_bytes(file), "a.jpg", scaled),

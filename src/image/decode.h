@@ -1,4 +1,4 @@
-// Reading picture files. Results equal Pillow's bit for bit (tests/golden/library/images).
+// Reading image files. Results equal Pillow's bit for bit (tests/golden/library/images).
 #pragma once
 
 #include <filesystem>
@@ -11,7 +11,7 @@ namespace vicha {
 
 struct DecodeOptions {
   bool accept_truncated = false;          ///< `data.truncated: accept`: keep what could be read, rest grey/black
-  std::int64_t max_pixels = 178'956'970;  ///< refuse larger pictures (Pillow's bomb limit)
+  std::int64_t max_pixels = 178'956'970;  ///< refuse larger images (Pillow's bomb limit)
   /// A JPEG may be decoded at 1/2 or 1/4 of its size as long as its shorter side keeps this many pixels: cheaper,
   /// and near to what decoding all of it and shrinking gives, but not equal. 0: never. Only decode_native's callers
   /// that resize anyway want this.
@@ -32,7 +32,7 @@ Image load_rgba(const std::filesystem::path& path, const DecodeOptions& options 
 /// librsvg, drawn at width x height pixels on transparent ground (RGBA, not premultiplied).
 Image render_svg(std::string_view svg, int width, int height, std::string_view name);
 
-/// PNG bytes (zlib level 6) and JPEG bytes (4:2:0, the given quality) of an RGB, grey or (PNG) RGBA picture.
+/// PNG bytes (zlib level 6) and JPEG bytes (4:2:0, the given quality) of an RGB, grey or (PNG) RGBA image.
 std::string encode_png(const Image& image);
 std::string encode_jpeg(const Image& image, int quality = 92);
 std::string encode_webp(const Image& image, int quality = 85);

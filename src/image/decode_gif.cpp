@@ -32,7 +32,7 @@ int on_read(GifFileType* gif, GifByteType* out, int count) {
   reader.source->fail(std::string("not a readable GIF: ") + what);
 }
 
-/// Reads the records before the first picture; gives the transparent index if one is set.
+/// Reads the records before the first image; gives the transparent index if one is set.
 std::optional<std::uint8_t> find_frame(GifFileType* gif, const GifReader& reader) {
   std::optional<std::uint8_t> transparent;
   for (;;) {
@@ -88,7 +88,7 @@ NativeImage gif(const Source& source) {
     std::fill(image.pixels.pixels.begin(), image.pixels.pixels.end(), *transparent);
   }
 
-  static constexpr int kStart[] = {0, 4, 2, 1}, kStep[] = {8, 8, 4, 2};  // the four passes of an interlaced picture
+  static constexpr int kStart[] = {0, 4, 2, 1}, kStep[] = {8, 8, 4, 2};  // the four passes of an interlaced image
   const int passes = frame.Interlace ? 4 : 1;
   for (int pass = 0; pass < passes; ++pass) {
     const int step = frame.Interlace ? kStep[pass] : 1;

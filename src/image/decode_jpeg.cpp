@@ -15,7 +15,7 @@
 namespace vicha::decoders {
 namespace {
 
-// A progressive file may name any number of scans, each of which costs a pass over the whole picture.
+// A progressive file may name any number of scans, each of which costs a pass over the whole image.
 constexpr int kMaxScans = 500;
 
 /// Everything libjpeg's callbacks and the function that jumps need; lives outside of the frames that longjmp leaves.
@@ -27,7 +27,7 @@ struct JpegReader {
   std::jmp_buf jump;
   char message[JMSG_LENGTH_MAX] = "";
   const Source* source = nullptr;
-  bool ended = false;     ///< libjpeg asked for bytes beyond the end
+  bool ended = false;     ///< libjpeg wanted bytes beyond the end
   bool too_many = false;  ///< scans
   NativeImage image;
 
@@ -50,7 +50,7 @@ boolean on_end(j_decompress_ptr info) {
   JpegReader& reader = of(info);
   reader.ended = true;
   if (!reader.source->options.accept_truncated) std::longjmp(reader.jump, 1);
-  // As Pillow does with LOAD_TRUNCATED_IMAGES: pretend that the picture ends here; the rest becomes grey.
+  // As Pillow does with LOAD_TRUNCATED_IMAGES: pretend that the image ends here; the rest becomes grey.
   static const JOCTET kEndOfImage[] = {0xff, JPEG_EOI};
   info->src->next_input_byte = kEndOfImage;
   info->src->bytes_in_buffer = sizeof kEndOfImage;
@@ -131,7 +131,7 @@ NativeImage jpeg(const Source& source) {
   if (!read_header(*reader)) fail(*reader);
 
   source.check_size(info.image_width, info.image_height);
-  // Every 32 x 32 pixels take at least one Huffman code: a shorter file cannot hold its picture, so make no room for
+  // Every 32 x 32 pixels take at least one Huffman code: a shorter file cannot hold its image, so make no room for
   // it.
   const std::size_t pixels = static_cast<std::size_t>(info.image_width) * info.image_height;
   if (pixels / (32 * 32 * 8) > source.bytes.size() && info.arith_code == FALSE && !source.options.accept_truncated) {

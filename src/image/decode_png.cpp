@@ -16,7 +16,7 @@ struct PngReader {
   png_infop info = nullptr;
   const Source* source = nullptr;
   std::size_t position = 0;
-  bool ended = false;  ///< libpng asked for bytes beyond the end
+  bool ended = false;  ///< libpng wanted bytes beyond the end
   char message[128] = "";
   NativeImage image;
   std::vector<png_bytep> rows;

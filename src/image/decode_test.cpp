@@ -17,14 +17,14 @@
 namespace vicha {
 namespace {
 
-const nlohmann::json& picture_index() {
+const nlohmann::json& image_index() {
   static const auto index = nlohmann::json::parse(read_file(golden("images/index.json")));
   return index;
 }
 
-TEST(Decode, EqualsPillowOnEveryGoldenPicture) {
+TEST(Decode, EqualsPillowOnEveryGoldenImage) {
   int compared = 0;
-  for (const auto& [name, about] : picture_index().at("images").items()) {
+  for (const auto& [name, about] : image_index().at("images").items()) {
     const Image rgb = load_rgb(golden("images/" + name));
     EXPECT_EQ(rgb.width, about.at("width")) << name;
     EXPECT_EQ(pixels_hash(rgb), about.at("rgb_sha256")) << name;
@@ -40,7 +40,7 @@ TEST(Decode, EqualsPillowOnEveryGoldenPicture) {
 }
 
 TEST(Decode, RefusesWhatPillowRefusesAndNamesTheFile) {
-  for (const auto& [name, about] : picture_index().at("bad").items()) {
+  for (const auto& [name, about] : image_index().at("bad").items()) {
     try {
       load_rgb(golden("images/bad/" + name));
       ADD_FAILURE() << name << " was read";
@@ -59,7 +59,7 @@ TEST(Decode, MissingFileIsAnErrorThatNamesIt) {
   }
 }
 
-TEST(Decode, AcceptsTruncatedPicturesWhenAsked) {
+TEST(Decode, AcceptsTruncatedImagesWhenAsked) {
   DecodeOptions accept;
   accept.accept_truncated = true;
   const std::map<std::string, std::string> whole = {{"truncated.jpg", "photo_420.jpg"},
@@ -124,7 +124,7 @@ TEST(Decode, FirstFrameOfAnimatedWebp) {
   EXPECT_EQ(crop(image, {0, 0, 2, 3}).pixels, std::vector<std::uint8_t>(18, 0));
 }
 
-TEST(Decode, RefusesPicturesOverTheLimit) {
+TEST(Decode, RefusesImagesOverTheLimit) {
   DecodeOptions small;
   small.max_pixels = 99;
   const Image image = gradient(10, 10, 3);

@@ -1,4 +1,4 @@
-// WebP by libwebp: still pictures whole, animations by their first frame on a transparent canvas.
+// WebP by libwebp: still images whole, animations by their first frame on a transparent canvas.
 #include <webp/decode.h>
 #include <webp/demux.h>
 

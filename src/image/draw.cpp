@@ -9,18 +9,18 @@
 namespace vicha {
 namespace {
 
-/// The part of `box` that lies inside of the picture; may be empty.
-Box clipped(const Image& picture, const Box& box) {
-  const int left = std::clamp(box.x, 0, picture.width), top = std::clamp(box.y, 0, picture.height);
-  const int right = std::clamp(box.x + box.width, left, picture.width);
-  const int bottom = std::clamp(box.y + box.height, top, picture.height);
+/// The part of `box` that lies inside of the image; may be empty.
+Box clipped(const Image& image, const Box& box) {
+  const int left = std::clamp(box.x, 0, image.width), top = std::clamp(box.y, 0, image.height);
+  const int right = std::clamp(box.x + box.width, left, image.width);
+  const int bottom = std::clamp(box.y + box.height, top, image.height);
   return {left, top, right - left, bottom - top};
 }
 
-void fill(Image& picture, const Box& box, const Color& color) {
-  const Box inside = clipped(picture, box);
+void fill(Image& image, const Box& box, const Color& color) {
+  const Box inside = clipped(image, box);
   for (int y = inside.y; y < inside.y + inside.height; ++y) {
-    std::uint8_t* p = picture.row(y) + 3 * inside.x;
+    std::uint8_t* p = image.row(y) + 3 * inside.x;
     for (int x = 0; x < inside.width; ++x, p += 3) std::copy(color.begin(), color.end(), p);
   }
 }
@@ -60,14 +60,14 @@ Color heat_color(double value) {
   return color;
 }
 
-void paste(Image& ground, const Image& picture, int x, int y) {
-  VICHA_ASSERT(ground.channels == 3 && (picture.channels == 3 || picture.channels == 4));
-  const Box inside = clipped(ground, {x, y, picture.width, picture.height});
+void paste(Image& ground, const Image& image, int x, int y) {
+  VICHA_ASSERT(ground.channels == 3 && (image.channels == 3 || image.channels == 4));
+  const Box inside = clipped(ground, {x, y, image.width, image.height});
   for (int row = inside.y; row < inside.y + inside.height; ++row) {
     std::uint8_t* to = ground.row(row) + 3 * inside.x;
-    const std::uint8_t* from = picture.row(row - y) + static_cast<std::size_t>(picture.channels) * (inside.x - x);
-    for (int i = 0; i < inside.width; ++i, to += 3, from += picture.channels) {
-      const unsigned alpha = picture.channels == 4 ? from[3] : 255;
+    const std::uint8_t* from = image.row(row - y) + static_cast<std::size_t>(image.channels) * (inside.x - x);
+    for (int i = 0; i < inside.width; ++i, to += 3, from += image.channels) {
+      const unsigned alpha = image.channels == 4 ? from[3] : 255;
       for (int c = 0; c < 3; ++c) {
         const unsigned sum = to[c] * (255 - alpha) + from[c] * alpha + 128;
         to[c] = static_cast<std::uint8_t>(((sum >> 8) + sum) >> 8);
@@ -76,26 +76,26 @@ void paste(Image& ground, const Image& picture, int x, int y) {
   }
 }
 
-Image contact_sheet(std::span<const Image> pictures, int columns, int cell, int gap, const Color& ground) {
-  VICHA_ASSERT(!pictures.empty() && columns > 0 && cell > 0 && gap >= 0);
-  const int count = static_cast<int>(pictures.size());
+Image contact_sheet(std::span<const Image> images, int columns, int cell, int gap, const Color& ground) {
+  VICHA_ASSERT(!images.empty() && columns > 0 && cell > 0 && gap >= 0);
+  const int count = static_cast<int>(images.size());
   columns = std::min(columns, count);
   const int rows = (count + columns - 1) / columns;
   Image sheet(gap + columns * (cell + gap), gap + rows * (cell + gap), 3);
   fill(sheet, {0, 0, sheet.width, sheet.height}, ground);
   for (int i = 0; i < count; ++i) {
-    const Image& picture = pictures[static_cast<std::size_t>(i)];
-    const double scale = static_cast<double>(cell) / std::max(picture.width, picture.height);
-    const int width = std::max(1, static_cast<int>(std::lround(picture.width * scale)));
-    const int height = std::max(1, static_cast<int>(std::lround(picture.height * scale)));
-    paste(sheet, resize_bicubic(picture, width, height), gap + i % columns * (cell + gap) + (cell - width) / 2,
+    const Image& image = images[static_cast<std::size_t>(i)];
+    const double scale = static_cast<double>(cell) / std::max(image.width, image.height);
+    const int width = std::max(1, static_cast<int>(std::lround(image.width * scale)));
+    const int height = std::max(1, static_cast<int>(std::lround(image.height * scale)));
+    paste(sheet, resize_bicubic(image, width, height), gap + i % columns * (cell + gap) + (cell - width) / 2,
           gap + i / columns * (cell + gap) + (cell - height) / 2);
   }
   return sheet;
 }
 
-Image heat_overlay(const Image& picture, std::span<const float> heat, int rows, int columns, double opacity) {
-  VICHA_ASSERT(picture.channels == 3 && rows > 0 && columns > 0);
+Image heat_overlay(const Image& image, std::span<const float> heat, int rows, int columns, double opacity) {
+  VICHA_ASSERT(image.channels == 3 && rows > 0 && columns > 0);
   VICHA_ASSERT(heat.size() == static_cast<std::size_t>(rows) * static_cast<std::size_t>(columns));
   double low = INFINITY, high = -INFINITY;
   for (const float v : heat) {
@@ -108,7 +108,7 @@ Image heat_overlay(const Image& picture, std::span<const float> heat, int rows, 
     return std::isfinite(v) && high > low ? (v - low) / (high - low) : 0.0;
   };
   opacity = std::clamp(opacity, 0.0, 1.0);
-  Image out = picture;
+  Image out = image;
   for (int y = 0; y < out.height; ++y) {
     const Between v = between(y, out.height, rows);
     for (int x = 0; x < out.width; ++x) {
@@ -123,22 +123,22 @@ Image heat_overlay(const Image& picture, std::span<const float> heat, int rows, 
   return out;
 }
 
-void draw_rectangle(Image& picture, const Box& box, const Color& color, int thickness) {
-  VICHA_ASSERT(picture.channels == 3);
+void draw_rectangle(Image& image, const Box& box, const Color& color, int thickness) {
+  VICHA_ASSERT(image.channels == 3);
   const int t = std::clamp(thickness, 0, std::min(box.width, box.height));
-  fill(picture, {box.x, box.y, box.width, t}, color);
-  fill(picture, {box.x, box.y + box.height - t, box.width, t}, color);
-  fill(picture, {box.x, box.y, t, box.height}, color);
-  fill(picture, {box.x + box.width - t, box.y, t, box.height}, color);
+  fill(image, {box.x, box.y, box.width, t}, color);
+  fill(image, {box.x, box.y + box.height - t, box.width, t}, color);
+  fill(image, {box.x, box.y, t, box.height}, color);
+  fill(image, {box.x + box.width - t, box.y, t, box.height}, color);
 }
 
-void cover_patches(Image& picture, std::span<const std::uint8_t> hidden, int rows, int columns, const Color& color) {
-  VICHA_ASSERT(picture.channels == 3 && rows > 0 && columns > 0);
+void cover_patches(Image& image, std::span<const std::uint8_t> hidden, int rows, int columns, const Color& color) {
+  VICHA_ASSERT(image.channels == 3 && rows > 0 && columns > 0);
   VICHA_ASSERT(hidden.size() == static_cast<std::size_t>(rows) * static_cast<std::size_t>(columns));
-  const int width = picture.width / columns, height = picture.height / rows;
+  const int width = image.width / columns, height = image.height / rows;
   for (int i = 0; i < rows * columns; ++i) {
     if (hidden[static_cast<std::size_t>(i)] == 0) continue;
-    fill(picture, {i % columns * width, i / columns * height, width, height}, color);
+    fill(image, {i % columns * width, i / columns * height, width, height}, color);
   }
 }
 

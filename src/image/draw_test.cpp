@@ -27,13 +27,13 @@ TEST(Draw, HeatColoursGetBrighter) {
   EXPECT_EQ(heat_color(NAN), heat_color(0));
 }
 
-TEST(Draw, SheetPlacesPictures) {
+TEST(Draw, SheetPlacesImages) {
   Image red(4, 4, 3), blue(8, 4, 4);
   for (int i = 0; i < 16; ++i) red.pixels[static_cast<std::size_t>(3 * i)] = 255;
   for (int i = 0; i < 32; ++i)
     blue.pixels[static_cast<std::size_t>(4 * i + 2)] = blue.pixels[static_cast<std::size_t>(4 * i + 3)] = 255;
-  const Image pictures[] = {red, blue, red};
-  const Image sheet = contact_sheet(pictures, 2, 8, 2);
+  const Image images[] = {red, blue, red};
+  const Image sheet = contact_sheet(images, 2, 8, 2);
   EXPECT_EQ(sheet.width, 2 + 2 * 10);
   EXPECT_EQ(sheet.height, 2 + 2 * 10);
   EXPECT_EQ(at(sheet, 0, 0), kWhite);

@@ -1,4 +1,4 @@
-// Pictures in memory, as Pillow holds them: rows of interleaved 8-bit samples.
+// Images in memory, as Pillow holds them: rows of interleaved 8-bit samples.
 #pragma once
 
 #include <cstdint>

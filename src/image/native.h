@@ -1,4 +1,4 @@
-// A picture in its file's own mode, as Pillow's `Image.open` holds it before `convert`. Most callers want decode.h;
+// An image in its file's own mode, as Pillow's `Image.open` holds it before `convert`. Most callers want decode.h;
 // this is for what depends on the mode (CLIP's preprocessing), and for the decoders, one file each.
 #pragma once
 

@@ -21,7 +21,7 @@ class Normalizer {
 
   /// H x W x 3 bytes to 3 x H x W floats; `out` has exactly that size.
   void apply(const Image& image, std::span<float> out) const;
-  /// The picture nearest to 3 x height x width floats.
+  /// The image nearest to 3 x height x width floats.
   Image undo(std::span<const float> values, int width, int height) const;
 
  private:

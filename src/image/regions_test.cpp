@@ -24,7 +24,7 @@ TEST(Regions, AGridOfRoundedEdges) {
   EXPECT_EQ(region_grid(640, 480).size(), 36U);
 }
 
-TEST(Regions, CellsTileThePictureExactly) {
+TEST(Regions, CellsTileTheImageExactly) {
   for (const auto& [width, height] : {std::pair(6, 6), {7, 11}, {97, 101}, {640, 6}, {383, 1000}}) {
     std::vector<int> seen(static_cast<std::size_t>(width * height));
     for (const RegionBox& box : region_grid(width, height)) {
@@ -38,7 +38,7 @@ TEST(Regions, CellsTileThePictureExactly) {
   }
 }
 
-TEST(Regions, EveryRegionOfASmallPictureHasAPixel) {
+TEST(Regions, EveryRegionOfASmallImageHasAPixel) {
   std::vector<int> seen(4);
   for (const RegionBox& box : region_grid(4, 1, 6, 6)) {
     EXPECT_EQ(box.width, 1);
@@ -49,7 +49,7 @@ TEST(Regions, EveryRegionOfASmallPictureHasAPixel) {
   for (const int count : seen) EXPECT_GT(count, 0);
 }
 
-TEST(Regions, LargePicturesDoNotOverflow) {
+TEST(Regions, LargeImagesDoNotOverflow) {
   const auto boxes = region_grid(2147483647, 2147483647, 1, 7);
   EXPECT_EQ(std::int64_t{boxes.back().x} + boxes.back().width, 2147483647);
 }

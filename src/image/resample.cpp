@@ -143,7 +143,7 @@ void horizontal_avx2(const View& in, const Weights& weights, std::uint8_t* out) 
 
 Weights bicubic_weights(int in, int out, double extent) {
   const double scale = (extent > 0 ? extent : in) / out;
-  const double stretch = std::max(scale, 1.0);  // of the kernel: antialiasing when the picture shrinks
+  const double stretch = std::max(scale, 1.0);  // of the kernel: antialiasing when the image shrinks
   const double support = kSupport * stretch, narrow = 1.0 / stretch;
   Weights weights;
   weights.in = in;

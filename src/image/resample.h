@@ -9,7 +9,7 @@
 
 namespace vicha::resample {
 
-/// A rectangle of rows inside of somebody's picture.
+/// A rectangle of rows inside of somebody's image.
 struct View {
   const std::uint8_t* data;
   std::size_t stride;  ///< bytes from row to row
@@ -30,9 +30,9 @@ struct Weights {
 /// given).
 Weights bicubic_weights(int in, int out, double extent = 0);
 
-/// `out` is a picture of weights.out x in.height without padding.
+/// `out` is an image of weights.out x in.height without padding.
 void horizontal(const View& in, const Weights& weights, std::uint8_t* out);
-/// `out` is a picture of in.width x weights.out without padding.
+/// `out` is an image of in.width x weights.out without padding.
 void vertical(const View& in, const Weights& weights, std::uint8_t* out);
 
 }  // namespace vicha::resample

@@ -9,7 +9,7 @@ namespace vicha {
 /// `image.resize((width, height), BICUBIC)`; with `box` the crop comes first (no pixel from outside of it is read).
 /// Grey + alpha and RGBA are resized premultiplied, as Pillow does. Equal to Pillow bit for bit. One thread.
 Image resize_bicubic(const Image& image, int width, int height);
-/// The same of the picture's first `columns` x `rows` pixels, which need not be whole: `resize(…, box=(0, 0, columns,
+/// The same of the image's first `columns` x `rows` pixels, which need not be whole: `resize(…, box=(0, 0, columns,
 /// rows))` of Pillow, for 1 or 3 channels.
 Image resize_bicubic_part(const Image& image, double columns, double rows, int width, int height);
 Image crop(const Image& image, const Box& box);

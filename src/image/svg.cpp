@@ -38,7 +38,7 @@ struct Size {
   double width = 0, height = 0;
 };
 
-/// The size the drawing has by itself, found as rsvg-convert does: width and height, else the viewBox, else what is
+/// The drawing's natural size, found as rsvg-convert does: width and height, else the viewBox, else what is
 /// drawn.
 Size natural_size(RsvgHandle* svg, std::string_view name) {
   Size size;
@@ -97,7 +97,7 @@ Image render_svg(std::string_view svg, int width, int height, std::string_view n
   const std::unique_ptr<cairo_surface_t, FreeWith<cairo_surface_destroy>> surface(
       cairo_image_surface_create(CAIRO_FORMAT_ARGB32, width, height));
   const std::unique_ptr<cairo_t, FreeWith<cairo_destroy>> context(cairo_create(surface.get()));
-  // The drawing fills its own size; both axes are then stretched to the size asked for, each by itself.
+  // The drawing fills its own size; both axes are then stretched independently to the requested size.
   cairo_scale(context.get(), width / size.width, height / size.height);
   const RsvgRectangle viewport{0, 0, size.width, size.height};
   if (rsvg_handle_render_document(handle.get(), context.get(), &viewport, &error) == 0) {

@@ -46,7 +46,7 @@ inline Image gradient(int width, int height, int channels) {
   return image;
 }
 
-/// A minimal BMP of 24 bits and a PPM of the same RGB picture.
+/// A minimal BMP of 24 bits and a PPM of the same RGB image.
 inline std::string make_bmp(const Image& image) {
   const auto u16 = [](std::uint32_t v) { return std::string{static_cast<char>(v), static_cast<char>(v >> 8)}; };
   const auto u32 = [&](std::uint32_t v) { return u16(v) + u16(v >> 16); };

@@ -28,25 +28,25 @@ ImageTransform::ImageTransform(const ImageTransformOptions& options)
   check_order("crop_ratio", crop_.ratio_min, crop_.ratio_max);
 }
 
-Image ImageTransform::train_picture(const Image& rgb, Rng& rng) const {
+Image ImageTransform::train_image(const Image& rgb, Rng& rng) const {
   VICHA_ASSERT(rgb.channels == 3);
   const Box box = options_.crop ? draw_crop(rgb.width, rgb.height, crop_, rng) : Box{0, 0, rgb.width, rgb.height};
-  Image picture = crop_resize_bicubic(rgb, box, side_, side_);
-  if (rng.chance(options_.flip_probability)) picture = flip_horizontal(picture);
-  return apply_augment_steps(std::move(picture), draw_randaugment(options_.augment, rng), autocontrast_);
+  Image image = crop_resize_bicubic(rgb, box, side_, side_);
+  if (rng.chance(options_.flip_probability)) image = flip_horizontal(image);
+  return apply_augment_steps(std::move(image), draw_randaugment(options_.augment, rng), autocontrast_);
 }
 
-Image ImageTransform::evaluate_picture(const Image& rgb) const {
+Image ImageTransform::evaluate_image(const Image& rgb) const {
   VICHA_ASSERT(rgb.channels == 3);
   return resize_bicubic(rgb, side_, side_);
 }
 
 void ImageTransform::train(const Image& rgb, Rng& rng, std::span<float> out) const {
-  normalizer_.apply(train_picture(rgb, rng), out);
+  normalizer_.apply(train_image(rgb, rng), out);
 }
 
 void ImageTransform::evaluate(const Image& rgb, std::span<float> out) const {
-  normalizer_.apply(evaluate_picture(rgb), out);
+  normalizer_.apply(evaluate_image(rgb), out);
 }
 
 }  // namespace vicha

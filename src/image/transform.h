@@ -1,4 +1,4 @@
-// From a decoded picture to the model's input (method.md, section 1).
+// From a decoded image to the model's input (method.md, section 1).
 #pragma once
 
 #include <cstdint>
@@ -44,7 +44,7 @@ class ImageTransform {
   /// Throws UsageError where options contradict each other.
   explicit ImageTransform(const ImageTransformOptions& options);
 
-  /// Floats in one picture: 3 x image_res x image_res.
+  /// Floats in one image: 3 x image_res x image_res.
   std::size_t size() const { return 3 * static_cast<std::size_t>(side_) * static_cast<std::size_t>(side_); }
 
   /// Random crop, resize, flip and RandAugment, then normalised into `out` [3, R, R], which has size() floats. All
@@ -54,8 +54,8 @@ class ImageTransform {
   void evaluate(const Image& rgb, std::span<float> out) const;
 
   /// The same before normalisation.
-  Image train_picture(const Image& rgb, Rng& rng) const;
-  Image evaluate_picture(const Image& rgb) const;
+  Image train_image(const Image& rgb, Rng& rng) const;
+  Image evaluate_image(const Image& rgb) const;
   const Normalizer& normalizer() const { return normalizer_; }
 
  private:

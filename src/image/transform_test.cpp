@@ -57,9 +57,9 @@ TEST(Transform, StepsCanBeSwitchedOff) {
   options.augment.enabled = false;
   const Image image = noise(60, 50, 3);
   Rng rng(1);
-  EXPECT_EQ(ImageTransform(options).train_picture(image, rng).pixels, resize_bicubic(image, 24, 24).pixels);
+  EXPECT_EQ(ImageTransform(options).train_image(image, rng).pixels, resize_bicubic(image, 24, 24).pixels);
   options.flip_probability = 1;
-  EXPECT_EQ(ImageTransform(options).train_picture(image, rng).pixels,
+  EXPECT_EQ(ImageTransform(options).train_image(image, rng).pixels,
             flip_horizontal(resize_bicubic(image, 24, 24)).pixels);
 }
 

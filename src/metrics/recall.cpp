@@ -7,7 +7,7 @@
 namespace vicha {
 namespace {
 
-/// For each row the place of its best-placed right column.
+/// For each row the rank of its best-ranked right column.
 Recalls recalls(const at::Tensor& scores, const std::vector<std::vector<std::int64_t>>& right) {
   Recalls r;
   const at::Tensor x = scores.to(at::kFloat).contiguous();

@@ -1,7 +1,7 @@
 // What a training or evaluation step reads. Made by `data`, on the host, pinned where a GPU is used.
-// B pictures or pairs, L text tokens, K concept tokens.
+// B images or pairs, L text tokens, K concept tokens.
 //
-// Every model reads the core: pictures, captions, concepts. What only one objective or task reads (masked words,
+// Every model reads the core: images, captions, concepts. What only one objective or task reads (masked words,
 // answers, boxes) is a type of its own beside it, which nobody else has to know:
 //
 //   struct Answers : BatchTargets { at::Tensor ids; void for_each_tensor(const TensorVisit& v) override { v(ids); } };
@@ -52,9 +52,9 @@ struct Batch {
   at::Tensor image;                   ///< (B, 3, R, R) fp32, normalised
   Tokens text;                        ///< captions
   Tokens concepts;                    ///< joined concept words; undefined where the model has none
-  at::Tensor image_ids;               ///< (B) int64, equal for the same picture
+  at::Tensor image_ids;               ///< (B) int64, equal for the same image
   at::Tensor caption_ids;             ///< (B) int64, equal for the same caption text
-  std::vector<std::int64_t> records;  ///< (B) place of each sample in the source, for messages
+  std::vector<std::int64_t> records;  ///< (B) index of each sample in the source, for messages
 
   std::int64_t size() const { return text.defined() ? text.size() : (image.defined() ? image.size(0) : 0); }
 

@@ -19,7 +19,7 @@ struct PackedText {
   std::vector<std::int64_t> lengths;  ///< real tokens of each sequence
   std::vector<std::int64_t> strides;  ///< rows each sequence takes: its length, or the padded one
   std::vector<std::int64_t> begin;    ///< first row of each sequence
-  SegmentsPtr segments;               ///< self-attention: every row asks the real tokens of its sequence
+  SegmentsPtr segments;               ///< self-attention: every row attends to the real tokens of its sequence
 
   std::int64_t rows() const { return segments->q_rows; }
   std::int64_t size() const { return static_cast<std::int64_t>(lengths.size()); }
@@ -60,14 +60,14 @@ class Bert {
   TextStates encode(const at::Tensor& ids, const at::Tensor& positions, const SegmentsPtr& segments,
                     const at::Tensor& rows, std::int64_t hidden_from, const Dropout& dropout) const;
 
-  /// Keys and values of the pictures for each fusion layer: (S, D_image) -> fusion_layers x (S, 2 D).
+  /// Keys and values of the images for each fusion layer: (S, D_image) -> fusion_layers x (S, 2 D).
   std::vector<at::Tensor> image_kv(const at::Tensor& image_SD) const;
 
   /// The same from embeddings (T, D).
   TextStates encode_embedded(const at::Tensor& embedded_TD, const SegmentsPtr& segments, const at::Tensor& rows,
                              std::int64_t hidden_from, const Dropout& dropout) const;
 
-  /// What the fusion layers do: rows attend to their own text and to one picture.
+  /// What the fusion layers do: rows attend to their own text and to one image.
   struct Fusion {
     SegmentsPtr self, cross;
     /// With `rows` (P) defined the last layer runs at those rows only; its segments have P query rows.
@@ -78,7 +78,7 @@ class Bert {
   at::Tensor fuse(const at::Tensor& text_TD, const std::vector<at::Tensor>& kv, const Fusion& fusion,
                   const Dropout& dropout) const;
   /// As `fuse`, from states that the first fusion layer's self-attention has already seen (it does not read the
-  /// picture).
+  /// image).
   at::Tensor fuse_after_first(const at::Tensor& attended_TD, const std::vector<at::Tensor>& kv, const Fusion& fusion,
                               const Dropout& dropout) const;
   at::Tensor first_self_attention(const at::Tensor& text_TD, const SegmentsPtr& self, const Dropout& dropout) const;

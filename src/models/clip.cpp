@@ -8,7 +8,7 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "models/picture_pipeline.h"
+#include "models/image_pipeline.h"
 #include "nn/kernel_choice.h"
 #include "nn/linear.h"
 #include "nn/position.h"
@@ -119,7 +119,7 @@ std::vector<std::int64_t> Clip::pooled_at(const at::Tensor& given) const {
   return pooled;
 }
 
-at::Tensor Clip::picture_tokens(const at::Tensor& pixels) const {
+at::Tensor Clip::image_tokens(const at::Tensor& pixels) const {
   const std::int64_t batch = pixels.size(0), width = options_.vision.width;
   const at::Tensor patches =
       matmul_nt(unfold_patches(pixels.to(device(), at::kFloat), options_.patch), patch_kernel_.flatten(1));
@@ -130,10 +130,10 @@ at::Tensor Clip::picture_tokens(const at::Tensor& pixels) const {
   return tokens;
 }
 
-at::Tensor Clip::encode_pictures(const at::Tensor& pixels) const {
+at::Tensor Clip::encode_block(const at::Tensor& pixels) const {
   const std::int64_t batch = pixels.size(0), length = options_.tokens();
   const at::Tensor stream =
-      image_norm_before_(picture_tokens(pixels).view({batch * length, options_.vision.width})).to(at::kFloat);
+      image_norm_before_(image_tokens(pixels).view({batch * length, options_.vision.width})).to(at::kFloat);
   std::vector<std::int64_t> rows;
   for (std::int64_t i = 0; i < batch; ++i) rows.push_back(i * length);
   const at::Tensor pooled = image_.pooled(stream, Segments::uniform(batch, length), rows, image_norm_after_);
@@ -148,7 +148,7 @@ at::Tensor Clip::encode_image(const at::Tensor& pixels) const {
   in_parts(
       pixels.size(0), device(), [&](std::int64_t) { return options_.tokens(); },
       [&](std::int64_t begin, std::int64_t end) {
-        out.slice(0, begin, end).copy_(encode_pictures(pixels.slice(0, begin, end)));
+        out.slice(0, begin, end).copy_(encode_block(pixels.slice(0, begin, end)));
       });
   return out;
 }
@@ -184,7 +184,7 @@ at::Tensor Clip::encode_text(const at::Tensor& given) const {
   return out;
 }
 
-std::int64_t Clip::batch() const { return pictures_at_once(options_.tokens(), device()); }
+std::int64_t Clip::batch() const { return images_at_once(options_.tokens(), device()); }
 
 double Clip::logit_scale() const { return std::exp(logit_scale_.item<double>()); }
 

@@ -1,6 +1,6 @@
-// CLIP (Radford et al. 2021) with a ViT: pictures and texts into one space; method.md, section 6. Inference only: no
+// CLIP (Radford et al. 2021) with a ViT: images and texts into one space; method.md, section 6. Inference only: no
 // gradient is recorded. Products run in the type that nn/precision says (fp32, or bf16 in a Bf16Scope).
-// B pictures, S pixels a side, n texts, L tokens of each, E width of the space.
+// B images, S pixels a side, n texts, L tokens of each, E width of the space.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -22,7 +22,7 @@ class Clip {
   explicit Clip(const ClipOptions& options, std::optional<std::uint64_t> seed = std::nullopt);
 
   /// (B, 3, S, S), normalised, S = options().image_res -> (B, E) fp32, not normalised. Only the class token goes
-  /// through the last layer. On a CPU each thread carries its share of the pictures through the whole tower; called
+  /// through the last layer. On a CPU each thread carries its share of the images through the whole tower; called
   /// from inside of a parallel region, it runs on the calling thread alone. Throws DataError on pixels of another size.
   at::Tensor encode_image(const at::Tensor& pixels) const;
 
@@ -31,7 +31,7 @@ class Clip {
   /// DataError on too many tokens and on ids out of the vocabulary.
   at::Tensor encode_text(const at::Tensor& ids) const;
 
-  /// Pictures that go through the tower together at best, on a CPU those of one thread: what a PicturePipeline takes at
+  /// Images that go through the tower together at best, on a CPU those of one thread: what an ImagePipeline takes at
   /// a time.
   std::int64_t batch() const;
 
@@ -57,8 +57,8 @@ class Clip {
   at::Device device() const { return class_embedding_.device(); }
 
  private:
-  at::Tensor picture_tokens(const at::Tensor& pixels) const;  ///< (B, tokens, D) after the norm before the layers
-  at::Tensor encode_pictures(const at::Tensor& pixels) const;
+  at::Tensor image_tokens(const at::Tensor& pixels) const;  ///< (B, tokens, D) after the norm before the layers
+  at::Tensor encode_block(const at::Tensor& pixels) const;
   at::Tensor encode_texts(const at::Tensor& ids, const std::vector<std::int64_t>& pooled) const;
   void check_pixels(const at::Tensor& pixels) const;
   at::Tensor checked_ids(const at::Tensor& ids) const;  ///< int64, contiguous, on the CPU

@@ -130,7 +130,7 @@ class ClipPaths : public testing::TestWithParam<std::tuple<Activation, std::int6
 TEST_P(ClipPaths, TheFastPathEqualsThePlainOne) {
   const auto [activation, depth] = GetParam();
   const Clip clip = lively_clip(small_clip(activation, depth));
-  // Few pictures share the threads of each product, many are shared out among the threads.
+  // Few images share the threads of each product, many are shared out among the threads.
   for (const std::int64_t count : {1, 3, 150}) {
     const at::Tensor pixels = at::randn({count, 3, 32, 32}), ids = some_ids(count, 20, 99);
     const at::Tensor images = clip.encode_image(pixels), texts = clip.encode_text(ids);

@@ -17,7 +17,7 @@ class ClipTower {
   ClipTower(ParameterStore& store, const std::string& prefix, const ClipTowerOptions& options, Init weights);
 
   /// The pooled row of each sequence after all layers and `norm`: (T, D) and row numbers (B) -> (B, D). The last layer
-  /// is computed at these rows only, where all of the sequence is asked: with `segments` causal the pooled row must be
+  /// is computed at these rows only, which attend to the whole sequence: with `segments` causal the pooled row must be
   /// its sequence's last.
   at::Tensor pooled(const at::Tensor& stream_TD, const SegmentsPtr& segments, const std::vector<std::int64_t>& rows,
                     const LayerNorm& norm) const;

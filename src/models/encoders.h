@@ -1,4 +1,4 @@
-// The two towers and the concepts: pictures, captions and concept words to states. What exists twice, online and as a
+// The two towers and the concepts: images, captions and concept words to states. What exists twice, online and as a
 // momentum copy.
 // B images, N patches, K concept tokens, S = 1 + N + K tokens of an image, L text tokens, T packed text rows, D widths,
 // E common embedding.

@@ -23,7 +23,7 @@ struct FusionPlan {
   struct Sequence {
     std::int64_t begin, rows, real;  ///< rows of the text states, the real ones first
     std::int64_t image;              ///< image it attends to
-    std::vector<std::int64_t> read;  ///< places within the sequence that are read
+    std::vector<std::int64_t> read;  ///< positions within the sequence that are read
   };
   std::vector<Sequence> sequences;
 

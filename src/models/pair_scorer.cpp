@@ -91,7 +91,7 @@ at::Tensor PairScorer::match(const std::vector<std::pair<std::int64_t, std::int6
   std::vector<at::Tensor> logits;
   std::size_t next = 0;
   while (next < pairs.size()) {
-    // Pairs that follow each other with the same picture share its keys and values.
+    // Pairs that follow each other with the same image share its keys and values.
     FusionPlan plan;
     FusedImages images;
     images.tokens = tokens_;

@@ -1,5 +1,5 @@
 // Scores of image–text pairs, in two stages: cosine of the two towers for all pairs, image–text matching for the best
-// of each query. I pictures, X texts, k the number of candidates that are matched.
+// of each query. I images, X texts, k the number of candidates that are matched.
 #pragma once
 
 #include <functional>
@@ -18,20 +18,20 @@ struct ScoredImages {
   Tokens concepts;
 };
 
-/// How much a scorer remembers of its pictures. States that do not fit are made again where their pairs are scored, in
-/// the batches in which the pictures came, so that every number is the same.
-struct PictureMemory {
+/// How much a scorer remembers of its images. States that do not fit are made again where their pairs are scored, in
+/// the batches in which the images came, so that every number is the same.
+struct ImageMemory {
   std::int64_t bytes = std::numeric_limits<std::int64_t>::max();
-  /// The batch of `count` pictures that came with picture `first` at its head. Asked in ascending order by `rerank`.
+  /// The batch of `count` images that starts with image `first`. `rerank` calls it in ascending order.
   std::function<ScoredImages(std::int64_t first, std::int64_t count)> again = {};
 };
 
-/// Holds the states of a set of pictures and texts and scores pairs of them; evaluation mode, no gradient.
+/// Holds the states of a set of images and texts and scores pairs of them; evaluation mode, no gradient.
 class PairScorer {
  public:
   /// `match_head` (2, D_text): the matching objective's, "no match" and "match". In a group every rank holds all images
   /// and texts, and `rerank` matches a share of the pairs on each.
-  PairScorer(const Vicha& model, const Linear& match_head, PictureMemory memory = {},
+  PairScorer(const Vicha& model, const Linear& match_head, ImageMemory memory = {},
              const Group& group = Group::alone())
       : model_(model), match_head_(match_head), memory_(std::move(memory)), group_(group) {}
 
@@ -46,7 +46,7 @@ class PairScorer {
   at::Tensor similarities() const;
 
   struct Scores {
-    at::Tensor i2t;  ///< (I, X): matching logit of the k best texts of each picture, -100 elsewhere
+    at::Tensor i2t;  ///< (I, X): matching logit of the k best texts of each image, -100 elsewhere
     at::Tensor t2i;  ///< (X, I)
     /// Contrast and matching together: cosine over temperature, and for the k best the log-odds of matching on top; the
     /// others follow in the order of their cosine. Matching learns from negatives drawn by the softmax of that very
@@ -55,12 +55,12 @@ class PairScorer {
     at::Tensor joint_t2i;    ///< (X, I)
     std::int64_t pairs = 0;  ///< pairs of both directions, as if each were scored on its own
   };
-  /// `k_test` is cut to the number there is. A picture's keys and values are made once and read by all of its pairs of
+  /// `k_test` is cut to the number there is. An image's keys and values are made once and read by all of its pairs of
   /// both directions; a pair in both is scored once; the first fusion layer's self-attention, which does not see the
-  /// picture, once per text; the last fusion layer runs at [CLS] only.
+  /// image, once per text; the last fusion layer runs at [CLS] only.
   Scores rerank(std::int64_t k_test) const;
 
-  /// Logits of pairs (picture, text) in the given order: (n, 2), of "no match" and "match".
+  /// Logits of pairs (image, text) in the given order: (n, 2), of "no match" and "match".
   at::Tensor match(const std::vector<std::pair<std::int64_t, std::int64_t>>& pairs) const;
 
  private:
@@ -74,12 +74,12 @@ class PairScorer {
 
   const Vicha& model_;
   const Linear& match_head_;
-  PictureMemory memory_;
+  ImageMemory memory_;
   const Group& group_;
   std::int64_t image_count_ = 0, tokens_ = 0, bytes_ = 0;
   std::vector<Block> blocks_;
-  std::vector<std::int64_t> block_of_;      ///< of each picture
-  std::vector<std::int64_t> image_tokens_;  ///< real tokens of each picture
+  std::vector<std::int64_t> block_of_;      ///< of each image
+  std::vector<std::int64_t> image_tokens_;  ///< real tokens of each image
   mutable Block made_again_{-1, 0, {}};     ///< the last one
   std::vector<at::Tensor> image_feats_, text_feats_, attended_;
   std::vector<std::int64_t> text_lengths_, text_begin_;

@@ -40,7 +40,7 @@ Tokens retrieval_tokens(std::int64_t count, std::int64_t longest, Rng& rng) {
   return t;
 }
 
-/// Eleven pictures in batches of four, thirty texts.
+/// Eleven images in batches of four, thirty texts.
 class RerankTest : public testing::Test {
  protected:
   static constexpr std::int64_t kImages = 11, kBatch = 4, kTexts = 30, kKTest = 3;
@@ -67,7 +67,7 @@ class RerankTest : public testing::Test {
     scorer.add_texts(texts_);
   }
 
-  PairScorer::Scores scores(const PictureMemory& memory) {
+  PairScorer::Scores scores(const ImageMemory& memory) {
     PairScorer scorer(model_, head_, memory);
     fill(scorer);
     return scorer.rerank(kKTest);

@@ -1,5 +1,5 @@
 // The image encoder: ViT with concept tokens (method, section 2).
-// B pictures, N patches, K concept tokens, S = 1 + N + K tokens of a picture, D width.
+// B images, N patches, K concept tokens, S = 1 + N + K tokens of an image, D width.
 #pragma once
 
 #include <string>

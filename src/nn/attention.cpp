@@ -206,7 +206,7 @@ void backward_kernel(const Problem& p, View<const T> q, View<const T> k, View<co
   });
 }
 
-/// True if every row of keys is asked by somebody, so that its gradient is written.
+/// True if some query attends to every row of keys, so that each gets its gradient written.
 bool covers_keys(const Segments& segments) {
   std::int64_t covered = 0, last = -1;
   for (const Segment& s : segments.list) {

@@ -1,4 +1,4 @@
-// The post-norm layer of BERT, with or without cross-attention to the picture (names of Hugging Face's BertLayer).
+// The post-norm layer of BERT, with or without cross-attention to the image (names of Hugging Face's BertLayer).
 #pragma once
 
 #include <string>
@@ -33,12 +33,12 @@ struct BertLayer {
   /// Self-attention and MLP: (T, D) -> (T, D).
   at::Tensor operator()(const at::Tensor& x, const SegmentsPtr& self, const Dropout& dropout) const;
 
-  // The three parts, for layers that also look at pictures.
+  // The three parts, for layers that also look at images.
   at::Tensor attend_self(const at::Tensor& x, const SegmentsPtr& self, const Dropout& dropout) const;
   /// As attend_self, at the rows (P) only: `self` has P query rows and T key rows.
   at::Tensor attend_self_at(const at::Tensor& x, const at::Tensor& rows, const SegmentsPtr& self,
                             const Dropout& dropout) const;
-  /// Keys and values of pictures, once per picture: (S, D_image) -> (S, 2 D).
+  /// Keys and values of images, once per image: (S, D_image) -> (S, 2 D).
   at::Tensor image_kv(const at::Tensor& image_SD) const { return cross_kv(image_SD); }
   at::Tensor attend_image(const at::Tensor& x, const at::Tensor& kv, const SegmentsPtr& cross,
                           const Dropout& dropout) const;

@@ -1,5 +1,5 @@
 // Which library multiplies matrices. Two are inside LibTorch on x86 (MKL and oneDNN), and which is faster depends on
-// the processor by factors (docs/design.md, decision 4), so it is measured once, when first asked, or set by a flag.
+// the processor by factors (docs/design.md, decision 4), so it is measured once, when first needed, or set by a flag.
 #pragma once
 
 #include <ATen/core/Tensor.h>

@@ -1,4 +1,4 @@
-// The row kernels by themselves: against LibTorch's operations on a row, and that the wide ones are run.
+// The row kernels alone: each against LibTorch's operation on a row, and that the wide variants are used.
 #include "nn/kernels.h"
 
 #include <ATen/ATen.h>

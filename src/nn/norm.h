@@ -23,7 +23,7 @@ struct ResidualNorm {
 };
 
 /// One pass over memory for: add the bias of the linear map that made `delta`, drop, add the residual, normalise. Equal
-/// to the four operations one after the other (norm_test.cpp).
+/// to the four operations one after the other (ops_test.cpp).
 ResidualNorm residual_layer_norm(const at::Tensor& residual_TD, const at::Tensor& delta_TD, const at::Tensor& bias_D,
                                  const LayerNorm& norm, const DropoutDraw& dropout = {});
 

@@ -65,7 +65,7 @@ class Attention : public testing::TestWithParam<int> {};
 SegmentsPtr segments_of(int which, bool self) {
   const std::vector<std::int64_t> lengths = {5, 1, 130, 7}, block = {2, 0, 1, 2}, real = {3, 9, 1};
   if (self) return which == 0 ? Segments::packed(lengths) : Segments::uniform(3, 9, real);
-  if (which == 0) return Segments::cross(lengths, block, 4, 11);  // block 3 is asked by nobody
+  if (which == 0) return Segments::cross(lengths, block, 4, 11);  // no query attends to block 3
   return Segments::joined({Segments::cross(lengths, block, 3, 6), Segments::cross(lengths, block, 3, 9)});
 }
 

@@ -99,12 +99,12 @@ class ParameterStore {
     pair_up(begin, middle);
     return {std::move(online), std::move(momentum)};
   }
-  /// Places of (copy, original) in parameters().
+  /// Indices of (copy, original) in parameters().
   const std::vector<std::pair<std::size_t, std::size_t>>& twins() const { return twins_; }
 
   const std::vector<Parameter>& parameters() const { return parameters_; }
-  /// The tensor of parameters()[place], to be written to.
-  at::Tensor& value(std::size_t place) { return parameters_[place].value; }
+  /// The tensor of parameters()[index], writable.
+  at::Tensor& value(std::size_t index) { return parameters_[index].value; }
   /// Names of all scopes that have parameters, in the order of registration.
   std::vector<std::string> scopes() const;
   /// For every parameter of a scope; nothing happens where there is none.

@@ -1,4 +1,4 @@
-// Positions of picture patches.
+// Positions of image patches.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -10,7 +10,7 @@ namespace vicha {
 /// `width` must be divisible by 4.
 at::Tensor sincos_positions(std::int64_t width, std::int64_t side);
 
-/// Learned positions (1, 1 + n^2, D) for another picture size: the class position stays, the others are interpolated by
+/// Learned positions (1, 1 + n^2, D) for another image size: the class position stays, the others are interpolated by
 /// cubic convolution (a = -0.75, no antialias) to (1, 1 + side^2, D). Throws DataError if n^2 is no square.
 at::Tensor resize_positions(const at::Tensor& positions, std::int64_t side);
 

@@ -1,5 +1,5 @@
 // Which rows of a packed (T, D) matrix attend to which: sequences of different lengths lie one after the other, without
-// padding, and a segment says that rows [q_begin, q_begin + q_len) ask rows [k_begin, k_begin + k_len) of the keys.
+// padding, and a segment says that rows [q_begin, q_begin + q_len) attend to key rows [k_begin, k_begin + k_len).
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -27,13 +27,13 @@ struct SegmentIndex {
   at::Tensor back_T;      ///< int64, where a packed row of queries stands among the N * Q padded ones
 };
 
-/// What was made of a list, by device. A copy starts empty: whoever copies a list is about to change it.
+/// A list's index tensors, one set per device. A copy starts empty: whoever copies a list is about to change it.
 class SegmentIndexCache {
  public:
   SegmentIndexCache() = default;
   SegmentIndexCache(const SegmentIndexCache&) {}
   SegmentIndexCache& operator=(const SegmentIndexCache&) = delete;
-  /// The entry of `device`, from `make` if it is the first time; threads that ask meanwhile wait.
+  /// The entry of `device`, made by `make` the first time; other threads that want it wait meanwhile.
   template <class Make>
   const SegmentIndex& get(const at::Device& device, const Make& make) {
     const std::lock_guard lock(mutex_);
@@ -53,10 +53,10 @@ class SegmentIndexCache {
 struct Segments {
   std::vector<Segment> list;
   std::int64_t q_rows = 0, k_rows = 0;
-  /// Row i of a segment asks its first k_len - q_len + i + 1 keys only: a token sees itself and those before it.
+  /// Row i of a segment attends to its first k_len - q_len + i + 1 keys only: a token sees itself and earlier ones.
   bool causal = false;
 
-  /// How many of the segment's keys its row i asks.
+  /// How many of the segment's keys its row i attends to.
   std::int64_t keys_seen(const Segment& s, std::int64_t i) const {
     return causal ? s.k_len - s.q_len + i + 1 : s.k_len;
   }
@@ -74,7 +74,7 @@ struct Segments {
   static std::shared_ptr<const Segments> causal_packed(std::span<const std::int64_t> lengths);
   /// Several lists one after the other (rows of each follow those of the one before).
   static std::shared_ptr<const Segments> joined(const std::vector<std::shared_ptr<const Segments>>& parts);
-  /// Queries packed with `lengths`; sequence i asks key block `block[i]` of blocks of `block_rows` rows.
+  /// Queries packed with `lengths`; sequence i attends to key block `block[i]`, blocks of `block_rows` rows.
   static std::shared_ptr<const Segments> cross(std::span<const std::int64_t> lengths,
                                                std::span<const std::int64_t> block, std::int64_t blocks,
                                                std::int64_t block_rows);

@@ -30,7 +30,7 @@ struct VitBlock {
   ResidualNorm operator()(const at::Tensor& stream, const at::Tensor& normed, const SegmentsPtr& segments,
                           const LayerNorm& next) const;
 
-  /// The same for the rows `rows` (P) only: they ask, all rows are keys and values. `segments` has P query rows.
+  /// The same for the rows `rows` (P) only: they are queries, all rows keys and values. `segments` has P query rows.
   ResidualNorm at_rows(const at::Tensor& stream, const at::Tensor& normed, const at::Tensor& rows,
                        const SegmentsPtr& segments, const LayerNorm& next) const;
 

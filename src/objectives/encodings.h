@@ -1,4 +1,4 @@
-// Everything the objectives of one step look at, each computed once and only if somebody asks. Passes that share
+// Everything the objectives of one step look at, each computed once and only if it is read. Passes that share
 // weights run together: objectives add sequences of their own to the image encoder's, the text encoder's and the fusion
 // pass (visible patches, masked captions, image–text pairs). Each such pass equals the separate ones
 // (pretrain_step_test.cpp).

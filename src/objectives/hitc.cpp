@@ -50,7 +50,7 @@ at::Tensor level_loss(const at::Tensor& f_BE, const at::Tensor& g_BE, const at::
 
 std::vector<Encodings::Features> HitcObjective::level_features(Encodings& encodings) const {
   const auto &image = encodings.image().hidden, &text = encodings.text().hidden;
-  // Another objective may have asked for more levels: ours are the highest.
+  // Another objective may want more levels: ours are the highest.
   const std::size_t count = vision_proj_.size(), skip = image.size() - count;
   std::vector<Encodings::Features> features;
   for (std::size_t j = 0; j < count; ++j) {

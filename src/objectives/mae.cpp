@@ -88,7 +88,7 @@ at::Tensor MaeStep::cross_modal() {
   const TextStates& text = encodings_.text();
   const std::int64_t batch = encodings_.size(), count = order.size(1);
   const at::Tensor stream = objective_.decoder().cross_modal_stream(states, order);
-  // The image is the stream and asks the unmasked caption, whose padding it does not see.
+  // The image is the stream and attends to the unmasked caption, but not to its padding.
   auto cross = std::make_shared<Segments>();
   for (std::int64_t i = 0; i < batch; ++i) {
     const auto at = static_cast<std::size_t>(i);

@@ -66,7 +66,7 @@ at::Tensor MaeDecoder::unimodal(const at::Tensor& latent, const at::Tensor& orde
                      hidden = count - visible;
   const SegmentsPtr segments = Segments::uniform(batch, count + 1);
   const ResidualNorm x = before_last_block(latent, order, segments);
-  // Only hidden patches are predicted: the last block asks from their rows alone.
+  // Only hidden patches are predicted: only their rows are queries in the last block.
   const at::Tensor first = (at::arange(batch, order.options()) * (count + 1) + 1).unsqueeze(1);
   const at::Tensor rows = (order.slice(1, visible) + first).reshape({-1});
   const std::vector<std::int64_t> lengths(static_cast<std::size_t>(batch), hidden);

@@ -1,5 +1,5 @@
 // Masked image modelling's decoder (method, section 3, MAE).
-// B pictures, N patches, V visible ones, H = N - V hidden ones, D decoder width, P = 3 p p pixels of a patch.
+// B images, N patches, V visible ones, H = N - V hidden ones, D decoder width, P = 3 p p pixels of a patch.
 #pragma once
 
 #include "models/model_options.h"

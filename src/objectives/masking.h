@@ -11,14 +11,14 @@ namespace vicha {
 /// ask the device how many there are.
 struct MaskedWords : BatchTargets {
   at::Tensor ids;                       ///< (B, L) int64: the text with words replaced
-  std::vector<std::int64_t> positions;  ///< (M) places in the flattened (B, L), ascending
+  std::vector<std::int64_t> positions;  ///< (M) indices into the flattened (B, L), ascending
   at::Tensor labels;                    ///< (M) int64: the original ids there
 
   void for_each_tensor(const TensorVisit& visit) override;
 };
 
 struct MaskingOptions {
-  double probability = 0.15;  ///< share of the tokens that are asked for
+  double probability = 0.15;  ///< share of the tokens that are to be predicted
   std::int64_t pad_id = 0, cls_id = 101, mask_id = 103;
   std::int64_t vocabulary = 30522;
 };

@@ -1,4 +1,4 @@
-// Masked language modelling that sees the picture, with the momentum model's answers as soft targets (method, section
+// Masked language modelling that sees the image, with the momentum model's answers as soft targets (method, section
 // 3).
 #pragma once
 

@@ -171,7 +171,7 @@ TEST(Itm, RowsWithoutANegativeAreLeftOut) {
   EXPECT_NEAR(itm_loss(logits, {1, -1}, {-1, 0}).item<double>(), expected, 1e-6);
 }
 
-TEST(Itm, EveryPairOfOnePictureStillTrains) {
+TEST(Itm, EveryPairOfOneImageStillTrains) {
   ObjectivesOptions objectives = recipe();
   objectives.get<ItcOptions>().positives = Positives::kImageId;
   Parts parts(objectives);

@@ -22,7 +22,7 @@ class ComparisonTest : public testing::Test {
   }
   void TearDown() override { fs::remove_all(folder_); }
 
-  /// A run whose contrast finds `r10` percent of the pictures among ten, its matching one more.
+  /// A run whose contrast finds `r10` percent of the images among ten, its matching one more.
   fs::path run(const std::string& name, double r10, int images = 10) {
     const auto both = [](double x) {
       const json way = {{"r1", x / 4}, {"r5", x / 2}, {"r10", x}};

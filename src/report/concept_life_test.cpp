@@ -1,5 +1,5 @@
 // Concepts through a model's life: a first model supplies them, a second is trained with them and finds those of new
-// pictures by itself.
+// images by itself.
 #include <ATen/ATen.h>
 
 #include <nlohmann/json.hpp>
@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "concepts/kit/concept_kit.h"
 #include "data/manifest/rewrite.h"
-#include "report/mae_pictures.h"
+#include "report/mae_images.h"
 #include "tasks/concepts/concept_build.h"
 #include "tasks/concepts/concept_finder.h"
 #include "tasks/host/model_files.h"
@@ -51,7 +51,7 @@ class ConceptLife : public ColourWorld {
     r.eval.manifest = (folder_ / "test.json").string();
     return run(r, "second").last_checkpoint;
   }
-  /// What a second model reads of a manifest's pictures.
+  /// What a second model reads of a manifest's images.
   struct Reading {
     ConceptFinder finder;
     DataOptions data;
@@ -99,7 +99,7 @@ TEST_F(ConceptLife, FromAFirstModelToOneThatFindsConceptsByItself) {
   EXPECT_TRUE(kit->provenance.same(*concept_provenance_of(build.out)));
   EXPECT_EQ(kit->vocabulary.size(), 8);
 
-  // The pictures of the training set found again: the same concepts as in the manifest.
+  // The images of the training set found again: the same concepts as in the manifest.
   Reading found = reading_of(second, "train.json"), given = reading_of(second, "train.concepts.json");
   EXPECT_EQ(found.from(), ConceptsFrom::kFind);
   EXPECT_EQ(given.from(), ConceptsFrom::kManifest);
@@ -113,14 +113,14 @@ TEST_F(ConceptLife, FromAFirstModelToOneThatFindsConceptsByItself) {
   EXPECT_EQ(without.load()->concepts(0, 48).lengths, std::vector<std::int64_t>(48, 1));
   EXPECT_EQ(without.describe(), "none");
 
-  // The report's masked pictures read what the model would.
+  // The report's masked images read what the model would.
   LoadedModel loaded = load_trained(second, "cpu");
   const MaeExamples seen = mae_examples(loaded, folder_ / "train.json", 4, kit);
   const MaeExamples told = mae_examples(loaded, folder_ / "train.concepts.json", 4, kit);
   ASSERT_EQ(seen.examples.size(), 4U) << seen.left_out;
   for (std::size_t i = 0; i < 4; ++i) EXPECT_EQ(seen.examples[i].error, told.examples[i].error);
 
-  const PictureConcepts one = ConceptFinder(kit, "the second").find(folder_ / "images" / "red0.png");
+  const ImageConcepts one = ConceptFinder(kit, "the second").find(folder_ / "images" / "red0.png");
   EXPECT_EQ(one.words.size(), 2U);
 }
 
@@ -189,7 +189,7 @@ TEST_F(ConceptLife, DataSetsWithVocabulariesOfTheirOwnTrainOneModel) {
   const std::optional<ConceptKit> kit = checkpoint_concept_kit(second);
   ASSERT_TRUE(kit);
   EXPECT_EQ(kit->vocabulary.size(), 5);
-  // Evaluated on a set with its own vocabulary as in training; on raw pictures, among the words of both.
+  // Evaluated on a set with its own vocabulary as in training; on raw images, among the words of both.
   EXPECT_EQ(reading_of(second, "cold.json").from(), ConceptsFrom::kManifest);
   EXPECT_EQ(reading_of(second, "test.json").from(), ConceptsFrom::kFind);
   EXPECT_EQ(reading_of(second, "test.json").load()->image_count(), 8);

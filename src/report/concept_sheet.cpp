@@ -12,9 +12,9 @@
 namespace vicha {
 namespace {
 
-constexpr int kPicture = 384, kMargin = 16, kRow = 24, kPanel = 420, kBar = 150;
+constexpr int kImage = 384, kMargin = 16, kRow = 24, kPanel = 420, kBar = 150;
 
-std::string panel(const PictureConcepts& concepts, int width, int height) {
+std::string panel(const ImageConcepts& concepts, int width, int height) {
   std::string svg = fmt::format(
       R"(<svg xmlns="http://www.w3.org/2000/svg" width="{0}" height="{1}"><rect width="{0}" height="{1}" fill="#ffffff"/>)"
       R"(<g font-family="sans-serif" font-size="15" fill="#202124">)",
@@ -37,12 +37,12 @@ std::string panel(const PictureConcepts& concepts, int width, int height) {
 
 }  // namespace
 
-Image concept_sheet(const Image& picture, const PictureConcepts& concepts) {
-  const int height = std::max(kPicture + 2 * kMargin, 2 * kMargin + kRow * static_cast<int>(concepts.words.size()));
-  Image sheet(kPicture + 2 * kMargin + kPanel, height, 3);
+Image concept_sheet(const Image& image, const ImageConcepts& concepts) {
+  const int height = std::max(kImage + 2 * kMargin, 2 * kMargin + kRow * static_cast<int>(concepts.words.size()));
+  Image sheet(kImage + 2 * kMargin + kPanel, height, 3);
   std::fill(sheet.pixels.begin(), sheet.pixels.end(), 255);
-  paste(sheet, contact_sheet(std::array{picture}, 1, kPicture, 0), kMargin, kMargin);
-  paste(sheet, render_svg(panel(concepts, kPanel, height), kPanel, height, "concepts"), kPicture + 2 * kMargin, 0);
+  paste(sheet, contact_sheet(std::array{image}, 1, kImage, 0), kMargin, kMargin);
+  paste(sheet, render_svg(panel(concepts, kPanel, height), kPanel, height, "concepts"), kImage + 2 * kMargin, 0);
   return sheet;
 }
 

@@ -1,4 +1,4 @@
-// A picture beside its concepts, for people: `vicha concepts show`.
+// An image beside its concepts, for people: `vicha concepts show`.
 #pragma once
 
 #include "concepts/kit/concept_kit.h"
@@ -6,8 +6,8 @@
 
 namespace vicha {
 
-/// RGB: the picture, fitted into a square, and to its right a bar for each concept, best first, with its cosine. Bars
+/// RGB: the image, fitted into a square, and to its right a bar for each concept, best first, with its cosine. Bars
 /// run from the worst cosine shown to the best, since cosines of CLIP differ by little.
-Image concept_sheet(const Image& picture, const PictureConcepts& concepts);
+Image concept_sheet(const Image& image, const ImageConcepts& concepts);
 
 }  // namespace vicha

@@ -16,11 +16,11 @@ int bar_length(const Image& sheet, int y) {
 }
 
 TEST(ConceptSheet, BarsFollowTheCosines) {
-  Image picture(20, 10, 3);
-  std::fill(picture.pixels.begin(), picture.pixels.end(), 200);
-  const Image sheet = concept_sheet(picture, {{"dog", "<b>&\"", "sofa"}, {0.30f, 0.25f, 0.20f}});
+  Image image(20, 10, 3);
+  std::fill(image.pixels.begin(), image.pixels.end(), 200);
+  const Image sheet = concept_sheet(image, {{"dog", "<b>&\"", "sofa"}, {0.30f, 0.25f, 0.20f}});
   EXPECT_EQ(sheet.channels, 3);
-  EXPECT_EQ(sheet.row(sheet.height / 2)[3 * 100], 200);  // the picture, centred in its square
+  EXPECT_EQ(sheet.row(sheet.height / 2)[3 * 100], 200);  // the image, centred in its square
   const int first = bar_length(sheet, 24), second = bar_length(sheet, 48), third = bar_length(sheet, 72);
   EXPECT_GT(first, 140);
   EXPECT_NEAR(second, first / 2, 6);
@@ -29,10 +29,10 @@ TEST(ConceptSheet, BarsFollowTheCosines) {
 }
 
 TEST(ConceptSheet, WithoutConceptsAndWithMany) {
-  const Image picture(8, 8, 3);
-  EXPECT_GT(concept_sheet(picture, {}).height, 0);
-  const PictureConcepts many{std::vector<std::string>(40, "word"), std::vector<float>(40, 0.5f)};
-  const Image sheet = concept_sheet(picture, many);
+  const Image image(8, 8, 3);
+  EXPECT_GT(concept_sheet(image, {}).height, 0);
+  const ImageConcepts many{std::vector<std::string>(40, "word"), std::vector<float>(40, 0.5f)};
+  const Image sheet = concept_sheet(image, many);
   EXPECT_GT(bar_length(sheet, 16 + 39 * 24 + 8), 140);
 }
 

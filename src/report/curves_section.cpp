@@ -108,7 +108,7 @@ void write_curves(Html& html, const ReportData& data) {
       const ObjectiveKind* kind = find_objective_kind(name);
       Chart chart = charts.begin(title_of(name), kind != nullptr ? kind->measure : "");
       chart.may_be_log = true;
-      // A new term changes the total at once, and the speed.
+      // A new term changes the total immediately, and the speed.
       if (name == "total") chart.marks = jumps;
       charts.noisy(std::move(chart), curve, name == "total" ? jumps : std::vector<Chart::Mark>());
     }

@@ -1,4 +1,4 @@
-// The distribution of similarities as a picture, for `vicha data filter`.
+// The distribution of similarities as an image, for `vicha data filter`.
 #pragma once
 
 #include <filesystem>

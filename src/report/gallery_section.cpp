@@ -1,15 +1,15 @@
-// What the model finds: captions with their best pictures, pictures with their best captions.
+// What the model finds: captions with their best images, images with their best captions.
 #include <fmt/format.h>
 
 #include <algorithm>
 
-#include "report/page_pictures.h"
+#include "report/page_images.h"
 #include "report/sections.h"
 
 namespace vicha {
 namespace {
 
-constexpr std::size_t kPicturesShown = 5, kCaptionsShown = 5;
+constexpr std::size_t kImagesShown = 5, kCaptionsShown = 5;
 
 bool contains(const std::vector<std::string>& list, const std::string& item) {
   return std::find(list.begin(), list.end(), item) != list.end();
@@ -32,8 +32,8 @@ std::pair<std::size_t, bool> shown(const RetrievalExample& example, std::size_t 
   return {count, hit};
 }
 
-void picture_answer(Html& html, Thumbnails& thumbnails, const std::string& path, std::string_view kind,
-                    const std::string& tag) {
+void image_answer(Html& html, Thumbnails& thumbnails, const std::string& path, std::string_view kind,
+                  const std::string& tag) {
   const auto item = html.element("li", {{"class", std::string(kind)}});
   thumbnails.draw(html, path, std::filesystem::path(path).filename().string());
   html.leaf("span", {{"class", "tag"}}, tag);
@@ -47,13 +47,13 @@ void write_text_query(Html& html, Thumbnails& thumbnails, const RetrievalExample
     write_place(html, example.rank);
   }
   const auto list = html.element("ul", {{"class", "pictures"}});
-  const auto [count, hit] = shown(example, kPicturesShown);
+  const auto [count, hit] = shown(example, kImagesShown);
   for (std::size_t i = 0; i < count; ++i) {
     const bool right = contains(example.right, example.best[i]);
-    picture_answer(html, thumbnails, example.best[i], right ? "right" : "",
-                   fmt::format("{}{}", right ? "✓ " : "", i + 1));
+    image_answer(html, thumbnails, example.best[i], right ? "right" : "",
+                 fmt::format("{}{}", right ? "✓ " : "", i + 1));
   }
-  if (!hit && !example.right.empty()) picture_answer(html, thumbnails, example.right.front(), "wanted", "wanted");
+  if (!hit && !example.right.empty()) image_answer(html, thumbnails, example.right.front(), "wanted", "wanted");
 }
 
 void write_image_query(Html& html, Thumbnails& thumbnails, const RetrievalExample& example) {

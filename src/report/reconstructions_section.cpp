@@ -1,11 +1,11 @@
-// Masked image modelling, to be seen: picture, what is shown to the model, what it makes of the rest.
+// Masked image modelling, to be seen: image, what is shown to the model, what it makes of the rest.
 #include <fmt/format.h>
 
 #include "base/error.h"
 #include "base/log.h"
 #include "objectives/mae.h"
-#include "report/mae_pictures.h"
-#include "report/page_pictures.h"
+#include "report/mae_images.h"
+#include "report/page_images.h"
 #include "report/sections.h"
 
 namespace vicha {
@@ -13,12 +13,12 @@ namespace {
 
 constexpr std::int64_t kExamples = 9;
 
-void panel(Html& html, const Image& picture, std::string_view what, const std::string& name) {
+void panel(Html& html, const Image& image, std::string_view what, const std::string& name) {
   const auto item = html.element("div");
-  html.empty("img", {{"src", picture_uri(picture)},
+  html.empty("img", {{"src", image_uri(image)},
                      {"alt", fmt::format("{} {}", what, name)},
-                     {"width", fmt::format("{}", picture.width)},
-                     {"height", fmt::format("{}", picture.height)}});
+                     {"width", fmt::format("{}", image.width)},
+                     {"height", fmt::format("{}", image.height)}});
   html.leaf("span", {}, what);
 }
 
@@ -27,14 +27,14 @@ void write_example(Html& html, const MaeExample& example) {
   const auto figure = html.element("figure", {{"class", "mae"}});
   {
     const auto row = html.element("div", {{"class", "panels"}});
-    panel(html, example.picture, "picture", name);
+    panel(html, example.image, "picture", name);
     panel(html, example.masked, "shown", name);
     panel(html, example.reconstructed, "rebuilt", name);
   }
   html.leaf("figcaption", {}, fmt::format("{}: error {:.2f}", name, example.error));
 }
 
-/// The set whose pictures are shown; "" if the recipe names none.
+/// The set whose images are shown; "" if the recipe names none.
 std::string manifest_of(const TaskRecipe& recipe) {
   if (const std::string manifest = recipe.evaluation_manifest(); !manifest.empty()) return manifest;
   return recipe.data.manifests.empty() ? "" : recipe.data.manifests.front();
@@ -47,7 +47,7 @@ void write_examples(Html& html, const std::filesystem::path& run, LoadedModel& l
     return;
   }
   const MaeExamples made = mae_examples(loaded, manifest, kExamples, checkpoint_concept_kit(checkpoint_folder(run)),
-                                        {.source = {}, .cache = run_picture_cache(run)});
+                                        {.source = {}, .cache = run_image_cache(run)});
   if (made.examples.empty()) {
     write_absence(html, made.left_out.empty() ? manifest + " holds no picture." : made.left_out);
     return;

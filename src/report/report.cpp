@@ -91,7 +91,7 @@ void write_page(Html& html, ReportData& data) {
     const auto head = html.element("head");
     html.empty("meta", {{"charset", "utf-8"}});
     html.empty("meta", {{"name", "viewport"}, {"content", "width=device-width, initial-scale=1"}});
-    // Whatever a caption holds, a browser asks nobody for anything.
+    // Whatever a caption holds, the browser loads nothing.
     html.empty("meta", {{"http-equiv", "Content-Security-Policy"},
                         {"content",
                          "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "

@@ -68,7 +68,7 @@ class ReportTest : public testing::Test {
     }
   }
 
-  std::string picture(const std::string& name, std::uint8_t red) {
+  std::string write_image(const std::string& name, std::uint8_t red) {
     Image image(200, 150, 3);
     for (std::size_t i = 0; i < image.pixels.size(); i += 3) image.pixels[i] = red;
     write_file_atomic(run_ / name, encode_png(image));
@@ -76,7 +76,8 @@ class ReportTest : public testing::Test {
   }
 
   json evaluation() {
-    const std::string right = picture("a <b>.png", 200), wrong = picture("wrong.png", 10), lost = "lost/gone.png";
+    const std::string right = write_image("a <b>.png", 200), wrong = write_image("wrong.png", 10),
+                      lost = "lost/gone.png";
     const std::string broken = (run_ / "broken.png").string();
     write_file_atomic(broken, "no picture");
     json out = both(recalls(4.25, 11.5, 17.125), recalls(7.5, 17.5, 24));
@@ -157,7 +158,7 @@ TEST_F(ReportTest, PageIsWellFormedSelfContainedAndComplete) {
     EXPECT_TRUE(contains(page.text, text)) << text;
   }
 
-  // Nothing is asked from anywhere: the only addresses are pictures in the page itself.
+  // Nothing is loaded from elsewhere: the only addresses are images in the page itself.
   for (const Page::Element& element : page.elements) {
     for (const auto& [name, value] : element.attributes) {
       EXPECT_FALSE(name.starts_with("on")) << name;
@@ -170,10 +171,10 @@ TEST_F(ReportTest, PageIsWellFormedSelfContainedAndComplete) {
   EXPECT_FALSE(contains(page.all("style")[0]->text, "url("));
   EXPECT_FALSE(contains(page.all("style")[0]->text, "@import"));
 
-  // Every picture decodes, shrunk to what is shown.
-  const auto pictures = page.all("img");
-  ASSERT_EQ(pictures.size(), 4u);  // wrong, right, right as what was wanted, right as a query
-  for (const Page::Element* element : pictures) {
+  // Every image decodes, shrunk to what is shown.
+  const auto images = page.all("img");
+  ASSERT_EQ(images.size(), 4u);  // wrong, right, right as what was wanted, right as a query
+  for (const Page::Element* element : images) {
     const std::string& uri = element->attributes.at("src");
     const std::string bytes = decoded(uri.substr(uri.find(',') + 1));
     const Image image = decode_rgb({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()}, "inlined");

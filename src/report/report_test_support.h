@@ -52,7 +52,7 @@ inline std::string unescape(std::string_view text) {
   return out;
 }
 
-/// Throws std::runtime_error on an element that is not closed in its place, an attribute without quotes, a bare < or &.
+/// Throws std::runtime_error on an element that is not closed properly, an attribute without quotes, a bare < or &.
 inline Page parse_page(std::string_view html) {
   Page page;
   std::vector<std::size_t> open;

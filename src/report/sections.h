@@ -32,7 +32,7 @@ struct ReportData {
   Found<LoadedModel> loaded;
   Found<std::vector<RunEvaluation>> evaluations;
   Found<RunRetrieval> retrieval;
-  std::optional<Comparison> comparison;  ///< with the runs that the report was asked to set beside this one
+  std::optional<Comparison> comparison;  ///< with the runs that the report sets beside this one
 };
 
 void write_summary(Html& html, const ReportData& data);

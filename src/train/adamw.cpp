@@ -173,7 +173,7 @@ void AdamW::step_by_own_kernels(const LearningRate& lr, double scale) {
 }
 
 void AdamW::step_by_libtorch(const LearningRate& lr, const at::Tensor& norm) {
-  // Everything stays on the device: asking for the clipping factor would make the host wait.
+  // Everything stays on the device: reading the clipping factor would make the host wait.
   at::Tensor scale;
   if (norm.defined()) scale = (options_.clip_norm / (norm + kNormEpsilon)).clamp_max(1.0).to(at::kFloat);
   struct Group {

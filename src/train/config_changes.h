@@ -23,7 +23,7 @@ std::vector<ConfigChange> config_changes(std::string_view before, std::string_vi
 /// Whether `key` is one of `patterns`: a whole key, or the start of some if it ends in a dot ("log.").
 bool matches_key(std::string_view key, const std::vector<std::string>& patterns);
 
-/// Keys that may change on resume: the run goes on, with a warning, though it is then not the run it would have been.
+/// Keys that may change on resume: the run continues, with a warning, though not as it would have run before.
 std::vector<std::string> resumable_keys();
 
 }  // namespace vicha

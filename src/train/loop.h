@@ -27,7 +27,7 @@ struct RunSetup {
   std::function<void(const StepRecord&)> on_log = {};  ///< after each step, with its losses
   /// After each checkpoint is complete: periodic evaluation. The last checkpoint is included.
   std::function<void(const std::filesystem::path& checkpoint, std::int64_t step)> on_checkpoint = {};
-  /// The signal that asks the run to stop, 0 while there is none; asked before each step. Not given: SIGINT and SIGTERM
+  /// The signal that asks the run to stop, 0 while there is none; read before each step. Not given: SIGINT and SIGTERM
   /// are caught. Heard by one rank it stops all, after the same step.
   std::function<int()> stop_signal = {};
 };

@@ -1,4 +1,4 @@
-// Brings a step's scalars to the host. On the processor they are there at once; on other devices they are copied
+// Brings a step's scalars to the host. On the CPU they are available immediately; on other devices they are copied
 // without waiting and read one step later, so that the host never stalls the device. In a group they are means over the
 // ranks.
 #pragma once

@@ -1,4 +1,4 @@
-// What the training loop needs to know of the thing it trains, and of where batches come from. Nothing else.
+// All that the training loop knows about what it trains and where batches come from.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -68,9 +68,9 @@ class BatchSource {
   virtual ~BatchSource() = default;
   /// Full batches per epoch (incomplete ones are dropped); the same on every rank.
   virtual std::int64_t batches_per_epoch() const = 0;
-  /// Go to the given place; the batches from there on depend on (seed, epoch, index) only.
+  /// Moves to the given batch; the batches from there on depend on (seed, epoch, index) only.
   virtual void seek(std::int64_t epoch, std::int64_t batch_in_epoch) = 0;
-  /// The next batch, of this rank's share; of the same size on every rank. Goes on into the next epoch by itself.
+  /// The next batch, of this rank's share; of the same size on every rank. Continues into the next epoch.
   /// Throws on unrecoverable data errors.
   virtual Batch next() = 0;
   /// Samples of this rank skipped so far because they could not be read.

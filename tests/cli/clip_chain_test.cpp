@@ -122,7 +122,7 @@ TEST_F(ClipChain, FromOpenAisArchiveToAnEvaluatedModel) {
   ASSERT_EQ(half.size(), 24U);
   for (std::size_t i = 1; i < half.size(); ++i) EXPECT_GE(half[i - 1].at("sim"), half[i].at("sim"));
 
-  // The model finds the concepts of raw pictures by itself; those of a training picture are the manifest's.
+  // The model finds the concepts of raw images by itself; those of a training image are the manifest's.
   run_well("pretrain recipe.toml --out run --device cpu");
   const std::string evaluated = run_well("eval retrieval run test.json --k-test 8 --out eval.json --device cpu");
   EXPECT_TRUE(contains(evaluated, "concepts of 8 pictures")) << evaluated;
@@ -138,7 +138,7 @@ TEST_F(ClipChain, FromOpenAisArchiveToAnEvaluatedModel) {
 
   // The weights have moved.
   fs::rename(folder_ / "openai", folder_ / "moved");
-  fs::rename(folder_ / "test.json", folder_ / "unseen.json");  // whose pictures nothing has kept
+  fs::rename(folder_ / "test.json", folder_ / "unseen.json");  // whose images nothing has kept
   const std::string lost = refused("eval retrieval run unseen.json --k-test 8 --device cpu", 3);
   EXPECT_TRUE(contains(lost, "--concept-source")) << lost;
   EXPECT_TRUE(contains(lost, "--concepts none")) << lost;
@@ -190,7 +190,7 @@ TEST_F(ClipChain, WhatIsMissingIsSaidBeforeTheWork) {
   refused("concepts build --captions train.json --out x.json", 2);
 }
 
-TEST_F(ClipChain, TooManyBadPicturesNameTheOptionsOfTheCommand) {
+TEST_F(ClipChain, TooManyBadImagesNameTheOptionsOfTheCommand) {
   fs::copy(kGolden / "torchscript/clip_whole.pt", weights_folder("openai") / "ViT.pt");
   std::string rows;
   for (int i = 0; i < 20; ++i) rows += fmt::format("{{\"image\": \"none{}.png\", \"caption\": \"a cat\"}}\n", i);

@@ -228,7 +228,7 @@ TEST_F(OldFiles, ConceptsComeFromTheStore) {
   EXPECT_NE(built.find("20 captions parsed, 20 of them before"), std::string::npos) << built;
   expect_same("train.concepts.json");
 
-  // What a checkpoint keeps finds the same in the picture itself.
+  // What a checkpoint keeps finds the same in the image itself.
   const std::string shown = run_well("concepts show images/red_ball_white.png --checkpoint run --json");
   EXPECT_EQ(Json::parse(shown.substr(shown.find("{\"image"))).at("kwords"), expected[0].at("kwords"));
 }

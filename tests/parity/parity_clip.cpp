@@ -42,7 +42,7 @@ class ClipCheck {
     compare("image_embeds", unit_rows(image));
     compare("text_embeds", unit_rows(text));
     compare("logits_per_image", at::mm(unit_rows(image), unit_rows(text).t()) * clip_.logit_scale());
-    // One picture and one text by themselves take other products and other threads.
+    // One image and one text by themselves take other products and other threads.
     compare("image_embeds",
             unit_rows(at::cat({clip_.encode_image(pixels_.slice(0, 0, 1)), clip_.encode_image(pixels_.slice(0, 1))})));
     compare("text_embeds",

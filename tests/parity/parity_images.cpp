@@ -1,4 +1,4 @@
-// Pictures: decoding, resizing, CLIP's preprocessing and RandAugment against Pillow, OpenCV and the public code.
+// Images: decoding, resizing, CLIP's preprocessing and RandAugment against Pillow, OpenCV and the public code.
 #include <ATen/ATen.h>
 
 #include <cmath>
@@ -30,7 +30,7 @@ std::span<const std::uint8_t> as_bytes(const std::string& content) {
   return {reinterpret_cast<const std::uint8_t*>(content.data()), content.size()};
 }
 
-/// [H, W, C], sharing the picture's memory.
+/// [H, W, C], sharing the image's memory.
 at::Tensor as_tensor(const Image& image) {
   return at::from_blob(const_cast<std::uint8_t*>(image.pixels.data()), {image.height, image.width, image.channels},
                        at::kByte);
@@ -59,11 +59,11 @@ void compare(Report& report, const std::string& what, const Image& ours, const j
   report.expect(what, sha256_hex(bytes) == sha256.get<std::string>());
 }
 
-/// Absolute and relative to 1e-5, as the fixtures suggest for normalised pictures.
-void compare_floats(Report& report, const std::string& what, const Image& picture, const Normalizer& normalizer,
+/// Absolute and relative to 1e-5, as the fixtures suggest for normalised images.
+void compare_floats(Report& report, const std::string& what, const Image& image, const Normalizer& normalizer,
                     const at::Tensor& theirs) {
-  const at::Tensor ours = at::empty({3, picture.height, picture.width});
-  normalizer.apply(picture, {ours.data_ptr<float>(), static_cast<std::size_t>(ours.numel())});
+  const at::Tensor ours = at::empty({3, image.height, image.width});
+  normalizer.apply(image, {ours.data_ptr<float>(), static_cast<std::size_t>(ours.numel())});
   if (ours.sizes() != theirs.sizes()) {
     report.expect(what + " (size)", false);
     return;
@@ -82,7 +82,7 @@ std::optional<std::pair<int, int>> size_in_name(const std::string& name) {
   return height > 0 ? std::optional(std::pair(static_cast<int>(width), static_cast<int>(height))) : std::nullopt;
 }
 
-struct Picture {
+struct Sample {
   std::string file, name;  ///< content and file name
   Image rgb;
   Box box;
@@ -94,31 +94,31 @@ struct Picture {
 bool starts_with(const std::string& text, std::string_view start) { return text.rfind(start, 0) == 0; }
 
 /// Compares one recorded tensor; false if its name says nothing to us.
-bool check_tensor(const Picture& picture, const std::string& name, const at::Tensor& theirs, Report& report) {
-  const std::string what = picture.name + ":" + name;
+bool check_tensor(const Sample& sample, const std::string& name, const at::Tensor& theirs, Report& report) {
+  const std::string what = sample.name + ":" + name;
   const auto size = size_in_name(name);
   if (name == "rgb") {
-    compare(report, what, picture.rgb, theirs);
+    compare(report, what, sample.rgb, theirs);
   } else if (name == "hflip") {
-    compare(report, what, flip_horizontal(picture.rgb), theirs);
+    compare(report, what, flip_horizontal(sample.rgb), theirs);
   } else if (const std::size_t stride = name.find("_stride"); stride != std::string::npos) {
     const long side = std::strtol(name.c_str() + std::string_view("clip_crop_").size(), nullptr, 10);
     const long step = std::strtol(name.c_str() + stride + std::string_view("_stride").size(), nullptr, 10);
     if (!starts_with(name, "clip_crop_") || side <= 0 || step <= 0) return false;
-    const Image whole = picture.clip(static_cast<int>(side));
+    const Image whole = sample.clip(static_cast<int>(side));
     compare(report, what, as_image(as_tensor(whole).slice(0, 0, side, step).slice(1, 0, side, step)), theirs);
   } else if (!size) {
     return false;
   } else if (starts_with(name, "crop_resize_")) {
-    compare(report, what, crop_resize_bicubic(picture.rgb, picture.box, size->first, size->second), theirs);
+    compare(report, what, crop_resize_bicubic(sample.rgb, sample.box, size->first, size->second), theirs);
   } else if (starts_with(name, "resize_")) {
-    compare(report, what, resize_bicubic(picture.rgb, size->first, size->second), theirs);
+    compare(report, what, resize_bicubic(sample.rgb, size->first, size->second), theirs);
   } else if (starts_with(name, "clip_crop_")) {
-    compare(report, what, picture.clip(size->first), theirs);
+    compare(report, what, sample.clip(size->first), theirs);
   } else if (starts_with(name, "clip_float_")) {
-    compare_floats(report, what, picture.clip(size->first), picture.normalizer, theirs);
+    compare_floats(report, what, sample.clip(size->first), sample.normalizer, theirs);
   } else if (starts_with(name, "eval_")) {
-    compare_floats(report, what, resize_bicubic(picture.rgb, size->first, size->second), picture.normalizer, theirs);
+    compare_floats(report, what, resize_bicubic(sample.rgb, size->first, size->second), sample.normalizer, theirs);
   } else {
     return false;
   }
@@ -126,16 +126,16 @@ bool check_tensor(const Picture& picture, const std::string& name, const at::Ten
 }
 
 /// Compares one recorded hash, `NAME_sha256`; false if its name says nothing to us.
-bool check_hash(const Picture& picture, const std::string& key, const json& hash, Report& report) {
+bool check_hash(const Sample& sample, const std::string& key, const json& hash, Report& report) {
   const std::string name = key.substr(0, key.size() - std::string_view("_sha256").size());
-  const std::string what = picture.name + ":" + key;
+  const std::string what = sample.name + ":" + key;
   const auto size = size_in_name(name);
   if (name == "rgb") {
-    compare(report, what, picture.rgb, hash);
+    compare(report, what, sample.rgb, hash);
   } else if (size && starts_with(name, "clip_crop_")) {
-    compare(report, what, picture.clip(size->first), hash);
+    compare(report, what, sample.clip(size->first), hash);
   } else if (size && starts_with(name, "eval_")) {
-    compare(report, what, resize_bicubic(picture.rgb, size->first, size->second), hash);
+    compare(report, what, resize_bicubic(sample.rgb, size->first, size->second), hash);
   } else {
     return false;
   }
@@ -233,14 +233,14 @@ void check_images(const fs::path& folder, Report& report) {
   const Normalizer normalizer(index.at("mean").get<std::vector<double>>(), index.at("std").get<std::vector<double>>());
   for (const auto& [name, about] : index.at("images").items()) {
     const json& box = about.at("crop_box_xywh");
-    Picture picture{read_file(images / name), name, {}, {box.at(0), box.at(1), box.at(2), box.at(3)}, normalizer};
-    picture.rgb = decode_rgb(as_bytes(picture.file), name);
+    Sample sample{read_file(images / name), name, {}, {box.at(0), box.at(1), box.at(2), box.at(3)}, normalizer};
+    sample.rgb = decode_rgb(as_bytes(sample.file), name);
     for (const auto& [tensor_name, tensor] : read_safetensors(images / (name + ".safetensors"))) {
-      if (!check_tensor(picture, tensor_name, tensor, report)) report.expect(name + ": unknown " + tensor_name, false);
+      if (!check_tensor(sample, tensor_name, tensor, report)) report.expect(name + ": unknown " + tensor_name, false);
     }
     for (const auto& [key, value] : about.items()) {
       if (key.size() <= 7 || key.compare(key.size() - 7, 7, "_sha256") != 0) continue;
-      if (!check_hash(picture, key, value, report)) report.expect(name + ": unknown " + key, false);
+      if (!check_hash(sample, key, value, report)) report.expect(name + ": unknown " + key, false);
     }
   }
   report.close("images");
@@ -253,7 +253,7 @@ void check_randaugment(const fs::path& folder, Report& report) {
   const json meta = json::parse(read_file(augment / "meta.json"));
   const StateDict recorded = read_safetensors(augment / "ops.safetensors");
   for (const auto& [path, theirs] : recorded) {
-    // picture/OPERATION/LEVEL
+    // image/OPERATION/LEVEL
     const std::size_t first = path.find('/'), last = path.rfind('/');
     if (first == last) continue;
     const Image input = as_image(recorded.at(path.substr(0, first) + "/input", "ops.safetensors"));

@@ -1,4 +1,4 @@
-// The "retrieval" fixture: fine-tuning steps with repeated pictures, and two-stage evaluation. Also the ranking
+// The "retrieval" fixture: fine-tuning steps with repeated images, and two-stage evaluation. Also the ranking
 // metrics.
 #include <ATen/ATen.h>
 #include <fmt/format.h>
@@ -36,7 +36,7 @@ void evaluate(const FixtureSet& set, const PretrainStep& step, const StateDict& 
   const auto& expected = set.fixture().at("eval");
   const Batch b = set.batch(data, "eval");
   PairScorer scorer(step.model(), step.objectives().find<ItmObjective>()->head());
-  // The sizes in which the reference read its pictures; ours may not matter.
+  // The sizes in which the reference read its images; ours may not matter.
   std::int64_t at = 0;
   for (const std::int64_t n : expected.at("image_batches")) {
     const Tokens concepts{b.concepts.ids.slice(0, at, at + n),

@@ -56,7 +56,7 @@ enum class Callable : std::uint8_t {
   kPlaceholder
 };
 
-/// A value on the stack: a small one itself, anything larger by its place among the machine's nodes. Nodes own nothing
+/// A value on the stack: a small one itself, anything larger by its index among the machine's nodes. Nodes own nothing
 /// but themselves, so that neither depth nor cycles matter until the tree is built.
 struct Ref {
   enum class Tag : std::uint8_t { kNone, kBool, kInt, kDouble, kNode, kUnset };

@@ -15,8 +15,8 @@
 #include "base/random.h"
 #include "concepts/embed/region_embedding.h"
 #include "data/manifest/manifest_reader.h"
-#include "data/pipeline/bad_pictures.h"
-#include "models/picture_pipeline.h"
+#include "data/pipeline/bad_images.h"
+#include "models/image_pipeline.h"
 
 namespace vicha {
 namespace {
@@ -25,25 +25,25 @@ enum class Fate : std::uint8_t { kNew, kKnown, kBad };
 
 class Embedder {
  public:
-  Embedder(ConceptSource& source, const PictureList& pictures, const fs::path& store, const EmbedOptions& options)
+  Embedder(ConceptSource& source, const ImageList& images, const fs::path& store, const EmbedOptions& options)
       : source_(source),
-        pictures_(pictures),
+        images_(images),
         options_(options),
         vectors_(vectors_with_regions(options.regions)),
-        count_(options.rank < pictures.size() ? (pictures.size() - options.rank - 1) / options.ranks + 1 : 0),
+        count_(options.rank < images.size() ? (images.size() - options.rank - 1) / options.ranks + 1 : 0),
         fates_(static_cast<std::size_t>(count_), Fate::kNew),
         contents_(static_cast<std::size_t>(count_), 0),
         writer_(store, source.weights(), {source.width(), vectors_, options.type}),
-        bad_log_(pictures.manifest, options.max_bad_share,
-                 options.bad_pictures.empty() ? fs::path(store.string() + ".bad_pictures.jsonl") : options.bad_pictures,
+        bad_log_(images.manifest, options.max_bad_share,
+                 options.bad_images.empty() ? fs::path(store.string() + ".bad_pictures.jsonl") : options.bad_images,
                  options.settings),
         progress_("embedding pictures", "pictures", count_) {
-    report_.pictures = count_;
+    report_.images = count_;
   }
 
   EmbedReport run() {
     const std::int64_t at_once = options_.batch_size > 0 ? options_.batch_size : source_.batch();
-    PicturePipeline pipeline;
+    ImagePipeline pipeline;
     pipeline.side = source_.side();
     pipeline.views = vectors_;
     pipeline.batch = std::max<std::int64_t>(1, at_once / vectors_);
@@ -51,8 +51,8 @@ class Embedder {
     pipeline.read = [this](std::int64_t mine, std::span<float> pixels) {
       return (fates_[static_cast<std::size_t>(mine)] = prepare(mine, pixels)) == Fate::kNew;
     };
-    pipeline.encode = [this](const at::Tensor& pixels) { return source_.embed_pictures(pixels); };
-    pipeline.done = [this](const PictureBatch& batch) { store(batch); };
+    pipeline.encode = [this](const at::Tensor& pixels) { return source_.embed_images(pixels); };
+    pipeline.done = [this](const ImageBatch& batch) { store(batch); };
     pipeline.run(count_);
     writer_.finish();
     report_.seconds = progress_.seconds();
@@ -60,14 +60,14 @@ class Embedder {
   }
 
  private:
-  /// Of the pictures of this rank, in the whole list.
+  /// Of the images of this rank, in the whole list.
   std::int64_t listed(std::int64_t mine) const { return options_.rank + mine * options_.ranks; }
-  const std::string& key(std::int64_t mine) const { return pictures_.keys[static_cast<std::size_t>(listed(mine))]; }
+  const std::string& key(std::int64_t mine) const { return images_.keys[static_cast<std::size_t>(listed(mine))]; }
 
   Fate prepare(std::int64_t mine, std::span<float> out) {
     const std::optional<std::uint64_t> known = writer_.content(key(mine));
     if (known && options_.trust_names) return Fate::kKnown;
-    const std::string path(pictures_.path(listed(mine)));
+    const std::string path(images_.path(listed(mine)));
     try {
       const std::string file = read_file(path);
       const std::span bytes(reinterpret_cast<const std::uint8_t*>(file.data()), file.size());
@@ -82,17 +82,17 @@ class Embedder {
     }
   }
 
-  void store(const PictureBatch& batch) {
+  void store(const ImageBatch& batch) {
     for (std::int64_t mine = batch.begin; mine < batch.end; ++mine) {
       const Fate fate = fates_[static_cast<std::size_t>(mine)];
       if (fate == Fate::kKnown) ++report_.known;
       if (fate != Fate::kBad) continue;
       ++report_.bad;
-      bad_log_.report(pictures_.records[static_cast<std::size_t>(listed(mine))], *bad_.reason(mine));
+      bad_log_.report(images_.records[static_cast<std::size_t>(listed(mine))], *bad_.reason(mine));
     }
     std::vector<std::string> keys;
     std::vector<std::uint64_t> contents;
-    for (const std::int64_t mine : batch.pictures) {
+    for (const std::int64_t mine : batch.images) {
       keys.push_back(key(mine));
       contents.push_back(contents_[static_cast<std::size_t>(mine)]);
     }
@@ -103,14 +103,14 @@ class Embedder {
   }
 
   ConceptSource& source_;
-  const PictureList& pictures_;
+  const ImageList& images_;
   EmbedOptions options_;
   std::int64_t vectors_, count_;
-  std::vector<Fate> fates_;  // each is written by the thread that reads its picture, then read when its batch is done
+  std::vector<Fate> fates_;  // each is written by the thread that reads its image, then read when its batch is done
   std::vector<std::uint64_t> contents_;
   EmbeddingStoreWriter writer_;
-  BadPictures bad_;
-  BadPictureLog bad_log_;
+  BadImages bad_;
+  BadImageLog bad_log_;
   EmbedReport report_;
   Progress progress_;
 };
@@ -144,9 +144,9 @@ std::uint64_t content_hash(std::span<const std::uint8_t> bytes) {
   return hash == 0 ? 1 : hash;
 }
 
-PictureList list_pictures(const std::vector<fs::path>& manifests, ManifestOptions options) {
+ImageList list_images(const std::vector<fs::path>& manifests, ManifestOptions options) {
   options.schema = {.caption = false};
-  PictureList list;
+  ImageList list;
   list.manifest = std::make_shared<const Manifest>(Manifest::load(manifests, options));
   const Manifest& manifest = *list.manifest;
   std::unordered_map<std::string, std::int64_t> first_of;  // record
@@ -176,8 +176,8 @@ fs::path store_of_rank(const fs::path& store, std::int64_t rank, std::int64_t ra
          fmt::format("{}.rank-{}-of-{}{}", store.stem().string(), rank, ranks, store.extension().string());
 }
 
-EmbedReport embed_pictures(ConceptSource& source, const PictureList& pictures, const fs::path& store,
-                           const EmbedOptions& options) {
+EmbedReport embed_images(ConceptSource& source, const ImageList& images, const fs::path& store,
+                         const EmbedOptions& options) {
   if (options.ranks < 1 || options.rank < 0 || options.rank >= options.ranks) {
     throw UsageError(fmt::format("rank {} of {}: ranks count from 0", options.rank, options.ranks));
   }
@@ -188,7 +188,7 @@ EmbedReport embed_pictures(ConceptSource& source, const PictureList& pictures, c
   if (options.regions < 0)
     throw UsageError(fmt::format("--regions {}: 0 for none, else the side of the grid", options.regions));
   if (options.threads < 0) throw UsageError(fmt::format("--threads {}: 0 for all, else how many", options.threads));
-  const EmbedReport report = Embedder(source, pictures, store, options).run();
+  const EmbedReport report = Embedder(source, images, store, options).run();
   log::info("{}: {} pictures embedded in {:.1f} s ({:.1f}/s), {} were there, {} bad", store.string(), report.embedded,
             report.seconds, static_cast<double>(report.embedded) / std::max(report.seconds, 1e-9), report.known,
             report.bad);

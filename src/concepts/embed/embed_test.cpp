@@ -10,14 +10,14 @@ namespace {
 
 class Embed : public ConceptFolder {
  protected:
-  /// Pictures 0 … count - 1 of changing colours, some named twice; more than one block of the store's.
+  /// Images 0 … count - 1 of changing colours, some named twice; more than one block of the store's.
   fs::path many(int count) {
     std::vector<std::string> names, colours;
     for (const auto& [name, colour] : source_colours()) colours.push_back(name);
     for (int i = 0; i < count; ++i) {
       const std::string name = std::to_string(i) + ".png";
       const auto pick = [&](int n) { return colours[static_cast<std::size_t>(n) % colours.size()]; };
-      write_picture(name, {pick(i), pick(i / 5), pick(i / 2)});
+      write_image(name, {pick(i), pick(i / 5), pick(i / 2)});
       names.push_back(name);
       if (i % 3 == 0) names.push_back("0.png");
     }
@@ -27,14 +27,14 @@ class Embed : public ConceptFolder {
                     EmbedOptions options = {}) {
     if (options.batch_size == 0) options.batch_size = 4;
     options.threads = 3;
-    return embed_pictures(source, list_pictures({manifest}), folder_ / store, options);
+    return embed_images(source, list_images({manifest}), folder_ / store, options);
   }
 };
 
-TEST_F(Embed, EachPictureOnceInTheManifestsOrder) {
+TEST_F(Embed, EachImageOnceInTheManifestsOrder) {
   ColourSource source;
   const EmbedReport report = embed(source, many(11), "s.emb", {.type = StoreType::kFloat32});
-  EXPECT_EQ(report.pictures, 11);
+  EXPECT_EQ(report.images, 11);
   EXPECT_EQ(report.embedded, 11);
   const EmbeddingStore store = EmbeddingStore::open(folder_ / "s.emb");
   ASSERT_EQ(store.size(), 11);
@@ -44,7 +44,7 @@ TEST_F(Embed, EachPictureOnceInTheManifestsOrder) {
     EXPECT_EQ(store.key(i), name);
     at::Tensor pixels = at::empty({1, 3, 8, 8});
     source.prepare(load_rgb(folder_ / name), {pixels.data_ptr<float>(), 192});
-    EXPECT_TRUE(at::allclose(store.rows(std::vector<std::int64_t>{i})[0], source.embed_pictures(pixels), 1e-6, 1e-6));
+    EXPECT_TRUE(at::allclose(store.rows(std::vector<std::int64_t>{i})[0], source.embed_images(pixels), 1e-6, 1e-6));
   }
 }
 
@@ -52,14 +52,14 @@ TEST_F(Embed, ARepeatedRunDoesWhatIsMissingOnly) {
   ColourSource source;
   const fs::path manifest = many(10);
   embed(source, manifest, "s.emb");
-  const std::int64_t seen = source.pictures_seen;
+  const std::int64_t seen = source.images_seen;
   const int prepared = source.prepared;
   const EmbedReport again = embed(source, manifest, "s.emb");
   EXPECT_EQ(again.known, 10);
   EXPECT_EQ(again.embedded, 0);
-  EXPECT_EQ(source.pictures_seen, seen);
+  EXPECT_EQ(source.images_seen, seen);
   EXPECT_EQ(source.prepared, prepared);
-  write_picture("7.png", {"white", "white", "white"});
+  write_image("7.png", {"white", "white", "white"});
   EXPECT_EQ(embed(source, manifest, "s.emb", {.trust_names = true}).embedded, 0);
   const EmbedReport changed = embed(source, manifest, "s.emb");
   EXPECT_EQ(changed.embedded, 1);
@@ -104,11 +104,11 @@ TEST_F(Embed, TheThreadsAndWhatIsThereAlreadyChangeNoBit) {
   ClipSource source(std::make_unique<Clip>(shape, 7), std::nullopt, true);
   const auto made = [&](const std::string& name, std::int64_t threads, const fs::path& some = {}) {
     const EmbedOptions options{.type = StoreType::kFloat32, .batch_size = 4, .threads = threads};
-    if (!some.empty()) embed_pictures(source, list_pictures({some}), folder_ / name, options);
-    embed_pictures(source, list_pictures({manifest}), folder_ / name, options);
+    if (!some.empty()) embed_images(source, list_images({some}), folder_ / name, options);
+    embed_images(source, list_images({manifest}), folder_ / name, options);
     const EmbeddingStore store = EmbeddingStore::open(folder_ / name);
     std::vector<std::int64_t> order;
-    for (int i = 0; i < 23; ++i) {  // picture 9 is the one that is there already, in another place
+    for (int i = 0; i < 23; ++i) {  // image 9 is the one that is there already, in another place
       if (i != 9) order.push_back(store.find("images/" + std::to_string(i) + ".png").value());
     }
     return store.rows(order);
@@ -122,7 +122,7 @@ TEST_F(Embed, TheThreadsAndWhatIsThereAlreadyChangeNoBit) {
   EXPECT_TRUE(at::equal(made("rest.emb", 0, write_manifest("some.jsonl", {"9.png"})), rows));
 }
 
-TEST_F(Embed, BadPicturesAreNamedAndLeftOut) {
+TEST_F(Embed, BadImagesAreNamedAndLeftOut) {
   many(4);
   write_file_atomic(folder_ / "images" / "broken.png", "no picture");
   const fs::path manifest = write_manifest("bad.jsonl", {"0.png", "broken.png", "1.png", "absent.png", "2.png"});
@@ -141,7 +141,7 @@ TEST_F(Embed, BadPicturesAreNamedAndLeftOut) {
   EXPECT_THROW(embed(source, write_manifest("worse.jsonl", absent), "w.emb"), DataError);
 }
 
-TEST_F(Embed, RanksShareThePictures) {
+TEST_F(Embed, RanksShareTheImages) {
   const fs::path manifest = many(8);
   ColourSource source;
   std::vector<std::string> keys;
@@ -174,16 +174,16 @@ TEST_F(Embed, OneNameForTwoFilesIsRefused) {
   fs::copy(folder_ / "images" / "0.png", folder_ / "other" / "images" / "0.png");
   fs::copy(here, folder_ / "other" / "many.jsonl");
   try {
-    list_pictures({here, folder_ / "other" / "many.jsonl"});
+    list_images({here, folder_ / "other" / "many.jsonl"});
     FAIL();
   } catch (const DataError& error) {
     EXPECT_NE(std::string(error.what()).find("images/0.png"), std::string::npos) << error.what();
   }
-  EXPECT_EQ(list_pictures({here, folder_ / "other" / "many.jsonl"}, {.image_root = folder_}).size(), 2);
+  EXPECT_EQ(list_images({here, folder_ / "other" / "many.jsonl"}, {.image_root = folder_}).size(), 2);
 }
 
-TEST_F(Embed, RegionsFollowTheWholePicture) {
-  write_picture("cells.png", {"red", "green", "blue", "white"}, 2);
+TEST_F(Embed, RegionsFollowTheWholeImage) {
+  write_image("cells.png", {"red", "green", "blue", "white"}, 2);
   const fs::path manifest = write_manifest("cells.jsonl", {"cells.png"});
   ColourSource source;
   EXPECT_EQ(embed(source, manifest, "r.emb", {.type = StoreType::kFloat32, .regions = 2}).embedded, 1);

@@ -27,16 +27,16 @@ void prepare_with_regions(const ConceptSource& source, std::span<const std::uint
   VICHA_ASSERT(out.size() == one * static_cast<std::size_t>(vectors_with_regions(side)));
   source.prepare(bytes, name, out.first(one));
   if (side == 0) return;
-  const Image picture = decode_rgb(bytes, name);
+  const Image image = decode_rgb(bytes, name);
   std::size_t place = one;
-  for (const Box& box : region_grid(picture.width, picture.height, static_cast<int>(side), static_cast<int>(side))) {
-    source.prepare(crop(picture, box), out.subspan(place, one));
+  for (const Box& box : region_grid(image.width, image.height, static_cast<int>(side), static_cast<int>(side))) {
+    source.prepare(crop(image, box), out.subspan(place, one));
     place += one;
   }
 }
 
-PictureTags tags_of(const NearestWords& nearest, std::int64_t first, std::int64_t vectors, const TagOptions& options) {
-  PictureTags tags;
+ImageTags tags_of(const NearestWords& nearest, std::int64_t first, std::int64_t vectors, const TagOptions& options) {
+  ImageTags tags;
   for (std::int64_t v = 0; v < vectors; ++v) {
     RegionTag tag;
     const float probability = nearest.probabilities_of(first + v)[0];

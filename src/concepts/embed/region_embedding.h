@@ -1,4 +1,4 @@
-// Region mode (method, section 4, "Regions and tags"): a picture and the cells of a grid over it, each embedded; and
+// Region mode (method, section 4, "Regions and tags"): an image and the cells of a grid over it, each embedded; and
 // the words that name them.
 #pragma once
 
@@ -12,13 +12,13 @@
 
 namespace vicha {
 
-/// Vectors of a picture with a grid of side x side regions: the whole picture, then the regions row by row. 1 for side
+/// Vectors of an image with a grid of side x side regions: the whole image, then the regions row by row. 1 for side
 /// 0, no regions.
 constexpr std::int64_t vectors_with_regions(std::int64_t side) { return 1 + side * side; }
 /// The side of the grid of records with so many vectors; throws DataError naming `where` if it is none.
 std::int64_t region_side(std::int64_t vectors, std::string_view where);
 
-/// The whole picture as the source prepares the file, then each region cut out and prepared as a picture of its own,
+/// The whole image as the source prepares the file, then each region cut out and prepared as an image of its own,
 /// into `out` [vectors, 3, R, R]. Throws DataError naming `name` if the file cannot be read.
 void prepare_with_regions(const ConceptSource& source, std::span<const std::uint8_t> bytes, std::string_view name,
                           std::int64_t side, std::span<float> out);
@@ -28,9 +28,9 @@ struct RegionTag {
   float probability = 0;
 };
 
-struct PictureTags {
+struct ImageTags {
   std::vector<RegionTag> regions;  ///< side * side
-  std::vector<RegionTag> best;     ///< distinct words of regions and whole picture, most probable first
+  std::vector<RegionTag> best;     ///< distinct words of regions and whole image, most probable first
 };
 
 struct TagOptions {
@@ -38,9 +38,9 @@ struct TagOptions {
   std::int64_t num_tags = 10;
 };
 
-/// From the likeliest word of each vector (`nearest` with probabilities) of one picture, rows `first` to `first +
-/// vectors - 1`. The whole picture's word is a tag of the picture as well; of equally probable words the one of the
+/// From the likeliest word of each vector (`nearest` with probabilities) of one image, rows `first` to `first +
+/// vectors - 1`. The whole image's word is a tag of the image as well; of equally probable words the one of the
 /// earlier vector comes first.
-PictureTags tags_of(const NearestWords& nearest, std::int64_t first, std::int64_t vectors, const TagOptions& options);
+ImageTags tags_of(const NearestWords& nearest, std::int64_t first, std::int64_t vectors, const TagOptions& options);
 
 }  // namespace vicha

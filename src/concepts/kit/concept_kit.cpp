@@ -43,13 +43,13 @@ std::vector<std::pair<std::string, std::string>> concept_kit_files(const Concept
           {kEmbeddingsFile, vocabulary_embeddings_bytes(kit)}};
 }
 
-std::vector<PictureConcepts> nearest_concepts(const ConceptKit& kit, const at::Tensor& pictures_nE) {
+std::vector<ImageConcepts> nearest_concepts(const ConceptKit& kit, const at::Tensor& images_nE) {
   const double threshold = kit.provenance.threshold;
   WordMatcher matcher(kit.unit_VE, {.k = kit.provenance.k, .probabilities = threshold > 0, .scale = kit.scale});
-  const NearestWords nearest = matcher.nearest(pictures_nE);
-  std::vector<PictureConcepts> all(static_cast<std::size_t>(nearest.pictures));
-  for (std::int64_t i = 0; i < nearest.pictures; ++i) {
-    PictureConcepts& concepts = all[static_cast<std::size_t>(i)];
+  const NearestWords nearest = matcher.nearest(images_nE);
+  std::vector<ImageConcepts> all(static_cast<std::size_t>(nearest.images));
+  for (std::int64_t i = 0; i < nearest.images; ++i) {
+    ImageConcepts& concepts = all[static_cast<std::size_t>(i)];
     for (std::size_t j = 0; j < nearest.probable(i, threshold); ++j) {
       concepts.words.push_back(kit.vocabulary.word(nearest.words_of(i)[j]));
       concepts.cosines.push_back(nearest.cosines_of(i)[j]);

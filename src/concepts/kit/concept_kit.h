@@ -1,7 +1,7 @@
-// All it takes to find the concepts of new pictures just as those of a training set were found: the vocabulary, its
+// All it takes to find the concepts of new images just as those of a training set were found: the vocabulary, its
 // embeddings, and how they came about. Described beside every manifest with concepts (MANIFEST.identity.json) and kept
 // whole in the checkpoints of models that were trained with them (concepts.json, .tsv, .safetensors).
-// V words, n pictures, E width.
+// V words, n images, E width.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -36,17 +36,17 @@ std::vector<std::pair<std::string, std::string>> concept_kit_files(const Concept
 /// Of a training set of several manifests. Their concepts must come from the same weights by the same prompt, with the
 /// same k and threshold; each may have a vocabulary of its own (method, section 6.1: one a data set). Several
 /// vocabularies become one: their words together, counts added up, in the order that merge_vocabularies gives whatever
-/// that of the manifests, each word with the vector it has; the log says so. New pictures then get the best concepts of
+/// that of the manifests, each word with the vector it has; the log says so. New images then get the best concepts of
 /// all of them. Nothing if no manifest says where its concepts come from, or if they come from a field, which finds
-/// none in new pictures. Throws DataError naming both if two manifests differ in what must be the same, or if only some
+/// none in new images. Throws DataError naming both if two manifests differ in what must be the same, or if only some
 /// say.
 std::optional<ConceptKit> common_concept_kit(std::span<const std::string> manifests);
 
-struct PictureConcepts {
+struct ImageConcepts {
   std::vector<std::string> words;  ///< best first
   std::vector<float> cosines;
 };
-/// Concepts of embedded pictures (n, E), as `vicha concepts assign` finds them.
-std::vector<PictureConcepts> nearest_concepts(const ConceptKit& kit, const at::Tensor& pictures_nE);
+/// Concepts of embedded images (n, E), as `vicha concepts assign` finds them.
+std::vector<ImageConcepts> nearest_concepts(const ConceptKit& kit, const at::Tensor& images_nE);
 
 }  // namespace vicha

@@ -93,8 +93,8 @@ TEST_F(ConceptKits, VocabulariesOfSeveralManifestsBecomeOne) {
   EXPECT_NE(logged_.find("vg.tsv (4 concepts)"), std::string::npos) << logged_;
   EXPECT_NE(logged_.find("vocabulary of 5 concepts"), std::string::npos) << logged_;
 
-  // Those of a new picture are found among all.
-  const PictureConcepts found = nearest_concepts(kit, (vector_of("sky") * 3 + vector_of("cat")).unsqueeze(0)).front();
+  // Those of a new image are found among all.
+  const ImageConcepts found = nearest_concepts(kit, (vector_of("sky") * 3 + vector_of("cat")).unsqueeze(0)).front();
   EXPECT_EQ(found.words.front(), "sky");
   EXPECT_EQ(found.words.size(), 2U);
 

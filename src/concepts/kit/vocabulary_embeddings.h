@@ -18,7 +18,7 @@ std::string fill_prompt(std::string_view prompt, std::string_view word);
 /// Several templates as ConceptProvenance holds them; none: "{}". Throws UsageError if one lacks `{}`.
 std::string joined_prompts(std::span<const std::string> prompts);
 
-/// A kit of the vocabulary by the source; how many concepts a picture gets is left to the caller. With several
+/// A kit of the vocabulary by the source; how many concepts an image gets is left to the caller. With several
 /// templates a word's vector is the mean of their normalised vectors, normalised (as CLIP's users do).
 ///
 /// `file`, if not empty, holds the vectors as safetensors: tensor `embeddings` (V, E), metadata `identity` and `scale`.

@@ -33,7 +33,7 @@ std::string image_named(const Record& record, const fs::path& manifest, std::int
   return image_of(record, [&] { return fmt::format("{}, record {}", manifest.string(), number); });
 }
 
-/// Where a picture's vectors are.
+/// Where an image's vectors are.
 struct Place {
   std::size_t store;
   std::int64_t record;
@@ -87,7 +87,7 @@ class Stores {
   }
   std::int64_t number(const Place& place) const { return wanted_[place.store][static_cast<std::size_t>(place.record)]; }
 
-  /// (count * vectors, width) of places that follow each other.
+  /// (count * vectors, width), the rows in the order of `places`.
   at::Tensor rows(std::span<const Place> places) const {
     std::vector<at::Tensor> parts;
     for (std::size_t i = 0; i < places.size();) {
@@ -104,11 +104,11 @@ class Stores {
   std::vector<std::vector<std::int64_t>> wanted_;  // of each record: its number, or -1
 };
 
-/// What is written of each picture, by its number: words best first.
+/// What is written of each image, by its number: words best first.
 struct Found {
   std::vector<std::int32_t> words;
   std::vector<float> scores;
-  std::vector<std::int32_t> kept;          // how many of the `width` places are filled
+  std::vector<std::int32_t> kept;          // how many of the `width` slots are filled
   std::vector<std::int32_t> region_words;  // region mode: -1 for none
   std::int64_t width = 0, regions = 0;
 
@@ -122,15 +122,15 @@ struct Found {
 };
 
 void keep_nearest(const NearestWords& nearest, double threshold, Found& found) {
-  for (std::int64_t i = 0; i < nearest.pictures; ++i) {
+  for (std::int64_t i = 0; i < nearest.images; ++i) {
     const std::size_t count = nearest.probable(i, threshold);
     found.keep(nearest.words_of(i).first(count), nearest.cosines_of(i).first(count));
   }
 }
 
 void keep_tags(const NearestWords& nearest, std::int64_t vectors, const TagOptions& options, Found& found) {
-  for (std::int64_t first = 0; first < nearest.pictures; first += vectors) {
-    const PictureTags tags = tags_of(nearest, first, vectors, options);
+  for (std::int64_t first = 0; first < nearest.images; first += vectors) {
+    const ImageTags tags = tags_of(nearest, first, vectors, options);
     std::vector<std::int32_t> words;
     std::vector<float> probabilities;
     for (const RegionTag& tag : tags.best) {
@@ -239,7 +239,7 @@ AssignReport assign_concepts(const fs::path& manifest, const std::vector<fs::pat
   }
   const std::vector<Place> places = stores.number_wanted();
   const Found found = compare(stores, places, kit, options);
-  report.pictures = static_cast<std::int64_t>(places.size());
+  report.images = static_cast<std::int64_t>(places.size());
   report.without_words = std::count(found.kept.begin(), found.kept.end(), 0);
   std::vector<bool> used(static_cast<std::size_t>(kit.vocabulary.size()), false);
   for (const std::int32_t word : found.words) {
@@ -285,7 +285,7 @@ AssignReport assign_from_field(const fs::path& manifest, std::string_view field,
     record["kwords"] = std::move(words);
     return true;
   });
-  report.pictures = report.records;
+  report.images = report.records;
   report.words_used = static_cast<std::int64_t>(used.size());
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return report;

@@ -16,14 +16,14 @@ class Assign : public ConceptFolder {
  protected:
   void SetUp() override {
     ConceptFolder::SetUp();
-    write_picture("r.png", {"red"});
-    write_picture("g.png", {"green"});
-    write_picture("b.png", {"blue"});
-    write_picture("cells.png", {"red", "green", "red", "white"}, 2);
+    write_image("r.png", {"red"});
+    write_image("g.png", {"green"});
+    write_image("b.png", {"blue"});
+    write_image("cells.png", {"red", "green", "red", "white"}, 2);
     manifest_ = write_manifest("in.jsonl", {"r.png", "g.png", "r.png", "b.png"});
   }
   fs::path embed(ConceptSource& source, const fs::path& manifest, const std::string& store, std::int64_t regions = 0) {
-    embed_pictures(source, list_pictures({manifest}), folder_ / store, {.threads = 2, .regions = regions});
+    embed_images(source, list_images({manifest}), folder_ / store, {.threads = 2, .regions = regions});
     return folder_ / store;
   }
   static std::vector<AssignedRow> rows(const fs::path& manifest) {
@@ -42,7 +42,7 @@ TEST_F(Assign, WritesTheBestWordsAndKeepsTheRest) {
   const ConceptKit kit = embed_vocabulary(source_, vocabulary_, {});
   const AssignReport report = assign_concepts(manifest_, {store}, kit, out, {.k = 2});
   EXPECT_EQ(report.records, 4);
-  EXPECT_EQ(report.pictures, 3);
+  EXPECT_EQ(report.images, 3);
   const auto records = rows(out);
   ASSERT_EQ(records.size(), 4u);
   EXPECT_EQ(records[0]["kwords"], (AssignedRow{"red", "yellow"}));
@@ -95,7 +95,7 @@ TEST_F(Assign, MixedSourcesAreRefused) {
   EXPECT_FALSE(fs::exists(out));
 }
 
-TEST_F(Assign, PicturesInNoStoreAreLeftOutIfTheyAreFew) {
+TEST_F(Assign, ImagesInNoStoreAreLeftOutIfTheyAreFew) {
   const fs::path store = embed(source_, manifest_, "s.emb"), out = folder_ / "out.jsonl";
   const fs::path more = write_manifest("more.jsonl", {"r.png", "unknown.png", "b.png"});
   const ConceptKit kit = embed_vocabulary(source_, vocabulary_, {});
@@ -114,7 +114,7 @@ TEST_F(Assign, StoresOfRanksTogether) {
   std::vector<fs::path> stores;
   for (int rank = 0; rank < 2; ++rank) {
     stores.push_back(folder_ / store_of_rank("s.emb", rank, 2));
-    embed_pictures(source_, list_pictures({manifest_}), stores.back(), {.threads = 1, .rank = rank, .ranks = 2});
+    embed_images(source_, list_images({manifest_}), stores.back(), {.threads = 1, .rank = rank, .ranks = 2});
   }
   const ConceptKit kit = embed_vocabulary(source_, vocabulary_, {});
   assign_concepts(manifest_, stores, kit, folder_ / "ranks.jsonl", {.k = 2});
@@ -141,20 +141,20 @@ TEST_F(Assign, RegionsHaveTags) {
   assign_concepts(manifest, {store}, kit, out, options);
   EXPECT_EQ(rows(out)[0]["region_tags"], AssignedRow::array({nullptr, nullptr, nullptr, nullptr}));
   EXPECT_EQ(rows(out)[0]["kwords"], AssignedRow::array());
-  // Without the option, such a store serves whole pictures.
+  // Without the option, such a store serves whole images.
   assign_concepts(manifest, {store}, kit, out, {.k = 1});
   EXPECT_EQ(rows(out)[1]["kwords"], AssignedRow::array({"blue"}));
   EXPECT_THROW(assign_concepts(manifest_, {embed(source_, manifest_, "s.emb")}, kit, out, options), DataError);
 }
 
-TEST_F(Assign, TagsOfAPictureAreItsLikeliestDistinctOnes) {
+TEST_F(Assign, TagsOfAImageAreItsLikeliestDistinctOnes) {
   NearestWords nearest;
-  nearest.pictures = 5;
+  nearest.images = 5;
   nearest.k = 1;
   nearest.words = {7, 3, 4, 3, 9};
   nearest.cosines = {0, 0, 0, 0, 0};
   nearest.probabilities = {0.55f, 0.6f, 0.5f, 0.9f, 0.4f};
-  const PictureTags tags = tags_of(nearest, 0, 5, {.threshold = 0.5, .num_tags = 2});
+  const ImageTags tags = tags_of(nearest, 0, 5, {.threshold = 0.5, .num_tags = 2});
   ASSERT_EQ(tags.regions.size(), 4u);
   EXPECT_EQ(tags.regions[0].word, 3);
   EXPECT_EQ(tags.regions[1].word, 4);

@@ -23,7 +23,7 @@ struct Distribution {
   std::vector<Bin> bins;                           ///< a value on a border belongs to the bin above it
 };
 
-/// Bins are of a round width (1, 2 or 5 times a power of ten), at most `most_bins`. NaN values are passed over. `kept`
+/// Bins are of a round width (1, 2 or 5 times a power of ten), at most `most_bins`. NaN values are skipped. `kept`
 /// is as long as `values`, or empty: all are. Memory: a copy of the values.
 Distribution distribution_of(std::span<const float> values, const std::vector<bool>& kept, int most_bins = 30);
 

@@ -38,23 +38,23 @@ void keep_best(const ManifestPairs& pairs, const Share& share, std::vector<bool>
 }
 
 void keep_best_captions(const ManifestPairs& pairs, const Share& share, std::vector<bool>& kept) {
-  // Pairs sorted by their picture, in the manifest's order within one: a counting sort.
-  std::vector<std::uint64_t> begin(static_cast<std::size_t>(pairs.pictures) + 1);
+  // Pairs sorted by their image, in the manifest's order within one: a counting sort.
+  std::vector<std::uint64_t> begin(static_cast<std::size_t>(pairs.images) + 1);
   const auto for_each_pair = [&pairs](auto&& see) {
     for (std::size_t i = 0; i < pairs.records.size(); ++i) {
       for (Pair pair = pairs.records[i].first_pair; pair < pairs.end_pair(i); ++pair) {
-        if (!std::isnan(pairs.sims[pair])) see(pairs.records[i].picture, pair);
+        if (!std::isnan(pairs.sims[pair])) see(pairs.records[i].image, pair);
       }
     }
   };
-  for_each_pair([&](std::uint32_t picture, Pair) { ++begin[picture + 1]; });
+  for_each_pair([&](std::uint32_t image, Pair) { ++begin[image + 1]; });
   std::partial_sum(begin.begin(), begin.end(), begin.begin());
   std::vector<Pair> sorted(begin.back());
-  for_each_pair([&](std::uint32_t picture, Pair pair) { sorted[begin[picture]++] = pair; });
-  // Each entry of `begin` has moved to its picture's end.
+  for_each_pair([&](std::uint32_t image, Pair pair) { sorted[begin[image]++] = pair; });
+  // Each entry of `begin` has moved to its image's end.
   std::uint64_t from = 0;
-  for (std::size_t picture = 0; picture + 1 < begin.size(); ++picture) {
-    const std::uint64_t to = begin[picture];
+  for (std::size_t image = 0; image + 1 < begin.size(); ++image) {
+    const std::uint64_t to = begin[image];
     drop_all_but(sorted.begin() + static_cast<std::ptrdiff_t>(from), sorted.begin() + static_cast<std::ptrdiff_t>(to),
                  share.at_least_one_of(static_cast<std::int64_t>(to - from)), pairs.sims, kept);
     from = to;
@@ -82,7 +82,7 @@ class FilteredWriter {
     VICHA_ASSERT(kept.size() == pairs.sims.size());
     report_.records = static_cast<std::int64_t>(pairs.records.size());
     report_.pairs = static_cast<std::int64_t>(pairs.sims.size());
-    report_.pictures = pairs.pictures;
+    report_.images = pairs.images;
   }
 
   FilterReport run() {
@@ -104,7 +104,7 @@ class FilteredWriter {
   float sim(const Row& row) const { return pairs_.sims[pairs_.records[row.record].first_pair + row.caption]; }
 
   void collect_rows() {
-    std::vector<bool> pictures(static_cast<std::size_t>(pairs_.pictures));
+    std::vector<bool> images(static_cast<std::size_t>(pairs_.images));
     for (std::size_t i = 0; i < pairs_.records.size(); ++i) {
       const ManifestPairs::Record& record = pairs_.records[i];
       const auto number = static_cast<std::uint32_t>(i);
@@ -120,9 +120,9 @@ class FilteredWriter {
         }
         any = true;
       }
-      if (!any || pictures[record.picture]) continue;
-      pictures[record.picture] = true;
-      ++report_.kept_pictures;
+      if (!any || images[record.image]) continue;
+      images[record.image] = true;
+      ++report_.kept_images;
     }
   }
 

@@ -1,4 +1,4 @@
-// Keeping the pairs of picture and caption that fit each other best (method, section 6.4).
+// Keeping the pairs of image and caption that fit each other best (method, section 6.4).
 #pragma once
 
 #include <cstdint>
@@ -16,8 +16,8 @@ namespace vicha {
 /// and count for no share.
 struct FilterRules {
   std::optional<Share> keep = {};  ///< the best of all pairs: int(p n) of them
-  /// The best of each picture's captions, over all records that name the picture: max(1, int(p n)) of them. (The public
-  /// code's int(p n) loses pictures with one caption.)
+  /// The best of each image's captions, over all records that name the image: max(1, int(p n)) of them. (The public
+  /// code's int(p n) loses images with one caption.)
   std::optional<Share> keep_captions = {};
   std::optional<double> min_sim = {};
 };
@@ -33,8 +33,8 @@ struct FilterOutput {
 };
 
 struct FilterReport {
-  std::int64_t records = 0, pairs = 0, pictures = 0;  ///< of the manifest
-  std::int64_t kept_rows = 0, kept_pairs = 0, kept_pictures = 0;
+  std::int64_t records = 0, pairs = 0, images = 0;  ///< of the manifest
+  std::int64_t kept_rows = 0, kept_pairs = 0, kept_images = 0;
 };
 
 /// Writes the records that have a kept pair, all their fields, and their similarity:

@@ -16,14 +16,14 @@ using namespace testing_filter;  // NOLINT
 
 Share percent(const std::string& text) { return Share::parse(text, "--keep"); }
 
-/// Pairs without a file: of pictures 0, 1, …, the similarities of each.
+/// Pairs without a file: of images 0, 1, …, the similarities of each.
 ManifestPairs pairs_of(const std::vector<std::vector<float>>& sims) {
   ManifestPairs pairs;
   for (std::size_t i = 0; i < sims.size(); ++i) {
     pairs.records.push_back({0, pairs.sims.size(), 0, static_cast<std::uint32_t>(i)});
     pairs.sims.insert(pairs.sims.end(), sims[i].begin(), sims[i].end());
   }
-  pairs.pictures = static_cast<std::int64_t>(sims.size());
+  pairs.images = static_cast<std::int64_t>(sims.size());
   return pairs;
 }
 
@@ -59,7 +59,7 @@ TEST(SelectPairsTest, BetweenEqualsTheEarlierWins) {
   EXPECT_EQ(kept_text(pairs_of({{.5f, .5f, .5f, .5f}}), {.keep_captions = percent("50%")}), "1100");
 }
 
-TEST(SelectPairsTest, EveryPictureKeepsAtLeastOneCaption) {
+TEST(SelectPairsTest, EveryImageKeepsAtLeastOneCaption) {
   const ManifestPairs pairs = pairs_of({{.1f}, {.3f, .2f}, {.3f, .4f, .5f}, {.5f, .3f, .2f, .4f, .1f}, {}});
   EXPECT_EQ(kept_text(pairs, {.keep_captions = percent("50%")}),
             "1"
@@ -74,10 +74,10 @@ TEST(SelectPairsTest, EveryPictureKeepsAtLeastOneCaption) {
   EXPECT_EQ(kept_text(pairs, {.keep_captions = percent("100%")}), "11111111111");
 }
 
-TEST(SelectPairsTest, CaptionsOfAPictureCountOverAllItsRecords) {
+TEST(SelectPairsTest, CaptionsOfAImageCountOverAllItsRecords) {
   ManifestPairs pairs = pairs_of({{.1f}, {.4f}, {.3f}, {.2f}, {.5f}});
-  for (const std::size_t i : {0, 2, 3}) pairs.records[i].picture = 0;
-  EXPECT_EQ(kept_text(pairs, {.keep_captions = percent("70%")}), "01111");  // int(.7 * 3) = 2 of picture 0
+  for (const std::size_t i : {0, 2, 3}) pairs.records[i].image = 0;
+  EXPECT_EQ(kept_text(pairs, {.keep_captions = percent("70%")}), "01111");  // int(.7 * 3) = 2 of image 0
 }
 
 TEST(SelectPairsTest, RulesLookAtAllPairsAndAllMustAgree) {
@@ -136,10 +136,10 @@ TEST_F(WriteFilteredTest, SortsRecordsByTheirBestCaption) {
             "\n");
   EXPECT_EQ(report_.records, 4);
   EXPECT_EQ(report_.pairs, 6);
-  EXPECT_EQ(report_.pictures, 3);
+  EXPECT_EQ(report_.images, 3);
   EXPECT_EQ(report_.kept_rows, 3);
   EXPECT_EQ(report_.kept_pairs, 4);
-  EXPECT_EQ(report_.kept_pictures, 2);
+  EXPECT_EQ(report_.kept_images, 2);
 }
 
 TEST_F(WriteFilteredTest, KeepsTheOrderIfAsked) {
@@ -201,14 +201,14 @@ TEST(SavedSimilaritiesTest, NamesTheRecordThatLacksThem) {
 
 TEST(StoredSimilaritiesTest, AreCosinesOfTheStoresVectors) {
   const TemporaryFolder folder;
-  const EmbeddingStore pictures =
+  const EmbeddingStore images =
       store_of(folder / "p.emb", {{"a.png", {3, 4}}, {"b.png", {0, 2}}, {"flat.png", {0, 0}}});
   const EmbeddingStore captions = store_of(folder / "c.emb", {{"right", {5, 0}}, {"up", {0, .1f}}, {"down", {0, -1}}});
   const fs::path in = folder.write("m.json", R"([
     {"image": "a.png", "caption": ["right", "up", "down", "", "not there"]},
     {"image": "none.png", "caption": "up"}, {"image": "flat.png", "caption": "up"},
     {"image": "b.png", "caption": []}, {"image": "b.png", "caption": "up"}, {"image": "a.png", "caption": "up"}])");
-  const ManifestPairs pairs = stored_similarities(in, pictures, captions);
+  const ManifestPairs pairs = stored_similarities(in, images, captions);
   ASSERT_EQ(pairs.sims.size(), 9u);
   EXPECT_FLOAT_EQ(pairs.sims[0], .6f);
   EXPECT_FLOAT_EQ(pairs.sims[1], .8f);
@@ -218,29 +218,29 @@ TEST(StoredSimilaritiesTest, AreCosinesOfTheStoresVectors) {
   EXPECT_FLOAT_EQ(pairs.sims[8], .8f);
   EXPECT_EQ(pairs.unknown, 4);
   EXPECT_NE(pairs.first_unknown.find("record 0"), std::string::npos) << pairs.first_unknown;
-  EXPECT_EQ(pairs.pictures, 4);
-  EXPECT_EQ(pairs.records[5].picture, pairs.records[0].picture);
+  EXPECT_EQ(pairs.images, 4);
+  EXPECT_EQ(pairs.records[5].image, pairs.records[0].image);
 }
 
 TEST(StoredSimilaritiesTest, DoNotDependOnHowManyAreComputedTogether) {
   const TemporaryFolder folder;
-  Vectors pictures, captions;
+  Vectors images, captions;
   std::string all;
   Rng rng(3);
   for (int i = 0; i < 60; ++i) {
-    std::vector<float> picture, caption;
+    std::vector<float> image, caption;
     for (int j = 0; j < 7; ++j) {
-      picture.push_back(static_cast<float>(rng.normal()));
+      image.push_back(static_cast<float>(rng.normal()));
       caption.push_back(static_cast<float>(rng.normal()));
     }
-    pictures.emplace_back(fmt::format("p{}", i), picture);
+    images.emplace_back(fmt::format("p{}", i), image);
     captions.emplace_back(fmt::format("c{}", i), caption);
   }
   for (int i = 0; i < 9000; ++i) {
     all +=
         Ordered({{"image", fmt::format("p{}", rng.below(60))}, {"caption", fmt::format("c{}", i % 60)}}).dump() + "\n";
   }
-  const EmbeddingStore p = store_of(folder / "p.emb", pictures), c = store_of(folder / "c.emb", captions);
+  const EmbeddingStore p = store_of(folder / "p.emb", images), c = store_of(folder / "c.emb", captions);
   const ManifestPairs pairs = stored_similarities(folder.write("all.jsonl", all), p, c);
   ASSERT_EQ(pairs.sims.size(), 9000u);
   const std::vector<std::string> lines = [&] {
@@ -255,12 +255,12 @@ TEST(StoredSimilaritiesTest, DoNotDependOnHowManyAreComputedTogether) {
 
 TEST(StoredSimilaritiesTest, StoresOfDifferentSourcesDoNotMix) {
   const TemporaryFolder folder;
-  const EmbeddingStore pictures = store_of(folder / "p.emb", {{"a.png", {3, 4}}});
+  const EmbeddingStore images = store_of(folder / "p.emb", {{"a.png", {3, 4}}});
   const EmbeddingStore captions = store_of(folder / "c.emb", {{"right", {5, 0}}}, "b");
   const EmbeddingStore wide = store_of(folder / "w.emb", {{"right", {5, 0, 1}}});
   const fs::path in = folder.write("m.json", R"([{"image": "a.png", "caption": "right"}])");
-  EXPECT_THROW(stored_similarities(in, pictures, captions), DataError);
-  EXPECT_THROW(stored_similarities(in, pictures, wide), DataError);
+  EXPECT_THROW(stored_similarities(in, images, captions), DataError);
+  EXPECT_THROW(stored_similarities(in, images, wide), DataError);
 }
 
 }  // namespace

@@ -43,7 +43,7 @@ inline std::vector<Ordered> rows_of(const fs::path& file) {
   return rows;
 }
 
-/// Letters as places: a text's vector counts its letters. Remembers what it was asked.
+/// Letters as dimensions: a text's vector counts its letters. Remembers what it was given.
 class LetterSource : public ConceptSource {
  public:
   const SourceWeights& weights() const override { return weights_; }
@@ -54,7 +54,7 @@ class LetterSource : public ConceptSource {
     std::fill(out.begin(), out.end(), 1.0f);
   }
   void prepare(const Image&, std::span<float> out) const override { std::fill(out.begin(), out.end(), 1.0f); }
-  at::Tensor embed_pictures(const at::Tensor& pixels) override { return at::ones({pixels.size(0), 26}); }
+  at::Tensor embed_images(const at::Tensor& pixels) override { return at::ones({pixels.size(0), 26}); }
   at::Tensor embed_texts(std::span<const std::string> texts) override {
     at::Tensor rows = at::zeros({static_cast<std::int64_t>(texts.size()), 26});
     for (std::size_t i = 0; i < texts.size(); ++i) {

@@ -132,7 +132,7 @@ class Adder {
     for (std::size_t i = 0; i < asking.size(); ++i) choose(waiting_[asking[i]], nearest, static_cast<std::int64_t>(i));
   }
 
-  /// One that finds k captions or more. (Own captions are found too, and passed over.)
+  /// One that finds k captions or more. (Own captions are found too, and skipped.)
   WordMatcher& matcher_for(std::int64_t k) {
     if (!matcher_ || matcher_->options().k < k) {
       NearestOptions options = options_.nearest;

@@ -12,7 +12,7 @@ namespace vicha {
 
 struct NearestCaptionsOptions {
   std::int64_t k = 5;
-  /// By the record's own captions (their mean direction where there are several); otherwise by its picture.
+  /// By the record's own captions (their mean direction where there are several); otherwise by its image.
   bool by_caption = false;
   bool scores = false;  ///< also write `additional_captions_sim`
   std::string field = "additional_captions";
@@ -24,7 +24,7 @@ struct NearestCaptionsReport {
   std::int64_t unknown = 0;                ///< records without an embedding: they get an empty list
 };
 
-/// `queries` holds the pictures under their names, or (by_caption) the captions of `in`; `captions` those of `others`,
+/// `queries` holds the images under their names, or (by_caption) the captions of `in`; `captions` those of `others`,
 /// under caption_key. The same file may be both. A record's own captions are never among its additional ones. Streamed;
 /// memory: the other set's distinct captions and their vectors (fp32). Throws DataError if the stores' sources differ,
 /// or a caption of `others` is not in `captions`.

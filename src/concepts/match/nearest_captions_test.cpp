@@ -22,16 +22,16 @@ class NearestCaptionsTest : public ::testing::Test {
                                                           {"north", {0, 3}},
                                                           {"west", {-1, 0}},
                                                           {"unused", {1, .01f}}});
-  EmbeddingStore pictures_ = store_of(folder_ / "p.emb", {{"a.png", {9, 1}}, {"b.png", {0, 1}}});
+  EmbeddingStore images_ = store_of(folder_ / "p.emb", {{"a.png", {9, 1}}, {"b.png", {0, 1}}});
   fs::path others_ = folder_.write("others.json", R"([{"image": "x", "caption": ["east", "west", "east by north"]},
       {"image": "y", "caption": "north"}, {"image": "z", "caption": "east"}, {"image": "z", "caption": "north-east"}])");
 };
 
-TEST_F(NearestCaptionsTest, ByPictureWithoutTheRecordsOwn) {
+TEST_F(NearestCaptionsTest, ByImageWithoutTheRecordsOwn) {
   const fs::path in = folder_.write("m.json", R"([{"image": "a.png", "caption": "east"},
       {"image": "b.png", "caption": ["up", "there"], "n": 1}, {"image": "none.png", "caption": "east"}])");
   const NearestCaptionsReport report =
-      add_nearest_captions(in, folder_ / "out.json", others_, pictures_, captions_, {.k = 2, .scores = true});
+      add_nearest_captions(in, folder_ / "out.json", others_, images_, captions_, {.k = 2, .scores = true});
   EXPECT_EQ(report.records, 3);
   EXPECT_EQ(report.captions, 5);
   EXPECT_EQ(report.unknown, 1);
@@ -67,7 +67,7 @@ TEST_F(NearestCaptionsTest, ManyOwnCaptionsAndSmallSets) {
   Ordered everything = Ordered::array({{{"image", "a.png"}, {"caption", own}}});
   const fs::path in = folder_.write("m.json", everything.dump());
   everything.push_back({{"image", "b.png"}, {"caption", "other"}});
-  add_nearest_captions(in, folder_ / "out.json", folder_.write("all.json", everything.dump()), pictures_, store, {});
+  add_nearest_captions(in, folder_ / "out.json", folder_.write("all.json", everything.dump()), images_, store, {});
   EXPECT_EQ(rows_of(folder_ / "out.json")[0]["additional_captions"], Strings{"other"});
 }
 
@@ -76,8 +76,8 @@ TEST_F(NearestCaptionsTest, MixedSourcesAndMissingEmbeddingsAreErrors) {
   const EmbeddingStore stranger = store_of(folder_ / "s.emb", {{"a.png", {9, 1}}}, "b");
   EXPECT_THROW(add_nearest_captions(in, folder_ / "o.json", others_, stranger, captions_, {}), DataError);
   const fs::path more = folder_.write("more.json", R"([{"caption": "south"}])");
-  EXPECT_THROW(add_nearest_captions(in, folder_ / "o.json", more, pictures_, captions_, {}), DataError);
-  EXPECT_THROW(add_nearest_captions(in, folder_ / "o.json", others_, pictures_, captions_, {.k = 0}), UsageError);
+  EXPECT_THROW(add_nearest_captions(in, folder_ / "o.json", more, images_, captions_, {}), DataError);
+  EXPECT_THROW(add_nearest_captions(in, folder_ / "o.json", others_, images_, captions_, {.k = 0}), UsageError);
   EXPECT_FALSE(fs::exists(folder_ / "o.json"));
 }
 

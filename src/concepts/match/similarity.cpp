@@ -46,7 +46,7 @@ ManifestPairs read_pairs(
   }
   pairs.records.shrink_to_fit();
   pairs.sims.shrink_to_fit();
-  pairs.pictures = names.size();
+  pairs.images = names.size();
   return pairs;
 }
 
@@ -61,26 +61,26 @@ float number_of(const Json& value, const RecordReader& reader, std::string_view 
 /// Pairs whose vectors are fetched together.
 class Batch {
  public:
-  Batch(const EmbeddingStore& pictures, const EmbeddingStore& captions) : pictures_(pictures), captions_(captions) {}
+  Batch(const EmbeddingStore& images, const EmbeddingStore& captions) : images_(images), captions_(captions) {}
 
   /// False if one of the two is not there.
-  bool add(std::size_t pair, std::optional<std::int64_t> picture, std::optional<std::int64_t> caption) {
-    if (!picture || !caption) return false;
-    if (picture_records_.empty() || picture_records_.back() != *picture) picture_records_.push_back(*picture);
+  bool add(std::size_t pair, std::optional<std::int64_t> image, std::optional<std::int64_t> caption) {
+    if (!image || !caption) return false;
+    if (image_records_.empty() || image_records_.back() != *image) image_records_.push_back(*image);
     caption_records_.push_back(*caption);
-    pairs_.push_back({pair, picture_records_.size() - 1});
+    pairs_.push_back({pair, image_records_.size() - 1});
     return true;
   }
   std::size_t size() const { return pairs_.size(); }
 
   void compute(std::vector<float>& sims) {
     if (pairs_.empty()) return;
-    const at::Tensor pictures = pictures_.rows(picture_records_).select(1, 0).contiguous();
+    const at::Tensor images = images_.rows(image_records_).select(1, 0).contiguous();
     const at::Tensor captions = captions_.rows(caption_records_).select(1, 0).contiguous();
-    const std::int64_t width = pictures.size(1);
-    const float *picture_data = pictures.data_ptr<float>(), *caption_data = captions.data_ptr<float>();
+    const std::int64_t width = images.size(1);
+    const float *image_data = images.data_ptr<float>(), *caption_data = captions.data_ptr<float>();
     for (std::size_t i = 0; i < pairs_.size(); ++i) {
-      const float* a = picture_data + static_cast<std::int64_t>(pairs_[i].second) * width;
+      const float* a = image_data + static_cast<std::int64_t>(pairs_[i].second) * width;
       const float* b = caption_data + static_cast<std::int64_t>(i) * width;
       double dot = 0, aa = 0, bb = 0;
       for (std::int64_t j = 0; j < width; ++j) {
@@ -92,14 +92,14 @@ class Batch {
       sims[pairs_[i].first] = static_cast<float>(dot / std::sqrt(aa * bb));  // 0 / 0: unknown
     }
     pairs_.clear();
-    picture_records_.clear();
+    image_records_.clear();
     caption_records_.clear();
   }
 
  private:
-  const EmbeddingStore &pictures_, &captions_;
-  std::vector<std::pair<std::size_t, std::size_t>> pairs_;  // place among all pairs, row of the picture
-  std::vector<std::int64_t> picture_records_, caption_records_;
+  const EmbeddingStore &images_, &captions_;
+  std::vector<std::pair<std::size_t, std::size_t>> pairs_;  // index among all pairs, row of the image
+  std::vector<std::int64_t> image_records_, caption_records_;
 };
 
 void count_unknown(ManifestPairs& pairs) {
@@ -134,29 +134,29 @@ ManifestPairs saved_similarities(const fs::path& manifest) {
   });
 }
 
-ManifestPairs stored_similarities(const fs::path& manifest, const EmbeddingStore& pictures,
+ManifestPairs stored_similarities(const fs::path& manifest, const EmbeddingStore& images,
                                   const EmbeddingStore& captions) {
-  require_same(pictures.source(), pictures.path().string(), captions.source(), captions.path().string());
-  if (pictures.shape().width != captions.shape().width) {
+  require_same(images.source(), images.path().string(), captions.source(), captions.path().string());
+  if (images.shape().width != captions.shape().width) {
     throw DataError(captions.path().string(),
-                    fmt::format("holds vectors of {} numbers, {} of {}", captions.shape().width,
-                                pictures.path().string(), pictures.shape().width),
+                    fmt::format("holds vectors of {} numbers, {} of {}", captions.shape().width, images.path().string(),
+                                images.shape().width),
                     "One of them was not written by this source: compute it again");
   }
-  Batch batch(pictures, captions);
+  Batch batch(images, captions);
   ManifestPairs pairs = read_pairs(manifest, [&](const Json&, const std::string& image,
                                                  const std::vector<std::string>& texts, const RecordReader& reader,
                                                  ManifestPairs& all) {
-    const std::optional<std::int64_t> picture = pictures.find(image);
+    const std::optional<std::int64_t> image_row = images.find(image);
     for (const std::string& text : texts) {
       const std::optional<std::int64_t> caption = text.empty() ? std::nullopt : captions.find(caption_key(text));
-      if (!batch.add(all.sims.size(), picture, caption) && all.first_unknown.empty()) {
+      if (!batch.add(all.sims.size(), image_row, caption) && all.first_unknown.empty()) {
         all.first_unknown =
-            picture
+            image_row
                 ? fmt::format("{}: {}", reader.where(),
                               text.empty() ? "an empty caption"
                                            : fmt::format("caption \"{}\" is not in {}", text, captions.path().string()))
-                : fmt::format("{}: picture \"{}\" is not in {}", reader.where(), image, pictures.path().string());
+                : fmt::format("{}: picture \"{}\" is not in {}", reader.where(), image, images.path().string());
       }
       all.sims.push_back(ManifestPairs::kUnknown);
     }

@@ -1,4 +1,4 @@
-// How well the pictures and captions of a manifest fit each other: the cosine of their embeddings (method,
+// How well the images and captions of a manifest fit each other: the cosine of their embeddings (method,
 // section 6.4).
 #pragma once
 
@@ -13,7 +13,7 @@
 
 namespace vicha {
 
-/// The pairs of picture and caption of a manifest in its order: a record with n captions is n pairs. Memory: 24 bytes a
+/// The pairs of image and caption of a manifest in its order: a record with n captions is n pairs. Memory: 24 bytes a
 /// record and 4 a pair; the records stay in the file.
 struct ManifestPairs {
   static constexpr float kUnknown = std::numeric_limits<float>::quiet_NaN();  ///< no embedding, or one without length
@@ -22,7 +22,7 @@ struct ManifestPairs {
     std::uint64_t offset = 0;      ///< of its JSON text in the file, bytes
     std::uint64_t first_pair = 0;  ///< its pairs end where the next record's begin
     std::uint32_t length = 0;      ///< bytes
-    std::uint32_t picture = 0;     ///< equal numbers: equal `image`
+    std::uint32_t image = 0;       ///< equal numbers: equal `image`
   };
 
   std::filesystem::path file;
@@ -30,7 +30,7 @@ struct ManifestPairs {
   bool lines = false;  ///< JSON lines
   std::vector<Record> records;
   std::vector<float> sims;  ///< of each pair
-  std::int64_t pictures = 0;
+  std::int64_t images = 0;
 
   std::int64_t unknown = 0;   ///< pairs
   std::string first_unknown;  ///< where and why
@@ -47,10 +47,10 @@ struct ManifestPairs {
 /// there are several. Throws DataError naming the record that lacks it.
 ManifestPairs saved_similarities(const std::filesystem::path& manifest);
 
-/// From stores of one source: pictures under the names that the manifest gives them (of several vectors, the first: the
-/// whole picture), captions under caption_key. Accumulated in double precision, so that nothing else decides on the
+/// From stores of one source: images under the names that the manifest gives them (of several vectors, the first: the
+/// whole image), captions under caption_key. Accumulated in double precision, so that nothing else decides on the
 /// result. Throws DataError if the stores differ in source or width, or the manifest is not right.
-ManifestPairs stored_similarities(const std::filesystem::path& manifest, const EmbeddingStore& pictures,
+ManifestPairs stored_similarities(const std::filesystem::path& manifest, const EmbeddingStore& images,
                                   const EmbeddingStore& captions);
 
 }  // namespace vicha

@@ -104,7 +104,7 @@ void ClipSource::prepare(const Image& image, std::span<float> out) const {
   clip_normalize(clip_crop(native_of(image), side()), out);
 }
 
-at::Tensor ClipSource::embed_pictures(const at::Tensor& pixels) {
+at::Tensor ClipSource::embed_images(const at::Tensor& pixels) {
   std::unique_lock turn(on_device_, std::defer_lock);
   if (!clip_->device().is_cpu()) turn.lock();  // a device has memory for one batch rather than for one of each thread
   return clip_->encode_image(pixels).cpu();

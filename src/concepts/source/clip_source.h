@@ -15,7 +15,7 @@ namespace vicha {
 
 struct ClipSourceOptions {
   /// The byte-pair vocabulary (text/clip_bpe/clip_bpe.h); empty: looked for beside the weights. Without one only
-  /// pictures can be embedded.
+  /// images can be embedded.
   std::filesystem::path tokenizer;
   /// config.json or open_clip_config.json; empty: looked for beside the weights.
   std::filesystem::path config;
@@ -24,7 +24,7 @@ struct ClipSourceOptions {
   bool exact = false;
 };
 
-/// Any number of threads may use one at once, embed_* included.
+/// Any number of threads may share one, embed_* included.
 class ClipSource final : public ConceptSource {
  public:
   /// Reads the weights (load_clip) and hashes them. Throws DataError as load_clip does, or if the tokenizer cannot be
@@ -41,7 +41,7 @@ class ClipSource final : public ConceptSource {
   void prepare(const Image& image, std::span<float> out) const override;
 
   std::int64_t batch() const override { return clip_->batch(); }
-  at::Tensor embed_pictures(const at::Tensor& pixels) override;
+  at::Tensor embed_images(const at::Tensor& pixels) override;
   /// Throws DataError if there is no tokenizer.
   at::Tensor embed_texts(std::span<const std::string> texts) override;
 

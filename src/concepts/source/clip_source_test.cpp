@@ -41,8 +41,8 @@ class TinyClipFolder {
   fs::path path_;
 };
 
-/// A detailed picture: shapes at several scales and grain.
-Image detailed_picture(int width, int height, std::uint64_t seed) {
+/// A detailed image: shapes at several scales and grain.
+Image detailed_image(int width, int height, std::uint64_t seed) {
   Rng rng(seed);
   Image image(width, height, 3);
   for (int y = 0; y < height; ++y) {
@@ -62,7 +62,7 @@ std::span<const std::uint8_t> bytes_of(const std::string& file) {
   return {reinterpret_cast<const std::uint8_t*>(file.data()), file.size()};
 }
 
-TEST(ClipSource, EmbedsTextsAndPicturesAsTheModelDoes) {
+TEST(ClipSource, EmbedsTextsAndImagesAsTheModelDoes) {
   const TinyClipFolder folder("vicha_clip_source");
   const auto source = ClipSource::open(folder.path());
   EXPECT_EQ(source->side(), 64);
@@ -83,16 +83,16 @@ TEST(ClipSource, EmbedsTextsAndPicturesAsTheModelDoes) {
   EXPECT_EQ(source->embed_texts({}).size(0), 0);
 
   const StateDict io = read_safetensors(kClipFixtures / "clip_tiny.io.safetensors");
-  const at::Tensor features = source->embed_pictures(io.at("pixel_values").to(at::kFloat) / 32);
+  const at::Tensor features = source->embed_images(io.at("pixel_values").to(at::kFloat) / 32);
   EXPECT_LT((unit_rows(features) - io.at("image_embeds")).abs().max().item<double>(), 1e-5);
 }
 
-TEST(ClipSource, PreparesPicturesAsOpenAiDoes) {
+TEST(ClipSource, PreparesImagesAsOpenAiDoes) {
   const TinyClipFolder folder("vicha_clip_prepare");
   ClipSourceOptions exact;
   exact.exact = true;
   const auto source = ClipSource::open(folder.path(), exact);
-  const std::string file = encode_jpeg(detailed_picture(331, 257, 1), 90);
+  const std::string file = encode_jpeg(detailed_image(331, 257, 1), 90);
   std::vector<float> ours(3 * 64 * 64), plain(ours.size()), from_memory(ours.size());
   source->prepare(bytes_of(file), "a.jpg", ours);
   clip_preprocess(bytes_of(file), "a.jpg", 64, plain);
@@ -102,7 +102,7 @@ TEST(ClipSource, PreparesPicturesAsOpenAiDoes) {
   const std::string bad = file.substr(0, 300);
   EXPECT_THROW(source->prepare(bytes_of(bad), "a.jpg", ours), DataError);
 
-  // Many threads at once.
+  // Many threads concurrently.
   std::vector<std::vector<float>> results(4, std::vector<float>(ours.size()));
   {
     std::vector<std::jthread> threads;
@@ -120,7 +120,7 @@ TEST(ClipSource, DecodingAtScaleKeepsTheEmbedding) {
   const Clip clip(shape, 3);
   const Image sheet = load_rgb(fs::path(VICHA_SOURCE_DIR) / "tests/golden/library/randaugment/sheet_a.png");
   const std::string files[] = {encode_jpeg(resize_bicubic(sheet, 1200, 960), 90),
-                               encode_jpeg(detailed_picture(1152, 864, 2), 90)};
+                               encode_jpeg(detailed_image(1152, 864, 2), 90)};
   const auto unit = [&](bool exact) {
     const at::Tensor pixels = at::empty({2, 3, 224, 224});
     DecodeOptions how;
@@ -137,7 +137,7 @@ TEST(ClipSource, DecodingAtScaleKeepsTheEmbedding) {
     const double cosine = (full[i] * scaled[i]).sum().item<double>();
     EXPECT_FALSE(at::equal(full[i], scaled[i])) << i;  // it was decoded at scale
     EXPECT_GT(cosine, 0.9999) << i;
-    EXPECT_LT(1 - cosine, 0.02 * (1 - between)) << i;  // beside what another picture makes
+    EXPECT_LT(1 - cosine, 0.02 * (1 - between)) << i;  // beside what another image makes
   }
 }
 
@@ -172,9 +172,9 @@ TEST(ClipSource, ItsIdentityIsThatOfTheWeights) {
 }
 
 TEST(ClipSource, SaysWhatIsMissing) {
-  const auto pictures_only = ClipSource::open(kClipFixtures / "clip_tiny.safetensors");
+  const auto images_only = ClipSource::open(kClipFixtures / "clip_tiny.safetensors");
   const std::vector<std::string> texts = {"a dog"};
-  EXPECT_THROW(pictures_only->embed_texts(texts), DataError);
+  EXPECT_THROW(images_only->embed_texts(texts), DataError);
   const TinyClipFolder folder("vicha_clip_missing");
   ClipSourceOptions options;
   options.tokenizer = folder.path() / "bpe_simple_vocab_16e6.txt";

@@ -11,8 +11,8 @@
 
 namespace vicha {
 
-/// What identifies a source: the weights that turn pictures and texts into vectors, and how a picture is put before
-/// them. All that embeddings of pictures depend on.
+/// What identifies a source: the weights that turn images and texts into vectors, and how an image is put before
+/// them. All that embeddings of images depend on.
 struct SourceWeights {
   std::string kind;    ///< "clip", "vicha", "manifest"
   std::string name;    ///< for people: "ViT-B/32, 151 M parameters", a checkpoint's folder name
@@ -25,9 +25,9 @@ struct SourceWeights {
   std::string describe() const;
 };
 
-/// How concepts came about: the source, and what was done with it.
+/// How concepts were made: the source, and what was done with it.
 struct ConceptProvenance {
-  // What a picture's concepts depend on besides the picture.
+  // What an image's concepts depend on besides the image.
   SourceWeights weights = {};
   std::string vocabulary_sha256 = {};  ///< of the words in their order
   std::string prompt = "{}";           ///< the template that a word is put into before it is embedded

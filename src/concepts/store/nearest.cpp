@@ -65,7 +65,7 @@ float rounding_bound(std::int64_t width) {
   return static_cast<float>(width + 8) * std::numeric_limits<float>::epsilon() * 0.5f;
 }
 
-/// The words that may be among the k best of one picture, while scores come block by block.
+/// The words that may be among the k best of one image, while scores come block by block.
 class Candidates {
  public:
   Candidates(std::int64_t k, float slack) : k_(static_cast<std::size_t>(k)), slack_(slack), room_(4 * k_ + kGroup) {}
@@ -111,14 +111,14 @@ class Candidates {
 
 /// The k best of some words by cosines in double precision, into a row of the result.
 template <class Indices>
-void decide(const float* picture, const at::Tensor& unit_VE, const Indices& indices, std::int64_t row,
+void decide(const float* image, const at::Tensor& unit_VE, const Indices& indices, std::int64_t row,
             NearestWords& result) {
   const std::int64_t width = unit_VE.size(1);
   const float* words = unit_VE.const_data_ptr<float>();
   std::vector<std::pair<double, std::int32_t>> exact;
   exact.reserve(indices.size());
   for (const std::int32_t index : indices)
-    exact.emplace_back(inner_product(picture, words + index * width, width), index);
+    exact.emplace_back(inner_product(image, words + index * width, width), index);
   const auto kept =
       static_cast<std::ptrdiff_t>(std::min<std::size_t>(exact.size(), static_cast<std::size_t>(result.k)));
   std::partial_sort(exact.begin(), exact.begin() + kept, exact.end(), [](const auto& a, const auto& b) {
@@ -132,11 +132,11 @@ void decide(const float* picture, const at::Tensor& unit_VE, const Indices& indi
   }
 }
 
-NearestWords empty_result(std::int64_t pictures, std::int64_t k) {
+NearestWords empty_result(std::int64_t images, std::int64_t k) {
   NearestWords result;
-  result.pictures = pictures;
+  result.images = images;
   result.k = k;
-  result.words.resize(static_cast<std::size_t>(pictures * k));
+  result.words.resize(static_cast<std::size_t>(images * k));
   result.cosines.resize(result.words.size());
   return result;
 }
@@ -168,9 +168,9 @@ at::Tensor unit(const at::Tensor& rows, std::string_view what) {
 
 }  // namespace
 
-std::size_t NearestWords::probable(std::int64_t picture, double threshold) const {
+std::size_t NearestWords::probable(std::int64_t image, double threshold) const {
   if (threshold <= 0) return static_cast<std::size_t>(k);
-  const std::span<const float> all = probabilities_of(picture);
+  const std::span<const float> all = probabilities_of(image);
   const auto below = [&](float p) { return static_cast<double>(p) < threshold; };
   return static_cast<std::size_t>(std::find_if(all.begin(), all.end(), below) - all.begin());
 }
@@ -178,7 +178,7 @@ std::size_t NearestWords::probable(std::int64_t picture, double threshold) const
 WordMatcher::WordMatcher(const at::Tensor& words_VE, const NearestOptions& options)
     : options_(options), unit_VE_(unit(words_VE, "embeddings of the vocabulary")) {
   if (size() == 0) throw DataError("vocabulary", "has no words", "Nothing can be assigned from it");
-  VICHA_ASSERT(options_.k > 0 && options_.block_pictures > 0 && options_.block_words > 0);
+  VICHA_ASSERT(options_.k > 0 && options_.block_images > 0 && options_.block_words > 0);
   VICHA_ASSERT(size() <= std::numeric_limits<std::int32_t>::max());
   options_.k = std::min(options_.k, size());
   approximate_ = options_.approximate == Approximate::kAlways ||
@@ -188,15 +188,15 @@ WordMatcher::WordMatcher(const at::Tensor& words_VE, const NearestOptions& optio
 
 WordMatcher::~WordMatcher() = default;
 
-NearestWords WordMatcher::nearest(const at::Tensor& pictures_nE) {
+NearestWords WordMatcher::nearest(const at::Tensor& images_nE) {
   const at::NoGradGuard guard;
-  if (pictures_nE.dim() != 2 || pictures_nE.size(1) != width()) {
+  if (images_nE.dim() != 2 || images_nE.size(1) != width()) {
     throw DataError("embeddings of the pictures",
                     fmt::format("are {} wide, and those of the vocabulary {}",
-                                pictures_nE.dim() == 2 ? pictures_nE.size(1) : 0, width()),
+                                images_nE.dim() == 2 ? images_nE.size(1) : 0, width()),
                     "Use the same source for both");
   }
-  const at::Tensor unit_nE = unit(pictures_nE, "embeddings of the pictures");
+  const at::Tensor unit_nE = unit(images_nE, "embeddings of the pictures");
   if (approximate_ && !index_ && unit_nE.size(0) > 0) build_index(unit_nE);
   return approximate_ ? searched(unit_nE) : exact(unit_nE);
 }
@@ -208,14 +208,14 @@ NearestWords WordMatcher::exact(const at::Tensor& unit_nE) const {
   const float slack = 2 * rounding_bound(width()), scale = static_cast<float>(options_.scale);
   NearestWords result = empty_result(n, options_.k);
   if (options_.probabilities) result.probabilities.resize(result.words.size());
-  for (std::int64_t first = 0; first < n; first += options_.block_pictures) {
-    const at::Tensor pictures = unit_nE.slice(0, first, std::min(n, first + options_.block_pictures));
-    std::vector<Candidates> candidates(static_cast<std::size_t>(pictures.size(0)), Candidates(options_.k, slack));
+  for (std::int64_t first = 0; first < n; first += options_.block_images) {
+    const at::Tensor images = unit_nE.slice(0, first, std::min(n, first + options_.block_images));
+    std::vector<Candidates> candidates(static_cast<std::size_t>(images.size(0)), Candidates(options_.k, slack));
     for (std::int64_t from = 0; from < words; from += block) {
       const std::int64_t count = std::min(block, words - from);
-      const at::Tensor scores = products::nt(pictures, unit_VE_.slice(0, from, from + count), {});
+      const at::Tensor scores = products::nt(images, unit_VE_.slice(0, from, from + count), {});
       const float* p = scores.const_data_ptr<float>();
-      at::parallel_for(0, pictures.size(0), 8, [&](std::int64_t begin, std::int64_t end) {
+      at::parallel_for(0, images.size(0), 8, [&](std::int64_t begin, std::int64_t end) {
         for (std::int64_t i = begin; i < end; ++i) {
           Candidates& mine = candidates[static_cast<std::size_t>(i)];
           mine.look_at(p + i * count, count, from);
@@ -223,7 +223,7 @@ NearestWords WordMatcher::exact(const at::Tensor& unit_nE) const {
         }
       });
     }
-    at::parallel_for(0, pictures.size(0), 8, [&](std::int64_t begin, std::int64_t end) {
+    at::parallel_for(0, images.size(0), 8, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) {
         Candidates& mine = candidates[static_cast<std::size_t>(i)];
         mine.prune();

@@ -1,6 +1,6 @@
-// The words nearest to a picture by cosine (method, section 6.3). Exact: a matrix product proposes, an inner product in
+// The words nearest to an image by cosine (method, section 6.3). Exact: a matrix product proposes, an inner product in
 // double precision decides, so that the result does not depend on blocks, threads or the library that multiplies.
-// V words, n pictures, E width, k words kept.
+// V words, n images, E width, k words kept.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -21,29 +21,29 @@ struct NearestOptions {
   std::int64_t k = 15;         ///< cut to the number of words
   bool probabilities = false;  ///< also softmax(scale * cosine) over all words
   double scale = 100.0;
-  /// kAuto: beyond a million words, unless probabilities are asked for, which need all of them.
+  /// kAuto: beyond a million words, unless probabilities are wanted, which need all of them.
   Approximate approximate = Approximate::kAuto;
-  double recall = 0.99;  ///< of an approximate search: measured on pictures that are searched exactly as well
-  std::int64_t block_pictures = 512, block_words = 8192;  ///< of one product: what it takes in memory, nothing else
+  double recall = 0.99;  ///< of an approximate search: measured on images that are searched exactly as well
+  std::int64_t block_images = 512, block_words = 8192;  ///< of one product: what it takes in memory, nothing else
 };
 
 /// Best word first; equal cosines: lower index first.
 struct NearestWords {
-  std::int64_t pictures = 0, k = 0;
+  std::int64_t images = 0, k = 0;
   std::vector<std::int32_t> words;   ///< (n, k)
   std::vector<float> cosines;        ///< (n, k)
   std::vector<float> probabilities;  ///< (n, k), or empty
 
-  std::span<const std::int32_t> words_of(std::int64_t picture) const { return row(words, picture); }
-  std::span<const float> cosines_of(std::int64_t picture) const { return row(cosines, picture); }
-  std::span<const float> probabilities_of(std::int64_t picture) const { return row(probabilities, picture); }
-  /// How many of a picture's words are at least so probable; 0 asks for no probability: all of them.
-  std::size_t probable(std::int64_t picture, double threshold) const;
+  std::span<const std::int32_t> words_of(std::int64_t image) const { return row(words, image); }
+  std::span<const float> cosines_of(std::int64_t image) const { return row(cosines, image); }
+  std::span<const float> probabilities_of(std::int64_t image) const { return row(probabilities, image); }
+  /// How many of an image's words are at least so probable; 0: all of them.
+  std::size_t probable(std::int64_t image, double threshold) const;
 
  private:
   template <class T>
-  std::span<const T> row(const std::vector<T>& values, std::int64_t picture) const {
-    return {values.data() + picture * k, static_cast<std::size_t>(k)};
+  std::span<const T> row(const std::vector<T>& values, std::int64_t image) const {
+    return {values.data() + image * k, static_cast<std::size_t>(k)};
   }
 };
 
@@ -60,8 +60,8 @@ class WordMatcher {
   bool approximate() const { return approximate_; }
 
   /// (n, E), normalised here. Throws DataError naming the first vector that is not finite or zero. An approximate
-  /// search fits its effort to the first pictures it sees.
-  NearestWords nearest(const at::Tensor& pictures_nE);
+  /// search fits its effort to the first images it sees.
+  NearestWords nearest(const at::Tensor& images_nE);
 
  private:
   NearestWords exact(const at::Tensor& unit_nE) const;

@@ -25,7 +25,7 @@ extern "C" {
 namespace vicha {
 namespace {
 
-constexpr std::int64_t kWordsOfCentroid = 64;  ///< that its place is learned from
+constexpr std::int64_t kWordsOfCentroid = 64;  ///< that its position is learned from
 constexpr std::int64_t kRowsAtOnce = 4096;
 
 /// The usual rule: about as many comparisons with clusters as with words in the clusters looked at.
@@ -72,11 +72,11 @@ WordIndex::WordIndex(const at::Tensor& unit_VE)
   }
   for (const std::int64_t cluster : cluster_of) ++begin_[static_cast<std::size_t>(cluster) + 1];
   for (std::size_t c = 1; c < begin_.size(); ++c) begin_[c] += begin_[c - 1];
-  std::vector<std::int64_t> place(begin_.begin(), begin_.end() - 1);
+  std::vector<std::int64_t> next(begin_.begin(), begin_.end() - 1);
   sorted_VE_ = at::empty_like(unit_VE);
   const std::int64_t width = unit_VE.size(1);
   for (std::int64_t word = 0; word < count; ++word) {
-    const std::int64_t to = place[static_cast<std::size_t>(cluster_of[static_cast<std::size_t>(word)])]++;
+    const std::int64_t to = next[static_cast<std::size_t>(cluster_of[static_cast<std::size_t>(word)])]++;
     words_[static_cast<std::size_t>(to)] = static_cast<std::int32_t>(word);
     std::copy_n(unit_VE.const_data_ptr<float>() + word * width, width, sorted_VE_.data_ptr<float>() + to * width);
   }
@@ -94,8 +94,8 @@ void WordIndex::search(const at::Tensor& unit_nE, const See& see) const {
     for (std::size_t c = 0; c < asked_by.size(); ++c) {
       std::vector<std::int64_t>& rows = asked_by[c];
       if (rows.empty() || begin_[c] == begin_[c + 1]) continue;
-      const at::Tensor pictures = part.index_select(0, at::tensor(rows, at::kLong));
-      const at::Tensor scores = products::nt(pictures, sorted_VE_.slice(0, begin_[c], begin_[c + 1]), {});
+      const at::Tensor images = part.index_select(0, at::tensor(rows, at::kLong));
+      const at::Tensor scores = products::nt(images, sorted_VE_.slice(0, begin_[c], begin_[c + 1]), {});
       for (std::int64_t& row : rows) row += start;
       see(rows, begin_[c], scores);
     }

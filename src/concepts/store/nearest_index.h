@@ -1,11 +1,11 @@
-// Words in clusters, so that a search in a vocabulary of millions looks at a part of them. FAISS finds the clusters
-// (k-means); the comparisons are matrix products of each cluster's words with all the pictures of a batch that ask it.
+// Words in clusters, so that a search in a vocabulary of millions looks at only some of them. FAISS finds the clusters
+// (k-means); the comparisons are matrix products of each cluster's words with all images of a batch that search it.
 //
-// Measured against the other ways on 2 cores, 300,000 words 512 wide, 2,000 pictures: FAISS's own inverted file reads a
-// cluster's words again for every picture, 32 times slower a word than a product, and with the share of the clusters
-// that pictures need (they lie far from words in CLIP's space) took 3.7 times as long as comparing everything. A graph
+// Measured against the other ways on 2 cores, 300,000 words 512 wide, 2,000 images: FAISS's own inverted file reads a
+// cluster's words again for every image, 32 times slower a word than a product, and with the share of the clusters
+// that images need (they lie far from words in CLIP's space) took 3.7 times as long as comparing everything. A graph
 // (HNSW) takes tens of minutes to build for a million words.
-// V words, n pictures, E width. All vectors have length 1.
+// V words, n images, E width. All vectors have length 1.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -23,12 +23,12 @@ class WordIndex {
   /// (V, E) fp32; copied, cluster by cluster. Deterministic.
   explicit WordIndex(const at::Tensor& unit_VE);
 
-  /// Products (pictures of `rows`, words of one cluster) of words at places `first`, first + 1, …
+  /// Products (images of `rows`, words of one cluster) of the words at index `first`, first + 1, …
   using See = std::function<void(std::span<const std::int64_t> rows, std::int64_t first, const at::Tensor& scores)>;
   /// Compares each row of (n, E) with the words of the clusters nearest to it.
   void search(const at::Tensor& unit_nE, const See& see) const;
-  /// Of a place in the clusters' order.
-  std::int32_t word(std::int64_t place) const { return words_[static_cast<std::size_t>(place)]; }
+  /// The word at an index in the clusters' order.
+  std::int32_t word(std::int64_t index) const { return words_[static_cast<std::size_t>(index)]; }
 
   /// Looks at twice as many clusters from now on; false if that would be more than a quarter of them.
   bool try_harder();
@@ -39,7 +39,7 @@ class WordIndex {
 
   at::Tensor centroids_CE_, sorted_VE_;
   std::vector<std::int32_t> words_;  ///< in the clusters' order
-  std::vector<std::int64_t> begin_;  ///< first place of each cluster, and the end
+  std::vector<std::int64_t> begin_;  ///< first index of each cluster, and the end
   std::int64_t looked_at_ = 4;
 };
 

@@ -33,17 +33,17 @@ class Nearest : public testing::Test {
 };
 
 /// All cosines in double precision, sorted with the lower index first among equals.
-NearestWords plain_path(const at::Tensor& words, const at::Tensor& pictures, std::int64_t k, double scale) {
+NearestWords plain_path(const at::Tensor& words, const at::Tensor& images, std::int64_t k, double scale) {
   const auto unit = [](const at::Tensor& x) {
     const at::Tensor d = x.to(at::kDouble);
     return (d / d.norm(2, {1}, true)).to(at::kFloat).to(at::kDouble);
   };
-  const at::Tensor cosines = at::mm(unit(pictures), unit(words).t());
+  const at::Tensor cosines = at::mm(unit(images), unit(words).t());
   const at::Tensor order = cosines.argsort(/*stable=*/true, 1, /*descending=*/true).slice(1, 0, k).contiguous();
   const at::Tensor best = cosines.gather(1, order).contiguous();
   const at::Tensor probability = (cosines * scale).softmax(1).gather(1, order).contiguous();
   NearestWords result;
-  result.pictures = pictures.size(0);
+  result.images = images.size(0);
   result.k = k;
   for (std::int64_t i = 0; i < order.numel(); ++i) {
     result.words.push_back(static_cast<std::int32_t>(order.const_data_ptr<std::int64_t>()[i]));
@@ -54,14 +54,14 @@ NearestWords plain_path(const at::Tensor& words, const at::Tensor& pictures, std
 }
 
 TEST_F(Nearest, EqualsThePlainPathWhateverTheBlocks) {
-  const at::Tensor words = random_vectors(700, 33, 1) * 3, pictures = random_vectors(41, 33, 2);
-  const NearestWords wanted = plain_path(words, pictures, 15, 20.0);
-  for (const auto& [block_pictures, block_words] :
+  const at::Tensor words = random_vectors(700, 33, 1) * 3, images = random_vectors(41, 33, 2);
+  const NearestWords wanted = plain_path(words, images, 15, 20.0);
+  for (const auto& [block_images, block_words] :
        std::vector<std::pair<std::int64_t, std::int64_t>>{{512, 8192}, {7, 100}, {1, 97}, {41, 60}}) {
     NearestOptions options{.probabilities = true, .scale = 20.0};
-    options.block_pictures = block_pictures;
+    options.block_images = block_images;
     options.block_words = block_words;
-    const NearestWords got = WordMatcher(words, options).nearest(pictures);
+    const NearestWords got = WordMatcher(words, options).nearest(images);
     EXPECT_EQ(got.words, wanted.words);
     ASSERT_EQ(got.cosines.size(), wanted.cosines.size());
     for (std::size_t i = 0; i < got.cosines.size(); ++i) {
@@ -74,12 +74,12 @@ TEST_F(Nearest, EqualsThePlainPathWhateverTheBlocks) {
 TEST_F(Nearest, OfEqualWordsTheLowerIndexComesFirst) {
   const at::Tensor distinct = random_vectors(5, 16, 3);
   const at::Tensor words = distinct.repeat({60, 1});  // word i equals word i + 5
-  const at::Tensor pictures = random_vectors(9, 16, 4);
+  const at::Tensor images = random_vectors(9, 16, 4);
   NearestOptions options{.k = 70};
   options.block_words = 32;
-  const NearestWords got = WordMatcher(words, options).nearest(pictures);
-  EXPECT_EQ(got.words, plain_path(words, pictures, 70, 1.0).words);
-  for (std::int64_t i = 0; i < got.pictures; ++i) {
+  const NearestWords got = WordMatcher(words, options).nearest(images);
+  EXPECT_EQ(got.words, plain_path(words, images, 70, 1.0).words);
+  for (std::int64_t i = 0; i < got.images; ++i) {
     const auto best = got.words_of(i);
     for (std::int64_t j = 1; j < 60; ++j) EXPECT_EQ(best[j], best[j - 1] + 5);
     EXPECT_NE(best[60] % 5, best[0] % 5);
@@ -91,16 +91,16 @@ TEST_F(Nearest, FewerWordsThanAskedForAreAllGiven) {
   EXPECT_EQ(got.k, 4);
   EXPECT_EQ(got.words.size(), 8u);
   const NearestWords none = WordMatcher(random_vectors(4, 8, 5), {}).nearest(at::empty({0, 8}));
-  EXPECT_EQ(none.pictures, 0);
+  EXPECT_EQ(none.images, 0);
   EXPECT_TRUE(none.words.empty());
 }
 
 TEST_F(Nearest, BadVectorsAreNamed) {
-  at::Tensor pictures = random_vectors(6, 8, 7);
+  at::Tensor images = random_vectors(6, 8, 7);
   WordMatcher matcher(random_vectors(20, 8, 8), {});
-  pictures[4][1] = std::numeric_limits<float>::infinity();
+  images[4][1] = std::numeric_limits<float>::infinity();
   try {
-    matcher.nearest(pictures);
+    matcher.nearest(images);
     FAIL();
   } catch (const DataError& error) {
     EXPECT_NE(std::string(error.what()).find("number 4"), std::string::npos) << error.what();
@@ -110,7 +110,7 @@ TEST_F(Nearest, BadVectorsAreNamed) {
   EXPECT_THROW(matcher.nearest(random_vectors(1, 9, 9)), DataError);
 }
 
-/// Words in bundles, as words of a language lie; pictures near them.
+/// Words in bundles, as words of a language lie; images near them.
 at::Tensor bundled(std::int64_t rows, std::int64_t bundles, std::int64_t width, double spread, std::uint64_t seed) {
   const at::Tensor centres = random_vectors(bundles, width, 11);
   return centres.repeat({(rows + bundles - 1) / bundles, 1}).slice(0, 0, rows) +
@@ -118,15 +118,15 @@ at::Tensor bundled(std::int64_t rows, std::int64_t bundles, std::int64_t width, 
 }
 
 TEST_F(Nearest, AnIndexFindsNearlyAllAndScoresThemExactly) {
-  const at::Tensor words = bundled(6000, 300, 24, 0.4, 12), pictures = bundled(90, 300, 24, 0.3, 13);
+  const at::Tensor words = bundled(6000, 300, 24, 0.4, 12), images = bundled(90, 300, 24, 0.3, 13);
   NearestOptions options{.k = 10, .approximate = Approximate::kAlways, .recall = 0.98};
-  options.block_pictures = 40;
+  options.block_images = 40;
   WordMatcher matcher(words, options);
-  const NearestWords got = matcher.nearest(pictures);
+  const NearestWords got = matcher.nearest(images);
   ASSERT_TRUE(matcher.approximate());
-  const NearestWords wanted = plain_path(words, pictures, 10, 1.0);
+  const NearestWords wanted = plain_path(words, images, 10, 1.0);
   std::int64_t same = 0;
-  for (std::int64_t i = 0; i < got.pictures; ++i) {
+  for (std::int64_t i = 0; i < got.images; ++i) {
     const auto found = got.words_of(i), right = wanted.words_of(i);
     for (std::int64_t j = 0; j < 10; ++j) {
       const auto place = std::find(right.begin(), right.end(), found[j]);
@@ -136,21 +136,21 @@ TEST_F(Nearest, AnIndexFindsNearlyAllAndScoresThemExactly) {
     }
   }
   EXPECT_GE(same, 0.98 * 900);
-  EXPECT_EQ(WordMatcher(words, options).nearest(pictures).words, got.words);
+  EXPECT_EQ(WordMatcher(words, options).nearest(images).words, got.words);
 }
 
 TEST_F(Nearest, WithoutBundlesAllWordsAreCompared) {
-  const at::Tensor words = random_vectors(2000, 64, 14), pictures = random_vectors(30, 64, 15);
+  const at::Tensor words = random_vectors(2000, 64, 14), images = random_vectors(30, 64, 15);
   WordMatcher matcher(words, {.k = 10, .approximate = Approximate::kAlways, .recall = 0.999});
-  EXPECT_EQ(matcher.nearest(pictures).words, plain_path(words, pictures, 10, 1.0).words);
+  EXPECT_EQ(matcher.nearest(images).words, plain_path(words, images, 10, 1.0).words);
   EXPECT_FALSE(matcher.approximate());
   EXPECT_FALSE(WordMatcher(words, {.probabilities = true, .approximate = Approximate::kAlways}).approximate());
 }
 
 TEST_F(Nearest, AnIndexOfVeryFewWordsStillGivesAll) {
-  const at::Tensor words = random_vectors(9, 8, 16), pictures = random_vectors(3, 8, 17);
+  const at::Tensor words = random_vectors(9, 8, 16), images = random_vectors(3, 8, 17);
   WordMatcher matcher(words, {.k = 9, .approximate = Approximate::kAlways, .recall = 0.5});
-  EXPECT_EQ(matcher.nearest(pictures).words, plain_path(words, pictures, 9, 1.0).words);
+  EXPECT_EQ(matcher.nearest(images).words, plain_path(words, images, 9, 1.0).words);
 }
 
 }  // namespace

@@ -106,7 +106,7 @@ at::Tensor EmbeddingStore::rows(std::span<const std::int64_t> records) const {
     const std::size_t number = impl_->block_of(first);
     const StoreBlock& block = impl_->scan.blocks[number];
     impl_->check(number);
-    std::int64_t run = 1;  // records that lie one behind the other are copied at once
+    std::int64_t run = 1;  // consecutive records are copied together
     while (i + run < count && first + run < block.first_record + block.records &&
            records[static_cast<std::size_t>(i + run)] == first + run) {
       ++run;

@@ -1,9 +1,9 @@
-// Embedding stores: vectors of pictures (or texts) in one binary file, memory-mapped to read, append-only to write.
+// Embedding stores: vectors of images (or texts) in one binary file, memory-mapped to read, append-only to write.
 //
 // A store belongs to one source (SourceWeights) and holds `vectors` rows of `width` numbers for each key: 1 for whole
-// pictures, 1 + regions in region mode. Records are written in blocks with a checksum each; a store cut short by a kill
-// loses its last, unfinished block and nothing else. The key is the picture's name in the manifest; `content` (64-bit
-// hash of the file's bytes; 0: not known) tells a picture that has changed under its name.
+// images, 1 + regions in region mode. Records are written in blocks with a checksum each; a store cut short by a kill
+// loses its last, unfinished block and nothing else. The key is the image's name in the manifest; `content` (64-bit
+// hash of the file's bytes; 0: not known) tells an image that has changed under its name.
 //
 // What is checked when: opening reads the header, the blocks' headers and keys, and all of the last block; `rows`
 // checks a block's vectors when they are first read; `verify` checks everything. The layout is in store_format.h.
@@ -35,7 +35,7 @@ struct StoreShape {
 class EmbeddingStore {
  public:
   /// Maps the file and reads its index. Throws DataError naming the file if it is no store, or of a later version, or
-  /// damaged before its last block (naming the block). An unfinished last block is passed over (`lost_bytes()`).
+  /// damaged before its last block (naming the block). An unfinished last block is skipped (`lost_bytes()`).
   static EmbeddingStore open(const std::filesystem::path& path);
   EmbeddingStore(EmbeddingStore&&) noexcept;
   EmbeddingStore& operator=(EmbeddingStore&&) noexcept;
@@ -44,7 +44,7 @@ class EmbeddingStore {
   const SourceWeights& source() const;
   const StoreShape& shape() const;
   const std::filesystem::path& path() const;
-  std::int64_t size() const;  ///< records, those included whose place a newer one has taken
+  std::int64_t size() const;  ///< records, including those that a newer one has replaced
   std::int64_t blocks() const;
   std::int64_t lost_bytes() const;
   std::string_view key(std::int64_t record) const;
@@ -79,7 +79,7 @@ class EmbeddingStoreWriter {
   /// The content's hash that is stored for a key, to skip what is there.
   std::optional<std::uint64_t> content(std::string_view key) const;
   /// (n, vectors, width) or (n, width) float; keys and contents n each. A key that is there already gets a new record
-  /// that takes the place of the old one. Rounds to fp16 as ATen does. Without effect where it throws: DataError if a
+  /// that replaces the old one. Rounds to fp16 as ATen does. Without effect where it throws: DataError if a
   /// number is not finite (naming the key), Error if the disk is full (the file is whole up to its last block, and what
   /// waits is written by a later `add` or `flush` if there is space again).
   void add(std::span<const std::string> keys, std::span<const std::uint64_t> contents, const at::Tensor& rows);

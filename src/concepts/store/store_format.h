@@ -45,7 +45,7 @@ struct BlockHeader {
 static_assert(sizeof(BlockHeader) == 64);
 
 struct StoreBlock {
-  std::uint64_t begin = 0, vectors = 0;  ///< places in the file
+  std::uint64_t begin = 0, vectors = 0;  ///< offsets in the file
   std::int64_t first_record = 0, records = 0;
   std::uint32_t vectors_crc = 0;
 };

@@ -129,7 +129,7 @@ TEST(EmbeddingStore, OpensAndContinuesWhereverItWasCut) {
   EXPECT_GT(warnings, 1000);
 }
 
-// Whatever bit is wrong, wherever: nothing wrong is ever given out, and only the last block may be passed over.
+// Whichever bit is wrong, wrong data is never returned, and only the last block may be skipped.
 TEST(EmbeddingStore, DamageIsNoticed) {
   const Place place;
   write_small(place / "whole", kSmallHalf);

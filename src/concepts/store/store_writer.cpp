@@ -164,7 +164,7 @@ struct EmbeddingStoreWriter::Impl {
     return count;
   }
 
-  /// Everything that waits. What could not be written goes on waiting.
+  /// Everything that is pending. What could not be written stays pending.
   void write_all() {
     const std::uint64_t each = record_bytes(header.shape);
     std::size_t done = 0;  // bytes of `rows`

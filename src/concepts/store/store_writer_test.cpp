@@ -20,14 +20,14 @@ namespace {
 
 constexpr StoreShape kNarrow{8, 1, StoreType::kFloat16}, kLarge{4096, 2, StoreType::kFloat32};
 
-/// What the pipeline does: embeds the pictures that the store does not hold as they are.
-void embed_missing(EmbeddingStoreWriter& writer, const StoreShape& shape, std::int64_t pictures, std::int64_t batch) {
+/// What the pipeline does: embeds the images that the store does not hold as they are.
+void embed_missing(EmbeddingStoreWriter& writer, const StoreShape& shape, std::int64_t images, std::int64_t batch) {
   std::int64_t next = 0;
-  while (next < pictures) {
+  while (next < images) {
     std::int64_t first = next;
-    while (first < pictures && writer.content(key_of(first)) == content_of(first)) ++first;
+    while (first < images && writer.content(key_of(first)) == content_of(first)) ++first;
     std::int64_t last = first;
-    while (last < pictures && last - first < batch && writer.content(key_of(last)) != content_of(last)) ++last;
+    while (last < images && last - first < batch && writer.content(key_of(last)) != content_of(last)) ++last;
     if (last > first) add_rows(writer, shape, first, last - first);
     next = last;
   }
@@ -51,14 +51,14 @@ pid_t in_child(Run&& run) {
 
 TEST(EmbeddingStoreWriter, KilledAtAnyMomentLosesNothingAndDoublesNothing) {
   const Place place;
-  constexpr std::int64_t kPictures = 600;
+  constexpr std::int64_t kImages = 600;
   Rng rng(5);
   int killed = 0;
   bool done = false;
   for (int run = 0; run < 200 && !done; ++run) {
     const pid_t child = in_child([&] {
       EmbeddingStoreWriter writer(place / "s", source(), kNarrow);
-      for (std::int64_t n = 5; n <= kPictures; n += 5) {
+      for (std::int64_t n = 5; n <= kImages; n += 5) {
         embed_missing(writer, kNarrow, n, 5);
         writer.flush();
       }
@@ -79,9 +79,9 @@ TEST(EmbeddingStoreWriter, KilledAtAnyMomentLosesNothingAndDoublesNothing) {
   }
   EXPECT_GT(killed, 0);
   EmbeddingStoreWriter writer(place / "s", source(), kNarrow);  // whatever is left
-  embed_missing(writer, kNarrow, kPictures, 50);
+  embed_missing(writer, kNarrow, kImages, 50);
   writer.finish();
-  expect_rows(EmbeddingStore::open(place / "s"), kPictures);
+  expect_rows(EmbeddingStore::open(place / "s"), kImages);
 }
 
 TEST(EmbeddingStoreWriter, FullDiskIsAnErrorAndTheFileStaysWhole) {

@@ -1,4 +1,4 @@
-// A source whose towers can be followed by eye: a picture's vector is its mean colour, a text's the colour that it
+// A source whose towers can be followed by eye: an image's vector is its mean colour, a text's the colour that it
 // names.
 #pragma once
 
@@ -53,8 +53,8 @@ class ColourSource : public ConceptSource {
       out[i] = static_cast<float>(small.pixels[(i % 64) * 3 + i / 64]) / 255 - 0.4f;
     }
   }
-  at::Tensor embed_pictures(const at::Tensor& pixels) override {
-    const std::int64_t seen = pictures_seen += pixels.size(0);
+  at::Tensor embed_images(const at::Tensor& pixels) override {
+    const std::int64_t seen = images_seen += pixels.size(0);
     if (fail_after >= 0 && seen > fail_after) throw Error("killed");
     return pixels.mean(at::IntArrayRef{2, 3});
   }
@@ -77,14 +77,14 @@ class ColourSource : public ConceptSource {
   }
 
   mutable std::atomic<int> prepared = 0;
-  std::atomic<std::int64_t> pictures_seen = 0;
+  std::atomic<std::int64_t> images_seen = 0;
   std::int64_t texts_seen = 0, fail_after = -1;
 
  private:
   SourceWeights weights_;
 };
 
-/// A folder of pictures and manifests that goes when the test ends.
+/// A folder of images and manifests that goes when the test ends.
 class ConceptFolder : public testing::Test {
  protected:
   void SetUp() override {
@@ -100,7 +100,7 @@ class ConceptFolder : public testing::Test {
   }
 
   /// A cell of 12 x 12 pixels for each colour, `across` in a row.
-  void write_picture(const std::string& name, const std::vector<std::string>& cells, int across = 1) {
+  void write_image(const std::string& name, const std::vector<std::string>& cells, int across = 1) {
     Image image(12 * across, 12 * static_cast<int>(cells.size()) / across, 3);
     for (int y = 0; y < image.height; ++y) {
       for (int x = 0; x < image.width; ++x) {
@@ -111,10 +111,10 @@ class ConceptFolder : public testing::Test {
     }
     write_file_atomic(folder_ / "images" / name, encode_png(image));
   }
-  fs::path write_manifest(const std::string& name, const std::vector<std::string>& pictures) {
+  fs::path write_manifest(const std::string& name, const std::vector<std::string>& images) {
     std::string rows;
-    for (const std::string& picture : pictures) {
-      rows += R"({"image": "images/)" + picture + R"(", "caption": "a picture", "more": {"n": 1}})" + "\n";
+    for (const std::string& image : images) {
+      rows += R"({"image": "images/)" + image + R"(", "caption": "a picture", "more": {"n": 1}})" + "\n";
     }
     write_file_atomic(folder_ / name, rows);
     return folder_ / name;

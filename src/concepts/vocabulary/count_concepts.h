@@ -37,8 +37,8 @@ struct CountOptions {
   bool default_stop = true;  ///< also those of default_stop_words(), which leave relations ("inside") alone
   /// Words (objects, attributes, relations, or whole concepts) that are counted as others.
   std::map<std::string, std::string, std::less<>> merged = {};
-  /// Different concepts held at once, about 120 bytes each. Beyond, the rarest are dropped (relations first), which is
-  /// logged; counts may then be too low.
+  /// Different concepts held at a time, about 120 bytes each. Beyond, the rarest are dropped (relations first), which
+  /// is logged; counts may then be too low.
   std::int64_t max_entries = 4'000'000;
   int threads = 0;                      ///< that parse captions; 0: one a core
   SceneGraphOptions scene_graphs = {};  ///< how captions of manifests are parsed

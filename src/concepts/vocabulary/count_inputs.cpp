@@ -151,7 +151,7 @@ void count_parsed(const fs::path& path, ConceptCounter& counter) {
 }  // namespace
 
 ConceptVocabulary count_concepts(std::span<const fs::path> inputs, const CountOptions& options, CountReport* report) {
-  std::vector<CountInput> kinds;  // of all, before the first is read: a wrong one is told at once
+  std::vector<CountInput> kinds;  // of all, before the first is read: a wrong one is reported immediately
   for (const fs::path& input : inputs) kinds.push_back(kind_of(input));
   ConceptCounter counter(options);
   const StatusLine status;

@@ -1,4 +1,4 @@
-// A file read from front to back that knows where it is. For std::istream, whose own tellg is too slow to ask often.
+// A file read from front to back that knows where it is. For std::istream, whose own tellg is too slow to call often.
 #pragma once
 
 #include <cstdint>

@@ -22,8 +22,8 @@ void take_floats(const char*& from, float* to, std::size_t count) {
 std::unique_ptr<Column> make_column(const ColumnSpec& spec) {
   VICHA_ASSERT(!spec.field.empty());
   switch (spec.type) {
-    case ColumnType::kPicture:
-      return std::make_unique<PictureColumn>(spec);
+    case ColumnType::kImage:
+      return std::make_unique<ImageColumn>(spec);
     case ColumnType::kText:
       return std::make_unique<TextColumn>(spec);
     case ColumnType::kAnswers:
@@ -46,7 +46,7 @@ std::uint32_t NumberColumn::at(std::int64_t record) const {
   return number;
 }
 
-void PictureColumn::append(bool found, StringPool& pictures) { append_number(found ? pictures.intern(path_) : kNone); }
+void ImageColumn::append(bool found, StringPool& images) { append_number(found ? images.intern(path_) : kNone); }
 
 void PooledColumn::seal() {
   NumberColumn::seal();

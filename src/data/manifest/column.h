@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include "data/manifest/picture_paths.h"
+#include "data/manifest/image_paths.h"
 #include "data/manifest/schema.h"
 #include "data/manifest/string_pool.h"
 
@@ -33,15 +33,15 @@ class Column {
 
   // Loading: a record is read by all columns before any of them keeps it, for the record may be wrong elsewhere.
   /// What is wrong with the record's value, if anything.
-  std::optional<ColumnFault> read(const nlohmann::json& record, const PicturePaths& paths);
-  /// Appends what was read last. `pictures` numbers the files of the manifest's pictures.
-  void keep(StringPool& pictures) { append(found_, pictures); }
+  std::optional<ColumnFault> read(const nlohmann::json& record, const ImagePaths& paths);
+  /// Appends what was read last. `images` numbers the files of the manifest's images.
+  void keep(StringPool& images) { append(found_, images); }
   virtual void seal() = 0;
 
  protected:
   /// What is wrong, as the end of a sentence that begins `field "box"`; "" if nothing is. `beside` may be null.
-  virtual std::string parse(const nlohmann::json& value, const nlohmann::json* beside, const PicturePaths& paths) = 0;
-  virtual void append(bool found, StringPool& pictures) = 0;
+  virtual std::string parse(const nlohmann::json& value, const nlohmann::json* beside, const ImagePaths& paths) = 0;
+  virtual void append(bool found, StringPool& images) = 0;
   /// "a string", for messages.
   virtual std::string wanted() const = 0;
 
@@ -69,17 +69,17 @@ class NumberColumn : public Column {
   std::vector<std::uint32_t> numbers_;
 };
 
-/// Another picture beside the record's own.
-class PictureColumn : public NumberColumn {
+/// Another image beside the record's own.
+class ImageColumn : public NumberColumn {
  public:
-  static constexpr ColumnType kType = ColumnType::kPicture;
+  static constexpr ColumnType kType = ColumnType::kImage;
   using NumberColumn::NumberColumn;
   /// The file's number: Manifest::image_file gives its name.
   std::int64_t operator[](std::int64_t record) const { return at(record); }
 
  protected:
-  std::string parse(const nlohmann::json& value, const nlohmann::json*, const PicturePaths& paths) override;
-  void append(bool found, StringPool& pictures) override;
+  std::string parse(const nlohmann::json& value, const nlohmann::json*, const ImagePaths& paths) override;
+  void append(bool found, StringPool& images) override;
   std::string wanted() const override { return "a string that names a file"; }
 
  private:
@@ -109,7 +109,7 @@ class TextColumn : public PooledColumn {
   std::string_view operator[](std::int64_t record) const { return pooled(at(record)); }
 
  protected:
-  std::string parse(const nlohmann::json& value, const nlohmann::json*, const PicturePaths&) override;
+  std::string parse(const nlohmann::json& value, const nlohmann::json*, const ImagePaths&) override;
   std::string wanted() const override { return "a string"; }
 };
 
@@ -126,7 +126,7 @@ class IdColumn : public PooledColumn {
   RecordId operator[](std::int64_t record) const;
 
  protected:
-  std::string parse(const nlohmann::json& value, const nlohmann::json*, const PicturePaths&) override;
+  std::string parse(const nlohmann::json& value, const nlohmann::json*, const ImagePaths&) override;
   std::string wanted() const override { return "a string or an integer"; }
 };
 
@@ -138,7 +138,7 @@ class LabelColumn : public NumberColumn {
   std::int64_t operator[](std::int64_t record) const { return at(record); }
 
  protected:
-  std::string parse(const nlohmann::json& value, const nlohmann::json*, const PicturePaths&) override;
+  std::string parse(const nlohmann::json& value, const nlohmann::json*, const ImagePaths&) override;
   void append(bool found, StringPool&) override { append_number(found ? label_ : kNone); }
   std::string wanted() const override;
 
@@ -185,7 +185,7 @@ class AnswersColumn : public ArenaColumn {
   void seal() override;
 
  protected:
-  std::string parse(const nlohmann::json& value, const nlohmann::json* beside, const PicturePaths&) override;
+  std::string parse(const nlohmann::json& value, const nlohmann::json* beside, const ImagePaths&) override;
   void append(bool found, StringPool&) override;
   std::string wanted() const override { return "a string or a list of strings"; }
 
@@ -194,7 +194,7 @@ class AnswersColumn : public ArenaColumn {
   std::vector<std::pair<std::string, double>> read_;
 };
 
-/// In the picture's pixels as its file has them, or in whatever unit the task says.
+/// In the image's pixels as its file has them, or in whatever unit the task says.
 struct FloatBox {
   float x = 0, y = 0;           ///< the upper left corner
   float width = 0, height = 0;  ///< more than 0
@@ -210,7 +210,7 @@ class BoxColumn : public Column {
   void seal() override { boxes_.shrink_to_fit(); }
 
  protected:
-  std::string parse(const nlohmann::json& value, const nlohmann::json*, const PicturePaths&) override;
+  std::string parse(const nlohmann::json& value, const nlohmann::json*, const ImagePaths&) override;
   void append(bool found, StringPool&) override { boxes_.push_back(found ? box_ : FloatBox()); }
   std::string wanted() const override { return "[x, y, width, height]"; }
 
@@ -232,7 +232,7 @@ class BoxesColumn : public ArenaColumn {
   Boxes operator[](std::int64_t record) const;
 
  protected:
-  std::string parse(const nlohmann::json& value, const nlohmann::json* beside, const PicturePaths&) override;
+  std::string parse(const nlohmann::json& value, const nlohmann::json* beside, const ImagePaths&) override;
   void append(bool found, StringPool&) override;
   std::string wanted() const override { return "a list of [x, y, width, height]"; }
 

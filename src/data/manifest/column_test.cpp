@@ -11,29 +11,29 @@ namespace {
 
 using namespace testing_data;  // NOLINT
 
-/// A manifest of these records, which hold a picture and the column's fields.
+/// A manifest of these records, which hold an image and the column's fields.
 Manifest load_columns(const TemporaryFolder& folder, const std::vector<ColumnSpec>& columns, std::string_view records) {
   return Manifest::load({folder.write("m.json", records)}, {.schema = {.caption = false, .columns = columns}});
 }
 
-TEST(Columns, PictureIsNumberedAmongAllPictures) {
+TEST(Columns, ImageIsNumberedAmongAllImages) {
   const TemporaryFolder folder;
   const Manifest m =
-      load_columns(folder, {{.field = "image2", .type = ColumnType::kPicture}},
+      load_columns(folder, {{.field = "image2", .type = ColumnType::kImage}},
                    R"([{"image": "a.png", "image2": "sub/b.png"}, {"image": "sub/b.png", "image2": "c.png"}])");
-  const auto& second = m.column<PictureColumn>("image2");
+  const auto& second = m.column<ImageColumn>("image2");
   EXPECT_EQ(m.image_file(second[0]), (folder / "sub/b.png").string());
   EXPECT_EQ(second[0], m.image_number(1));
   EXPECT_EQ(m.image_count(), 3);
   EXPECT_EQ(m.image_numbers(1), (std::vector<std::int64_t>{1, 2}));
 }
 
-TEST(Columns, PictureFollowsTheManifestsOptions) {
+TEST(Columns, ImageFollowsTheManifestsOptions) {
   const TemporaryFolder folder;
   const fs::path file = folder.write("m.json", R"([{"image": "/x/y/a.png", "image2": "/x/y/b.png"}])");
-  const Schema schema{.caption = false, .columns = {{.field = "image2", .type = ColumnType::kPicture}}};
+  const Schema schema{.caption = false, .columns = {{.field = "image2", .type = ColumnType::kImage}}};
   const Manifest m = Manifest::load({file}, {.image_root = "/mine", .strip_parts = 2, .schema = schema});
-  EXPECT_EQ(m.image_file(m.column<PictureColumn>("image2")[0]), "/mine/y/b.png");
+  EXPECT_EQ(m.image_file(m.column<ImageColumn>("image2")[0]), "/mine/y/b.png");
   folder.write("m.json", R"([{"image": "/x/y/a.png", "image2": "b.png"}])");
   const std::string message = message_of([&] { Manifest::load({file}, {.strip_parts = 2, .schema = schema}); });
   EXPECT_TRUE(contains(message, "\"image2\"")) << message;
@@ -130,8 +130,8 @@ TEST(Columns, IdsKeepTheirKind) {
 TEST(Columns, OptionalOnesMayBeMissing) {
   const TemporaryFolder folder;
   std::vector<ColumnSpec> specs;
-  const ColumnType types[] = {ColumnType::kPicture, ColumnType::kText,  ColumnType::kAnswers, ColumnType::kLabel,
-                              ColumnType::kBox,     ColumnType::kBoxes, ColumnType::kId};
+  const ColumnType types[] = {ColumnType::kImage, ColumnType::kText,  ColumnType::kAnswers, ColumnType::kLabel,
+                              ColumnType::kBox,   ColumnType::kBoxes, ColumnType::kId};
   for (const ColumnType type : types) {
     specs.push_back({.field = fmt::format("c{}", specs.size()), .type = type, .required = false});
   }
@@ -139,9 +139,8 @@ TEST(Columns, OptionalOnesMayBeMissing) {
       folder, specs,
       R"([{"image": "a"}, {"image": "a", "c0": "b", "c1": "", "c2": "x", "c3": 0, "c4": [0, 0, 1, 1], "c5": [], "c6": 0},
           {"image": "a"}])");
-  const Column* columns[] = {&m.column<PictureColumn>("c0"), &m.column<TextColumn>("c1"),
-                             &m.column<AnswersColumn>("c2"), &m.column<LabelColumn>("c3"),
-                             &m.column<BoxColumn>("c4"),     &m.column<BoxesColumn>("c5"),
+  const Column* columns[] = {&m.column<ImageColumn>("c0"), &m.column<TextColumn>("c1"), &m.column<AnswersColumn>("c2"),
+                             &m.column<LabelColumn>("c3"), &m.column<BoxColumn>("c4"),  &m.column<BoxesColumn>("c5"),
                              &m.column<IdColumn>("c6")};
   for (const Column* column : columns) {
     for (std::int64_t record = 0; record < 3; ++record) {
@@ -193,8 +192,8 @@ INSTANTIATE_TEST_SUITE_P(
     Each, WrongColumns,
     ::testing::Values(
         WrongColumn{ColumnType::kText, "", "is missing"}, WrongColumn{ColumnType::kBoxes, "", "is missing"},
-        WrongColumn{ColumnType::kPicture, "5", "is 5, not a string that names a file"},
-        WrongColumn{ColumnType::kPicture, R"("")", R"(is "", not a string that names)"},
+        WrongColumn{ColumnType::kImage, "5", "is 5, not a string that names a file"},
+        WrongColumn{ColumnType::kImage, R"("")", R"(is "", not a string that names)"},
         WrongColumn{ColumnType::kText, "null", "is null, not a string"},
         WrongColumn{ColumnType::kText, R"(["x"])", "is a list of 1, not a string"},
         WrongColumn{ColumnType::kText, "true", "is true or false, not a string"},

@@ -60,7 +60,7 @@ std::string read_beside(const Value& value, std::string_view field, std::size_t 
 
 }  // namespace
 
-std::optional<ColumnFault> Column::read(const Value& record, const PicturePaths& paths) {
+std::optional<ColumnFault> Column::read(const Value& record, const ImagePaths& paths) {
   const auto value = record.find(spec_.field);
   found_ = value != record.end();
   if (!found_) {
@@ -74,22 +74,22 @@ std::optional<ColumnFault> Column::read(const Value& record, const PicturePaths&
   return ColumnFault{spec_.field, fmt::format("field \"{}\" {}", spec_.field, wrong), kCorrectRecord};
 }
 
-std::string PictureColumn::parse(const Value& value, const Value*, const PicturePaths& paths) {
+std::string ImageColumn::parse(const Value& value, const Value*, const ImagePaths& paths) {
   const auto* name = value.get_ptr<const std::string*>();
   if (name == nullptr || !is_file_name(*name)) return is_not(value, wanted());
   std::optional<std::string> found = paths.find(*name);
-  if (!found) return fmt::format("is {}; {}", paths.too_short(*name), PicturePaths::kRemedy);
+  if (!found) return fmt::format("is {}; {}", paths.too_short(*name), ImagePaths::kRemedy);
   path_ = *std::move(found);
   return "";
 }
 
-std::string TextColumn::parse(const Value& value, const Value*, const PicturePaths&) {
+std::string TextColumn::parse(const Value& value, const Value*, const ImagePaths&) {
   if (!value.is_string()) return is_not(value, wanted());
   text_ = value.get<std::string>();
   return "";
 }
 
-std::string IdColumn::parse(const Value& value, const Value*, const PicturePaths&) {
+std::string IdColumn::parse(const Value& value, const Value*, const ImagePaths&) {
   if (!value.is_string() && !value.is_number_integer()) return is_not(value, wanted());
   text_ =
       value.is_string() ? fmt::format("s{}", value.get_ref<const std::string&>()) : fmt::format("n{}", value.dump());
@@ -103,7 +103,7 @@ std::string LabelColumn::wanted() const {
   return "one of " + names;
 }
 
-std::string LabelColumn::parse(const Value& value, const Value*, const PicturePaths&) {
+std::string LabelColumn::parse(const Value& value, const Value*, const ImagePaths&) {
   const std::vector<std::string>& names = spec().values;
   if (value.is_string() && !names.empty()) {
     const auto place = std::find(names.begin(), names.end(), value.get_ref<const std::string&>());
@@ -118,7 +118,7 @@ std::string LabelColumn::parse(const Value& value, const Value*, const PicturePa
   return "";
 }
 
-std::string AnswersColumn::parse(const Value& value, const Value* beside, const PicturePaths&) {
+std::string AnswersColumn::parse(const Value& value, const Value* beside, const ImagePaths&) {
   read_.clear();
   if (!value.is_string() && !value.is_array()) return is_not(value, wanted());
   const Value answers = value.is_string() ? Value::array({value}) : value;
@@ -145,12 +145,12 @@ std::string AnswersColumn::parse(const Value& value, const Value* beside, const 
   return "";
 }
 
-std::string BoxColumn::parse(const Value& value, const Value*, const PicturePaths&) {
+std::string BoxColumn::parse(const Value& value, const Value*, const ImagePaths&) {
   const std::string wrong = read_box(value, box_);
   return wrong.empty() ? "" : "is " + wrong;
 }
 
-std::string BoxesColumn::parse(const Value& value, const Value* beside, const PicturePaths&) {
+std::string BoxesColumn::parse(const Value& value, const Value* beside, const ImagePaths&) {
   read_ = {};
   if (!value.is_array()) return is_not(value, wanted());
   for (const Value& one : value) {

@@ -27,12 +27,12 @@ Manifest Manifest::load(const std::vector<fs::path>& files, const ManifestOption
   for (const ColumnSpec& spec : options.schema.columns) manifest.columns_.push_back(make_column(spec));
   for (const fs::path& file : files) {
     manifest.files_.push_back({file, manifest.size()});
-    const PicturePaths paths(file, options.image_root, options.strip_parts);
+    const ImagePaths paths(file, options.image_root, options.strip_parts);
     const auto add = [&](const ManifestRecord& record) {
       const std::optional<std::string> path = paths.find(record.image);
       if (!path) {
         on_problem({fmt::format("{}, record {}", file.string(), record.number), record.number, "image",
-                    paths.too_short(record.image), PicturePaths::kRemedy});
+                    paths.too_short(record.image), ImagePaths::kRemedy});
       }
       if (manifest.read_columns(record, paths, on_problem) && path) manifest.add(record, *path);
     };
@@ -52,7 +52,7 @@ void Manifest::finish_loading() {
   records_.shrink_to_fit();
 }
 
-bool Manifest::read_columns(const ManifestRecord& record, const PicturePaths& paths, const ProblemHandler& on_problem) {
+bool Manifest::read_columns(const ManifestRecord& record, const ImagePaths& paths, const ProblemHandler& on_problem) {
   if (columns_.empty()) return true;
   const nlohmann::json json = nlohmann::json::parse(record.json);
   bool right = true;
@@ -76,8 +76,8 @@ const Column& Manifest::find_column(std::string_view field, ColumnType type) con
 std::vector<std::int64_t> Manifest::image_numbers(std::int64_t record) const {
   std::vector<std::int64_t> numbers = {image_number(record)};
   for (const auto& column : columns_) {
-    if (column->spec().type != ColumnType::kPicture || !column->has(record)) continue;
-    numbers.push_back(static_cast<const PictureColumn&>(*column)[record]);
+    if (column->spec().type != ColumnType::kImage || !column->has(record)) continue;
+    numbers.push_back(static_cast<const ImageColumn&>(*column)[record]);
   }
   return numbers;
 }

@@ -4,7 +4,7 @@
 //   Manifest manifest = Manifest::load({"coco.json", "sbu.jsonl"}, {.image_root = "/data", .strip_parts = 4});
 //   manifest.image_path(7); manifest.caption(7, 0); manifest.concepts(7);
 //
-// A record costs 32 bytes beside its strings; pictures' names, ids and concept words that repeat are kept once.
+// A record costs 32 bytes beside its strings; images' names, ids and concept words that repeat are kept once.
 // Reading needs no more than the result. Everything but loading is const and may be used by many threads.
 // What else a task needs of its records (questions, answers, boxes) it declares: data/manifest/schema.h.
 #pragma once
@@ -17,16 +17,16 @@
 #include <vector>
 
 #include "data/manifest/column.h"
+#include "data/manifest/image_paths.h"
 #include "data/manifest/manifest_reader.h"
-#include "data/manifest/picture_paths.h"
 #include "data/manifest/schema.h"
 #include "data/manifest/string_pool.h"
 
 namespace vicha {
 
 struct ManifestOptions {
-  std::filesystem::path image_root = {};  ///< where relative picture names start; empty: the manifest's own folder
-  /// Leading parts of every picture's name to drop, '/' between them, before image_root is put in front. 4 suits the
+  std::filesystem::path image_root = {};  ///< where relative image names start; empty: the manifest's own folder
+  /// Leading parts of every image's name to drop, '/' between them, before image_root is put in front. 4 suits the
   /// released manifests: "/data/somebody/data/coco/x.jpg" (its first part is empty) becomes "coco/x.jpg".
   std::int64_t strip_parts = 0;
   Schema schema = {};
@@ -44,19 +44,19 @@ class Manifest {
   std::int64_t size() const { return static_cast<std::int64_t>(records_.size()); }
   std::int64_t caption_count() const { return captions_; }  ///< of all records
 
-  /// The picture's file: the manifest's name for it, resolved as ManifestOptions say.
+  /// The image's file: the manifest's name for it, resolved as ManifestOptions say.
   std::string_view image_path(std::int64_t record) const { return images_[at(record).image]; }
-  /// Number of the picture's file, 0 … image_count() - 1: equal for records that name the same file.
+  /// Number of the image's file, 0 … image_count() - 1: equal for records that name the same file.
   std::int64_t image_number(std::int64_t record) const { return at(record).image; }
   std::int64_t image_count() const { return images_.size(); }
   /// 0 … image_id_count() - 1, in the order of first appearance: by the field `image_id`, or where there is none by the
-  /// picture's file. Equal ids in different files of the list are different pictures.
+  /// image's file. Equal ids in different files of the list are different images.
   std::int64_t image_id(std::int64_t record) const { return at(record).image_id; }
   std::int64_t image_id_count() const { return image_id_count_; }
 
-  /// The file of a number that image_number or a column of pictures gives.
+  /// The file of a number that image_number or a column of images gives.
   std::string_view image_file(std::int64_t number) const { return images_[static_cast<std::uint32_t>(number)]; }
-  /// Numbers of all the record's pictures: its own, then those of its columns.
+  /// Numbers of all the record's images: its own, then those of its columns.
   std::vector<std::int64_t> image_numbers(std::int64_t record) const;
 
   const Schema& schema() const { return options_.schema; }
@@ -89,7 +89,7 @@ class Manifest {
 
  private:
   struct Record {
-    std::uint64_t strings;      // place in arena_: captions, then the numbers of the concepts
+    std::uint64_t strings;      // offset in arena_: captions, then the numbers of the concepts
     std::uint64_t file_offset;  // of its JSON text
     std::uint32_t file_length;
     std::uint32_t image;  // in images_
@@ -105,7 +105,7 @@ class Manifest {
   const Source& source_of(std::int64_t record) const;
   const Column& find_column(std::string_view field, ColumnType type) const;
   /// Tells what is wrong in a column; false if anything is.
-  bool read_columns(const ManifestRecord& record, const PicturePaths& paths, const ProblemHandler& on_problem);
+  bool read_columns(const ManifestRecord& record, const ImagePaths& paths, const ProblemHandler& on_problem);
   void add(const ManifestRecord& record, const std::string& path);
   std::uint32_t image_id_of(const ManifestRecord& record, std::uint32_t image);
   void finish_loading();
@@ -116,7 +116,7 @@ class Manifest {
   std::vector<std::unique_ptr<Column>> columns_;  // in the schema's order
   ByteArena arena_;
   StringPool images_, concept_words_;
-  // Only while loading: image ids as they are spelled, and the number of each, or of the picture where there is none.
+  // Only while loading: image ids as they are spelled, and the number of each, or of the image where there is none.
   StringPool ids_;
   std::vector<std::uint32_t> number_of_id_, number_of_image_;
   std::int64_t captions_ = 0, image_id_count_ = 0;

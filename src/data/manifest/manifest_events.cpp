@@ -5,7 +5,7 @@
 #include <iterator>
 #include <utility>
 
-#include "data/manifest/picture_paths.h"
+#include "data/manifest/image_paths.h"
 
 namespace vicha {
 namespace {

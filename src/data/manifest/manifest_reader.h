@@ -1,6 +1,6 @@
 // A manifest's records with the fields that every task shares, one after the other.
 // Fields: `image` (string), `caption` (string or list of strings), `kwords` (list of strings), `image_id` (string or
-// integer); others are passed over, but their text is there.
+// integer); others are skipped, but their text is kept.
 #pragma once
 
 #include <cstdint>

@@ -207,7 +207,7 @@ TEST(Manifest, FollowsTheRecordsOfEachFile) {
   EXPECT_EQ(m.image_id_count(), 4);
 }
 
-TEST(Manifest, PutsPicturesWhereTheOptionsSay) {
+TEST(Manifest, PutsImagesWhereTheOptionsSay) {
   const TemporaryFolder folder;
   const fs::path file =
       folder.write("m.json", R"([{"image": "/data/somebody/data/coco/train/x.jpg", "caption": "x"}])");
@@ -217,7 +217,7 @@ TEST(Manifest, PutsPicturesWhereTheOptionsSay) {
   EXPECT_TRUE(contains(message_of([&] { load(file, {.strip_parts = 7}); }), "data.strip_parts"));
 }
 
-TEST(Manifest, UsesThePictureWhereThereIsNoId) {
+TEST(Manifest, UsesTheImageWhereThereIsNoId) {
   const TemporaryFolder folder;
   const Manifest m = load(folder.write("m.json", R"([{"image": "x", "caption": "1"}, {"image": "y", "caption": "2"},
                                                     {"image": "x", "caption": "3"}])"));

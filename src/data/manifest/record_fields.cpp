@@ -3,7 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "data/manifest/picture_paths.h"
+#include "data/manifest/image_paths.h"
 
 namespace vicha {
 

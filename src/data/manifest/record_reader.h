@@ -2,7 +2,7 @@
 // memory (manifest.h) and the tools that rewrite one (rewrite.h) are both fed from here.
 //
 // A manifest is a JSON list of objects, or JSON lines; the first character tells. A byte order mark, CR LF and blank
-// lines are passed over. Records count from 0, lines from 1. Memory: one record.
+// lines are skipped. Records count from 0, lines from 1. Memory: one record.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// What every record of a manifest must or may have beside its picture. A task declares it and reads the columns by
+// What every record of a manifest must or may have beside its image. A task declares it and reads the columns by
 // type:
 //
 //   Schema schema{.caption = false, .columns = {{.field = "question", .type = ColumnType::kText},
@@ -15,7 +15,7 @@
 namespace vicha {
 
 enum class ColumnType {
-  kPicture,  ///< a file, found by the rules that hold for `image`
+  kImage,    ///< a file, found by the rules that hold for `image`
   kText,     ///< a string
   kAnswers,  ///< a string or a list of strings, with weights
   kLabel,    ///< a class: an integer from 0, or one of `values`

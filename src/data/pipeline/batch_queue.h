@@ -31,7 +31,7 @@ class BatchQueue {
  public:
   /// The empty batch of a number, or null behind the last one. Called in order, by one thread at a time.
   using Open = std::function<std::unique_ptr<DraftBatch>(std::int64_t number)>;
-  /// Makes one sample. Called from many threads at once, for different samples.
+  /// Makes one sample. Called from many threads concurrently, for different samples.
   using Make = std::function<void(DraftBatch& batch, std::int64_t slot)>;
 
   /// `workers` 0: one for each core. At most `prefetch` batches exist at a time, not counting those handed over.

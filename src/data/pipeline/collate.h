@@ -23,7 +23,7 @@ struct CollateOptions {
   std::int64_t text_length = 0, concept_length = 0;  ///< least lengths; 0: the longest of the batch
 };
 
-/// The core of a batch, without targets. The picture tensor is taken over, not copied.
+/// The core of a batch, without targets. The image tensor is taken over, not copied.
 Batch collate(DraftBatch& draft, const CollateOptions& options);
 
 /// (B, 3, side, side) fp32 with whatever is in memory, and room for B samples.

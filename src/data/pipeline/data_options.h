@@ -32,8 +32,8 @@ struct ConceptInputOptions {
   }
 };
 
-/// What becomes of pictures whose file ends early.
-enum class TruncatedPictures { kReject, kAccept };
+/// What becomes of images whose file ends early.
+enum class TruncatedImages { kReject, kAccept };
 
 struct DataOptions {
   std::vector<std::string> manifests;
@@ -45,7 +45,7 @@ struct DataOptions {
   std::int64_t max_words = 30;
   std::int64_t max_tokens = 25;
   std::int64_t cache_mib = 0;
-  TruncatedPictures truncated = TruncatedPictures::kReject;
+  TruncatedImages truncated = TruncatedImages::kReject;
   double max_bad_share = 0.01;
   ImageTransformOptions transform;
   ConceptInputOptions concepts;
@@ -68,7 +68,7 @@ struct DataOptions {
             cache_mib);
     v.choice({.key = "truncated",
               .meaning = "What to do with pictures whose file ends early; accepted ones are grey or black below"},
-             truncated, {{"reject", TruncatedPictures::kReject}, {"accept", TruncatedPictures::kAccept}});
+             truncated, {{"reject", TruncatedImages::kReject}, {"accept", TruncatedImages::kAccept}});
     v.field(
         {"max_bad_share", "", "Share of pictures that may be unreadable before the run stops; a few always may", 0, 1},
         max_bad_share);
@@ -81,7 +81,7 @@ struct DataOptions {
     schema.concepts = concepts.enabled;
     return {.image_root = image_root, .strip_parts = strip_parts, .schema = std::move(schema)};
   }
-  DecodeOptions decode_options() const { return {.accept_truncated = truncated == TruncatedPictures::kAccept}; }
+  DecodeOptions decode_options() const { return {.accept_truncated = truncated == TruncatedImages::kAccept}; }
 };
 
 }  // namespace vicha

@@ -14,7 +14,7 @@ EvaluationSet::EvaluationSet(std::shared_ptr<const Manifest> manifest, std::shar
     : manifest_(std::move(manifest)), options_(options), padding_(padding), text_(std::move(tokenizer), options) {
   if (padding_.text < 0) padding_.text = options.max_tokens;
   if (padding_.concepts < 0) padding_.concepts = options.concepts.max_tokens;
-  // Image ids are numbered in the order of first appearance, so they number the pictures.
+  // Image ids are numbered in the order of first appearance, so they number the images.
   std::vector<std::vector<std::int64_t>> records_of_image(static_cast<std::size_t>(manifest_->image_id_count()));
   for (std::int64_t record = 0; record < manifest_->size(); ++record) {
     records_of_image[static_cast<std::size_t>(manifest_->image_id(record))].push_back(record);

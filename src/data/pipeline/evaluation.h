@@ -1,4 +1,4 @@
-// Pictures and captions of a retrieval evaluation: in the manifest's order, nothing random, nothing left out.
+// Images and captions of a retrieval evaluation: in the manifest's order, nothing random, nothing left out.
 #pragma once
 
 #include <cstdint>
@@ -23,8 +23,8 @@ struct EvaluationPadding {
   std::int64_t concepts = -1;
 };
 
-/// Records of equal image id are one picture, whose captions follow each other. Pictures and captions are numbered in
-/// the order in which the manifest names them first; a picture's captions keep theirs.
+/// Records of equal image id are one image, whose captions follow each other. Images and captions are numbered in
+/// the order in which the manifest names them first; an image's captions keep theirs.
 class EvaluationSet {
  public:
   EvaluationSet(std::shared_ptr<const Manifest> manifest, std::shared_ptr<const WordPiece> tokenizer,
@@ -33,7 +33,7 @@ class EvaluationSet {
   std::int64_t image_count() const { return static_cast<std::int64_t>(image_records_.size()); }
   std::int64_t caption_count() const { return static_cast<std::int64_t>(captions_.size()); }
 
-  /// The picture of each caption, ascending.
+  /// The image of each caption, ascending.
   const std::vector<std::int64_t>& caption_images() const { return caption_images_; }
   std::string_view caption(std::int64_t number) const;  ///< as the manifest has it
   std::string_view image_path(std::int64_t image) const { return manifest_->image_path(image_record(image)); }
@@ -41,9 +41,9 @@ class EvaluationSet {
 
   /// Tokens of captions first … first + count - 1.
   Tokens captions(std::int64_t first, std::int64_t count) const;
-  /// Concepts of pictures first … first + count - 1: all of them, in order. Undefined if the options switch them off.
+  /// Concepts of images first … first + count - 1: all of them, in order. Undefined if the options switch them off.
   Tokens concepts(std::int64_t first, std::int64_t count) const;
-  /// Concepts found in the pictures themselves, a list for each, in the manifest's place.
+  /// Concepts found in the images themselves, a list for each, instead of the manifest's.
   void set_concepts(std::vector<std::vector<std::string>> words);
   bool has_concepts() const { return text_.has_concepts(); }
 
@@ -65,15 +65,15 @@ class EvaluationSet {
   std::vector<std::vector<std::string>> found_concepts_;  // empty: the manifest's
 };
 
-/// The pictures in batches, read ahead by worker threads; the last batch may be smaller.
+/// The images in batches, read ahead by worker threads; the last batch may be smaller.
 class EvaluationImages {
  public:
-  /// Pictures first … last - 1; `last` -1: all from `first` on.
+  /// Images first … last - 1; `last` -1: all from `first` on.
   EvaluationImages(std::shared_ptr<const EvaluationSet> set, std::int64_t batch_size, std::int64_t first = 0,
                    std::int64_t last = -1);
 
-  /// `image`, `concepts`, `image_ids` (the pictures' numbers) and `records`; nothing after the last batch.
-  /// Throws DataError if a picture cannot be read: a result without it would be another result.
+  /// `image`, `concepts`, `image_ids` (the images' numbers) and `records`; nothing after the last batch.
+  /// Throws DataError if an image cannot be read: a result without it would be another result.
   std::optional<Batch> next();
 
  private:

@@ -37,7 +37,7 @@ constexpr std::string_view kManifest = R"([
   {"image": "0.png", "caption": "again", "kwords": ["cat", "dogs"]},
   {"image": "3.png", "caption": "x", "kwords": ["a"]}])";
 
-TEST_F(EvaluationTest, KeepsTheOrderAndGathersAPicturesCaptions) {
+TEST_F(EvaluationTest, KeepsTheOrderAndGathersAImagesCaptions) {
   const auto s = set(kManifest);
   ASSERT_EQ(s->image_count(), 4);
   ASSERT_EQ(s->caption_count(), 6);
@@ -70,7 +70,7 @@ TEST_F(EvaluationTest, FoundConceptsTakeThePlaceOfTheManifests) {
   EXPECT_TRUE(at::equal(found.ids[1], before.ids[0]));
 }
 
-TEST_F(EvaluationTest, GivesEveryPictureOnceWithoutChance) {
+TEST_F(EvaluationTest, GivesEveryImageOnceWithoutChance) {
   const auto s = set(kManifest);
   const ImageTransform transform(options_.transform);
   EvaluationImages images(s, 3);
@@ -93,7 +93,7 @@ TEST_F(EvaluationTest, GivesEveryPictureOnceWithoutChance) {
   EXPECT_FALSE(part.next());
 }
 
-TEST_F(EvaluationTest, StopsAtAPictureThatCannotBeRead) {
+TEST_F(EvaluationTest, StopsAtAImageThatCannotBeRead) {
   fs::remove(folder_ / "2.png");
   EvaluationImages images(set(kManifest), 2);
   EXPECT_TRUE(images.next());

@@ -48,7 +48,7 @@ Batch Loader::next() {
   for (const Sample& sample : draft->samples) {
     for (const std::int64_t record : sample.passed_over) {
       const std::int64_t image = maker_.manifest().image_number(record);
-      bad_log_.report(record, maker_.bad_pictures().reason(image).value());
+      bad_log_.report(record, maker_.bad_images().reason(image).value());
     }
     if (sample.record < 0) bad_log_.stop();
   }

@@ -1,8 +1,8 @@
 // Training batches from a manifest.
 //
-// Every batch is a function of (manifest, options, seed, epoch, place): the number of workers, what was read before and
-// where the run was taken up again make no difference. A picture that cannot be read gives way to the next record of
-// the manifest; bad pictures are counted and written down in the order in which their samples come.
+// Every batch is a function of (manifest, options, seed, epoch, index): the number of workers, what was read before and
+// where the run was resumed make no difference. An image that cannot be read gives way to the next record of
+// the manifest; bad images are counted and written down in the order in which their samples come.
 //
 // Has the members of train's BatchSource; `tasks` joins the two.
 #pragma once
@@ -15,7 +15,7 @@
 
 #include "base/random.h"
 #include "data/manifest/manifest.h"
-#include "data/pipeline/bad_pictures.h"
+#include "data/pipeline/bad_images.h"
 #include "data/pipeline/batch_queue.h"
 #include "data/pipeline/data_options.h"
 #include "data/pipeline/sample_maker.h"
@@ -25,7 +25,7 @@
 namespace vicha {
 
 /// Adds what an objective or a task needs beside the core (models/batch.h). `batch.records` are its samples' records of
-/// the manifest. Random numbers depend on (seed, batch, rank) and the maker's place in the list alone.
+/// the manifest. Random numbers depend on (seed, batch, rank) and the maker's index in the list alone.
 using TargetMaker = std::function<void(Batch& batch, const Manifest& manifest, Rng& rng)>;
 
 /// What the recipe's data section does not say.
@@ -34,7 +34,7 @@ struct LoaderSetup {
   std::int64_t rank = 0, world = 1;
   std::vector<TargetMaker> targets = {};   ///< in turn, each with random numbers of its own
   bool pin_memory = false;                 ///< for copies to a GPU
-  std::filesystem::path bad_samples = {};  ///< JSON lines of unreadable pictures, appended to; empty: logged only
+  std::filesystem::path bad_samples = {};  ///< JSON lines of unreadable images, appended to; empty: logged only
 };
 
 /// The manifests that the options name, with what the schema says of their records (its `concepts` are the options').
@@ -49,15 +49,15 @@ class Loader {
 
   std::int64_t batches_per_epoch() const { return sampler_.batches_per_epoch(); }
   void seek(std::int64_t epoch, std::int64_t batch_in_epoch);
-  /// Throws DataError when too many pictures are bad.
+  /// Throws DataError when too many images are bad.
   Batch next();
-  /// Bad pictures met so far.
+  /// Bad images met so far.
   std::int64_t skipped() const { return bad_log_.count(); }
 
  private:
   LoaderSetup setup_;
   Sampler sampler_;
-  BadPictureLog bad_log_;
+  BadImageLog bad_log_;
   SampleMaker maker_;
   BatchQueue queue_;  // last: its threads use the others
 };

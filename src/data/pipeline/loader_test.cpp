@@ -50,10 +50,10 @@ class LoaderTest : public ::testing::Test {
   DataOptions options_;
 };
 
-/// What a maker was given: a random number, and the manifest's name of each sample's picture.
+/// What a maker was given: a random number, and the manifest's name of each sample's image.
 struct Drawn : BatchTargets {
   std::vector<std::uint64_t> numbers;
-  std::vector<std::string> pictures;
+  std::vector<std::string> images;
   void for_each_tensor(const TensorVisit&) override {}
 };
 struct DrawnNext : Drawn {};
@@ -63,7 +63,7 @@ void draw(Batch& batch, const Manifest& manifest, Rng& rng) {
   T& drawn = batch.add<T>();
   for (const std::int64_t record : batch.records) {
     drawn.numbers.push_back(rng());
-    drawn.pictures.emplace_back(manifest.image_path(record));
+    drawn.images.emplace_back(manifest.image_path(record));
   }
 }
 
@@ -114,8 +114,8 @@ TEST_F(LoaderTest, EveryMakerOfTargetsHasItsOwnRandomNumbers) {
     Rng expected(mix_seed({3, 2, number, 1}));
     for (const std::uint64_t drawn : first.numbers) EXPECT_EQ(drawn, expected());
     EXPECT_NE(first.numbers, next.numbers);
-    ASSERT_EQ(first.pictures.size(), b.records.size());
-    EXPECT_EQ(first.pictures[0], (folder_ / fmt::format("images/{}.png", b.records[0])).string());
+    ASSERT_EQ(first.images.size(), b.records.size());
+    EXPECT_EQ(first.images[0], (folder_ / fmt::format("images/{}.png", b.records[0])).string());
   }
 }
 
@@ -197,7 +197,7 @@ TEST_F(LoaderTest, ConceptsAreAnOption) {
   EXPECT_FALSE(loader().next().concepts.defined());
 }
 
-TEST_F(LoaderTest, BadPicturesGiveWayToTheNextRecordWhateverTheWorkers) {
+TEST_F(LoaderTest, BadImagesGiveWayToTheNextRecordWhateverTheWorkers) {
   for (const std::int64_t record : {4, 5, 29}) spoil(record);
   fs::remove(folder_ / "images/17.png");
   options_.workers = 1;
@@ -243,7 +243,7 @@ TEST_F(LoaderTest, AHalfWrittenLineOfBadSamplesIsLeftBehind) {
   EXPECT_EQ(nlohmann::json::parse(last).at("record"), 8);
 }
 
-TEST_F(LoaderTest, TooManyBadPicturesStopTheRun) {
+TEST_F(LoaderTest, TooManyBadImagesStopTheRun) {
   for (std::int64_t record = 0; record < 12; ++record) spoil(record);
   const auto stops = [&] {
     Loader source = loader();
@@ -264,11 +264,11 @@ TEST_F(LoaderTest, NothingReadableStopsTheRunToo) {
   EXPECT_TRUE(contains(message, "30 of 30 pictures could not be read. The first:")) << message;
 }
 
-TEST_F(LoaderTest, TruncatedPicturesAreAnOption) {
+TEST_F(LoaderTest, TruncatedImagesAreAnOption) {
   const std::string whole = noise_png(6);
   for (std::int64_t record = 0; record < kRecords; ++record) spoil(record, whole.substr(0, whole.size() / 2));
   EXPECT_NE(message_of([&] { loader().next(); }), "");
-  options_.truncated = TruncatedPictures::kAccept;
+  options_.truncated = TruncatedImages::kAccept;
   Loader source = loader();
   source.next();
   EXPECT_EQ(source.skipped(), 0);

@@ -52,17 +52,17 @@ std::int64_t text_id(std::string_view text) {
 
 SampleMaker::SampleMaker(std::shared_ptr<const Manifest> manifest, std::shared_ptr<const WordPiece> tokenizer,
                          const DataOptions& options, std::uint64_t seed, std::int64_t max_bad)
-    : pictures_(std::move(manifest), options.decode_options(), static_cast<std::size_t>(options.cache_mib) << 20),
+    : images_(std::move(manifest), options.decode_options(), static_cast<std::size_t>(options.cache_mib) << 20),
       transform_(options.transform),
       text_(std::move(tokenizer), options),
       seed_(seed),
       max_bad_(max_bad) {}
 
 std::shared_ptr<const Image> SampleMaker::readable(std::int64_t record) {
-  const std::int64_t image = pictures_.manifest().image_number(record);
+  const std::int64_t image = images_.manifest().image_number(record);
   if (bad_.reason(image)) return nullptr;
   try {
-    return pictures_.load(record);
+    return images_.load(record);
   } catch (const DataError& error) {
     bad_.add(image, error.what());
     return nullptr;
@@ -70,7 +70,7 @@ std::shared_ptr<const Image> SampleMaker::readable(std::int64_t record) {
 }
 
 Sample SampleMaker::make(std::int64_t epoch, std::int64_t record, std::span<float> out) {
-  const Manifest& manifest = pictures_.manifest();
+  const Manifest& manifest = images_.manifest();
   Sample sample;
   std::shared_ptr<const Image> image;
   std::int64_t chosen = record;

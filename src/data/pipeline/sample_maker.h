@@ -10,9 +10,9 @@
 
 #include "base/random.h"
 #include "data/manifest/manifest.h"
-#include "data/pipeline/bad_pictures.h"
+#include "data/pipeline/bad_images.h"
 #include "data/pipeline/data_options.h"
-#include "data/pipeline/pictures.h"
+#include "data/pipeline/images.h"
 #include "image/transform.h"
 #include "text/wordpiece/wordpiece.h"
 
@@ -20,10 +20,10 @@ namespace vicha {
 
 /// A sample without its pixels.
 struct Sample {
-  std::int64_t record = -1;  ///< whose sample it is; -1: no readable picture was found
+  std::int64_t record = -1;  ///< whose sample it is; -1: no readable image was found
   std::vector<std::int64_t> text, concepts;
   std::int64_t image_id = 0, caption_id = 0;
-  std::vector<std::int64_t> passed_over;  ///< records before it whose pictures are bad, in order
+  std::vector<std::int64_t> passed_over;  ///< records before it whose images are bad, in order
 };
 
 /// Captions and concepts as token ids.
@@ -36,7 +36,7 @@ class SampleText {
   std::vector<std::int64_t> encode(std::string_view cleaned) const;
   /// Joined, [CLS] first; an empty list is one token.
   std::vector<std::int64_t> encode_concepts(std::span<const std::string_view> words) const;
-  /// What training shows of a picture's concepts.
+  /// What training shows of an image's concepts.
   std::vector<std::string_view> draw_concepts(std::span<const std::string_view> words, Rng& rng) const;
 
   std::int64_t pad_id() const { return tokenizer_->vocabulary().pad_id(); }
@@ -54,22 +54,22 @@ std::int64_t text_id(std::string_view text);
 /// Thread-safe. A sample depends on (seed, epoch, record) only: not on who makes it or when.
 class SampleMaker {
  public:
-  /// `max_bad`: after more bad pictures in a row the search for a readable one is given up.
+  /// `max_bad`: after more bad images in a row the search for a readable one is given up.
   SampleMaker(std::shared_ptr<const Manifest> manifest, std::shared_ptr<const WordPiece> tokenizer,
               const DataOptions& options, std::uint64_t seed, std::int64_t max_bad);
 
-  /// Pixels go to `out` (3, R, R). A record whose picture cannot be read gives way to the next one of the manifest.
+  /// Pixels go to `out` (3, R, R). A record whose image cannot be read gives way to the next one of the manifest.
   Sample make(std::int64_t epoch, std::int64_t record, std::span<float> out);
 
-  const Manifest& manifest() const { return pictures_.manifest(); }
+  const Manifest& manifest() const { return images_.manifest(); }
   const SampleText& text() const { return text_; }
-  const BadPictures& bad_pictures() const { return bad_; }
+  const BadImages& bad_images() const { return bad_; }
 
  private:
   std::shared_ptr<const Image> readable(std::int64_t record);
 
-  Pictures pictures_;
-  BadPictures bad_;
+  Images images_;
+  BadImages bad_;
   ImageTransform transform_;
   SampleText text_;
   std::uint64_t seed_;

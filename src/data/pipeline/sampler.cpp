@@ -15,7 +15,7 @@ std::int64_t permuted(std::int64_t index, std::int64_t n, std::uint64_t key) {
   const int half_bits = (std::bit_width(static_cast<std::uint64_t>(n - 1)) + 1) / 2;
   const std::uint64_t mask = (std::uint64_t{1} << half_bits) - 1;
   auto place = static_cast<std::uint64_t>(index);
-  do {  // each walk stays on one cycle of the permutation, so that it meets a place below n, and different ones
+  do {  // each walk stays on one cycle of the permutation, so that it meets an index below n, and different ones
     std::uint64_t left = place >> half_bits, right = place & mask;
     for (std::uint64_t round = 0; round < kRounds; ++round) {
       const std::uint64_t mixed = left ^ (mix_seed({key, round, right}) >> 32 & mask);

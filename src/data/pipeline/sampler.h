@@ -5,7 +5,7 @@
 
 namespace vicha {
 
-/// A random order of 0 … n - 1, one for each key: the place `index` of the order holds the result. Needs no memory and
+/// A random order of 0 … n - 1, one for each key: the result is what stands at `index`. Needs no memory and
 /// no state: a keyed permutation (Feistel network) of the next power of four, walked until it falls below n.
 std::int64_t permuted(std::int64_t index, std::int64_t n, std::uint64_t key);
 

@@ -36,7 +36,7 @@ TEST(Permuted, ReachesAllOrdersEvenly) {
 }
 
 TEST(Permuted, LeavesNoTraceOfTheOrder) {
-  // Where neighbours go: the mean distance of two random places of n is n / 3.
+  // Where neighbours go: the mean distance of two random indices below n is n / 3.
   constexpr std::int64_t kCount = 10'000;
   double distance = 0;
   for (std::int64_t i = 1; i < kCount; ++i) {

@@ -13,7 +13,7 @@
 #include "base/error.h"
 #include "base/threads.h"
 #include "data/tools/check_findings.h"
-#include "data/tools/check_picture.h"
+#include "data/tools/check_image.h"
 #include "image/decode.h"
 #include "text/cleaning/caption.h"
 
@@ -53,8 +53,8 @@ class Checker {
     check_captions();
     check_repeated_rows();
     check_ids();
-    if (options_.pictures) {
-      check_pictures();
+    if (options_.decode_images) {
+      check_images();
       check_equal_files();
     }
     for (std::size_t kind = 0; kind < kKinds; ++kind) report_.findings.push_back(std::move(findings_[kind]));
@@ -98,7 +98,7 @@ class Checker {
     }
   }
 
-  /// Sorted hashes bring equal (picture, caption) pairs together; the texts are compared before anything is said.
+  /// Sorted hashes bring equal (image, caption) pairs together; the texts are compared before anything is said.
   void check_repeated_rows() {
     struct Row {
       std::uint64_t hash;
@@ -149,28 +149,28 @@ class Checker {
     }
   }
 
-  void check_pictures() {
-    pictures_.resize(first_record_.size());
+  void check_images() {
+    images_.resize(first_record_.size());
     const int threads = options_.threads > 0 ? static_cast<int>(options_.threads)
                                              : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
     std::atomic<std::int64_t> done = 0, bytes = 0;
     std::atomic<int> smallest = std::numeric_limits<int>::max(), largest = 0;
-    for_each_index(pictures_.size(), threads, [&](std::size_t image) {
-      const PictureCheck check = check_picture(path_of(image));
-      pictures_[image] = {check.digest, check.state};
+    for_each_index(images_.size(), threads, [&](std::size_t image) {
+      const ImageCheck check = check_image(path_of(image));
+      images_[image] = {check.digest, check.state};
       bytes += check.bytes;
       if (check.width > 0) {
         lower(smallest, std::min(check.width, check.height));
         raise(largest, std::max(check.width, check.height));
       }
-      if (options_.progress) options_.progress(++done, static_cast<std::int64_t>(pictures_.size()));
+      if (options_.progress) options_.progress(++done, static_cast<std::int64_t>(images_.size()));
     });
     report_.image_bytes = bytes;
     report_.largest_side = largest;
     report_.smallest_side = largest > 0 ? smallest.load() : 0;
-    for (std::size_t image = 0; image < pictures_.size(); ++image) {
-      if (pictures_[image].state != PictureState::kGood)
-        found(kind_of(pictures_[image].state), [&] { return reason(image); });
+    for (std::size_t image = 0; image < images_.size(); ++image) {
+      if (images_[image].state != ImageFileState::kGood)
+        found(kind_of(images_[image].state), [&] { return reason(image); });
     }
   }
 
@@ -183,23 +183,23 @@ class Checker {
     }
   }
 
-  static Kind kind_of(PictureState state) {
+  static Kind kind_of(ImageFileState state) {
     switch (state) {
-      case PictureState::kMissing:
+      case ImageFileState::kMissing:
         return kMissing;
-      case PictureState::kUnknownFormat:
+      case ImageFileState::kUnknownFormat:
         return kUnknownFormat;
-      case PictureState::kTruncated:
+      case ImageFileState::kTruncated:
         return kTruncated;
       default:
         return kCorrupt;
     }
   }
 
-  /// Reads the picture once more: keeping the messages of all bad ones would not be bounded.
+  /// Reads the image once more: keeping the messages of all bad ones would not be bounded.
   std::string reason(std::size_t image) const {
     const std::string record = manifest_.where(first_record_[image]);
-    if (pictures_[image].state == PictureState::kMissing)
+    if (images_[image].state == ImageFileState::kMissing)
       return fmt::format("{}: {} does not exist", record, path_of(image));
     try {
       load_rgb(path_of(image));
@@ -211,15 +211,15 @@ class Checker {
 
   void check_equal_files() {
     std::vector<std::uint32_t> order;
-    for (std::size_t image = 0; image < pictures_.size(); ++image) {
-      if (pictures_[image].state == PictureState::kGood) order.push_back(static_cast<std::uint32_t>(image));
+    for (std::size_t image = 0; image < images_.size(); ++image) {
+      if (images_[image].state == ImageFileState::kGood) order.push_back(static_cast<std::uint32_t>(image));
     }
     std::sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) {
-      return std::tie(pictures_[a].digest, a) < std::tie(pictures_[b].digest, b);
+      return std::tie(images_[a].digest, a) < std::tie(images_[b].digest, b);
     });
-    std::vector<std::pair<std::uint32_t, std::uint32_t>> equal;  // picture, picture it equals
+    std::vector<std::pair<std::uint32_t, std::uint32_t>> equal;  // image, image it equals
     for (std::size_t i = 1, first = 0; i < order.size(); ++i) {
-      if (pictures_[order[i]].digest != pictures_[order[first]].digest) {
+      if (images_[order[i]].digest != images_[order[first]].digest) {
         first = i;
       } else {
         equal.emplace_back(order[i], order[first]);
@@ -237,12 +237,12 @@ class Checker {
   Manifest manifest_;
   CheckReport report_;
   std::array<Finding, kKinds> findings_ = no_findings();
-  std::vector<std::int64_t> first_record_;  // of each picture
-  struct Picture {
+  std::vector<std::int64_t> first_record_;  // of each image
+  struct Image {
     std::array<std::uint64_t, 2> digest{};
-    PictureState state{};
+    ImageFileState state{};
   };
-  std::vector<Picture> pictures_;
+  std::vector<Image> images_;
 };
 
 }  // namespace

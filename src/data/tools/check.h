@@ -19,10 +19,10 @@ struct CheckOptions {
   std::int64_t max_words = 30;   ///< of a cleaned caption
   std::int64_t max_tokens = 25;  ///< of a caption, [CLS] included; counted where a tokenizer is given
   std::shared_ptr<const WordPiece> tokenizer = {};
-  bool pictures = true;       ///< open and decode every picture; otherwise only the records are looked at
+  bool decode_images = true;  ///< open and decode every image; otherwise only the records are looked at
   std::int64_t threads = 0;   ///< 0: one for each core
   std::int64_t examples = 5;  ///< kept of each kind
-  std::function<void(std::int64_t done, std::int64_t total)> progress = {};  ///< pictures; called from many threads
+  std::function<void(std::int64_t done, std::int64_t total)> progress = {};  ///< images; called from many threads
 };
 
 /// One kind of finding.
@@ -41,7 +41,7 @@ struct CheckReport {
   std::int64_t image_bytes = 0;    ///< of the files that could be read
   std::int64_t longest_words = 0;  ///< of a cleaned caption
   std::int64_t longest_tokens = 0;
-  int smallest_side = 0, largest_side = 0;  ///< of the pictures, in pixels; 0 where none was decoded
+  int smallest_side = 0, largest_side = 0;  ///< of the images, in pixels; 0 where none was decoded
   std::vector<Finding> findings;            ///< all kinds, in a fixed order, those that were not met too
 
   /// Whether nothing is a problem.
@@ -51,7 +51,7 @@ struct CheckReport {
   std::string to_table() const;
 };
 
-/// Memory: the manifest and about 40 bytes for each caption or picture. Throws DataError only where a manifest cannot
+/// Memory: the manifest and about 40 bytes for each caption or image. Throws DataError only where a manifest cannot
 /// be opened at all; all else is in the report.
 CheckReport check_manifests(const std::vector<std::filesystem::path>& files, const CheckOptions& options = {});
 

@@ -18,14 +18,14 @@ class CheckTest : public ::testing::Test {
     options.threads = 3;
     return check_manifests({folder_.write("m.jsonl", manifest)}, options);
   }
-  void picture(std::string_view name, std::uint64_t seed) { folder_.write(name, noise_png(seed, 20, 18)); }
+  void image(std::string_view name, std::uint64_t seed) { folder_.write(name, noise_png(seed, 20, 18)); }
 
   TemporaryFolder folder_;
 };
 
 TEST_F(CheckTest, SaysThatAGoodSetIsGood) {
-  picture("a.png", 1);
-  picture("b.png", 2);
+  image("a.png", 1);
+  image("b.png", 2);
   const CheckReport report = check(R"({"image": "a.png", "caption": ["A cat", "two words"]}
                                       {"image": "b.png", "caption": "A cat"})");
   EXPECT_TRUE(report.clean());
@@ -41,9 +41,9 @@ TEST_F(CheckTest, SaysThatAGoodSetIsGood) {
 }
 
 TEST_F(CheckTest, FindsEachKindAndGoesOn) {
-  picture("good.png", 1);
-  picture("copy.png", 1);
-  picture("other.png", 2);
+  image("good.png", 1);
+  image("copy.png", 1);
+  image("other.png", 2);
   folder_.write("text.png", "this is a text");
   folder_.write("empty.png", "");
   const std::string png = noise_png(3);
@@ -91,7 +91,7 @@ TEST_F(CheckTest, FindsEachKindAndGoesOn) {
 }
 
 TEST_F(CheckTest, CountsTokensAndConceptsWhereAsked) {
-  picture("a.png", 1);
+  image("a.png", 1);
   CheckOptions options;
   options.tokenizer = small_tokenizer();
   options.max_tokens = 4;
@@ -112,11 +112,11 @@ TEST_F(CheckTest, KeepsOnlyTheFirstExamples) {
   EXPECT_TRUE(contains(report.finding("missing_pictures").examples[4], "record 4"));
   EXPECT_TRUE(contains(report.to_table(), "and 45 more"));
   CheckOptions quick;
-  quick.pictures = false;
+  quick.decode_images = false;
   EXPECT_TRUE(check(manifest, quick).clean());
 }
 
-TEST_F(CheckTest, LooksAtEveryHostilePictureWithoutFalling) {
+TEST_F(CheckTest, LooksAtEveryHostileImageWithoutFalling) {
   std::string manifest;
   std::int64_t count = 0;
   for (const auto& entry : fs::directory_iterator(fs::path(VICHA_SOURCE_DIR) / "tests/golden/library/images/bad")) {

@@ -27,12 +27,12 @@ SubsetReport take_subset(const std::filesystem::path& in, const std::filesystem:
                          const SubsetOptions& options);
 
 struct JoinOptions {
-  /// Leave `image_id` as it is. Otherwise, since equal ids in different files are different pictures, it gets the name
+  /// Leave `image_id` as it is. Otherwise, since equal ids in different files are different images, it gets the name
   /// of its file in front: "coco/42".
   bool keep_ids = false;
 };
 
-/// All records of `files`, in order. Relative names of pictures are rewritten so that they are right from `out`'s
+/// All records of `files`, in order. Relative names of images are rewritten so that they are right from `out`'s
 /// folder. Returns the number of records. Throws UsageError if there is no file.
 std::int64_t join_manifests(const std::vector<std::filesystem::path>& files, const std::filesystem::path& out,
                             const JoinOptions& options = {});

@@ -126,19 +126,19 @@ class Unpacker {
 
  private:
   void take(const TarSample& sample) {
-    const auto picture = std::find_if(sample.parts.begin(), sample.parts.end(),
-                                      [](const auto& part) { return is_picture_part(part.first); });
-    if (picture == sample.parts.end() || !is_known_format(bytes_of(picture->second))) {
-      ++report_.no_picture;
+    const auto image = std::find_if(sample.parts.begin(), sample.parts.end(),
+                                    [](const auto& part) { return is_image_part(part.first); });
+    if (image == sample.parts.end() || !is_known_format(bytes_of(image->second))) {
+      ++report_.no_image;
       return;
     }
     const Json details = details_of(sample);
     const std::optional<std::string> caption = caption_of(sample, details);
     if (!caption || !is_utf8(sample.key)) return;
-    const std::string file = sample.key + "." + picture->first;
+    const std::string file = sample.key + "." + image->first;
     std::error_code failed;
     fs::create_directories((folder_ / file).parent_path(), failed);
-    if (failed || !write_new(folder_ / file, picture->second)) {
+    if (failed || !write_new(folder_ / file, image->second)) {
       ++report_.refused;
       if (report_.examples.empty()) report_.examples.push_back(file + ": the name is taken by another member");
       return;
@@ -267,7 +267,7 @@ class Run {
     } catch (const DataError& error) {
       damaged_[i] = error;
       std::error_code ignored;
-      fs::remove(unfinished, ignored);  // only if nothing came out of it; pictures stay for a look
+      fs::remove(unfinished, ignored);  // only if nothing came out of it; images stay for a look
     }
     const std::lock_guard guard(mutex_);
     ++done_;
@@ -287,7 +287,7 @@ class Run {
   void add(const UnpackReport& part) {
     const std::lock_guard guard(mutex_);
     report_.known += part.known;
-    report_.no_picture += part.no_picture;
+    report_.no_image += part.no_image;
     report_.no_caption += part.no_caption;
     report_.bad_text += part.bad_text;
     report_.refused += part.refused;

@@ -1,4 +1,4 @@
-// Tar archives of pictures and captions (img2dataset, WebDataset) to a folder of pictures and a manifest.
+// Tar archives of images and captions (img2dataset, WebDataset) to a folder of images and a manifest.
 #pragma once
 
 #include <cstdint>
@@ -24,13 +24,13 @@ struct UnpackOptions {
 struct UnpackReport {
   std::int64_t archives = 0, known = 0, damaged = 0;  ///< known: unpacked by a run before
   std::int64_t records = 0;
-  std::int64_t no_picture = 0, no_caption = 0, bad_text = 0, refused = 0;  ///< samples left out; members refused
-  std::vector<std::string> examples = {};                                  ///< of what was refused or damaged
+  std::int64_t no_image = 0, no_caption = 0, bad_text = 0, refused = 0;  ///< samples left out; members refused
+  std::vector<std::string> examples = {};                                ///< of what was refused or damaged
 };
 
-/// The pictures go to OUT/images/<archive>/…, with records {"image", "caption", "image_id": "<archive>/<key>", fields…}
+/// The images go to OUT/images/<archive>/…, with records {"image", "caption", "image_id": "<archive>/<key>", fields…}
 /// in OUT/<manifest>. The caption is the `.txt`, or the field "caption" of the `.json`; a sample without one, or whose
-/// picture does not begin as one, is left out and counted.
+/// image does not begin as one, is left out and counted.
 ///
 /// An archive is unpacked under a temporary name and renamed when all of it is on the disk, so that a run that was
 /// killed and repeated takes up at the first archive that was not finished. Memory: a sample for each thread. Throws

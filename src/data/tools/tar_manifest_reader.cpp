@@ -14,7 +14,7 @@
 namespace vicha {
 namespace {
 
-constexpr std::array<std::string_view, 7> kPictureParts = {"jpg", "jpeg", "png", "webp", "gif", "bmp", "ppm"};
+constexpr std::array<std::string_view, 7> kImageParts = {"jpg", "jpeg", "png", "webp", "gif", "bmp", "ppm"};
 constexpr std::size_t kMaxName = 1024;
 constexpr std::size_t kMaxFileName = 200;  // file systems allow 255 bytes
 constexpr std::size_t kBlock = std::size_t{1} << 18;
@@ -51,8 +51,8 @@ std::string tidy(std::string_view name) {
 
 }  // namespace
 
-bool is_picture_part(std::string_view part) {
-  return std::find(kPictureParts.begin(), kPictureParts.end(), part) != kPictureParts.end();
+bool is_image_part(std::string_view part) {
+  return std::find(kImageParts.begin(), kImageParts.end(), part) != kImageParts.end();
 }
 
 struct TarReader::Impl {
@@ -112,9 +112,9 @@ struct TarReader::Impl {
       name = tidy(name);
       open = split(name);
       if (!open) continue;
-      const bool picture = is_picture_part(open->part);
-      if (!picture && open->part != "txt" && open->part != "json") continue;
-      limit = picture ? limits.picture_bytes : limits.text_bytes;
+      const bool image = is_image_part(open->part);
+      if (!image && open->part != "txt" && open->part != "json") continue;
+      limit = image ? limits.image_bytes : limits.text_bytes;
       if (archive_entry_size_is_set(entry) && archive_entry_size(entry) > limit) {
         refuse(name, "it is too large");
         continue;

@@ -17,12 +17,12 @@ struct TarSample {
 };
 
 struct TarLimits {
-  std::int64_t picture_bytes = std::int64_t{256} << 20;
+  std::int64_t image_bytes = std::int64_t{256} << 20;
   std::int64_t text_bytes = std::int64_t{4} << 20;
 };
 
-/// Whether a part of this name is a picture ("jpg", "png", …).
-bool is_picture_part(std::string_view part);
+/// Whether a part of this name is an image ("jpg", "png", …).
+bool is_image_part(std::string_view part);
 
 class TarReader {
  public:
@@ -30,7 +30,7 @@ class TarReader {
   TarReader(const std::filesystem::path& tar, const TarLimits& limits);
   ~TarReader();
 
-  /// False at the end. Pictures, `txt` and `json` are read, other members passed over. Members that are no regular
+  /// False at the end. Images, `txt` and `json` are read, other members skipped. Members that are no regular
   /// files, whose names are absolute, lead out of the folder or hold odd characters, that are too large or come twice
   /// are refused: counted, nothing of them is read. Throws DataError where the archive is damaged or cut short.
   bool next(TarSample& sample);

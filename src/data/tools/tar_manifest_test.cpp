@@ -51,9 +51,9 @@ std::vector<Json> records_in(const fs::path& file) {
   return records;
 }
 
-std::vector<TarMember> sample(const std::string& key, const std::string& picture, const std::string& caption,
+std::vector<TarMember> sample(const std::string& key, const std::string& image, const std::string& caption,
                               const std::string& url) {
-  return {{key + ".jpg", picture}, {key + ".txt", caption}, {key + ".json", Json({{"url", url}, {"key", key}}).dump()}};
+  return {{key + ".jpg", image}, {key + ".txt", caption}, {key + ".json", Json({{"url", url}, {"key", key}}).dump()}};
 }
 
 std::vector<TarMember> operator+(std::vector<TarMember> a, const std::vector<TarMember>& b) {
@@ -94,7 +94,7 @@ TEST_F(TarTest, UnpacksWhatImg2datasetWrites) {
   const UnpackReport report = unpack({first, second});
   EXPECT_EQ(report.records, 3);
   EXPECT_EQ(report.archives, 2);
-  EXPECT_EQ(report.refused + report.no_caption + report.no_picture + report.bad_text, 0);
+  EXPECT_EQ(report.refused + report.no_caption + report.no_image + report.bad_text, 0);
   EXPECT_EQ(read_text(manifest_),
             "{\"image\":\"images/00000/000000000.jpg\",\"caption\":\"A cat.\",\"image_id\":\"00000/000000000\","
             "\"url\":\"http://a/1\"}\n"
@@ -133,7 +133,7 @@ TEST_F(TarTest, HostileMembersAreRefusedAndWriteNothing) {
   EXPECT_FALSE(fs::is_symlink(folder_ / "out/images/0/dir"));
   EXPECT_EQ(records[1]["caption"], "good");
   EXPECT_EQ(report.refused, 8 * 3 + 4);
-  EXPECT_EQ(report.no_picture, 3);
+  EXPECT_EQ(report.no_image, 3);
   ASSERT_FALSE(report.examples.empty());
   EXPECT_EQ(report.examples[0], "../../escape.jpg: the name leads out of the folder");
 }
@@ -165,7 +165,7 @@ TEST_F(TarTest, SamplesThatAreNotWholeAreCountedAndLeftOut) {
   for (const Json& record : records_in(manifest_)) captions.push_back(record["caption"]);
   EXPECT_EQ(captions, (std::vector<std::string>{"twice", "deep", "whole"}));
   EXPECT_EQ(read_text(folder_ / "out/images/0/f.jpg"), png_);
-  EXPECT_EQ(report.no_picture, 2);
+  EXPECT_EQ(report.no_image, 2);
   EXPECT_EQ(report.no_caption, 3);  // c, d, g
   EXPECT_EQ(report.bad_text, 2);    // e, g
   EXPECT_EQ(report.refused, 2);     // f twice
@@ -174,15 +174,15 @@ TEST_F(TarTest, SamplesThatAreNotWholeAreCountedAndLeftOut) {
 TEST_F(TarTest, LargeMembersAreRefused) {
   UnpackOptions options;
   options.out = folder_ / "out";
-  options.limits = {.picture_bytes = 4000, .text_bytes = 10};
+  options.limits = {.image_bytes = 4000, .text_bytes = 10};
   const fs::path tar = write_tar(folder_ / "tars/0.tar", sample("a", png_, "short", "u") +
                                                              sample("b", noise_png(1, 100, 100), "short", "u") +
                                                              sample("c", png_, "longer than that", "u"));
   const UnpackReport report = unpack_tars({tar}, options);
   EXPECT_EQ(report.records, 1);
-  EXPECT_EQ(report.no_picture, 1);
+  EXPECT_EQ(report.no_image, 1);
   EXPECT_EQ(report.no_caption, 1);
-  EXPECT_EQ(report.refused, 5);  // b's picture, c's text, all JSON
+  EXPECT_EQ(report.refused, 5);  // b's image, c's text, all JSON
 }
 
 TEST_F(TarTest, ADamagedArchiveStopsAfterTheOthersOrIsLeftOut) {

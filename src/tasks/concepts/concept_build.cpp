@@ -68,9 +68,9 @@ AssignReport build_concepts(const ConceptBuild& build) {
   kit.provenance.embeddings = words;
   log::info("3/5 concepts embedded: {}", words.string());
 
-  const PictureList pictures =
-      list_pictures({build.captions}, {.image_root = build.images, .strip_parts = build.strip_parts});
-  const EmbedReport embedded = embed_pictures(*source, pictures, store, build.embed);
+  const ImageList images =
+      list_images({build.captions}, {.image_root = build.images, .strip_parts = build.strip_parts});
+  const EmbedReport embedded = embed_images(*source, images, store, build.embed);
   log::info("4/5 {} pictures embedded, {} of them before, {} unreadable: {}", embedded.embedded + embedded.known,
             embedded.known, embedded.bad, store.string());
 

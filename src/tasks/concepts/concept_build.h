@@ -1,4 +1,4 @@
-// `vicha concepts build`: from captions and pictures to a manifest with concepts, in one resumable chain (method,
+// `vicha concepts build`: from captions and images to a manifest with concepts, in one resumable chain (method,
 // section 6).
 #pragma once
 
@@ -15,8 +15,8 @@
 namespace vicha {
 
 struct ConceptBuild {
-  std::filesystem::path captions;  ///< manifest: pictures and captions
-  std::filesystem::path images;    ///< folder of the pictures; empty: the manifest's
+  std::filesystem::path captions;  ///< manifest: images and captions
+  std::filesystem::path images;    ///< folder of the images; empty: the manifest's
   std::int64_t strip_parts = 0;
   std::filesystem::path out;  ///< the same manifest with `kwords`
   std::string source;         ///< "clip:FILE", "vicha:CHECKPOINT"
@@ -29,7 +29,7 @@ struct ConceptBuild {
   AssignOptions assign = {};
 };
 
-/// Parses the captions, counts a vocabulary, embeds it and the pictures, assigns. What is made on the way lies in OUT's
+/// Parses the captions, counts a vocabulary, embeds it and the images, assigns. What is made on the way lies in OUT's
 /// folder of parts (`pretrain.concepts.json` -> `pretrain.concepts.parts/`): captions.jsonl, vocabulary.tsv,
 /// vocabulary.safetensors, pictures.emb. Repeated after a kill it goes on where it was and ends with the same file; a
 /// part that was made of other captions or by another source is made again.

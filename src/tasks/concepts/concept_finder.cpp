@@ -36,11 +36,11 @@ std::unique_ptr<ConceptSource> open_source(const ConceptProvenance& provenance, 
   return source;
 }
 
-/// Vectors of all pictures (n, E) from the store that keeps them.
-at::Tensor stored_rows(const PictureList& pictures, const fs::path& store) {
+/// Vectors of all images (n, E) from the store that keeps them.
+at::Tensor stored_rows(const ImageList& images, const fs::path& store) {
   const EmbeddingStore embeddings = EmbeddingStore::open(store);
   std::vector<std::int64_t> records;
-  for (const std::string& key : pictures.keys) {
+  for (const std::string& key : images.keys) {
     const auto record = embeddings.find(key);
     if (!record) {
       throw DataError(key, "cannot be read, so its concepts cannot be found",
@@ -71,7 +71,7 @@ fs::path cache_of(const fs::path& manifest, const SourceWeights& weights) {
 
 }  // namespace
 
-fs::path run_picture_cache(const fs::path& run) { return run / "eval-pictures.emb"; }
+fs::path run_image_cache(const fs::path& run) { return run / "eval-pictures.emb"; }
 
 ConceptFinder::ConceptFinder(std::optional<ConceptKit> kit, std::string model, ConceptFinderOptions options)
     : kit_(std::move(kit)), model_(std::move(model)), options_(std::move(options)) {}
@@ -92,26 +92,26 @@ ConceptSource& ConceptFinder::source() {
   return *source_;
 }
 
-std::vector<PictureConcepts> ConceptFinder::find(const PictureList& pictures, const fs::path& cache) {
+std::vector<ImageConcepts> ConceptFinder::find(const ImageList& images, const fs::path& cache) {
   const EmbedOptions all{
       .max_bad_share = 0,
       .settings = {
           .share = "", .folder = "--image-root or data.image_root", .otherwise = "`vicha data prune` leaves them out"}};
-  const EmbedReport report = embed_pictures(source(), pictures, cache, all);
-  log::info("concepts of {} pictures: {} embedded, {} from {}", pictures.size(), report.embedded, report.known,
+  const EmbedReport report = embed_images(source(), images, cache, all);
+  log::info("concepts of {} pictures: {} embedded, {} from {}", images.size(), report.embedded, report.known,
             cache.string());
-  return nearest_concepts(kit(), stored_rows(pictures, cache));
+  return nearest_concepts(kit(), stored_rows(images, cache));
 }
 
-PictureConcepts ConceptFinder::find(const fs::path& picture) {
-  const std::string bytes = read_file(picture);
+ImageConcepts ConceptFinder::find(const fs::path& image) {
+  const std::string bytes = read_file(image);
   ConceptSource& tower = source();
   const std::int64_t side = tower.side();
   at::Tensor pixels = at::empty({1, 3, side, side});
-  tower.prepare({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()}, picture.string(),
+  tower.prepare({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()}, image.string(),
                 {pixels.data_ptr<float>(), static_cast<std::size_t>(pixels.numel())});
   const at::NoGradGuard guard;
-  return nearest_concepts(kit(), tower.embed_pictures(pixels)).front();
+  return nearest_concepts(kit(), tower.embed_images(pixels)).front();
 }
 
 ConceptsFrom ConceptFinder::from(const DataOptions& data) const {
@@ -153,13 +153,12 @@ std::shared_ptr<const EvaluationSet> ConceptFinder::load(const DataOptions& data
   std::vector<std::vector<std::string>> words(static_cast<std::size_t>(set->image_count()));
   if (where == ConceptsFrom::kFind) {
     const fs::path file = data.manifests.front();
-    const PictureList pictures =
-        list_pictures({file}, {.image_root = data.image_root, .strip_parts = data.strip_parts});
-    const std::vector<PictureConcepts> found =
-        find(pictures, options_.cache.empty() ? cache_of(file, kit().provenance.weights) : options_.cache);
+    const ImageList images = list_images({file}, {.image_root = data.image_root, .strip_parts = data.strip_parts});
+    const std::vector<ImageConcepts> found =
+        find(images, options_.cache.empty() ? cache_of(file, kit().provenance.weights) : options_.cache);
     std::unordered_map<std::string_view, std::size_t> number_of_path;
-    for (std::int64_t i = 0; i < pictures.size(); ++i) {
-      number_of_path.emplace(pictures.path(i), static_cast<std::size_t>(i));
+    for (std::int64_t i = 0; i < images.size(); ++i) {
+      number_of_path.emplace(images.path(i), static_cast<std::size_t>(i));
     }
     for (std::int64_t image = 0; image < set->image_count(); ++image) {
       words[static_cast<std::size_t>(image)] = found[number_of_path.at(set->image_path(image))].words;

@@ -1,4 +1,4 @@
-// The concepts of pictures that a trained model has not seen, found as its training set's were.
+// The concepts of images that a trained model has not seen, found as its training set's were.
 #pragma once
 
 #include <filesystem>
@@ -16,23 +16,23 @@
 
 namespace vicha {
 
-/// Where a run keeps the embeddings of the pictures that it is evaluated on along the way.
-std::filesystem::path run_picture_cache(const std::filesystem::path& run);
+/// Where a run keeps the embeddings of the images that it is evaluated on along the way.
+std::filesystem::path run_image_cache(const std::filesystem::path& run);
 
 class ConceptFinder {
  public:
   /// `kit`: of the model, which messages call `model`; nothing if it has none, which suffices for sets that need none.
-  /// The source is opened when it is first asked for. That throws DataError that says what is missing, or that the
+  /// The source is opened when it is first used. That throws DataError that says what is missing, or that the
   /// weights are others than the kit's, naming both; the remedy names the options.
   ConceptFinder(std::optional<ConceptKit> kit, std::string model, ConceptFinderOptions options = {});
   /// With a source that is open already: the kit's.
   ConceptFinder(ConceptKit kit, std::unique_ptr<ConceptSource> source);
 
-  /// One list a picture. Pictures are embedded once and kept in `cache` (a store); if it cannot be written there, the
+  /// One list an image. Images are embedded once and kept in `cache` (a store); if it cannot be written there, the
   /// log says so and nothing is kept.
-  std::vector<PictureConcepts> find(const PictureList& pictures, const std::filesystem::path& cache);
-  /// Of one picture file; nothing is kept.
-  PictureConcepts find(const std::filesystem::path& picture);
+  std::vector<ImageConcepts> find(const ImageList& images, const std::filesystem::path& cache);
+  /// Of one image file; nothing is kept.
+  ImageConcepts find(const std::filesystem::path& image);
 
   /// An evaluation set with the concepts that the model is to read. `data`: of the model's recipe, `manifests` the one
   /// to evaluate. Throws DataError if they can be had in no way, saying what is missing and that `--concepts none` does

@@ -15,7 +15,7 @@
 #include "data/pipeline/collate.h"
 #include "data/pipeline/sample_maker.h"
 #include "image/decode.h"
-#include "models/picture_pipeline.h"
+#include "models/image_pipeline.h"
 #include "nn/position.h"
 #include "tasks/host/model_files.h"
 
@@ -90,10 +90,8 @@ class VichaSource : public ConceptSource {
   }
   void prepare(const Image& image, std::span<float> out) const override { transform_.evaluate(image, out); }
 
-  std::int64_t batch() const override {
-    return pictures_at_once(1 + model().options().vit.patches(), model().device());
-  }
-  at::Tensor embed_pictures(const at::Tensor& pixels) override {
+  std::int64_t batch() const override { return images_at_once(1 + model().options().vit.patches(), model().device()); }
+  at::Tensor embed_images(const at::Tensor& pixels) override {
     const at::NoGradGuard guard;
     std::unique_lock turn(on_device_, std::defer_lock);
     if (!model().device().is_cpu())

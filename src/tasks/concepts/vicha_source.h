@@ -1,6 +1,6 @@
 // A trained model's own contrast as a source of concepts: the pretraining without concepts supplies them for the next
 // one (method, section 6.2).
-// B pictures, n texts, E width of the common embedding.
+// B images, n texts, E width of the common embedding.
 #pragma once
 
 #include <filesystem>
@@ -12,9 +12,9 @@
 namespace vicha {
 
 /// Online weights of a checkpoint folder of `vicha pretrain` (or a run's folder: its last checkpoint), in evaluation
-/// mode, fp32. Pictures pass the model's evaluation transform (the whole picture, squashed); texts are cleaned and cut
+/// mode, fp32. Images pass the model's evaluation transform (the whole image, squashed); texts are cleaned and cut
 /// as captions are. Throws DataError naming what is missing, or if the model reads concepts itself: its image tower
-/// cannot say what is in a picture before it has been told.
+/// cannot say what is in an image before it has been told.
 std::unique_ptr<ConceptSource> open_vicha_source(const std::filesystem::path& checkpoint, const std::string& device);
 
 }  // namespace vicha

@@ -133,8 +133,7 @@ TEST_F(VichaSourceRun, TowersAreThoseOfRetrieval) {
     source->prepare(bytes, "picture", {pixels.data_ptr<float>() + i * 3 * 24 * 24, 3 * 24 * 24});
     texts.emplace_back(set->caption(i));
   }
-  const at::Tensor cosines =
-      at::mm(unit_rows(source->embed_pictures(pixels)), unit_rows(source->embed_texts(texts)).t());
+  const at::Tensor cosines = at::mm(unit_rows(source->embed_images(pixels)), unit_rows(source->embed_texts(texts)).t());
   EXPECT_TRUE(at::allclose(cosines, scorer.similarities(), 1e-5, 1e-5));
   // As captions are: cleaned first.
   const at::Tensor rows = source->embed_texts(std::vector<std::string>{"a red picture", "A Red, Picture"});

@@ -1,4 +1,4 @@
-// What commands that read raw pictures are told about concepts.
+// What commands that read raw images are told about concepts.
 #pragma once
 
 #include <filesystem>
@@ -15,10 +15,10 @@ struct ConceptSourceOptions {
   bool exact_decode = false;       ///< CLIP: every pixel of a JPEG, as OpenAI's code does
 };
 
-/// Where the concepts of an evaluation set's pictures come from.
+/// Where the concepts of an evaluation set's images come from.
 enum class ConceptsFrom {
-  kAuto,      ///< the manifest where it has such as the model knows, else the pictures
-  kFind,      ///< the pictures
+  kAuto,      ///< the manifest where it has such as the model knows, else the images
+  kFind,      ///< the images
   kManifest,  ///< whatever it has
   kNone       ///< the model reads none
 };
@@ -32,7 +32,7 @@ inline constexpr Choice<ConceptsFrom> kConceptsFromNames[] = {{"auto", ConceptsF
 struct ConceptFinderOptions {
   ConceptsFrom from = ConceptsFrom::kAuto;
   std::string source = {};           ///< where the source's weights are now; empty: where they were in training
-  std::filesystem::path cache = {};  ///< store of the pictures' embeddings; empty: beside the manifest
+  std::filesystem::path cache = {};  ///< store of the images' embeddings; empty: beside the manifest
   ConceptSourceOptions tower = {};   ///< how the source is opened
 };
 

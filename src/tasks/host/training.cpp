@@ -61,7 +61,7 @@ bool starts_fresh(const TrainCommand& command) {
   return command.resume.kind == ResumeChoice::Kind::kAuto && list_checkpoints(command.out).empty();
 }
 
-/// How the training set's concepts were found. Without it the model can be trained, but not asked about new pictures.
+/// How the training set's concepts were found. Without it the model can be trained, but not asked about new images.
 std::optional<ConceptKit> training_kit(const DataOptions& data) {
   if (!data.concepts.enabled) return std::nullopt;
   std::optional<ConceptKit> kit = common_concept_kit(data.manifests);

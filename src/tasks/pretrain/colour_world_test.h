@@ -1,4 +1,4 @@
-// A small world to train in: pictures of eight colours with captions, a vocabulary, a recipe of a few seconds.
+// A small world to train in: images of eight colours with captions, a vocabulary, a recipe of a few seconds.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -42,7 +42,7 @@ class ColourWorld : public testing::Test {
     fs::remove_all(folder_);
   }
 
-  /// `copies` pictures of each colour, a little different each.
+  /// `copies` images of each colour, a little different each.
   void write_manifest(const std::string& name, int copies, int shift) {
     std::string rows;
     Rng rng(static_cast<std::uint64_t>(shift));

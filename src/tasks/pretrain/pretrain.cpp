@@ -48,7 +48,7 @@ class PeriodicEvaluation {
     data.manifests = {options_.manifest};
     const auto load = [&] {
       set_ = ConceptFinder(setup.kit, "the training set",
-                           {.cache = run_picture_cache(setup.out), .tower = {.device = setup.device}})
+                           {.cache = run_image_cache(setup.out), .tower = {.device = setup.device}})
                  .load(data, setup.tokenizer);
     };
     // The writer embeds what has to be embedded; the others find it in the cache.

@@ -1,4 +1,4 @@
-// From pictures on disk to a trained, evaluated model, through the same calls as the command line.
+// From images on disk to a trained, evaluated model, through the same calls as the command line.
 #include "tasks/pretrain/pretrain.h"
 
 #include <ATen/ATen.h>
@@ -41,7 +41,7 @@ TEST_F(PretrainRun, LearnsColoursFarAboveChance) {
   EXPECT_EQ(found.text_queries[0].query, "a red picture");
 }
 
-TEST_F(PretrainRun, PicturesThatDoNotFitInMemoryAreReadAgain) {
+TEST_F(PretrainRun, ImagesThatDoNotFitInMemoryAreReadAgain) {
   const LoadedModel loaded = load_trained(run(recipe(), "short").last_checkpoint, "cpu");
   DataOptions data = loaded.recipe->data;
   data.manifests = {(folder_ / "train.json").string()};
@@ -135,7 +135,7 @@ TEST_F(PretrainRun, ObjectivesSetInWhenTheRecipeSays) {
   EXPECT_NE(last.find("\"mae\""), std::string::npos);
 }
 
-TEST_F(PretrainRun, StartsFromACheckpointOfAnotherPictureSize) {
+TEST_F(PretrainRun, StartsFromACheckpointOfAnotherImageSize) {
   const RunResult small = run(recipe(), "small");
   PretrainRecipe r = recipe();
   r.model.vit.image_res = 32;

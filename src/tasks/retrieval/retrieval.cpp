@@ -62,7 +62,7 @@ OrderedJson json_of(const std::vector<RetrievalExample>& examples) {
   return list;
 }
 
-/// The batches of an evaluation once more, read ahead as long as they are asked for one after the other.
+/// The batches of an evaluation once more, read ahead as long as they are read in order.
 class ReadAgain {
  public:
   ReadAgain(std::shared_ptr<const EvaluationSet> set, std::int64_t batch_size)

@@ -13,12 +13,12 @@
 
 namespace vicha {
 
-/// One query of the gallery: what was asked, what came best, what would have been right.
+/// One query of the gallery: the query, what ranked best, what would have been right.
 struct RetrievalExample {
-  std::string query;              ///< caption, or path of the picture
-  std::vector<std::string> best;  ///< paths of pictures, or captions, best first
+  std::string query;              ///< caption, or path of the image
+  std::vector<std::string> best;  ///< paths of images, or captions, best first
   std::vector<std::string> right;
-  std::int64_t rank = 0;  ///< place of the best-placed right answer, from 1
+  std::int64_t rank = 0;  ///< rank of the best-ranked right answer, from 1
 };
 
 struct RetrievalResult {
@@ -44,14 +44,14 @@ nlohmann::ordered_json json_of(const RetrievalMetrics& metrics);
 struct RetrievalOptions {
   std::int64_t k_test = 256;             ///< best candidates that are matched; 0: ITC alone decides
   Ranking ranking = Ranking::kMatching;  ///< what orders them
-  std::int64_t batch_size = 64;          ///< pictures encoded at once
+  std::int64_t batch_size = 64;          ///< images encoded together
   std::int64_t examples = 12;            ///< queries of each direction kept for a gallery, spread evenly over the set
-  std::int64_t memory_mib = 2048;  ///< for the pictures' states; what does not fit is encoded twice, to the same result
+  std::int64_t memory_mib = 2048;  ///< for the images' states; what does not fit is encoded twice, to the same result
 
   void describe(Visitor& v);
 };
 
-/// Evaluates on all pictures and captions of the set; the ranks of a group match a share of the pairs each, and all have
+/// Evaluates on all images and captions of the set; the ranks of a group match a share of the pairs each, and all have
 /// the result.
 RetrievalResult evaluate_retrieval(const TaskModel& model, std::shared_ptr<const EvaluationSet> set,
                                    const RetrievalOptions& options, const Group& group = Group::alone());

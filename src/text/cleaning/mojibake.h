@@ -9,7 +9,7 @@ namespace vicha::text_detail {
 
 /// What `ftfy.fix_encoding` (6.3, its default settings) makes of a text: where it looks like mojibake, it is encoded in
 /// the first of ten single-byte encodings that can, and read as UTF-8 (spaces that were no-break spaces and lost bytes
-/// repaired), over and over while that goes on to help; what is only partly mojibake is repaired piece by piece. Other
+/// repaired), repeatedly while that helps; what is only partly mojibake is repaired piece by piece. Other
 /// texts come back as they are. `text` is UTF-8; what is not counts as U+FFFD.
 std::string fix_encoding(std::string_view text);
 

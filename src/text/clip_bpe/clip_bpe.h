@@ -64,7 +64,7 @@ class ClipBpe {
  private:
   explicit ClipBpe(std::shared_ptr<const text_detail::BpeTables> tables);
 
-  std::shared_ptr<const text_detail::BpeTables> tables_;  // never changes: copies share it, threads may use it at once
+  std::shared_ptr<const text_detail::BpeTables> tables_;  // never changes: shared by copies and by threads
 };
 
 }  // namespace vicha

@@ -89,16 +89,16 @@ void BpeTables::join_short(std::vector<BpeId>& ids) const {
   }
 }
 
-/// The same in n log n: a queue of pairs by rank and place, of which one rank at a time is taken off.
+/// The same in n log n: a queue of pairs by rank and position, from which one rank at a time is taken.
 void BpeTables::join_long(std::vector<BpeId>& ids) const {
   const std::size_t count = ids.size();
   std::vector<std::size_t> next(count), previous(count);
   constexpr BpeId kGone = std::numeric_limits<BpeId>::max();
   for (std::size_t i = 0; i < count; ++i) {
     next[i] = i + 1;
-    previous[i] = i - 1;  // of the first: never asked for
+    previous[i] = i - 1;  // of the first: never read
   }
-  using Pair = std::tuple<std::uint32_t, std::size_t, BpeId, BpeId>;  // rank, place, left, right
+  using Pair = std::tuple<std::uint32_t, std::size_t, BpeId, BpeId>;  // rank, position, left, right
   std::priority_queue<Pair, std::vector<Pair>, std::greater<>> queue;
   const auto offer = [&](std::size_t i) {
     if (next[i] >= count) return;
@@ -111,7 +111,7 @@ void BpeTables::join_long(std::vector<BpeId>& ids) const {
   while (!queue.empty()) {
     const std::uint32_t lowest = std::get<0>(queue.top());
     changed.clear();
-    // Pairs that come about in this round wait for the next, even if their rank is lower.
+    // Pairs that arise in this round wait for the next, even if their rank is lower.
     while (!queue.empty() && std::get<0>(queue.top()) == lowest) {
       const auto [rank, i, left, right] = queue.top();
       queue.pop();

@@ -25,7 +25,7 @@ struct DictionaryDeleter {
 };
 using SharedDictionary = std::shared_ptr<std::remove_pointer_t<Dictionary>>;
 
-/// Loads it with the first call (0.1 to 0.2 s) and again only after everybody has let go of it. May be called by many
+/// Loads it on the first call (0.1 to 0.2 s), and again only after every holder has released it. May be called by many
 /// threads. The library promises that threads may share a dictionary as long as each has its own options and sentences.
 /// Throws DataError naming the Debian package if it cannot be found.
 SharedDictionary shared_dictionary();

@@ -168,7 +168,7 @@ class PhraseReader {
         attributes.push_back(modifier);
       }
     }
-    if (is(phrase_.head, WordKind::kPicture)) {
+    if (is(phrase_.head, WordKind::kImage)) {
       for (std::size_t i = 0; i + 1 < attributes.size(); ++i) {
         if (attributes[i] == "black" && attributes[i + 1] == "white") {
           attributes[i] = "black and white";
@@ -184,7 +184,7 @@ class PhraseReader {
   NounPhrase phrase_;
   std::vector<std::string> modifiers_;  // nouns before the head
   std::string spare_;
-  std::string collective_;  // passed over for what follows "of"
+  std::string collective_;  // skipped for what follows "of"
   std::size_t behind_collective_ = 0;
   bool one_ = false;  // the head stands in the singular
   bool done_ = false;

@@ -21,7 +21,7 @@ namespace vicha {
 
 /// Everything is lower case, in the order of the caption, nothing twice.
 struct SceneGraph {
-  /// Lemmas of head nouns. Collectives ("a group of dogs") are passed over for the noun behind "of"; containers and
+  /// Lemmas of head nouns. Collectives ("a group of dogs") are skipped for the noun behind "of"; containers and
   /// portions ("a plate of pasta") are objects.
   std::vector<std::string> objects;
   /// (object, attribute): adjectives, colours, materials, numbers, participles; no determiners, no possessives.

@@ -32,7 +32,7 @@ class Tagger {
   const std::string& text(std::size_t i) const { return words_[i].text; }
   unsigned can(std::size_t i) const { return has(i) && tag(i) == Tag::kUnknown ? lexicon_.classes(text(i)) : 0u; }
 
-  // The word before, adverbs passed over.
+  // The word before, skipping adverbs.
   Tag before(std::size_t i) const {
     while (i > 0 && words_[i - 1].tag == Tag::kAdverb) --i;
     return i > 0 ? words_[i - 1].tag : Tag::kComma;

@@ -105,7 +105,7 @@ Group ClauseReader::reduced_subject(const ClauseVerb& verb, const ClauseVerb& pr
   }
   if (noun.animate() || noun.role == NounRole::kObject || (noun.preposition == "with" && !noun.by_verb)) return last_;
   if (noun.preposition == "of") {
-    return is(nouns_[noun.parent].lemma, WordKind::kPicture) ? last_ : group_of(noun.parent);
+    return is(nouns_[noun.parent].lemma, WordKind::kImage) ? last_ : group_of(noun.parent);
   }
   return verb.form == Tag::kIng ? group_of(noun.parent) : last_;
 }
@@ -171,7 +171,7 @@ Group ClauseReader::target(std::string_view preposition, std::size_t place) cons
   std::size_t base = last_.back();
   for (int hops = 0; hops < 4 && nouns_[base].preposition == "of" && nouns_[base].role == NounRole::kPlace; ++hops) {
     const std::size_t head = nouns_[base].parent;
-    if (head == kNone || is(nouns_[head].lemma, WordKind::kPicture)) break;
+    if (head == kNone || is(nouns_[head].lemma, WordKind::kImage)) break;
     base = head;
   }
   const ClauseNoun& noun = nouns_[base];

@@ -35,7 +35,7 @@ constexpr std::pair<std::string_view, Tag> kTagNames[] = {
 
 constexpr std::pair<std::string_view, WordKind> kKindNames[] = {
     {"collective", WordKind::kCollective},
-    {"picture", WordKind::kPicture},
+    {"picture", WordKind::kImage},
     {"person", WordKind::kPerson},
     {"animal", WordKind::kAnimal},
     {"colour", WordKind::kColour},

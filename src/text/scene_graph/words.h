@@ -39,7 +39,7 @@ Tag closed_class(std::string_view word);
 
 enum class WordKind : std::uint32_t {
   kCollective = 1 << 0,     ///< group, pair, herd: "a group of dogs" is about dogs
-  kPicture = 1 << 1,        ///< photo, view: what it is of takes part in relations
+  kImage = 1 << 1,          ///< photo, view: what it is of takes part in relations
   kPerson = 1 << 2,         ///< woman, chef
   kAnimal = 1 << 3,         ///< dog, sheep
   kColour = 1 << 4,         ///< red
@@ -53,7 +53,7 @@ enum class WordKind : std::uint32_t {
   kStaticPlace = 1 << 12,   ///< prepositions that are the relation alone: "sits near", "lies beside"
   kMovesObject = 1 << 13,   ///< infinitives whose object moves or is placed: put, throw
   kPossession = 1 << 14,    ///< infinitives whose object carries what follows: wear, hold, have
-  kHelper = 1 << 15,        ///< infinitives before another that say nothing of a picture: try, prepare
+  kHelper = 1 << 15,        ///< infinitives before another that say nothing of an image: try, prepare
   kIntensifier = 1 << 16,   ///< very, so
   kObjectParticle = 1 << 17,  ///< up, off, out: "picks up a ball"
   kMostlyNoun = 1 << 19,      ///< of kCaptionVerb, but a verb only before an object: "train", "slice"
@@ -71,7 +71,7 @@ enum class WordKind : std::uint32_t {
 bool is(std::string_view word, WordKind kind);
 inline bool is_animate(std::string_view lemma) { return is(lemma, WordKind::kPerson) || is(lemma, WordKind::kAnimal); }
 
-/// Words that are one: prepositions ("in front of", "next to"), and phrases that are passed over ("back to back").
+/// Words that are one: prepositions ("in front of", "next to"), and phrases that are skipped ("back to back").
 struct Idiom {
   std::span<const std::string_view> words;
   Tag tag = Tag::kPreposition;

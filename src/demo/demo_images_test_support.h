@@ -1,4 +1,4 @@
-// The picture that the demonstration set's tests draw.
+// The image that the demonstration set's tests draw.
 #pragma once
 
 #include <cstddef>

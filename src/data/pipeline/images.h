@@ -1,4 +1,4 @@
-// The decoded pictures of a manifest, some of them kept.
+// The decoded images of a manifest, some of them kept.
 #pragma once
 
 #include <cstddef>
@@ -12,13 +12,13 @@
 namespace vicha {
 
 /// Thread-safe.
-class Pictures {
+class Images {
  public:
-  Pictures(std::shared_ptr<const Manifest> manifest, const DecodeOptions& decode, std::size_t cache_bytes)
+  Images(std::shared_ptr<const Manifest> manifest, const DecodeOptions& decode, std::size_t cache_bytes)
       : manifest_(std::move(manifest)), decode_(decode), free_bytes_(cache_bytes) {}
 
-  /// The record's picture, RGB. Kept while there is room: nothing is ever thrown out, since an epoch comes to all
-  /// pictures equally often. Throws DataError if it cannot be read.
+  /// The record's image, RGB. Kept while there is room: nothing is ever thrown out, since an epoch comes to all
+  /// images equally often. Throws DataError if it cannot be read.
   std::shared_ptr<const Image> load(std::int64_t record);
 
   const Manifest& manifest() const { return *manifest_; }

@@ -1,4 +1,4 @@
-#include "data/tools/dead_pictures.h"
+#include "data/tools/dead_images.h"
 
 #include <gtest/gtest.h>
 
@@ -33,7 +33,7 @@ class PruneTest : public ::testing::Test {
   fs::path in_;
 };
 
-TEST_F(PruneTest, LeavesOutAndListsDeadPictures) {
+TEST_F(PruneTest, LeavesOutAndListsDeadImages) {
   const PruneReport report = prune_manifest(in_, folder_ / "out.jsonl", folder_ / "dead.jsonl", {.threads = 3});
   EXPECT_EQ(read_text(folder_ / "out.jsonl"),
             "{\"image\": \"p/good.png\", \"n\": 1.50}\n{\"image\": \"p/cut.png\"}\n{\"image\": \"p/good.png\"}\n");
@@ -44,12 +44,12 @@ TEST_F(PruneTest, LeavesOutAndListsDeadPictures) {
             "{\"image\":\"p/folder.png\",\"record\":6,\"state\":\"unreadable\"}\n");
   EXPECT_EQ(report.records, 8);
   EXPECT_EQ(report.kept, 3);
-  EXPECT_EQ(report.pictures, 6);
+  EXPECT_EQ(report.images, 6);
   EXPECT_EQ(report.dead, 4);
   EXPECT_EQ(report.truncated, 1);
 }
 
-TEST_F(PruneTest, TruncatedPicturesGoIfAskedFor) {
+TEST_F(PruneTest, TruncatedImagesGoIfAskedFor) {
   const PruneReport report =
       prune_manifest(in_, folder_ / "out.jsonl", folder_ / "dead.jsonl", {.keep_truncated = false});
   EXPECT_EQ(report.kept, 2);
@@ -71,12 +71,12 @@ TEST_F(PruneTest, ARepeatGoesOnWhereAKillStoppedIt) {
   options.progress = {};
   const PruneReport report = prune_manifest(in_, folder_ / "out.jsonl", folder_ / "dead.jsonl", options);
   EXPECT_EQ(report.known, 2);  // good.png and cut.png
-  EXPECT_EQ(report.pictures, 6);
+  EXPECT_EQ(report.images, 6);
   EXPECT_EQ(read_text(folder_ / "out.jsonl"), read_text(folder_ / "whole.jsonl"));
   EXPECT_EQ(read_text(folder_ / "dead.jsonl"), read_text(folder_ / "whole.dead.jsonl"));
   EXPECT_FALSE(fs::exists(folder_ / "out.jsonl.partial"));
 
-  // Pictures that could not be read are looked at again; states of another way of looking are not taken.
+  // Images that could not be read are looked at again; states of another way of looking are not taken.
   options.progress = [](std::int64_t) { throw Error("killed"); };
   EXPECT_THROW(prune_manifest(in_, folder_ / "out.jsonl", folder_ / "dead.jsonl", options), Error);
   folder_.write("p/none.png", noise_png(2, 40, 40));

@@ -1,4 +1,4 @@
-#include "models/picture_pipeline.h"
+#include "models/image_pipeline.h"
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -21,16 +21,16 @@ namespace {
 constexpr std::int64_t kAhead = 4;
 
 /// Hands out batches to threads and takes them back in any order.
-class PictureBatches {
+class ImageBatches {
  public:
-  PictureBatches(const PicturePipeline& pipeline, std::int64_t count, std::int64_t threads)
+  ImageBatches(const ImagePipeline& pipeline, std::int64_t count, std::int64_t threads)
       : pipeline_(pipeline), count_(count), ahead_(kAhead * threads) {}
 
   /// The next batch to read, empty behind the last.
-  PictureBatch take(std::int64_t& number) {
+  ImageBatch take(std::int64_t& number) {
     std::unique_lock lock(mutex_);
     moved_.wait(lock, [&] { return stopped_ || taken_ - finished_ < ahead_; });
-    PictureBatch batch;
+    ImageBatch batch;
     if (stopped_) return batch;
     const std::int64_t most = pipeline_.batch, size = std::clamp((count_ - next_) / 4, (most + 3) / 4, most);
     batch.begin = next_;
@@ -39,14 +39,14 @@ class PictureBatches {
     return batch;
   }
 
-  void give_back(std::int64_t number, PictureBatch batch) {
+  void give_back(std::int64_t number, ImageBatch batch) {
     std::unique_lock lock(mutex_);
     waiting_.emplace(number, std::move(batch));
     if (delivering_) return;
     delivering_ = true;
     for (auto first = waiting_.begin(); first != waiting_.end() && first->first == finished_;
          first = waiting_.begin()) {
-      const PictureBatch next = std::move(first->second);
+      const ImageBatch next = std::move(first->second);
       waiting_.erase(first);
       lock.unlock();
       pipeline_.done(next);
@@ -64,17 +64,17 @@ class PictureBatches {
   }
 
  private:
-  const PicturePipeline& pipeline_;
+  const ImagePipeline& pipeline_;
   const std::int64_t count_, ahead_;
   std::mutex mutex_;
   std::condition_variable moved_;
-  std::int64_t next_ = 0;                  // picture
+  std::int64_t next_ = 0;                  // image
   std::int64_t taken_ = 0, finished_ = 0;  // batches
-  std::map<std::int64_t, PictureBatch> waiting_;
+  std::map<std::int64_t, ImageBatch> waiting_;
   bool delivering_ = false, stopped_ = false;
 };
 
-void read_and_encode(const PicturePipeline& pipeline, const at::Tensor& space, PictureBatch& batch) {
+void read_and_encode(const ImagePipeline& pipeline, const at::Tensor& space, ImageBatch& batch) {
   const std::int64_t views = pipeline.views;
   const at::Tensor pixels = space.slice(0, 0, (batch.end - batch.begin) * views);
   const auto size = static_cast<std::size_t>(views * pixels.stride(0));
@@ -82,7 +82,7 @@ void read_and_encode(const PicturePipeline& pipeline, const at::Tensor& space, P
   float* place = pixels.data_ptr<float>();
   for (std::int64_t i = batch.begin; i < batch.end; ++i, place += size) {
     if (pipeline.read(i, {place, size})) {
-      batch.pictures.push_back(i);
+      batch.images.push_back(i);
       for (std::int64_t v = 0; v < views; ++v) rows.push_back((i - batch.begin) * views + v);
     } else {
       std::fill_n(place, size, 0.0f);
@@ -99,21 +99,21 @@ void read_and_encode(const PicturePipeline& pipeline, const at::Tensor& space, P
 
 std::int64_t tower_rows(const at::Device& device) { return device.is_cpu() ? 1200 : 8192; }
 
-std::int64_t pictures_at_once(std::int64_t tokens, const at::Device& device) {
+std::int64_t images_at_once(std::int64_t tokens, const at::Device& device) {
   return std::max<std::int64_t>(1, tower_rows(device) / tokens);
 }
 
-void PicturePipeline::run(std::int64_t count) const {
+void ImagePipeline::run(std::int64_t count) const {
   VICHA_ASSERT(side > 0 && views > 0 && batch > 0);
   const std::int64_t all = at::get_num_threads(), used = threads > 0 ? std::min(threads, all) : all;
   const bool bf16 = compute_type() == at::kBFloat16;
-  PictureBatches batches(*this, count, used);
+  ImageBatches batches(*this, count, used);
   const auto work = [&] {
     const at::NoGradGuard no_grad;
     const Bf16Scope scope(bf16);
     const at::Tensor space = at::empty({std::min(batch, count) * views, 3, side, side}, at::kFloat);
     std::int64_t number = 0;
-    for (PictureBatch b = batches.take(number); b.begin < b.end; b = batches.take(number)) {
+    for (ImageBatch b = batches.take(number); b.begin < b.end; b = batches.take(number)) {
       read_and_encode(*this, space, b);
       batches.give_back(number, std::move(b));
     }

@@ -1,4 +1,4 @@
-#include "data/tools/check_picture.h"
+#include "data/tools/check_image.h"
 
 #include <filesystem>
 #include <string>
@@ -17,10 +17,10 @@ std::uint64_t from_hex(std::string_view digits) {
   return value;
 }
 
-void decode(const std::string& content, std::string_view path, PictureCheck& check) {
+void decode(const std::string& content, std::string_view path, ImageCheck& check) {
   const std::span<const std::uint8_t> bytes{reinterpret_cast<const std::uint8_t*>(content.data()), content.size()};
   if (!is_known_format(bytes)) {
-    check.state = content.empty() ? PictureState::kCorrupt : PictureState::kUnknownFormat;
+    check.state = content.empty() ? ImageFileState::kCorrupt : ImageFileState::kUnknownFormat;
     return;
   }
   for (const bool accept_truncated : {false, true}) {
@@ -28,18 +28,18 @@ void decode(const std::string& content, std::string_view path, PictureCheck& che
       const Image image = decode_rgb(bytes, path, {.accept_truncated = accept_truncated});
       check.width = image.width;
       check.height = image.height;
-      check.state = accept_truncated ? PictureState::kTruncated : PictureState::kGood;
+      check.state = accept_truncated ? ImageFileState::kTruncated : ImageFileState::kGood;
       return;
     } catch (const DataError&) {
-      check.state = PictureState::kCorrupt;
+      check.state = ImageFileState::kCorrupt;
     }
   }
 }
 
 }  // namespace
 
-PictureCheck check_picture(std::string_view path) {
-  PictureCheck check;
+ImageCheck check_image(std::string_view path) {
+  ImageCheck check;
   std::error_code error;
   const bool there = std::filesystem::exists(path, error);
   if (!there && !error) return check;
@@ -47,7 +47,7 @@ PictureCheck check_picture(std::string_view path) {
   try {
     content = read_file(path);
   } catch (const DataError&) {
-    check.state = PictureState::kUnreadable;
+    check.state = ImageFileState::kUnreadable;
     return check;
   }
   check.bytes = static_cast<std::int64_t>(content.size());

@@ -1,4 +1,4 @@
-#include "data/tools/dead_pictures.h"
+#include "data/tools/dead_images.h"
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/threads.h"
-#include "data/manifest/picture_paths.h"
+#include "data/manifest/image_paths.h"
 #include "data/manifest/record_fields.h"
 #include "data/manifest/record_reader.h"
 #include "data/manifest/rewrite.h"
@@ -23,15 +23,15 @@ namespace {
 constexpr std::size_t kRecordsAtOnce = 4096;  // enough work for many threads
 constexpr int kStateVersion = 1;              // changes with what is called good
 
-PictureState look_at(const std::string& path, bool decode) {
-  if (decode) return check_picture(path).state;
+ImageFileState look_at(const std::string& path, bool decode) {
+  if (decode) return check_image(path).state;
   std::error_code error;
   const fs::file_status status = fs::status(path, error);
-  if (status.type() == fs::file_type::not_found) return PictureState::kMissing;
-  if (status.type() != fs::file_type::regular) return PictureState::kUnreadable;
+  if (status.type() == fs::file_type::not_found) return ImageFileState::kMissing;
+  if (status.type() != fs::file_type::regular) return ImageFileState::kUnreadable;
   const std::uintmax_t size = fs::file_size(path, error);
-  if (error) return PictureState::kUnreadable;
-  return size == 0 ? PictureState::kCorrupt : PictureState::kGood;
+  if (error) return ImageFileState::kUnreadable;
+  return size == 0 ? ImageFileState::kCorrupt : ImageFileState::kGood;
 }
 
 class Pruner {
@@ -56,11 +56,11 @@ class Pruner {
       keep_fresh();
       note_fresh();
       for (const Waiting& waiting : waiting_) {
-        if (!dead_[waiting.picture]) add_record(writer_, waiting.text, waiting.record);
+        if (!dead_[waiting.image_number]) add_record(writer_, waiting.text, waiting.record);
       }
       if (options_.progress) options_.progress(report_.records);
     }
-    if (report_.pictures > 0 && report_.dead == report_.pictures) {
+    if (report_.images > 0 && report_.dead == report_.images) {
       journal_.remove();
       throw DataError(first_dead_, "cannot be read, nor can any other picture of the manifest",
                       "Check --image-root and --strip-parts");
@@ -80,12 +80,12 @@ class Pruner {
   struct Waiting {
     RecordText text;
     nlohmann::ordered_json record;
-    std::uint32_t picture;
+    std::uint32_t image_number;
   };
   struct Fresh {
     std::string image, path;
     std::int64_t record;
-    PictureState state = PictureState::kMissing;
+    ImageFileState state = ImageFileState::kMissing;
     bool known = false;     // the run before could read it
     bool recalled = false;  // the run before has looked at it
   };
@@ -97,19 +97,19 @@ class Pruner {
     while (waiting_.size() < kRecordsAtOnce && reader_.next(text)) {
       nlohmann::ordered_json record = reader_.parse(text);
       const std::string image = image_of(record, reader_);
-      const std::uint32_t picture = names_.intern(image);
-      if (picture == report_.pictures) {
-        ++report_.pictures;
+      const std::uint32_t image_number = names_.intern(image);
+      if (image_number == report_.images) {
+        ++report_.images;
         fresh_.push_back({image, paths_.path(image, [this] { return reader_.where(); }), text.number});
         recall(fresh_.back());
       }
-      waiting_.push_back({text, std::move(record), picture});
+      waiting_.push_back({text, std::move(record), image_number});
       ++report_.records;
     }
     return !waiting_.empty();
   }
 
-  /// What the run before has seen of a picture. One that it could not read is looked at again: a disk that was not
+  /// What the run before has seen of an image. One that it could not read is looked at again: a disk that was not
   /// there may be there now.
   void recall(Fresh& fresh) {
     std::string line;
@@ -120,7 +120,7 @@ class Pruner {
       return journal_.reject();
     }
     fresh.recalled = true;
-    for (const PictureState state : {PictureState::kGood, PictureState::kTruncated}) {
+    for (const ImageFileState state : {ImageFileState::kGood, ImageFileState::kTruncated}) {
       if (found["state"] != state_name(state)) continue;
       fresh.state = state;
       fresh.known = true;
@@ -139,8 +139,8 @@ class Pruner {
 
   void note_fresh() {
     for (const Fresh& fresh : fresh_) {
-      const bool truncated = fresh.state == PictureState::kTruncated;
-      const bool dead = fresh.state != PictureState::kGood && !(truncated && options_.keep_truncated);
+      const bool truncated = fresh.state == ImageFileState::kTruncated;
+      const bool dead = fresh.state != ImageFileState::kGood && !(truncated && options_.keep_truncated);
       report_.truncated += truncated ? 1 : 0;
       report_.dead += dead ? 1 : 0;
       dead_.push_back(dead);
@@ -154,7 +154,7 @@ class Pruner {
   }
 
   const PruneOptions& options_;
-  PicturePaths paths_;
+  ImagePaths paths_;
   RecordReader reader_;
   ManifestWriter writer_;
   fs::path list_;
@@ -163,7 +163,7 @@ class Pruner {
   int threads_;
   PruneReport report_;
   StringPool names_;
-  std::vector<bool> dead_;  // of each picture
+  std::vector<bool> dead_;  // of each image
   std::string first_dead_;
   std::vector<Waiting> waiting_;
   std::vector<Fresh> fresh_;
@@ -171,19 +171,19 @@ class Pruner {
 
 }  // namespace
 
-std::string_view state_name(PictureState state) {
+std::string_view state_name(ImageFileState state) {
   switch (state) {
-    case PictureState::kGood:
+    case ImageFileState::kGood:
       return "good";
-    case PictureState::kMissing:
+    case ImageFileState::kMissing:
       return "missing";
-    case PictureState::kUnreadable:
+    case ImageFileState::kUnreadable:
       return "unreadable";
-    case PictureState::kUnknownFormat:
+    case ImageFileState::kUnknownFormat:
       return "unknown format";
-    case PictureState::kTruncated:
+    case ImageFileState::kTruncated:
       return "truncated";
-    case PictureState::kCorrupt:
+    case ImageFileState::kCorrupt:
       return "corrupt";
   }
   return "";

@@ -1,4 +1,4 @@
-#include "report/mae_pictures.h"
+#include "report/mae_images.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -42,9 +42,9 @@ class MaeExamplesTest : public testing::TestWithParam<const char*> {
     return {recipe, find_task_kind("pretrain")->make_model(recipe, 5), testing_data::small_tokenizer()};
   }
 
-  fs::path manifest(int pictures) {
+  fs::path manifest(int images) {
     std::string records;
-    for (int i = 0; i < pictures; ++i) {
+    for (int i = 0; i < images; ++i) {
       const std::string name = "p" + std::to_string(i) + ".png";
       folder_.write(name, noise_png(static_cast<std::uint64_t>(i)));
       records += (i > 0 ? "," : "") + ("{\"image\": \"" + name + "\", \"caption\": [\"a red cat\", \"dog\"]}");
@@ -72,15 +72,15 @@ TEST_P(MaeExamplesTest, KeepVisiblePatchesAndCoverTheOthers) {
   EXPECT_EQ(fs::path(made.examples[3].path).filename(), "p7.png");
   const ImageTransform transform(loaded.recipe->data.transform);
   for (const MaeExample& example : made.examples) {
-    EXPECT_EQ(example.picture.pixels, transform.evaluate_picture(load_rgb(example.path)).pixels);
+    EXPECT_EQ(example.image.pixels, transform.evaluate_image(load_rgb(example.path)).pixels);
     Image grey(kSide, kSide, 3);
     std::fill(grey.pixels.begin(), grey.pixels.end(), kMidGrey[0]);
     int hidden = 0;
     for (int patch = 0; patch < kPatches; ++patch) {
       const bool covered = same_patch(example.masked, grey, patch);
       hidden += covered;
-      EXPECT_NE(covered, same_patch(example.masked, example.picture, patch));
-      EXPECT_NE(covered, same_patch(example.reconstructed, example.picture, patch));
+      EXPECT_NE(covered, same_patch(example.masked, example.image, patch));
+      EXPECT_NE(covered, same_patch(example.reconstructed, example.image, patch));
     }
     EXPECT_EQ(hidden, kHidden);
     EXPECT_GT(example.error, 0.5);
@@ -113,13 +113,13 @@ TEST_P(MaeExamplesTest, APredictionOfNothingIsTheFlatPatch) {
   EXPECT_NEAR(example.error, (kPixels - 1) / kPixels, 1e-3);
   // One value in the normalised space is one value of each channel: check that they are flat, at about the mean.
   for (int patch = 0; patch < kPatches; ++patch) {
-    if (same_patch(example.masked, example.picture, patch)) continue;
+    if (same_patch(example.masked, example.image, patch)) continue;
     const int left = patch % 4 * kPatch, top = patch / 4 * kPatch;
     double mean = 0, flat = 0;
     for (int y = top; y < top + kPatch; ++y) {
       for (int x = left; x < left + kPatch; ++x) {
         for (int c = 0; c < 3; ++c) {
-          mean += (example.picture.row(y)[x * 3 + c] / 255.0 - kClipMean[c]) / kClipStd[c] / kPixels;
+          mean += (example.image.row(y)[x * 3 + c] / 255.0 - kClipMean[c]) / kClipStd[c] / kPixels;
           flat += (example.reconstructed.row(y)[x * 3 + c] / 255.0 - kClipMean[c]) / kClipStd[c] / kPixels;
           EXPECT_EQ(example.reconstructed.row(y)[x * 3 + c], example.reconstructed.row(top)[left * 3 + c]);
         }
@@ -129,7 +129,7 @@ TEST_P(MaeExamplesTest, APredictionOfNothingIsTheFlatPatch) {
   }
 }
 
-TEST_P(MaeExamplesTest, UnreadablePicturesAreLeftOutByName) {
+TEST_P(MaeExamplesTest, UnreadableImagesAreLeftOutByName) {
   LoadedModel loaded = tiny_model(GetParam());
   const fs::path set = manifest(3);
   folder_.write("p1.png", "no picture");

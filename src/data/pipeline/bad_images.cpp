@@ -1,4 +1,4 @@
-#include "data/pipeline/bad_pictures.h"
+#include "data/pipeline/bad_images.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -17,15 +17,15 @@ namespace {
 constexpr std::int64_t kAlwaysAllowed = 8;
 constexpr std::size_t kNamed = 5;
 
-/// Pictures that an earlier run has written down. What a killed run left half written is no picture.
+/// Images that an earlier run has written down. What a killed run left half written is no image.
 std::unordered_set<std::string> already_written(const std::filesystem::path& file) {
-  std::unordered_set<std::string> pictures;
+  std::unordered_set<std::string> images;
   std::ifstream in(file);
   for (std::string line; std::getline(in, line);) {
     const auto row = nlohmann::json::parse(line, nullptr, false);
-    if (row.is_object() && row.contains("image") && row["image"].is_string()) pictures.insert(row["image"]);
+    if (row.is_object() && row.contains("image") && row["image"].is_string()) images.insert(row["image"]);
   }
-  return pictures;
+  return images;
 }
 
 bool ends_inside_a_line(const std::filesystem::path& file) {
@@ -37,20 +37,20 @@ bool ends_inside_a_line(const std::filesystem::path& file) {
 
 }  // namespace
 
-void BadPictures::add(std::int64_t image, std::string reason) {
+void BadImages::add(std::int64_t image, std::string reason) {
   const std::lock_guard lock(mutex_);
   reasons_.try_emplace(image, std::move(reason));
 }
 
-std::optional<std::string> BadPictures::reason(std::int64_t image) const {
+std::optional<std::string> BadImages::reason(std::int64_t image) const {
   const std::lock_guard lock(mutex_);
   const auto found = reasons_.find(image);
   if (found == reasons_.end()) return std::nullopt;
   return found->second;
 }
 
-BadPictureLog::BadPictureLog(std::shared_ptr<const Manifest> manifest, double max_share, std::filesystem::path file,
-                             BadPictureSettings settings)
+BadImageLog::BadImageLog(std::shared_ptr<const Manifest> manifest, double max_share, std::filesystem::path file,
+                         BadImageSettings settings)
     : manifest_(std::move(manifest)),
       max_share_(max_share),
       allowed_(std::max(kAlwaysAllowed, static_cast<std::int64_t>(
@@ -59,7 +59,7 @@ BadPictureLog::BadPictureLog(std::shared_ptr<const Manifest> manifest, double ma
       settings_(std::move(settings)),
       written_(file_.empty() ? std::unordered_set<std::string>{} : already_written(file_)) {}
 
-void BadPictureLog::report(std::int64_t record, const std::string& reason) {
+void BadImageLog::report(std::int64_t record, const std::string& reason) {
   if (!seen_.insert(manifest_->image_number(record)).second) return;
   if (first_reasons_.size() < kNamed) first_reasons_.push_back(reason);
   log::warning("{}: skipped. {}", manifest_->where(record), reason);
@@ -67,7 +67,7 @@ void BadPictureLog::report(std::int64_t record, const std::string& reason) {
   if (count() > allowed_) stop();
 }
 
-void BadPictureLog::append(std::int64_t record, const std::string& reason) {
+void BadImageLog::append(std::int64_t record, const std::string& reason) {
   const std::string image(manifest_->image_path(record));
   if (file_.empty() || !written_.insert(image).second) return;
   const nlohmann::ordered_json row = {{"manifest", manifest_->file(record).string()},
@@ -81,7 +81,7 @@ void BadPictureLog::append(std::int64_t record, const std::string& reason) {
   if (!out) throw Error(file_.string() + ": cannot write. Free space on the disk, then resume the run");
 }
 
-void BadPictureLog::stop() const {
+void BadImageLog::stop() const {
   const bool all = count() >= manifest_->image_count();
   const bool fixed = settings_.share.empty();
   const std::string too_many = fixed ? fmt::format(", more than the {} that may be", allowed_)

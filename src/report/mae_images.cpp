@@ -1,4 +1,4 @@
-#include "report/mae_pictures.h"
+#include "report/mae_images.h"
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
@@ -47,8 +47,8 @@ MaeExample make_example(LoadedModel& loaded, const Batch& batch, Rng& rng) {
   const at::Tensor order = step.patch_order().cpu().contiguous();
 
   const at::Tensor target = mae_target(batch.image, vit.patch);
-  const at::Tensor picture = batch.image[0].contiguous();
-  at::Tensor patches = to_patches(picture, vit.patch);
+  const at::Tensor image = batch.image[0].contiguous();
+  at::Tensor patches = to_patches(image, vit.patch);
   const at::Tensor hidden = order[0].slice(0, order.size(1) - predicted.size(0));
   const at::Tensor truth = patches.index_select(0, hidden);
   const auto [variance, mean] = at::var_mean(truth, at::OptionalIntArrayRef({1}), c10::Scalar(1), true);
@@ -64,8 +64,8 @@ MaeExample make_example(LoadedModel& loaded, const Batch& batch, Rng& rng) {
     return normalizer.undo({values.data_ptr<float>(), static_cast<std::size_t>(values.numel())}, pixels, pixels);
   };
   MaeExample example;
-  example.picture = image_of(picture);
-  example.masked = example.picture;
+  example.image = image_of(image);
+  example.masked = example.image;
   cover_patches(example.masked, covered, side, side);
   example.reconstructed = image_of(reconstructed);
   example.error = mae_loss(predicted, target, order).item<double>();
@@ -80,13 +80,13 @@ MaeExamples mae_examples(LoadedModel& loaded, const std::filesystem::path& manif
   const at::NoGradGuard guard;
   DataOptions data = loaded.recipe->data;
   data.manifests = {manifest.string()};
-  data.workers = data.prefetch = 1;  // a picture at a time
+  data.workers = data.prefetch = 1;  // an image at a time
   const auto set = ConceptFinder(std::move(kit), "the training set", concepts).load(data, loaded.tokenizer);
-  const std::int64_t pictures = set->image_count(), chosen = std::min(count, pictures);
+  const std::int64_t images = set->image_count(), chosen = std::min(count, images);
   MaeExamples out;
   const std::vector<std::int64_t>& caption_images = set->caption_images();
   for (std::int64_t i = 0; i < chosen; ++i) {
-    const std::int64_t image = (2 * i + 1) * pictures / (2 * chosen);
+    const std::int64_t image = (2 * i + 1) * images / (2 * chosen);
     try {
       std::optional<Batch> batch = EvaluationImages(set, 1, image, image + 1).next();
       VICHA_ASSERT(batch);

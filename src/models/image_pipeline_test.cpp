@@ -1,4 +1,4 @@
-#include "models/picture_pipeline.h"
+#include "models/image_pipeline.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -18,10 +18,10 @@ constexpr std::int64_t kViews = 2;
 
 bool readable(std::int64_t i) { return i % 7 != 3; }
 
-/// Pictures of one value each, their number in the first view and its half in the second; the "tower" gives the means.
+/// Images of one value each, their number in the first view and its half in the second; the "tower" gives the means.
 /// `rows` gets what comes out, in the order it comes.
-PicturePipeline pipeline_of_numbers(std::vector<std::pair<std::int64_t, std::vector<float>>>& rows) {
-  PicturePipeline pipeline;
+ImagePipeline pipeline_of_numbers(std::vector<std::pair<std::int64_t, std::vector<float>>>& rows) {
+  ImagePipeline pipeline;
   pipeline.side = 2;
   pipeline.views = kViews;
   pipeline.batch = 4;
@@ -32,24 +32,24 @@ PicturePipeline pipeline_of_numbers(std::vector<std::pair<std::int64_t, std::vec
     return readable(i);
   };
   pipeline.encode = [](const at::Tensor& pixels) { return pixels.mean({1, 2, 3}).unsqueeze(1); };
-  pipeline.done = [&](const PictureBatch& batch) {
-    const auto count = static_cast<std::int64_t>(batch.pictures.size());
+  pipeline.done = [&](const ImageBatch& batch) {
+    const auto count = static_cast<std::int64_t>(batch.images.size());
     ASSERT_LE(batch.end - batch.begin, 4);
     if (count == 0) return;
     ASSERT_EQ(batch.rows.sizes(), (std::vector<std::int64_t>{count * kViews, 1}));
     for (std::int64_t i = 0; i < count; ++i) {
       const float* row = batch.rows.const_data_ptr<float>() + i * kViews;
-      rows.emplace_back(batch.pictures[static_cast<std::size_t>(i)], std::vector<float>(row, row + kViews));
+      rows.emplace_back(batch.images[static_cast<std::size_t>(i)], std::vector<float>(row, row + kViews));
     }
   };
   return pipeline;
 }
 
-TEST(PicturePipeline, EveryPictureOnceInOrderAndTheUnreadableOnesNever) {
+TEST(ImagePipeline, EveryImageOnceInOrderAndTheUnreadableOnesNever) {
   for (const std::int64_t count : {0, 1, 50}) {
     for (const std::int64_t threads : {0, 1}) {
       std::vector<std::pair<std::int64_t, std::vector<float>>> rows;
-      PicturePipeline pipeline = pipeline_of_numbers(rows);
+      ImagePipeline pipeline = pipeline_of_numbers(rows);
       pipeline.threads = threads;
       pipeline.run(count);
       std::size_t at = 0;
@@ -65,12 +65,12 @@ TEST(PicturePipeline, EveryPictureOnceInOrderAndTheUnreadableOnesNever) {
   }
 }
 
-TEST(PicturePipeline, TheTowerSeesTheSameShapesWhateverTheThreadsAndWhateverCanBeRead) {
+TEST(ImagePipeline, TheTowerSeesTheSameShapesWhateverTheThreadsAndWhateverCanBeRead) {
   const auto shapes = [](std::int64_t threads, bool all_readable) {
-    std::vector<std::pair<float, std::int64_t>> seen;  // first picture, pictures
+    std::vector<std::pair<float, std::int64_t>> seen;  // first image, images
     std::mutex mutex;
     std::vector<std::pair<std::int64_t, std::vector<float>>> rows;
-    PicturePipeline pipeline = pipeline_of_numbers(rows);
+    ImagePipeline pipeline = pipeline_of_numbers(rows);
     pipeline.threads = threads;
     const auto read = pipeline.read;
     pipeline.read = [=](std::int64_t i, std::span<float> pixels) {
@@ -84,7 +84,7 @@ TEST(PicturePipeline, TheTowerSeesTheSameShapesWhateverTheThreadsAndWhateverCanB
       seen.emplace_back(pixels[0][0][0][0].item<float>(), pixels.size(0));
       if (!all_readable) {
         for (std::int64_t i = 0; i < pixels.size(0); i += kViews) {
-          // The blank place of a picture that is left out.
+          // The blank row of an image that is left out.
           const auto number = static_cast<std::int64_t>(pixels[i][0][0][0].item<float>());
           EXPECT_TRUE(readable(number)) << number;
         }
@@ -107,10 +107,10 @@ TEST(PicturePipeline, TheTowerSeesTheSameShapesWhateverTheThreadsAndWhateverCanB
   EXPECT_EQ(sizes, all_sizes);
 }
 
-TEST(PicturePipeline, AnErrorStopsIt) {
+TEST(ImagePipeline, AnErrorStopsIt) {
   for (const bool reading : {true, false}) {
     std::vector<std::pair<std::int64_t, std::vector<float>>> rows;
-    PicturePipeline pipeline = pipeline_of_numbers(rows);
+    ImagePipeline pipeline = pipeline_of_numbers(rows);
     std::atomic<int> reads = 0;
     const auto done = pipeline.done;
     pipeline.read = [&](std::int64_t i, std::span<float>) {
@@ -118,7 +118,7 @@ TEST(PicturePipeline, AnErrorStopsIt) {
       if (reading && i == 10) throw std::runtime_error("no such picture");
       return true;
     };
-    pipeline.done = [&](const PictureBatch& batch) {
+    pipeline.done = [&](const ImageBatch& batch) {
       if (!reading && batch.end > 10) throw std::runtime_error("no space");
       done(batch);
     };

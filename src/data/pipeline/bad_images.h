@@ -1,4 +1,4 @@
-// Pictures that cannot be read: remembered, counted, written down once each, too many of them stop the run.
+// Images that cannot be read: remembered, counted, written down once each, too many of them stop the run.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +16,8 @@
 
 namespace vicha {
 
-/// Found by the loader's workers, in any order. Thread-safe. Pictures go by Manifest::image_number.
-class BadPictures {
+/// Found by the loader's workers, in any order. Thread-safe. Images go by Manifest::image_number.
+class BadImages {
  public:
   void add(std::int64_t image, std::string reason);
   std::optional<std::string> reason(std::int64_t image) const;
@@ -27,28 +27,28 @@ class BadPictures {
   std::unordered_map<std::int64_t, std::string> reasons_;
 };
 
-/// How the user of a command sets what bad pictures are judged by; messages name it.
-struct BadPictureSettings {
+/// How the user of a command sets what bad images are judged by; messages name it.
+struct BadImageSettings {
   std::string share = "data.max_bad_share";  ///< empty: nothing raises it
   std::string folder = "data.image_root and data.strip_parts";
   std::string otherwise = {};  ///< what else can be done, a clause
 };
 
 /// Told in the order of the samples, so that what it counts, writes and refuses does not depend on the workers.
-class BadPictureLog {
+class BadImageLog {
  public:
-  /// `file`: JSON lines that are appended to, pictures named there already are not named again; empty: none.
-  BadPictureLog(std::shared_ptr<const Manifest> manifest, double max_share, std::filesystem::path file,
-                BadPictureSettings settings = {});
+  /// `file`: JSON lines that are appended to, images named there already are not named again; empty: none.
+  BadImageLog(std::shared_ptr<const Manifest> manifest, double max_share, std::filesystem::path file,
+              BadImageSettings settings = {});
 
-  /// Pictures that may be bad: the share of all, but a few at least.
+  /// Images that may be bad: the share of all, but a few at least.
   std::int64_t allowed() const { return allowed_; }
   std::int64_t count() const { return static_cast<std::int64_t>(seen_.size()); }
 
-  /// A record was passed over because its picture is bad. Throws DataError when there are too many, Error if the file
+  /// A record was skipped because its image is bad. Throws DataError when there are too many, Error if the file
   /// cannot be written.
   void report(std::int64_t record, const std::string& reason);
-  /// Names the first bad pictures.
+  /// Names the first bad images.
   [[noreturn]] void stop() const;
 
  private:
@@ -58,7 +58,7 @@ class BadPictureLog {
   double max_share_;
   std::int64_t allowed_;
   std::filesystem::path file_;
-  BadPictureSettings settings_;
+  BadImageSettings settings_;
   std::unordered_set<std::int64_t> seen_;
   std::unordered_set<std::string> written_;
   std::vector<std::string> first_reasons_;

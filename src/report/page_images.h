@@ -1,4 +1,4 @@
-// Pictures inlined into the report's page.
+// Images inlined into the report's page.
 #pragma once
 
 #include <filesystem>
@@ -13,13 +13,13 @@
 
 namespace vicha {
 
-/// Small copies of picture files as <img> elements; each file is read once.
+/// Small copies of image files as <img> elements; each file is read once.
 class Thumbnails {
  public:
   /// Relative names that are not found from the working folder are looked for in `folders`, in that order.
   explicit Thumbnails(std::vector<std::filesystem::path> folders) : folders_(std::move(folders)) {}
 
-  /// The picture, or a grey box with its name if it is missing or cannot be read. `alt` says what is seen.
+  /// The image, or a grey box with its name if it is missing or cannot be read. `alt` says what is seen.
   void draw(Html& html, std::string_view path, std::string_view alt);
 
  private:
@@ -33,7 +33,7 @@ class Thumbnails {
   std::map<std::string, Thumbnail, std::less<>> known_;
 };
 
-/// The picture as data URI in the size it has: lossless where it is small, else WebP.
-std::string picture_uri(const Image& picture);
+/// The image as data URI in the size it has: lossless where it is small, else WebP.
+std::string image_uri(const Image& image);
 
 }  // namespace vicha

@@ -1,4 +1,4 @@
-// One picture file, looked at closely.
+// One image file, looked at closely.
 #pragma once
 
 #include <array>
@@ -7,7 +7,7 @@
 
 namespace vicha {
 
-enum class PictureState : std::uint8_t {
+enum class ImageFileState : std::uint8_t {
   kGood,
   kMissing,
   kUnreadable,  ///< a folder, or the system refuses
@@ -16,14 +16,14 @@ enum class PictureState : std::uint8_t {
   kCorrupt,
 };
 
-struct PictureCheck {
-  PictureState state = PictureState::kMissing;
+struct ImageCheck {
+  ImageFileState state = ImageFileState::kMissing;
   std::array<std::uint64_t, 2> digest{};  ///< of the file's bytes: the first half of its SHA-256
   std::int64_t bytes = 0;
   int width = 0, height = 0;  ///< 0 where nothing could be decoded
 };
 
 /// Reads and decodes the whole file. Throws nothing that a file could cause.
-PictureCheck check_picture(std::string_view path);
+ImageCheck check_image(std::string_view path);
 
 }  // namespace vicha

@@ -1,4 +1,4 @@
-#include "data/manifest/picture_paths.h"
+#include "data/manifest/image_paths.h"
 
 #include <fmt/format.h>
 
@@ -8,11 +8,11 @@ namespace vicha {
 
 bool is_file_name(std::string_view name) { return !name.empty() && name.find('\0') == std::string_view::npos; }
 
-PicturePaths::PicturePaths(const std::filesystem::path& manifest, const std::filesystem::path& image_root,
-                           std::int64_t strip_parts)
+ImagePaths::ImagePaths(const std::filesystem::path& manifest, const std::filesystem::path& image_root,
+                       std::int64_t strip_parts)
     : root_(image_root.empty() ? manifest.parent_path() : image_root), strip_parts_(strip_parts) {}
 
-std::optional<std::string> PicturePaths::find(std::string_view name) const {
+std::optional<std::string> ImagePaths::find(std::string_view name) const {
   for (std::int64_t i = 0; i < strip_parts_; ++i) {
     const std::size_t slash = name.find('/');
     if (slash == std::string_view::npos) return std::nullopt;
@@ -21,11 +21,11 @@ std::optional<std::string> PicturePaths::find(std::string_view name) const {
   return (root_ / name).lexically_normal().string();
 }
 
-std::string PicturePaths::too_short(std::string_view name) const {
+std::string ImagePaths::too_short(std::string_view name) const {
   return fmt::format("\"{}\" has no more than {} parts between slashes", name, strip_parts_);
 }
 
-void PicturePaths::fail(std::string_view name, const std::string& where) const {
+void ImagePaths::fail(std::string_view name, const std::string& where) const {
   throw DataError(where, too_short(name), kRemedy);
 }
 

@@ -1,4 +1,4 @@
-#include "demo/demo_pictures.h"
+#include "demo/demo_images.h"
 
 #include <array>
 #include <fstream>
@@ -19,7 +19,7 @@ namespace vicha::demo {
 namespace {
 
 constexpr int kSvgSide = 128;
-/// The folders of images/ that belong to the set: all that is in them is either a picture of it or removed.
+/// The folders of images/ that belong to the set: all that is in them is either an image of it or removed.
 constexpr std::array<const char*, 2> kFolders = {"emoji", "stamps"};
 
 Image load(const Drawing& drawing) {
@@ -29,10 +29,10 @@ Image load(const Drawing& drawing) {
   return render_svg(read_file(drawing.file), kSvgSide, kSvgSide, name);
 }
 
-std::string fingerprint_of(const std::vector<PictureTask>& tasks) {
+std::string fingerprint_of(const std::vector<ImageTask>& tasks) {
   // Raise the number whenever the same sources are drawn differently.
   std::string text = "pictures 1\n";
-  for (const PictureTask& task : tasks) {
+  for (const ImageTask& task : tasks) {
     const std::string& document = task.drawing.document;
     const std::string source =
         document.empty() ? std::to_string(fs::file_size(task.drawing.file)) : sha256_hex(document);
@@ -44,7 +44,7 @@ std::string fingerprint_of(const std::vector<PictureTask>& tasks) {
 
 constexpr std::string_view kPngEnd{"\0\0\0\0IEND\xae\x42\x60\x82", 12};
 
-/// Whether a finished picture is there. Pictures get their names when they are complete, but as thousands of small
+/// Whether a finished image is there. Images get their names when they are complete, but as thousands of small
 /// files they are not synced one by one: after a power failure a name may stand for an empty or a short file.
 bool is_finished(const fs::path& path) {
   std::ifstream file(path, std::ios::binary | std::ios::ate);
@@ -56,7 +56,7 @@ bool is_finished(const fs::path& path) {
 }
 
 /// Writes beside `path` and renames.
-void write_picture(const fs::path& path, std::string_view png) {
+void write_image(const fs::path& path, std::string_view png) {
   const fs::path part = path.string() + ".part";
   std::ofstream file(part, std::ios::binary);
   file.write(png.data(), static_cast<std::streamsize>(png.size()));
@@ -74,21 +74,21 @@ void write_picture(const fs::path& path, std::string_view png) {
 
 }  // namespace
 
-PictureFolder::PictureFolder(fs::path folder, std::vector<PictureTask> tasks)
+ImageFolder::ImageFolder(fs::path folder, std::vector<ImageTask> tasks)
     : folder_(std::move(folder)), tasks_(std::move(tasks)), fingerprint_(fingerprint_of(tasks_) + "\n") {}
 
-bool PictureFolder::is_current() const { return fs::exists(marker()) && read_file(marker()) == fingerprint_; }
+bool ImageFolder::is_current() const { return fs::exists(marker()) && read_file(marker()) == fingerprint_; }
 
-void PictureFolder::start_anew() {
+void ImageFolder::start_anew() {
   fs::remove(marker());
   for (const char* name : kFolders) fs::remove_all(folder_ / name);
   fs::create_directories(folder_);
   write_file_atomic(marker(), fingerprint_);
 }
 
-void PictureFolder::remove_strays() {
+void ImageFolder::remove_strays() {
   std::set<std::string> names;
-  for (const PictureTask& task : tasks_) names.insert(task.name);
+  for (const ImageTask& task : tasks_) names.insert(task.name);
   std::vector<fs::path> strays;
   for (const char* name : kFolders) {
     if (!fs::exists(folder_ / name)) continue;
@@ -100,20 +100,20 @@ void PictureFolder::remove_strays() {
   for (const fs::path& stray : strays) fs::remove(stray);
 }
 
-PictureFolder::Result PictureFolder::fill(int threads) {
+ImageFolder::Result ImageFolder::fill(int threads) {
   if (!is_current()) start_anew();
   remove_strays();
-  for (const PictureTask& task : tasks_) fs::create_directories((folder_ / task.name).parent_path());
-  std::vector<const PictureTask*> missing;
-  for (const PictureTask& task : tasks_) {
+  for (const ImageTask& task : tasks_) fs::create_directories((folder_ / task.name).parent_path());
+  std::vector<const ImageTask*> missing;
+  for (const ImageTask& task : tasks_) {
     if (!is_finished(folder_ / task.name)) missing.push_back(&task);
   }
   const auto kept = static_cast<std::int64_t>(tasks_.size() - missing.size());
   if (!missing.empty()) log::info("drawing {} pictures into {} ({} are there)", missing.size(), folder_.string(), kept);
   for_each_index(missing.size(), threads, [&](std::size_t i) {
-    const PictureTask& task = *missing[i];
-    const Image picture = flatten(load(task.drawing), task.side, task.bottleneck, task.name);
-    write_picture(folder_ / task.name, encode_png(picture));
+    const ImageTask& task = *missing[i];
+    const Image image = flatten(load(task.drawing), task.side, task.bottleneck, task.name);
+    write_image(folder_ / task.name, encode_png(image));
   });
   return {static_cast<std::int64_t>(missing.size()), kept};
 }

@@ -1,4 +1,4 @@
-#include "report/page_pictures.h"
+#include "report/page_images.h"
 
 #include <algorithm>
 #include <cmath>
@@ -15,13 +15,13 @@ namespace fs = std::filesystem;
 constexpr int kLargestSide = 144;  // drawn at up to 96 CSS pixels: sharp on dense screens too
 constexpr int kQuality = 82, kLosslessSide = 100, kLargeQuality = 90;
 
-Image shrunk(const Image& picture) {
-  const int side = std::max(picture.width, picture.height);
-  if (side <= kLargestSide) return picture;
+Image shrunk(const Image& image) {
+  const int side = std::max(image.width, image.height);
+  if (side <= kLargestSide) return image;
   const auto scaled = [&](int length) {
     return std::max(1, static_cast<int>(std::lround(static_cast<double>(length) * kLargestSide / side)));
   };
-  return resize_bicubic(picture, scaled(picture.width), scaled(picture.height));
+  return resize_bicubic(image, scaled(image.width), scaled(image.height));
 }
 
 }  // namespace
@@ -59,9 +59,9 @@ void Thumbnails::draw(Html& html, std::string_view path, std::string_view alt) {
   html.text(" " + thumbnail.problem);
 }
 
-std::string picture_uri(const Image& picture) {
-  if (std::max(picture.width, picture.height) <= kLosslessSide) return data_uri("image/png", encode_png(picture));
-  return data_uri("image/webp", encode_webp(picture, kLargeQuality));
+std::string image_uri(const Image& image) {
+  if (std::max(image.width, image.height) <= kLosslessSide) return data_uri("image/png", encode_png(image));
+  return data_uri("image/webp", encode_webp(image, kLargeQuality));
 }
 
 }  // namespace vicha

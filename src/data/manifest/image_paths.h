@@ -1,4 +1,4 @@
-// From a manifest's name of a picture to its file.
+// From a manifest's name of an image to its file.
 #pragma once
 
 #include <cstdint>
@@ -12,12 +12,11 @@ namespace vicha {
 /// Whether it can be the name of a file: not empty, no zero byte.
 bool is_file_name(std::string_view name);
 
-/// Files of the pictures that a manifest names. `strip_parts` leading parts of every name, '/' between them, are
+/// Files of the images that a manifest names. `strip_parts` leading parts of every name, '/' between them, are
 /// dropped; what is left starts in `image_root`, or where that is empty in the manifest's own folder.
-class PicturePaths {
+class ImagePaths {
  public:
-  PicturePaths(const std::filesystem::path& manifest, const std::filesystem::path& image_root,
-               std::int64_t strip_parts);
+  ImagePaths(const std::filesystem::path& manifest, const std::filesystem::path& image_root, std::int64_t strip_parts);
 
   /// None if the name has too few parts.
   std::optional<std::string> find(std::string_view name) const;

@@ -1,4 +1,4 @@
-#include "data/manifest/picture_paths.h"
+#include "data/manifest/image_paths.h"
 
 #include <gtest/gtest.h>
 
@@ -8,16 +8,16 @@
 namespace vicha {
 namespace {
 
-TEST(PicturePaths, StripsPartsAndPutsTheRootInFront) {
-  EXPECT_EQ(PicturePaths("/d/m.json", "", 0).find("x/./a.png"), "/d/x/a.png");
-  EXPECT_EQ(PicturePaths("/d/m.json", "", 0).find("/abs/a.png"), "/abs/a.png");
-  EXPECT_EQ(PicturePaths("/d/m.json", "/root", 1).find("x/a.png"), "/root/a.png");
-  EXPECT_EQ(PicturePaths("/d/m.json", "/root", 2).find("/x/a.png"), "/root/a.png") << "the first part is empty";
-  EXPECT_EQ(PicturePaths("/d/m.json", "/root", 2).find("x/a.png"), std::nullopt);
+TEST(ImagePaths, StripsPartsAndPutsTheRootInFront) {
+  EXPECT_EQ(ImagePaths("/d/m.json", "", 0).find("x/./a.png"), "/d/x/a.png");
+  EXPECT_EQ(ImagePaths("/d/m.json", "", 0).find("/abs/a.png"), "/abs/a.png");
+  EXPECT_EQ(ImagePaths("/d/m.json", "/root", 1).find("x/a.png"), "/root/a.png");
+  EXPECT_EQ(ImagePaths("/d/m.json", "/root", 2).find("/x/a.png"), "/root/a.png") << "the first part is empty";
+  EXPECT_EQ(ImagePaths("/d/m.json", "/root", 2).find("x/a.png"), std::nullopt);
 }
 
-TEST(PicturePaths, NamesTheRecordWhoseNameIsTooShort) {
-  const PicturePaths paths("/d/m.json", "", 2);
+TEST(ImagePaths, NamesTheRecordWhoseNameIsTooShort) {
+  const ImagePaths paths("/d/m.json", "", 2);
   const auto where = [] { return std::string("m.json, record 3"); };
   EXPECT_EQ(paths.path("a/b/c.png", where), "/d/c.png");
   const std::string message = testing_data::message_of([&] { paths.path("b/c.png", where); });
@@ -26,7 +26,7 @@ TEST(PicturePaths, NamesTheRecordWhoseNameIsTooShort) {
   EXPECT_TRUE(testing_data::contains(message, "--strip-parts")) << message;
 }
 
-TEST(PicturePaths, KnowsFileNames) {
+TEST(ImagePaths, KnowsFileNames) {
   EXPECT_TRUE(is_file_name("a"));
   EXPECT_FALSE(is_file_name(""));
   EXPECT_FALSE(is_file_name(std::string_view("a\0b", 3)));

@@ -1,10 +1,10 @@
-#include "data/pipeline/pictures.h"
+#include "data/pipeline/images.h"
 
 #include <utility>
 
 namespace vicha {
 
-std::shared_ptr<const Image> Pictures::load(std::int64_t record) {
+std::shared_ptr<const Image> Images::load(std::int64_t record) {
   const std::int64_t number = manifest_->image_number(record);
   {
     const std::lock_guard lock(mutex_);
