@@ -179,6 +179,7 @@ TEST(Distillation, RampsOverTheFirstEpoch) {
 }
 
 TEST(Contrast, GradientMatchesFiniteDifferences) {
+  at::manual_seed(61);
   const at::Tensor sim = at::randn({3, 5}, at::kDouble).set_requires_grad(true), soft = at::randn({3, 5});
   const at::Tensor positives = at::randn({3, 5}).gt(0).logical_or(at::eye(3, 5).to(at::kBool));
   const at::Tensor direction = at::randn({3, 5}, at::kDouble);
