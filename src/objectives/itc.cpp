@@ -6,6 +6,7 @@ namespace vicha {
 
 at::Tensor contrast_loss(const at::Tensor& sim_BC, const at::Tensor& positives_BC, const at::Tensor& soft_BC,
                          double alpha) {
+  if (sim_BC.size(0) == 0) return sim_BC.to(at::kFloat).sum() * 0.0;
   const at::Tensor logp = sim_BC.to(at::kFloat).log_softmax(1);
   at::Tensor hard;
   if (positives_BC.defined()) {

@@ -8,7 +8,7 @@
 namespace vicha {
 
 /// Logits (3 B, 2): positives first (label 1), then pairs with a negative image, then with a negative text (label 0).
-/// Pairs for which no negative could be drawn (-1) are left out of the mean.
+/// Pairs for which no negative could be drawn (-1) are left out of the mean. 0 for no pairs.
 at::Tensor itm_loss(const at::Tensor& logits, const std::vector<std::int64_t>& negative_image,
                     const std::vector<std::int64_t>& negative_text);
 
