@@ -17,11 +17,11 @@ void require_finite(const at::Tensor& x, std::string_view what) {
   const float* p = x.const_data_ptr<float>();
   for (std::int64_t i = 0; i < x.numel(); ++i) {
     if (std::isfinite(p[i])) continue;
-    throw DataError(fmt::format("{}, row {}, column {}", what, i / x.size(1), i % x.size(1)),
-                    fmt::format("the score is {}, and a ranking by it says nothing", p[i]),
-                    "The weights hold numbers that are not finite, or lead to such: look at the losses of the "
-                    "training, or evaluate an "
-                    "earlier checkpoint");
+    throw DataError(
+        fmt::format("{}, row {}, column {}", what, i / x.size(1), i % x.size(1)),
+        fmt::format("the score is {}, and a ranking by it says nothing", p[i]),
+        "The weights hold numbers that are not finite, or lead to such: look at the losses of the training, or "
+        "evaluate an earlier checkpoint");
   }
 }
 

@@ -34,8 +34,8 @@ void for_each_recall(Visit&& visit) {
 }
 
 /// Rank = place in a stable descending order, lower index first; a picture counts its best-ranked text. `texts_of[i]`:
-/// the texts of picture i (not empty), `image_of[t]`: the picture of text t. Throws DataError
-/// naming row and column of the first score that is not finite.
+/// the texts of picture i (not empty), `image_of[t]`: the picture of text t. Throws DataError naming row and column of
+/// the first score that is not finite.
 RetrievalMetrics retrieval_metrics(const at::Tensor& i2t, const at::Tensor& t2i,
                                    const std::vector<std::vector<std::int64_t>>& texts_of,
                                    const std::vector<std::int64_t>& image_of);

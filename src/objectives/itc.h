@@ -6,8 +6,8 @@
 namespace vicha {
 
 /// Mean over both directions of (1 - alpha) * hard + alpha * soft cross-entropy over all candidates (B, C). `positives`
-/// (B, C) bool, at least one in a row, undefined: the diagonal; a row's target is uniform over its positives. `soft_*`: similarities of the
-/// momentum features, read if alpha > 0.
+/// (B, C) bool, at least one in a row, undefined: the diagonal; a row's target is uniform over its positives. `soft_*`:
+/// similarities of the momentum features, read if alpha > 0.
 at::Tensor itc_loss(const at::Tensor& i2t_BC, const at::Tensor& t2i_BC, const at::Tensor& positives_BC,
                     const at::Tensor& soft_i2t_BC, const at::Tensor& soft_t2i_BC, double alpha);
 /// One direction of it. 0 for no rows.
