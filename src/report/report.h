@@ -1,4 +1,4 @@
-// `vicha report RUN`: one page of a pretraining run, to be looked at, sent and printed. Nothing in it asks the network.
+// `vicha report RUN`: one page of a run, to be looked at, sent and printed. Nothing in it asks the network.
 #pragma once
 
 #include <filesystem>
