@@ -20,10 +20,15 @@ void ColourOptions::describe(Visitor& v) {
   v.field({"captions", "", "Whether the caption is read beside the picture"}, captions);
 }
 
+void ColourEvaluation::describe(Visitor& v) {
+  v.field({"manifest", "", "Set that is evaluated at each checkpoint; empty: none"}, manifest);
+}
+
 void ColourRecipe::describe(Visitor& v) {
   describe_model(v);
   v.section("colour", "Classes of pictures", colour);
   describe_training(v);
+  v.section("eval", "Evaluation along the way", eval);
 }
 
 void ColourRecipe::finish() {

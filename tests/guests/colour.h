@@ -17,13 +17,21 @@ struct ColourOptions {
   void describe(vicha::Visitor& v);
 };
 
+struct ColourEvaluation {
+  std::string manifest;
+
+  void describe(vicha::Visitor& v);
+};
+
 struct ColourRecipe : vicha::TaskRecipe {
   ColourOptions colour;
+  ColourEvaluation eval;
 
   ColourRecipe() : TaskRecipe("colour") {}
   void describe(vicha::Visitor& v);
   void finish() override;
   std::vector<std::pair<std::string, std::string>> facts() const override;
+  std::string evaluation_manifest() const override { return eval.manifest; }
 };
 
 /// B pictures, C classes.

@@ -14,6 +14,7 @@
 #include "image/decode.h"
 #include "nn/precision.h"
 #include "tasks/concepts/concept_finder.h"
+#include "tasks/host/evaluation_record.h"
 #include "tasks/host/model_files.h"
 #include "train/device.h"
 
@@ -27,33 +28,6 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::int64_t kEvaluatedAtOnce = 64;
 
-class ColourTraining : public TaskTraining {
- public:
-  explicit ColourTraining(const TrainingSetup& setup)
-      : model_(dynamic_cast<const ColourModel&>(setup.model)), dropout_(setup.recipe.model.text.dropout) {}
-
-  std::vector<TargetMaker> target_makers() override {
-    return {[](Batch& batch, const Manifest& manifest, Rng&) {
-      const auto& column = manifest.column<LabelColumn>("colour");
-      std::vector<std::int64_t> labels;
-      for (const std::int64_t record : batch.records) labels.push_back(column[record]);
-      batch.add<ColourLabels>().labels = int64_tensor(labels);
-    }};
-  }
-
-  Losses step(const Batch& batch, const StepContext& context) override {
-    const at::Tensor logits = model_.logits(batch, Dropout(dropout_, context.rng)).to(at::kFloat);
-    const at::Tensor labels = batch.get<ColourLabels>().labels.to(logits.device());
-    const at::Tensor loss = at::cross_entropy_loss(logits, labels);
-    const at::Tensor right = logits.detach().argmax(1).eq(labels).to(at::kFloat).mean();
-    return {loss, {{"colour", loss}}, {{"right", right}}};
-  }
-
- private:
-  const ColourModel& model_;
-  double dropout_;
-};
-
 struct Tally {
   std::int64_t right = 0, all = 0;
   double percent() const {
@@ -61,22 +35,16 @@ struct Tally {
   }
 };
 
-EvaluateResult evaluate(LoadedModel& loaded, const EvaluateCommand& command) {
-  const auto& recipe = loaded.recipe.get<ColourRecipe>();
-  const auto& model = dynamic_cast<const ColourModel&>(*loaded.parts);
-  DataOptions data = recipe.data;
-  data.manifests = {command.manifest.string()};
-  data.image_root = command.image_root;
-  if (command.image_root.empty()) data.strip_parts = 0;
-  ConceptFinderOptions finding = command.concepts;
-  finding.tower.device = command.device;
-  const std::filesystem::path checkpoint = checkpoint_folder(command.checkpoint);
-  ConceptFinder finder(checkpoint_concept_kit(checkpoint), checkpoint.string(), finding);
-  const auto set = finder.load(data, loaded.tokenizer, colour_schema(recipe));
+struct Judged {
+  Json figures;
+  std::string table;
+};
+
+/// All pictures of the set, which has the recipe's schema.
+Judged judge(const ColourModel& model, const ColourRecipe& recipe, std::shared_ptr<const EvaluationSet> set) {
   const auto& column = set->manifest().column<LabelColumn>("colour");
 
   const at::NoGradGuard guard;
-  const Bf16Scope scope(use_bf16(command.precision, loaded.vicha().device()));
   std::vector<Tally> of_class(recipe.colour.classes.size());
   Tally total;
   std::int64_t picture = 0;
@@ -105,14 +73,77 @@ EvaluateResult evaluate(LoadedModel& loaded, const EvaluateCommand& command) {
       }
     }
   }
-  Json json = {
+  Json figures = {
       {"accuracy", total.percent()}, {"chance", 100.0 / static_cast<double>(of_class.size())}, {"pictures", total.all}};
   std::string table = fmt::format("{:<16}{:>8}{:>10}\n", "", "right, %", "pictures");
   for (std::size_t c = 0; c < of_class.size(); ++c) {
-    json["classes"][recipe.colour.classes[c]] = of_class[c].percent();
+    figures["classes"][recipe.colour.classes[c]] = of_class[c].percent();
     table += fmt::format("{:<16}{:>8.1f}{:>10}\n", recipe.colour.classes[c], of_class[c].percent(), of_class[c].all);
   }
   table += fmt::format("{:<16}{:>8.1f}{:>10}\n", "all", total.percent(), total.all);
+  return {std::move(figures), std::move(table)};
+}
+
+/// The manifest with the concepts that the model is to read.
+std::shared_ptr<const EvaluationSet> load_set(const ColourRecipe& recipe, DataOptions data, const std::string& manifest,
+                                              const std::shared_ptr<const WordPiece>& tokenizer, ConceptFinder finder) {
+  data.manifests = {manifest};
+  return finder.load(data, tokenizer, colour_schema(recipe));
+}
+
+class ColourTraining : public TaskTraining {
+ public:
+  explicit ColourTraining(const TrainingSetup& setup)
+      : model_(dynamic_cast<const ColourModel&>(setup.model)),
+        recipe_(dynamic_cast<const ColourRecipe&>(setup.recipe)),
+        out_(setup.out) {
+    if (recipe_.eval.manifest.empty() || !setup.group.is_writer()) return;
+    set_ = load_set(
+        recipe_, recipe_.data, recipe_.eval.manifest, setup.tokenizer,
+        {setup.kit, "the training set", {.cache = run_picture_cache(out_), .tower = {.device = setup.device}}});
+  }
+
+  std::vector<TargetMaker> target_makers() override {
+    return {[](Batch& batch, const Manifest& manifest, Rng&) {
+      const auto& column = manifest.column<LabelColumn>("colour");
+      std::vector<std::int64_t> labels;
+      for (const std::int64_t record : batch.records) labels.push_back(column[record]);
+      batch.add<ColourLabels>().labels = int64_tensor(labels);
+    }};
+  }
+
+  Losses step(const Batch& batch, const StepContext& context) override {
+    const at::Tensor logits = model_.logits(batch, Dropout(recipe_.model.text.dropout, context.rng)).to(at::kFloat);
+    const at::Tensor labels = batch.get<ColourLabels>().labels.to(logits.device());
+    const at::Tensor loss = at::cross_entropy_loss(logits, labels);
+    const at::Tensor right = logits.detach().argmax(1).eq(labels).to(at::kFloat).mean();
+    return {loss, {{"colour", loss}}, {{"right", right}}};
+  }
+
+  void on_checkpoint(std::int64_t step) override {
+    if (set_) record_evaluation(out_, step, recipe_.eval.manifest, judge(model_, recipe_, set_).figures);
+  }
+
+ private:
+  const ColourModel& model_;
+  const ColourRecipe& recipe_;
+  std::filesystem::path out_;
+  std::shared_ptr<const EvaluationSet> set_;
+};
+
+EvaluateResult evaluate(LoadedModel& loaded, const EvaluateCommand& command) {
+  const auto& recipe = loaded.recipe.get<ColourRecipe>();
+  const auto& model = dynamic_cast<const ColourModel&>(*loaded.parts);
+  DataOptions data = recipe.data;
+  data.image_root = command.image_root;
+  if (command.image_root.empty()) data.strip_parts = 0;
+  ConceptFinderOptions finding = command.concepts;
+  finding.tower.device = command.device;
+  const std::filesystem::path checkpoint = checkpoint_folder(command.checkpoint);
+  const auto set = load_set(recipe, data, command.manifest.string(), loaded.tokenizer,
+                            {checkpoint_concept_kit(checkpoint), checkpoint.string(), finding});
+  const Bf16Scope scope(use_bf16(command.precision, loaded.vicha().device()));
+  auto [json, table] = judge(model, recipe, set);
   json["manifest"] = command.manifest.string();
   json["checkpoint"] = command.checkpoint.string();
   return {json.dump(1), table};

@@ -159,7 +159,9 @@ TEST_F(Guests, ObjectiveThatIsOffChangesNoBit) {
 
 TEST_F(Guests, TaskIsTrainedResumedEvaluatedAskedAndReported) {
   guests("pretrain pretrain.toml --out run --device cpu");
-  const std::string few = " --set init.checkpoint=run --set train.max_steps=40 --set checkpoint.every_steps=20";
+  const std::string few =
+      " --set init.checkpoint=run --set train.max_steps=40 --set checkpoint.every_steps=20 --set "
+      "eval.manifest=test.json";
   const std::string said = guests("finetune colour colour.toml --out task --device cpu" + few);
   EXPECT_TRUE(contains(said, "2 missing (colour_head.weight, colour_head.bias)")) << said;
   guests("finetune colour colour.toml --out again --resume task/checkpoints/step-000020 --device cpu" + few);
@@ -179,7 +181,8 @@ TEST_F(Guests, TaskIsTrainedResumedEvaluatedAskedAndReported) {
 
   guests("report task --device cpu");
   const std::string page = read_file(folder_ / "task/report.html");
-  for (const char* part : {"ViCHA colour run", "Right answers", "12.5 %", "Total loss", "classes.purple"}) {
+  for (const char* part :
+       {"ViCHA colour run", "Right answers", "12.5 %", "Total loss", "classes.purple", "2 evaluations"}) {
     EXPECT_TRUE(contains(page, part)) << part;
   }
   EXPECT_FALSE(contains(page, "eval retrieval"));
