@@ -60,7 +60,7 @@ void add_evaluation(CLI::App& eval, const TaskKind& kind, Action& chosen) {
     chosen = [given, &kind] {
       EvaluateCommand& run = given->command;
       run.precision = parse_precision(given->precision);
-      LoadedModel loaded = load_trained(run.checkpoint, run.device);
+      LoadedModel loaded = load_trained(run.checkpoint, run.device, &kind);
       const EvaluateResult result = kind.evaluate(loaded, run);
       if (!given->out.empty()) write_file_atomic(given->out, result.json + "\n");
       print(result.table);

@@ -16,23 +16,27 @@ void add_predict(CLI::App& app, Action& chosen) {
       predict = app.add_subcommand("predict", "Answers of a trained model on raw input")->require_subcommand(1);
     }
     struct Given {
-      std::string checkpoint, input, device = "auto";
+      PredictCommand command;
+      std::string input;
     };
     const auto given = std::make_shared<Given>();
     CLI::App* command = predict->add_subcommand(kind.key, kind.about);
-    command->add_option("CHECKPOINT", given->checkpoint, "Checkpoint folder, or a run's folder for its last one")
+    command
+        ->add_option("CHECKPOINT", given->command.checkpoint, "Checkpoint folder, or a run's folder for its last one")
         ->required();
     command->add_option("INPUT", given->input, "A JSON object; without it, one a line from standard input");
-    add_device(*command, given->device);
+    add_finder_options(*command, given->command.concepts);
+    add_device(*command, given->command.device);
     command->callback([given, &kind, &chosen] {
       chosen = [given, &kind] {
-        LoadedModel loaded = load_trained(given->checkpoint, given->device);
+        LoadedModel loaded = load_trained(given->command.checkpoint, given->command.device, &kind);
+        const Predictor predict = kind.predict(loaded, given->command);
         if (!given->input.empty()) {
-          print(kind.predict(loaded, given->input) + "\n");
+          print(predict(given->input) + "\n");
           return 0;
         }
         for (std::string line; std::getline(std::cin, line);) {
-          if (!line.empty()) print(kind.predict(loaded, line) + "\n");
+          if (!line.empty()) print(predict(line) + "\n");
         }
         return 0;
       };

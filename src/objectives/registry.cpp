@@ -11,12 +11,10 @@ namespace vicha {
 namespace {
 
 Registry<ObjectiveKind>& registry() {
-  static Registry<ObjectiveKind> kinds({
-      itc_kind(),
-      hitc_kind(),
-      itm_kind(),
-      mlm_kind(),
-      mae_kind(),
+  static Registry<ObjectiveKind> kinds([] {
+    return std::vector<ObjectiveKind>{
+        itc_kind(), hitc_kind(), itm_kind(), mlm_kind(), mae_kind(),
+    };
   });
   return kinds;
 }

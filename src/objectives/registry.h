@@ -10,8 +10,8 @@ namespace vicha {
 /// The built-in kinds, then those that the program has added.
 const std::vector<ObjectiveKind>& objective_kinds();
 
-/// Makes one more kind known. For the start of a program (before it reads its command line): throws std::logic_error
-/// once the kinds have been read, or for a key that is taken.
+/// Makes one more kind known. For the start of a program, before it reads its command line: throws std::logic_error
+/// once the kinds have been read. A key that is taken is such an error at the first look.
 void add_objective_kind(ObjectiveKind kind);
 
 /// nullptr where there is none of that key.

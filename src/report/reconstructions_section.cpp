@@ -1,6 +1,8 @@
 // Masked image modelling, to be seen: image, what is shown to the model, what it makes of the rest.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "base/log.h"
 #include "objectives/mae.h"
@@ -71,6 +73,10 @@ void write_examples(Html& html, const std::filesystem::path& run, LoadedModel& l
 }  // namespace
 
 void write_reconstructions(Html& html, ReportData& data) {
+  if (data.loaded.value) {
+    const auto& entries = data.loaded.value->parts->objectives().entries();
+    if (std::ranges::none_of(entries, [](const auto& entry) { return entry.enabled; })) return;
+  }
   const auto section = html.element("section", {{"id", "mae"}});
   html.leaf("h2", {}, "Masked pictures");
   if (!data.loaded.value) {

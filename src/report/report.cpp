@@ -48,7 +48,7 @@ std::vector<RunGroup> groups_with(const fs::path& run, const std::string& name, 
   return groups;
 }
 
-ReportData gather(const ReportOptions& options) {
+ReportData gather_run(const ReportOptions& options) {
   const fs::path run = options.run.lexically_normal();
   if (!fs::is_directory(run)) {
     throw DataError(run.string(), "is not a folder", "Give the folder that vicha pretrain RECIPE --out wrote to");
@@ -68,11 +68,21 @@ ReportData gather(const ReportOptions& options) {
   const bool saved = !checkpoints.empty();
   data.recipe = find<AnyOptions<TaskRecipe>>(no_checkpoint, saved,
                                              [&] { return load_task_recipe(checkpoints.back().path / "recipe.toml"); });
-  const TaskKind* kind = data.recipe.value ? find_task_kind((*data.recipe.value)->task) : nullptr;
-  data.task_title = kind != nullptr ? kind->title : "training";
+  data.kind = data.recipe.value ? find_task_kind((*data.recipe.value)->task) : nullptr;
+  data.task_title = data.kind != nullptr ? data.kind->title : "training";
   data.task_title[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(data.task_title[0])));
   data.loaded =
       find<LoadedModel>(no_checkpoint, saved, [&] { return load_trained(checkpoints.back().path, options.device); });
+  data.by_retrieval = data.kind == nullptr || !data.kind->evaluate || (fs::exists(eval) && holds_retrieval(eval));
+  if (!data.by_retrieval) {
+    data.figures = find<RunFigures>(
+        fmt::format("The run has not been evaluated: vicha eval {1} {0} MANIFEST --out {0}/eval.json does it.",
+                    run.string(), data.kind->key),
+        fs::exists(eval), [&] { return read_run_figures(eval); });
+    data.figures_along =
+        find<std::vector<RunFiguresAt>>("", fs::exists(along), [&] { return read_run_figures_along(along); });
+    return data;
+  }
   data.evaluations = find<std::vector<RunEvaluation>>(
       "The run was not evaluated along the way: give its recipe eval.manifest, and each checkpoint is.",
       fs::exists(along), [&] { return read_run_evaluations(along); });
@@ -80,7 +90,12 @@ ReportData gather(const ReportOptions& options) {
       fmt::format("The run has not been evaluated: vicha eval retrieval {0} MANIFEST --out {0}/eval.json does it.",
                   run.string()),
       fs::exists(eval), [&] { return read_run_retrieval(eval); });
-  if (!options.compare.empty()) data.comparison = compare_runs(groups_with(run, data.name, options.compare));
+  return data;
+}
+
+ReportData gather(const ReportOptions& options) {
+  ReportData data = gather_run(options);
+  if (!options.compare.empty()) data.comparison = compare_runs(groups_with(data.run, data.name, options.compare));
   return data;
 }
 
@@ -105,10 +120,14 @@ void write_page(Html& html, ReportData& data) {
     const auto main = html.element("main");
     write_summary(html, data);
     write_curves(html, data);
-    write_evaluations(html, data);
-    write_retrieval(html, data);
+    if (data.by_retrieval) {
+      write_evaluations(html, data);
+      write_retrieval(html, data);
+    } else {
+      write_figures(html, data);
+    }
     write_comparison(html, data);
-    write_gallery(html, data);
+    if (data.by_retrieval) write_gallery(html, data);
     write_reconstructions(html, data);
   }
   html.leaf("footer", {}, "Written by vicha report. This page holds everything it shows.");

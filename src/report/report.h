@@ -1,4 +1,4 @@
-// `vicha report RUN`: one page of a pretraining run, to be viewed, sent and printed. It loads nothing from elsewhere.
+// `vicha report RUN`: one page of a run, to be viewed, sent and printed. It loads nothing from elsewhere.
 #pragma once
 
 #include <filesystem>

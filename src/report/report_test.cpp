@@ -309,6 +309,26 @@ TEST_F(ReportTest, MetricsMayEndInHalfALineButNotHoldOne) {
   EXPECT_TRUE(contains(message_of([&] { read_run_metrics(file); }), "line 1: the field 'losses' is not an object"));
 }
 
+TEST_F(ReportTest, FiguresOfAnyTaskAreRead) {
+  write_file_atomic(run_ / "eval.json", R"({"accuracy": 87.5, "classes": {"red": 50, "note": "x"}, "list": [1],
+                                           "manifest": "test.json"})");
+  EXPECT_FALSE(holds_retrieval(run_ / "eval.json"));
+  const RunFigures found = read_run_figures(run_ / "eval.json");
+  ASSERT_EQ(found.figures.size(), 2U);
+  EXPECT_EQ(*found.find("accuracy"), 87.5);
+  EXPECT_EQ(*found.find("classes.red"), 50.0);
+  EXPECT_EQ(found.find("classes.note"), nullptr);
+  EXPECT_EQ(found.manifest, "test.json");
+
+  write_file_atomic(run_ / "evaluations.jsonl",
+                    "{\"step\": 2, \"a\": 1}\n{\"step\": 1, \"a\": 2}\n{\"step\": 2, \"a\": 3}\n");
+  const auto along = read_run_figures_along(run_ / "evaluations.jsonl");
+  ASSERT_EQ(along.size(), 2U);
+  EXPECT_EQ(*along[1].found.find("a"), 3.0);
+  write_file_atomic(run_ / "eval.json", "[]");
+  EXPECT_TRUE(contains(message_of([&] { read_run_figures(run_ / "eval.json"); }), "is not a JSON object"));
+}
+
 TEST_F(ReportTest, LaterEvaluationOfAStepCounts) {
   const fs::path file = run_ / "evaluations.jsonl";
   std::string lines;

@@ -18,6 +18,7 @@ using Json = nlohmann::ordered_json;  // the order of the losses is the recipe's
 
 constexpr const char* kDamagedMetrics =
     "The file was changed or damaged; restore it, or resume the run, which repairs its end";
+constexpr const char* kDamagedEvaluations = "The file was changed or damaged; remove the line, or the file";
 constexpr const char* kEvaluateAgain = "Write it again: vicha eval retrieval CHECKPOINT MANIFEST --out FILE";
 
 /// A JSON object and where it stands, for messages.
@@ -116,6 +117,34 @@ std::vector<RetrievalExample> read_examples(const Record& record, const char* ke
   return out;
 }
 
+/// A run that was stopped after an evaluation and resumed before it has evaluated twice: the later one counts.
+template <class Evaluation>
+std::vector<Evaluation> last_of_each_step(std::vector<Evaluation> all) {
+  std::stable_sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.step < b.step; });
+  std::vector<Evaluation> last;
+  for (Evaluation& evaluation : all) {
+    if (!last.empty() && last.back().step == evaluation.step) last.pop_back();
+    last.push_back(std::move(evaluation));
+  }
+  return last;
+}
+
+void add_figures(const Json& json, const std::string& prefix, std::vector<std::pair<std::string, double>>& figures) {
+  for (const auto& [key, value] : json.items()) {
+    if (value.is_object()) add_figures(value, prefix + key + ".", figures);
+    if (value.is_number() && std::isfinite(value.get<double>())) figures.emplace_back(prefix + key, value);
+  }
+}
+
+RunFigures figures_of(const Record& record) {
+  RunFigures found;
+  add_figures(record.json, "", found.figures);
+  std::erase_if(found.figures, [](const auto& figure) { return figure.first == "step"; });
+  if (record.find("manifest") != nullptr) found.manifest = record.text("manifest");
+  if (record.find("checkpoint") != nullptr) found.checkpoint = record.text("checkpoint");
+  return found;
+}
+
 }  // namespace
 
 RunMetrics read_run_metrics(const fs::path& file) {
@@ -145,18 +174,11 @@ RunMetrics read_run_metrics(const fs::path& file) {
 
 std::vector<RunEvaluation> read_run_evaluations(const fs::path& file) {
   std::vector<RunEvaluation> out;
-  for_each_line(file, "The file was changed or damaged; remove the line, or the file", [&](const Record& record) {
+  for_each_line(file, kDamagedEvaluations, [&](const Record& record) {
     out.push_back({record.integer("step"), record.find("manifest") != nullptr ? record.text("manifest") : "",
                    read_ranking(record), read_both_ways(record), read_both_ways(record, "itc")});
   });
-  // A run that was stopped after an evaluation and resumed before it has evaluated twice: the later one counts.
-  std::stable_sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.step < b.step; });
-  std::vector<RunEvaluation> last;
-  for (RunEvaluation& evaluation : out) {
-    if (!last.empty() && last.back().step == evaluation.step) last.pop_back();
-    last.push_back(std::move(evaluation));
-  }
-  return last;
+  return last_of_each_step(std::move(out));
 }
 
 RunRetrieval read_run_retrieval(const fs::path& file) {
@@ -181,6 +203,31 @@ RunRetrieval read_run_retrieval(const fs::path& file) {
   out.text_queries = read_examples(record, "text_queries");
   out.image_queries = read_examples(record, "image_queries");
   return out;
+}
+
+bool holds_retrieval(const fs::path& file) {
+  const Json json = Json::parse(read_file(file), nullptr, /*allow_exceptions=*/false);
+  return json.is_object() && json.contains("text_to_image");
+}
+
+const double* RunFigures::find(std::string_view key) const {
+  const auto at = std::ranges::find_if(figures, [&](const auto& figure) { return figure.first == key; });
+  return at == figures.end() ? nullptr : &at->second;
+}
+
+RunFigures read_run_figures(const fs::path& file) {
+  const Json json = Json::parse(read_file(file), nullptr, /*allow_exceptions=*/false);
+  const Record record{json, file.string(), "Write it again: vicha eval TASK CHECKPOINT MANIFEST --out FILE"};
+  if (!json.is_object()) record.fail("is not a JSON object");
+  return figures_of(record);
+}
+
+std::vector<RunFiguresAt> read_run_figures_along(const fs::path& file) {
+  std::vector<RunFiguresAt> out;
+  for_each_line(file, kDamagedEvaluations, [&](const Record& record) {
+    out.push_back({record.integer("step"), figures_of(record)});
+  });
+  return last_of_each_step(std::move(out));
 }
 
 }  // namespace vicha

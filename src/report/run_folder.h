@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -52,5 +53,26 @@ struct RunRetrieval {
 };
 /// Throws DataError naming file and field.
 RunRetrieval read_run_retrieval(const std::filesystem::path& file);
+/// Whether the file is a result of that form, as far as it can be read.
+bool holds_retrieval(const std::filesystem::path& file);
+
+/// The numbers of another task's evaluation, by their place in the JSON ("accuracy", "classes.red"); lists are left
+/// out.
+struct RunFigures {
+  std::vector<std::pair<std::string, double>> figures;  ///< in the order of the JSON
+  std::string manifest, checkpoint;                     ///< "" where it does not say
+
+  const double* find(std::string_view key) const;  ///< nullptr where there is none
+};
+/// RUN/eval.json. Throws DataError if it is not a JSON object.
+RunFigures read_run_figures(const std::filesystem::path& file);
+
+/// One line of RUN/evaluations.jsonl.
+struct RunFiguresAt {
+  std::int64_t step = 0;
+  RunFigures found;
+};
+/// Ascending by step. Throws DataError naming file and line.
+std::vector<RunFiguresAt> read_run_figures_along(const std::filesystem::path& file);
 
 }  // namespace vicha

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "report/comparison.h"
@@ -32,16 +33,26 @@ struct ReportData {
   Found<LoadedModel> loaded;
   Found<std::vector<RunEvaluation>> evaluations;
   Found<RunRetrieval> retrieval;
-  std::optional<Comparison> comparison;  ///< with the runs that the report sets beside this one
+  const TaskKind* kind = nullptr;  ///< of the recipe, where there is one
+  /// The run is judged by retrieval: its task has no evaluation of its own, or its result has that form. Otherwise by
+  /// whatever figures its task's evaluation gives.
+  bool by_retrieval = true;
+  Found<RunFigures> figures;
+  Found<std::vector<RunFiguresAt>> figures_along;  ///< without a problem where there is no such file
+  std::optional<Comparison> comparison;            ///< with the runs that the report sets beside this one
 };
 
 void write_summary(Html& html, const ReportData& data);
 void write_curves(Html& html, const ReportData& data);
 void write_evaluations(Html& html, const ReportData& data);
 void write_retrieval(Html& html, const ReportData& data);
+void write_figures(Html& html, const ReportData& data);
+/// Name and value of what the page's head says of them.
+std::vector<std::pair<std::string, std::string>> headline_figures(const ReportData& data);
 /// Nothing where no runs were named.
 void write_comparison(Html& html, const ReportData& data);
 void write_gallery(Html& html, const ReportData& data);
+/// Nothing where the task has no objectives.
 void write_reconstructions(Html& html, ReportData& data);
 
 /// "17.1": percent with as many digits as count.

@@ -88,6 +88,7 @@ void write_tiles(Html& html, const ReportData& data, std::int64_t samples) {
     tile(html, "Picture → text, R@10", format_percent(result.reranked.text.r10) + " %",
          chance(&RetrievalMetrics::text));
   }
+  for (const auto& [name, value] : headline_figures(data)) tile(html, name, value, "of the evaluation");
   tile(html, "Steps", format_count(data.metrics.steps),
        samples > 0 ? format_count(samples) + " samples seen" : fmt::format("in epoch {}", data.metrics.epoch + 1));
   const std::string rate =

@@ -9,9 +9,11 @@ namespace vicha {
 namespace {
 
 Registry<TaskKind>& registry() {
-  static Registry<TaskKind> kinds({
-      pretrain_kind(),
-      retrieval_kind(),
+  static Registry<TaskKind> kinds([] {
+    return std::vector<TaskKind>{
+        pretrain_kind(),
+        retrieval_kind(),
+    };
   });
   return kinds;
 }

@@ -141,12 +141,13 @@ std::string ConceptFinder::describe(const DataOptions& data) const {
 }
 
 std::shared_ptr<const EvaluationSet> ConceptFinder::load(const DataOptions& data,
-                                                         std::shared_ptr<const WordPiece> tokenizer) {
+                                                         std::shared_ptr<const WordPiece> tokenizer,
+                                                         const Schema& schema) {
   const ConceptsFrom where = from(data);
   if (where == ConceptsFrom::kFind) source();  // what is missing there should be said before all is read
   DataOptions reading = data;
   reading.concepts.enabled = where == ConceptsFrom::kManifest;
-  const auto manifest = load_manifests(reading);
+  const auto manifest = load_manifests(reading, schema);
   auto set = std::make_shared<EvaluationSet>(manifest, std::move(tokenizer), data);
   if (!data.concepts.enabled || where == ConceptsFrom::kManifest) return set;
 

@@ -139,6 +139,10 @@ LoadPolicy checkpoint_policy(const ParameterStore& store, const std::string& fil
     policy.allow_unexpected.insert(policy.allow_unexpected.end(), kind.checkpoint_names.begin(),
                                    kind.checkpoint_names.end());
   }
+  for (const TaskKind& kind : task_kinds()) {
+    policy.allow_unexpected.insert(policy.allow_unexpected.end(), kind.checkpoint_names.begin(),
+                                   kind.checkpoint_names.end());
+  }
   return policy;
 }
 
@@ -218,10 +222,16 @@ fs::path checkpoint_folder(const fs::path& folder) {
   return found.back().path;
 }
 
-LoadedModel load_trained(const fs::path& folder, const std::string& device) {
+LoadedModel load_trained(const fs::path& folder, const std::string& device, const TaskKind* asked) {
   const fs::path checkpoint = checkpoint_folder(folder);
   LoadedModel loaded{load_task_recipe(checkpoint / "recipe.toml"), nullptr, nullptr};
   const TaskRecipe& recipe = *loaded.recipe;
+  if (asked != nullptr && !asked->any_model && recipe.task != asked->key) {
+    throw DataError(checkpoint.string(), fmt::format("is a model of the task '{}', not '{}'", recipe.task, asked->key),
+                    fmt::format("Give one that was trained for it: vicha finetune {} RECIPE --out RUN, with "
+                                "init.checkpoint = \"{}\"",
+                                asked->key, folder.string()));
+  }
   loaded.parts = find_task_kind(recipe.task)->make_model(recipe, 0);
   Vicha& vicha = loaded.vicha();
   load_model(checkpoint / "model.safetensors", vicha.parameters());

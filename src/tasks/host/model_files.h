@@ -23,8 +23,9 @@ std::shared_ptr<const WordPiece> load_tokenizer(const std::filesystem::path& voc
 /// neither.
 std::filesystem::path checkpoint_folder(const std::filesystem::path& folder);
 /// A checkpoint folder of any task (or a run's folder: its last checkpoint). Throws DataError naming what is
-/// missing.
-LoadedModel load_trained(const std::filesystem::path& folder, const std::string& device);
+/// missing; with `asked` also if the model is of another task than that kind evaluates.
+LoadedModel load_trained(const std::filesystem::path& folder, const std::string& device,
+                         const TaskKind* asked = nullptr);
 
 /// Text projections that whiten the [CLS] states of the training captions (the first 20,000 distinct ones): mean 0,
 /// equal variance in all directions (method: a start for encoders whose states hardly differ), those of the

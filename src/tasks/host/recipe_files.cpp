@@ -7,20 +7,41 @@
 
 namespace vicha {
 
-AnyOptions<TaskRecipe> default_recipe(std::string_view task) {
+namespace {
+
+const AnyOptions<TaskRecipe>* find_recipe(std::string_view task) {
+  const TaskKind* kind = find_task_kind(task);
+  return kind != nullptr && kind->recipe ? &*kind->recipe : nullptr;
+}
+
+std::string tasks_with_recipes() {
   std::string known;
   for (const TaskKind& kind : task_kinds()) {
-    if (!kind.recipe) continue;
-    if (kind.key == task) return *kind.recipe;
-    known += (known.empty() ? "" : ", ") + kind.key;
+    if (kind.recipe) known += (known.empty() ? "" : ", ") + kind.key;
   }
-  throw UsageError(fmt::format("no task '{}' has recipes: one of {}", task, known));
+  return known;
+}
+
+/// Of the task that the file names.
+AnyOptions<TaskRecipe> default_recipe_of(const std::filesystem::path& file) {
+  const std::string task = root_string(file, "task").value_or("pretrain");
+  if (const AnyOptions<TaskRecipe>* found = find_recipe(task)) return *found;
+  throw DataError(file.string(),
+                  fmt::format("is a recipe of the task '{}', which this program does not have: it has {}", task,
+                              tasks_with_recipes()),
+                  "Use the program that wrote it, or one with that task added (docs/adding.md)");
+}
+
+}  // namespace
+
+AnyOptions<TaskRecipe> default_recipe(std::string_view task) {
+  if (const AnyOptions<TaskRecipe>* found = find_recipe(task)) return *found;
+  throw UsageError(fmt::format("no task '{}' has recipes: one of {}", task, tasks_with_recipes()));
 }
 
 AnyOptions<TaskRecipe> load_task_recipe(const std::filesystem::path& file, const std::vector<std::string>& overrides,
                                         std::string_view task) {
-  AnyOptions<TaskRecipe> recipe =
-      default_recipe(task.empty() ? root_string(file, "task").value_or("pretrain") : std::string(task));
+  AnyOptions<TaskRecipe> recipe = task.empty() ? default_recipe_of(file) : default_recipe(task);
   load_recipe(recipe, file);
   apply_overrides(recipe, overrides);
   recipe->finish();

@@ -56,7 +56,16 @@ struct LoadedModel {
   Vicha& vicha() const { return parts->vicha(); }
 };
 
-/// What `vicha eval TASK CHECKPOINT MANIFEST` and `vicha predict TASK CHECKPOINT …` are told.
+/// What `vicha predict TASK CHECKPOINT` is told.
+struct PredictCommand {
+  std::filesystem::path checkpoint;
+  std::string device = "auto";
+  ConceptFinderOptions concepts = {};
+};
+/// Answers for one JSON object of input (images by path, texts), as one JSON object. Throws DataError or UsageError.
+using Predictor = std::function<std::string(const std::string& input)>;
+
+/// What `vicha eval TASK CHECKPOINT MANIFEST` is told.
 struct EvaluateCommand {
   std::filesystem::path checkpoint, manifest;
   std::string image_root;  ///< empty: the manifest's folder
@@ -75,6 +84,12 @@ struct EvaluationFlag {
   std::string flag, key, help;
 };
 
+/// A number of an evaluation, as reports call it: the figure at `key` of the JSON ("accuracy", "recall.r1").
+struct Figure {
+  std::string key, title;
+  std::string measure = "";  ///< "%", "pixels"; "" for a count
+};
+
 /// How a kind of task is known: to recipes, checkpoints, the command line and reports. What a task does not offer is
 /// left empty.
 struct TaskKind {
@@ -82,14 +97,23 @@ struct TaskKind {
   std::string title;                                  ///< "Pretraining", as reports and help call it
   std::string about;                                  ///< one line of help
   std::optional<AnyOptions<TaskRecipe>> recipe = {};  ///< the defaults; a kind without one is not trained
+  /// What records have beside their picture; a kind without it reads captions. The recipe is of the kind's type.
+  std::function<Schema(const TaskRecipe& recipe)> schema = {};
+  /// Patterns of the heads' names in checkpoints, as ObjectiveKind::checkpoint_names: a model of another task may start
+  /// from a file with them.
+  std::vector<std::string> checkpoint_names = {};
   /// The model of a finished recipe. The recipe is of the kind's type.
   std::function<std::unique_ptr<TaskModel>(const TaskRecipe& recipe, std::uint64_t seed)> make_model = {};
   std::function<std::unique_ptr<TaskTraining>(const TrainingSetup& setup)> begin_training = {};
   /// Throws DataError or UsageError naming the manifest, the record and the remedy.
   std::function<EvaluateResult(LoadedModel& model, const EvaluateCommand& command)> evaluate = {};
   std::vector<EvaluationFlag> evaluation_flags = {};
-  /// Answers for one JSON object of input (images by path, texts), as one JSON object.
-  std::function<std::string(LoadedModel& model, const std::string& input)> predict = {};
+  /// The figures that a report should call by name; it shows all others too, as they are called in the JSON.
+  std::vector<Figure> figures = {};
+  /// The model stays; what is opened once (a source of concepts) is kept by the predictor.
+  std::function<Predictor(LoadedModel& model, const PredictCommand& command)> predict = {};
+  /// Evaluation and prediction take models of other tasks too; otherwise their recipe is of the kind's type.
+  bool any_model = false;
 };
 
 /// The built-in kinds, then those that the program has added.

@@ -6,13 +6,18 @@
 
 namespace vicha {
 
-/// Host and objectives. A task with heads of its own derives from this and registers them in vicha().parameters().
+/// Host and objectives. A task with heads of its own derives from this and registers them in vicha().parameters(), in
+/// the scopes "heads" (files may lack them) and one of their own (by which recipes freeze them), and where they read
+/// the fusion layers "fusion_heads" (fusion_lr_scale holds for them).
 class TaskModel {
  public:
   /// Throws UsageError if the options do not fit each other.
   TaskModel(const ModelOptions& options, const ObjectivesOptions& objectives, std::uint64_t seed)
       : vicha_(options, seed), objectives_(objectives, vicha_) {}
   virtual ~TaskModel() = default;
+  /// Whether the task's own loss trains the fusion layers, from the first step on. Otherwise they begin with the first
+  /// objective that does.
+  virtual bool trains_fusion() const { return false; }
   TaskModel(const TaskModel&) = delete;
   TaskModel& operator=(const TaskModel&) = delete;
 

@@ -96,7 +96,7 @@ RunResult train_task(const TrainCommand& command, const Group& group) {
   const TaskKind* kind = find_task_kind(recipe.task);
   VICHA_ASSERT(kind != nullptr && kind->begin_training);
   const auto tokenizer = load_tokenizer(recipe.init.vocabulary, recipe.model.text);
-  const auto manifest = load_manifests(recipe.data);
+  const auto manifest = load_manifests(recipe.data, kind->schema ? kind->schema(recipe) : Schema());
   log::info("{} records, {} pictures, {} captions", manifest->size(), manifest->image_count(),
             manifest->caption_count());
   fs::create_directories(command.out);
@@ -115,6 +115,7 @@ RunResult train_task(const TrainCommand& command, const Group& group) {
   for (const char* scope : {"fusion", "fusion_heads"}) vicha.parameters().set_lr_scale(scope, recipe.fusion_lr_scale);
   vicha.parameters().decay_layers(recipe.layer_decay);
   model->objectives().set_begins(vicha.parameters());
+  if (model->trains_fusion()) vicha.parameters().set_begin("fusion", 0.0);
   vicha.to(device);
   const std::optional<ConceptKit> kit = training_kit(recipe.data);
   std::vector<std::pair<std::string, std::string>> files = {{"vocab.txt", read_file(recipe.init.vocabulary)}};

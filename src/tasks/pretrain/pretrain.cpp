@@ -3,39 +3,28 @@
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "base/error.h"
-#include "base/files.h"
 #include "base/log.h"
 #include "objectives/draws.h"
 #include "objectives/itc.h"
 #include "objectives/pretrain_step.h"
 #include "objectives/text_cache.h"
 #include "tasks/concepts/concept_finder.h"
+#include "tasks/host/evaluation_record.h"
 #include "tasks/pretrain/pretrain_recipe.h"
 #include "tasks/retrieval/retrieval.h"
 
 namespace vicha {
 namespace {
 
-/// OUT/evaluations.jsonl: one line an evaluated checkpoint, in the order of the steps; lines of later steps (from
-/// before a run was taken up again at an earlier checkpoint) give way.
-void record_evaluation(const fs::path& file, std::int64_t step, const std::string& manifest,
-                       const RetrievalResult& result) {
-  std::string lines;
-  if (fs::exists(file)) {
-    std::istringstream old(read_file(file));
-    for (std::string line; std::getline(old, line);) {
-      const nlohmann::json json = nlohmann::json::parse(line, nullptr, false);
-      if (!json.is_discarded() && json.value("step", step) < step) lines += line + "\n";
-    }
-  }
-  nlohmann::ordered_json json = {{"step", step}, {"manifest", manifest}};
+/// What a line of OUT/evaluations.jsonl keeps of a result.
+nlohmann::ordered_json figures_of(const RetrievalResult& result) {
+  nlohmann::ordered_json json;
   const auto whole = nlohmann::ordered_json::parse(result.to_json());
   for (const char* key : {"text_to_image", "image_to_text", "itc", "ranking", "k_test", "images", "captions"})
     json[key] = whole.at(key);
-  write_file_atomic(file, lines + json.dump() + "\n");
+  return json;
 }
 
 /// All ranks evaluate together; the writer finds concepts and writes.
@@ -62,7 +51,7 @@ class PeriodicEvaluation {
     const RetrievalResult r = evaluate_retrieval(
         model_, set_,
         {.k_test = options_.k_test, .ranking = options_.ranking, .batch_size = options_.batch_size, .examples = 0});
-    record_evaluation(out_ / "evaluations.jsonl", step, options_.manifest, r);
+    record_evaluation(out_, step, options_.manifest, figures_of(r));
     log::info("step {}: {}: text -> image R@1/5/10 {:.1f} {:.1f} {:.1f} (contrast alone {:.1f} {:.1f} {:.1f})", step,
               options_.manifest, r.reranked.image.r1, r.reranked.image.r5, r.reranked.image.r10, r.itc.image.r1,
               r.itc.image.r5, r.itc.image.r10);

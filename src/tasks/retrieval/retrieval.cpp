@@ -240,13 +240,15 @@ TaskKind retrieval_kind() {
       .title = "Retrieval",
       .about = "Zero-shot retrieval in both directions: contrast, then matching of the best",
       .evaluate = evaluate,
-      .evaluation_flags = {
-          {"--k-test", "k_test", "Candidates that are matched; 0: contrast alone (default: eval.k_test of the recipe)"},
-          {"--ranking", "ranking",
-           "What orders them: matching (the paper's) or joint, with contrast (default: eval.ranking of the recipe)"},
-          {"--batch", "batch_size", "Pictures encoded at once (default: eval.batch_size of the recipe)"},
-          {"--memory-mib", "memory_mib",
-           "Memory for encoded pictures; what does not fit is encoded again, with the same result (2048)"}}};
+      .evaluation_flags =
+          {{"--k-test", "k_test",
+            "Candidates that are matched; 0: contrast alone (default: eval.k_test of the recipe)"},
+           {"--ranking", "ranking",
+            "What orders them: matching (the paper's) or joint, with contrast (default: eval.ranking of the recipe)"},
+           {"--batch", "batch_size", "Pictures encoded at once (default: eval.batch_size of the recipe)"},
+           {"--memory-mib", "memory_mib",
+            "Memory for encoded pictures; what does not fit is encoded again, with the same result (2048)"}},
+      .any_model = true};
 }
 
 }  // namespace vicha
