@@ -73,7 +73,7 @@ void add_check(CLI::App& data, Action& chosen) {
       CheckOptions options = given->options;
       options.manifest.image_root = given->image_root;
       options.manifest.schema.concepts = given->concepts;
-      options.images = !given->no_images;
+      options.decode_images = !given->no_images;
       if (!given->vocabulary.empty()) {
         options.tokenizer = std::make_shared<const WordPiece>(Vocabulary::load(given->vocabulary));
       }

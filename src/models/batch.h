@@ -78,8 +78,8 @@ struct Batch {
 
   /// Shows every defined tensor, those of the targets included.
   void for_each_tensor(const TensorVisit& visit);
-  /// The batch with its tensors on the device, but for token ids: the host packs them (models/bert.h), and would have to
-  /// wait for them otherwise. `non_blocking` copies from pinned memory do not wait.
+  /// The batch with its tensors on the device, but for token ids: the host packs them (models/bert.h), and would have
+  /// to wait for them otherwise. `non_blocking` copies from pinned memory do not wait.
   Batch to(const at::Device& device, bool non_blocking) &&;
   /// The batch with its tensors in page-locked memory, for such copies. Needs a GPU.
   Batch pin_memory() &&;

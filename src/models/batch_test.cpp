@@ -76,8 +76,8 @@ TEST(Batch, EveryTensorMovesThoseOfTheTargetsToo) {
   EXPECT_EQ(seen.size(), 7u) << "each defined tensor once";
 
   const Batch moved = std::move(batch).to(at::kMeta, /*non_blocking=*/true);
-  for (const at::Tensor& tensor : {moved.image, moved.image_ids, moved.caption_ids,
-                                   moved.get<Words>().ids, moved.get<Words>().labels, moved.get<Scores>().values}) {
+  for (const at::Tensor& tensor : {moved.image, moved.image_ids, moved.caption_ids, moved.get<Words>().ids,
+                                   moved.get<Words>().labels, moved.get<Scores>().values}) {
     EXPECT_TRUE(tensor.is_meta());
   }
   EXPECT_TRUE(moved.text.ids.is_cpu()) << "the host packs them";

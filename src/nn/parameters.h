@@ -31,8 +31,8 @@ struct Parameter {
   double lr_scale = 1.0;  ///< its learning rate as a multiple of the run's
   double begins = 0.0;    ///< share of the run at which it first learns
 
-  std::string tower = {};   ///< "image" or "text": whose depth `layer` counts; "" outside
-  std::int64_t layer = 0;   ///< 0: embeddings, then the layers from 1
+  std::string tower = {};                ///< "image" or "text": whose depth `layer` counts; "" outside
+  std::int64_t layer = 0;                ///< 0: embeddings, then the layers from 1
   std::vector<std::string> scopes = {};  ///< what it belongs to, the outermost first: "heads", "itm_head"
   bool follower = false;                 ///< a momentum copy: it never learns, and no scope counts it
 

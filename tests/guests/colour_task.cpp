@@ -98,9 +98,9 @@ class ColourTraining : public TaskTraining {
         recipe_(dynamic_cast<const ColourRecipe&>(setup.recipe)),
         out_(setup.out) {
     if (recipe_.eval.manifest.empty() || !setup.group.is_writer()) return;
-    set_ = load_set(
-        recipe_, recipe_.data, recipe_.eval.manifest, setup.tokenizer,
-        {setup.kit, "the training set", {.cache = run_image_cache(out_), .tower = {.device = setup.device}}});
+    set_ =
+        load_set(recipe_, recipe_.data, recipe_.eval.manifest, setup.tokenizer,
+                 {setup.kit, "the training set", {.cache = run_image_cache(out_), .tower = {.device = setup.device}}});
   }
 
   std::vector<TargetMaker> target_makers() override {

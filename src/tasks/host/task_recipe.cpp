@@ -35,12 +35,13 @@ void TaskRecipe::describe_model(Visitor& v) {
                       "of optimizer.lr: they often start at random and have fewer steps",
            .min = 0},
           fusion_lr_scale);
-  v.field({.key = "layer_decay",
-           .meaning = "Each layer of the image encoder, and of text and fusion together, learns at this share of the rate "
-                      "of the layer above it; for fine-tuning",
-           .min = 0,
-           .max = 1},
-          layer_decay);
+  v.field(
+      {.key = "layer_decay",
+       .meaning = "Each layer of the image encoder, and of text and fusion together, learns at this share of the rate "
+                  "of the layer above it; for fine-tuning",
+       .min = 0,
+       .max = 1},
+      layer_decay);
   v.field({"text_cache_mib", "MiB", "Memory for the states of captions under a frozen text encoder", 0, 1e7},
           text_cache_mib);
   v.section("model", "Sizes", model);
