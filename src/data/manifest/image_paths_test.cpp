@@ -11,9 +11,9 @@ namespace {
 TEST(ImagePaths, StripsPartsAndPutsTheRootInFront) {
   EXPECT_EQ(ImagePaths("/d/m.json", "", 0).find("x/./a.png"), "/d/x/a.png");
   EXPECT_EQ(ImagePaths("/d/m.json", "", 0).find("/abs/a.png"), "/abs/a.png");
-  EXPECT_EQ(ImagePaths("/d/m.json", "/root", 1).find("x/a.png"), "/root/a.png");
-  EXPECT_EQ(ImagePaths("/d/m.json", "/root", 2).find("/x/a.png"), "/root/a.png") << "the first part is empty";
-  EXPECT_EQ(ImagePaths("/d/m.json", "/root", 2).find("x/a.png"), std::nullopt);
+  EXPECT_EQ(ImagePaths("/d/m.json", "/images", 1).find("x/a.png"), "/images/a.png");
+  EXPECT_EQ(ImagePaths("/d/m.json", "/images", 2).find("/x/a.png"), "/images/a.png") << "the first part is empty";
+  EXPECT_EQ(ImagePaths("/d/m.json", "/images", 2).find("x/a.png"), std::nullopt);
 }
 
 TEST(ImagePaths, NamesTheRecordWhoseNameIsTooShort) {
