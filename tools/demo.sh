@@ -1,12 +1,12 @@
 #!/bin/sh
-# The demonstration. usage: tools/demo.sh data    build demo/demo from the fetched packages, once
+# The demonstration. usage: tools/demo.sh data    build data/demo from the fetched packages, once
 #                           tools/demo.sh run     pretrain, find concepts, go on with and without them, evaluate, report
 #                           tools/demo.sh seeds   go on with three seeds each: mean and spread
 # What is finished is not done again. env: RUN (runs/demo)
 set -eu
 cd "$(dirname "$0")/.."
 vicha=build/release/bin/vicha
-data=demo/demo
+data=data/demo
 
 # Programs run in the background and are waited for: a signal may reach this shell alone (make passes SIGTERM on so), and
 # must go on to them, which then save a checkpoint and end.
