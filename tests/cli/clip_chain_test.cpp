@@ -1,13 +1,11 @@
 // CLIP as a source of concepts through the commands, from weights as they are downloaded to an evaluated model: small
 // random weights in each of the forms that real ones come in.
 #include <fmt/format.h>
-#include <sys/wait.h>
 
-#include <array>
-#include <cstdio>
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "../run_program.h"
 #include "checkpoint/files/open.h"
 #include "checkpoint/pickle/pth.h"
 #include "data/manifest/rewrite.h"
@@ -25,10 +23,7 @@ const std::map<std::string, std::string> kThings = {{"red", "tomato"},   {"green
                                                     {"yellow", "lemon"}, {"black", "cat"},    {"white", "swan"},
                                                     {"purple", "grape"}, {"orange", "carrot"}};
 
-struct Result {
-  int status = -1;
-  std::string output;  // both streams
-};
+using Result = ProgramResult;
 
 class ClipChain : public ColourWorld {
  protected:
@@ -64,18 +59,7 @@ class ClipChain : public ColourWorld {
     return folder_ / name;
   }
 
-  Result vicha(const std::string& arguments) const {
-    const std::string line =
-        fmt::format("cd '{}' && OMP_NUM_THREADS=2 '{}' {} 2>&1", folder_.string(), VICHA_PROGRAM, arguments);
-    Result result;
-    FILE* pipe = ::popen(line.c_str(), "r");
-    if (pipe == nullptr) return result;
-    std::array<char, 4096> piece;
-    while (const std::size_t n = std::fread(piece.data(), 1, piece.size(), pipe)) result.output.append(piece.data(), n);
-    const int status = ::pclose(pipe);
-    result.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-    return result;
-  }
+  Result vicha(const std::string& arguments) const { return run_program(folder_, VICHA_PROGRAM, arguments, 2); }
   std::string run_well(const std::string& arguments) const {
     const Result result = vicha(arguments);
     EXPECT_EQ(result.status, 0) << arguments << "\n" << result.output;

@@ -3,18 +3,16 @@
 // is equal.
 #include <ATen/ops/linalg_vector_norm.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <array>
 #include <cmath>
-#include <cstdio>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
 #include <vector>
 
+#include "../run_program.h"
 #include "base/files.h"
 #include "checkpoint/safetensors/safetensors.h"
 
@@ -30,10 +28,7 @@ constexpr double kScoreTolerance = 2e-4;   // cosines, written with four digits
 // Keys' biases have no gradient but rounding, which AdamW makes a step of: four steps of 1e-3, either way.
 constexpr double kNoGradientTolerance = 8e-3;
 
-struct Result {
-  int status = -1;
-  std::string output;  // both streams
-};
+using Result = ProgramResult;
 
 /// A copy of the old files, in which the program runs.
 class OldFiles : public testing::Test {
@@ -45,18 +40,7 @@ class OldFiles : public testing::Test {
   }
   void TearDown() override { fs::remove_all(folder_); }
 
-  Result vicha(const std::string& arguments) const {
-    const std::string line =
-        "cd '" + folder_.string() + "' && OMP_NUM_THREADS=1 '" + VICHA_PROGRAM + "' " + arguments + " 2>&1";
-    Result result;
-    FILE* pipe = ::popen(line.c_str(), "r");
-    if (pipe == nullptr) return result;
-    std::array<char, 4096> piece;
-    while (const std::size_t n = std::fread(piece.data(), 1, piece.size(), pipe)) result.output.append(piece.data(), n);
-    const int status = ::pclose(pipe);
-    result.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-    return result;
-  }
+  Result vicha(const std::string& arguments) const { return run_program(folder_, VICHA_PROGRAM, arguments); }
   std::string run_well(const std::string& arguments) const {
     const Result result = vicha(arguments);
     EXPECT_EQ(result.status, 0) << arguments << "\n" << result.output;

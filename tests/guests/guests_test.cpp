@@ -1,16 +1,14 @@
 // The program with the guests in it, command after command; and the program that does not know them.
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <array>
 #include <cmath>
-#include <cstdio>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
 
+#include "../run_program.h"
 #include "checkpoint/safetensors/safetensors.h"
 #include "tasks/pretrain/colour_world_test.h"
 
@@ -19,10 +17,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-struct Result {
-  int status = -1;
-  std::string output;  // both streams
-};
+using Result = ProgramResult;
 
 bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
@@ -81,26 +76,17 @@ class Guests : public ColourWorld {
     return kept;
   }
 
-  Result run_program(const std::string& program, const std::string& arguments) const {
-    const std::string line =
-        "cd '" + folder_.string() + "' && OMP_NUM_THREADS=1 '" + program + "' " + arguments + " 2>&1";
-    Result result;
-    FILE* pipe = ::popen(line.c_str(), "r");
-    if (pipe == nullptr) return result;
-    std::array<char, 4096> piece;
-    while (const std::size_t n = std::fread(piece.data(), 1, piece.size(), pipe)) result.output.append(piece.data(), n);
-    const int status = ::pclose(pipe);
-    result.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-    return result;
+  Result run(const std::string& program, const std::string& arguments) const {
+    return run_program(folder_, program, arguments);
   }
   std::string guests(const std::string& arguments) const {
-    const Result result = run_program(VICHA_GUESTS, arguments);
+    const Result result = run(VICHA_GUESTS, arguments);
     EXPECT_EQ(result.status, 0) << arguments << "\n" << result.output;
     return result.output;
   }
   /// What the command says as it fails with that status.
   std::string refused(const std::string& program, const std::string& arguments, int status) const {
-    const Result result = run_program(program, arguments);
+    const Result result = run(program, arguments);
     EXPECT_EQ(result.status, status) << arguments << "\n" << result.output;
     return result.output;
   }
@@ -151,7 +137,7 @@ TEST_F(Guests, ObjectiveStandsInRecipesAndTheirReference) {
 
 TEST_F(Guests, ObjectiveThatIsOffChangesNoBit) {
   // Both go on from one checkpoint, of the program that does not know it, and so with the same kernels.
-  const Result plain = run_program(VICHA_PROGRAM, "pretrain plain.toml --out plain --device cpu");
+  const Result plain = run(VICHA_PROGRAM, "pretrain plain.toml --out plain --device cpu");
   ASSERT_EQ(plain.status, 0) << plain.output;
   guests("pretrain plain.toml --out off --resume plain/checkpoints/step-000003 --device cpu");
   expect_equal("off/checkpoints/step-000006", "plain/checkpoints/step-000006");
