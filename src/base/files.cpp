@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -21,6 +22,7 @@ class Descriptor {
   ~Descriptor() {
     if (fd_ >= 0) ::close(fd_);
   }
+  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
   Descriptor(const Descriptor&) = delete;
   Descriptor& operator=(const Descriptor&) = delete;
   int get() const { return fd_; }
@@ -31,6 +33,39 @@ class Descriptor {
 };
 
 std::string reason() { return std::strerror(errno); }
+
+void require_regular(const struct stat& info, const fs::path& path) {
+  const auto kind = info.st_mode & S_IFMT;
+  if (kind == S_IFREG) return;
+  throw DataError(path.string(), std::string(kind == S_IFDIR    ? "is a folder"
+                                             : kind == S_IFIFO  ? "is a pipe"
+                                             : kind == S_IFSOCK ? "is a socket"
+                                                                : "is a device") +
+                                     ", not a file");
+}
+
+constexpr std::uint64_t kMostWithoutSize = 64 << 20;
+
+/// Asked before opening, as opening a device can do things, and after it, as the path may stand for another by then.
+Descriptor open_regular(const fs::path& path, std::uint64_t& size) {
+  require_regular_file(path);
+  Descriptor file(path, O_RDONLY | O_NONBLOCK);
+  if (!file.open()) throw DataError(path.string(), "cannot open (" + reason() + ")");
+  struct stat info {};
+  if (::fstat(file.get(), &info) != 0) throw DataError(path.string(), "cannot read (" + reason() + ")");
+  require_regular(info, path);
+  size = static_cast<std::uint64_t>(info.st_size);
+  return file;
+}
+
+/// What a rename would replace must be a file, or nothing.
+void require_replaceable(const fs::path& path) {
+  struct stat info {};
+  if (::stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode)) {
+    throw Error(path.string() + ": is a " + (S_ISDIR(info.st_mode) ? "folder" : "pipe or a device") +
+                ", which a file would replace. Give the name of a file");
+  }
+}
 
 void append(int fd, std::string_view data, const fs::path& path) {
   while (!data.empty()) {
@@ -59,28 +94,37 @@ fs::path parent_of(const fs::path& path) { return path.has_parent_path() ? path.
 
 }  // namespace
 
-std::string read_file(const fs::path& path) {
-  Descriptor file(path, O_RDONLY);
-  if (!file.open()) throw DataError(path.string(), "cannot open (" + reason() + ")");
+void require_regular_file(const fs::path& path) {
   struct stat info {};
-  if (::fstat(file.get(), &info) != 0) throw DataError(path.string(), "cannot read (" + reason() + ")");
-  if (S_ISDIR(info.st_mode)) throw DataError(path.string(), "is a folder, not a file");
+  if (::stat(path.c_str(), &info) != 0) throw DataError(path.string(), "cannot open (" + reason() + ")");
+  require_regular(info, path);
+}
+
+std::string read_file(const fs::path& path, std::uint64_t most) {
+  std::uint64_t size = 0;
+  const Descriptor file = open_regular(path, size);
+  // /proc has files without a size, so those are read to their end; others no further than they were long.
+  const std::uint64_t end = std::min(most, size == 0 ? kMostWithoutSize : size);
   std::string content;
-  content.resize(static_cast<std::size_t>(info.st_size));
   std::size_t done = 0;
-  while (true) {
-    if (done == content.size()) content.resize(content.size() + 4096);  // pipes and /proc report no size
+  if (size <= most) content.resize(static_cast<std::size_t>(size));
+  while (size <= most && done <= end && (size == 0 || done < size)) {
+    if (done == content.size()) content.resize(content.size() + 65536);
     const ssize_t n = ::read(file.get(), content.data() + done, content.size() - done);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) throw DataError(path.string(), "cannot read (" + reason() + ")");
     if (n == 0) break;
     done += static_cast<std::size_t>(n);
   }
+  if (size > most || done > end) {
+    throw DataError(path.string(), "is larger than " + std::to_string(end) + " bytes, the most that it may be");
+  }
   content.resize(done);
   return content;
 }
 
 AtomicFile::AtomicFile(fs::path final_path) : final_(std::move(final_path)) {
+  require_replaceable(final_);
   const fs::path folder = parent_of(final_);
   std::error_code ignored;
   fs::create_directories(folder, ignored);
@@ -98,6 +142,7 @@ AtomicFile::~AtomicFile() {
 void AtomicFile::append(std::string_view piece) { vicha::append(fd_, piece, final_); }
 
 void AtomicFile::commit() {
+  require_replaceable(final_);
   if (::fsync(fd_) != 0 || ::close(std::exchange(fd_, -1)) != 0) {
     throw Error(final_.string() + ": cannot write (" + reason() + ")");
   }
@@ -117,6 +162,7 @@ void write_file_atomic(const fs::path& path, std::string_view content) {
 }
 
 AtomicFolder::AtomicFolder(fs::path final_path) : final_(std::move(final_path)) {
+  if (fs::exists(final_) && !fs::is_directory(final_)) throw Error(final_.string() + ": is there and no folder");
   temporary_ = parent_of(final_) / ("." + final_.filename().string() + ".tmp." + std::to_string(::getpid()));
   std::error_code failed;
   fs::remove_all(temporary_, failed);
@@ -143,12 +189,9 @@ void AtomicFolder::commit() {
 }
 
 MappedFile::MappedFile(const fs::path& path) {
-  Descriptor file(path, O_RDONLY);
-  if (!file.open()) throw DataError(path.string(), "cannot open (" + reason() + ")");
-  struct stat info {};
-  if (::fstat(file.get(), &info) != 0) throw DataError(path.string(), "cannot read (" + reason() + ")");
-  if (!S_ISREG(info.st_mode)) throw DataError(path.string(), "is not a regular file");
-  size_ = static_cast<std::size_t>(info.st_size);
+  std::uint64_t size = 0;
+  const Descriptor file = open_regular(path, size);
+  size_ = static_cast<std::size_t>(size);
   if (size_ == 0) return;
   void* at = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file.get(), 0);
   if (at == MAP_FAILED) throw DataError(path.string(), "cannot map into memory (" + reason() + ")");

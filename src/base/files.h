@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -13,11 +14,17 @@ namespace vicha {
 
 namespace fs = std::filesystem;
 
-/// The whole file. Throws DataError naming the path if it cannot be opened or read.
-std::string read_file(const fs::path& path);
+/// Throws DataError unless the path, links followed, is a regular file: opening a pipe can wait for ever, and a device
+/// need not end. For readers that open files by other means than the ones below, which all ask this themselves.
+void require_regular_file(const fs::path& path);
+
+/// The whole file, a regular one. Throws DataError naming the path if it cannot be opened or read, or has more than
+/// `most` bytes.
+std::string read_file(const fs::path& path, std::uint64_t most = UINT64_MAX);
 
 /// Writes beside `path`, syncs, then renames over it. On any failure (disk full included) the temporary file is
-/// removed, `path` is left as it was and an Error says what happened.
+/// removed, `path` is left as it was and an Error says what happened. A path that stands for a folder, a pipe or a
+/// device is refused: renaming would put the file in its place.
 void write_file_atomic(const fs::path& path, std::string_view content);
 
 /// The same for content made piece by piece; `produce` is called with a function that appends.

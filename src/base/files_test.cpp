@@ -1,7 +1,10 @@
 #include "base/files.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#include <functional>
 
 #include "base/error.h"
 #include "base/random.h"
@@ -27,6 +30,42 @@ TEST(Files, AtomicWriteLeavesNothingBehindOnFailure) {
   EXPECT_EQ(read_file(path), "old");
   EXPECT_EQ(std::distance(fs::directory_iterator(path.parent_path()), {}), 1);
   fs::remove_all(path.parent_path());
+}
+
+std::string refusal(const std::function<void()>& act) {
+  try {
+    act();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "accepted";
+}
+
+TEST(Files, PipesAndDevicesAreNoFiles) {
+  const fs::path folder = scratch(), pipe = folder / "pipe", link = folder / "link";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  fs::create_symlink("/dev/zero", link);
+  for (const auto& [path, what] : {std::pair<fs::path, const char*>{pipe, "is a pipe, not a file"},
+                                   {link, "is a device, not a file"},
+                                   {"/dev/zero", "is a device, not a file"},
+                                   {folder, "is a folder, not a file"}}) {
+    EXPECT_NE(refusal([&] { read_file(path); }).find(what), std::string::npos) << path;
+    EXPECT_NE(refusal([&] { MappedFile{path}; }).find(what), std::string::npos) << path;
+    EXPECT_NE(refusal([&] { require_regular_file(path); }).find(what), std::string::npos) << path;
+    EXPECT_NE(refusal([&] { write_file_atomic(path, "x"); }), "accepted") << path;
+  }
+  EXPECT_TRUE(fs::is_fifo(pipe));
+  EXPECT_TRUE(fs::is_symlink(link));
+  EXPECT_TRUE(fs::is_character_file("/dev/zero"));
+  EXPECT_FALSE(read_file("/proc/self/status").empty());
+  EXPECT_TRUE(read_file("/proc/self/status", 1 << 20).starts_with("Name:"));
+  write_file_atomic(folder / "ten", "0123456789");
+  EXPECT_EQ(read_file(folder / "ten", 10), "0123456789");
+  EXPECT_NE(refusal([&] { read_file(folder / "ten", 9); }).find("larger than 9 bytes"), std::string::npos);
+  EXPECT_NE(refusal([&] { read_file("/proc/self/status", 9); }).find("larger than 9 bytes"), std::string::npos);
+  EXPECT_NE(refusal([&] { AtomicFolder{folder / "ten"}; }), "accepted");
+  EXPECT_EQ(read_file(folder / "ten"), "0123456789");
+  fs::remove_all(folder);
 }
 
 TEST(Files, FullDiskIsAnErrorThatNamesTheFile) {

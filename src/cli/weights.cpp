@@ -29,14 +29,13 @@ std::string listing(const fs::path& path, bool released_names) {
   return text + fmt::format("{} tensors, {} values\n", tensors.size(), values);
 }
 
-/// By ending, as the two formats have no name in common: .safetensors, or anything torch.save writes.
 void convert(const fs::path& from, const fs::path& to) {
-  const bool to_safetensors = to.extension() == ".safetensors", from_safetensors = from.extension() == ".safetensors";
-  if (to_safetensors == from_safetensors) {
-    throw UsageError(fmt::format("{} to {}: one of the two must be .safetensors and the other .pth, .pt or .bin",
-                                 from.string(), to.string()));
+  const Conversion done = convert_weights(from, to);
+  std::string text = fmt::format("{} tensors in {}\n", done.tensors, to.string());
+  if (!done.rest.empty()) {
+    text += fmt::format("what else {} held, for people: {}\n", from.string(), done.rest.string());
   }
-  to_safetensors ? convert_pth_to_safetensors(from, to) : convert_safetensors_to_pth(from, to);
+  print(text);
 }
 
 }  // namespace
@@ -58,7 +57,7 @@ void add_weights(CLI::App& app, Action& chosen) {
       return 0;
     };
   });
-  CLI::App* command = weights->add_subcommand("convert", "Between .pth and .safetensors, losing nothing");
+  CLI::App* command = weights->add_subcommand("convert", "The weights, between .pth and .safetensors");
   command->add_option("FROM", given->file)->required();
   command->add_option("TO", given->to)->required();
   command->callback([given, &chosen] {

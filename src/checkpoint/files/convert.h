@@ -1,28 +1,31 @@
-// Between PyTorch's checkpoints and safetensors, losing nothing either way.
+// Weights between PyTorch's checkpoints and safetensors: tensors and their names, nothing else.
 #pragma once
 
 #include <filesystem>
-#include <string_view>
 
 #include "checkpoint/tensors/state_dict.h"
 
 namespace vicha {
 
-/// The weights (see `locate_model_state`) keep their names. Everything else of a checkpoint stays too: other tensors
-/// (optimizer states) under names that start with kExtraPrefix, and the whole tree of containers, numbers, texts and
-/// tensor layouts as JSON in the metadata entry kTreeKey. A tensor that shares its storage with another is written
-/// under both names. Memory: the checkpoint once.
-void convert_pth_to_safetensors(const std::filesystem::path& from, const std::filesystem::path& to);
+/// What a conversion did.
+struct Conversion {
+  std::size_t tensors = 0;
+  std::filesystem::path rest;  ///< describes what else the file held; empty if there was nothing else
+};
 
-/// The way back: equal value by value under torch.load, with the same containers, order, types, strides and sharing.
-/// A safetensors file that was no .pth before becomes an OrderedDict of its tensors. Throws DataError if tensors were
-/// added or removed, or tied ones no longer agree.
-void convert_safetensors_to_pth(const std::filesystem::path& from, const std::filesystem::path& to);
+/// The weights of the checkpoint under their names. What else the file held (settings, counters; optimizer states by
+/// type and shape) is described for people in a JSON file beside `to`: `model.rest.json` for `model.safetensors`.
+/// Memory: the checkpoint once. Throws DataError if the file holds no weights.
+Conversion convert_pth_to_safetensors(const std::filesystem::path& from, const std::filesystem::path& to);
 
-inline constexpr std::string_view kExtraPrefix = "vicha.pth/";
-inline constexpr std::string_view kTreeKey = "vicha.pth";
+/// An OrderedDict of the tensors, as model.state_dict() is saved. The metadata are not looked at: nothing in the file
+/// but names, types, shapes and data reaches the pickle.
+Conversion convert_safetensors_to_pth(const std::filesystem::path& from, const std::filesystem::path& to);
 
-/// Without the tensors that only the way back needs.
+/// Either of the two, by what `from` contains. Throws UsageError if `to` ends as a file of the same kind.
+Conversion convert_weights(const std::filesystem::path& from, const std::filesystem::path& to);
+
+/// Without the tensors under `vicha.pth/`, as which an earlier version kept a checkpoint's optimizer states.
 StateDict without_extra(const StateDict& tensors);
 
 }  // namespace vicha

@@ -24,8 +24,8 @@ struct Weights {
   Metadata metadata;                         ///< of the (first) safetensors file
 };
 
-/// Finds out by content, not by ending, what `path` is and reads it. With `map`, tensors of safetensors files share a
-/// read-only memory map. Throws DataError naming the path and what was looked for.
+/// Finds out by content, not by ending, what `path` is (an index of shards, too) and reads it. With `map`, tensors of
+/// safetensors files share a read-only memory map. Throws DataError naming the path and what was looked for.
 Weights open_weights(const std::filesystem::path& path, bool map = false);
 
 }  // namespace vicha

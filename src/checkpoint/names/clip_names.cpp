@@ -102,6 +102,8 @@ std::string likeness(const StateDict& tensors) {
       return "are a Hugging Face BERT";
     case Naming::kTimmVit:
       return "are a timm/DeiT ViT";
+    case Naming::kHuggingFaceVit:
+      return "are a Hugging Face ViT";
     case Naming::kUnknown:
       break;
   }

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "checkpoint/names/names.h"
+#include "checkpoint/tensors/finite.h"
 
 namespace vicha {
 namespace {
@@ -61,6 +62,7 @@ class Loader {
       if (known.count(name) == 0) report_.unexpected.push_back(name);
     }
     check();
+    check_finite();
     const at::NoGradGuard no_grad;
     for (auto& [target, value] : copies_) target.copy_(value);
     return std::move(report_);
@@ -84,12 +86,20 @@ class Loader {
       value = std::move(made);
     }
     if (!same_class(value.scalar_type(), target.scalar_type())) {
+      ++types_;
       misfits_.push_back(name + " holds " + c10::toString(value.scalar_type()) + " where the model has " +
                          c10::toString(target.scalar_type()));
       return;
     }
     report_.loaded.push_back(name);
     copies_.emplace_back(target, std::move(value));
+  }
+
+  std::string advice(const std::vector<std::string>& missing, const std::vector<std::string>& unexpected) const {
+    if (!missing.empty() || !unexpected.empty()) return "The weights are of another model: check the recipe";
+    if (types_ == misfits_.size())
+      return "A converted or quantised copy? Convert the tensors back to the model's types";
+    return "The weights are of a model of another size: check the recipe";
   }
 
   void check() const {
@@ -103,9 +113,17 @@ class Loader {
       add(std::to_string(unexpected.size()) + " tensors have no place in this model: " + first(unexpected, 10));
     }
     if (!problems.empty()) {
-      throw DataError(policy_.where, problems,
-                      policy_.remedy.empty() ? "The weights are of another model or another size: check the recipe"
-                                             : policy_.remedy);
+      throw DataError(policy_.where, problems, policy_.remedy.empty() ? advice(missing, unexpected) : policy_.remedy);
+    }
+  }
+
+  void check_finite() const {
+    std::size_t i = 0;
+    for (const auto& [target, value] : copies_) {
+      const std::string& name = report_.loaded[i++];
+      if (is_finite(value)) continue;
+      throw DataError(policy_.where, "tensor '" + name + "' holds NaN or an infinity",
+                      "The run that wrote it had diverged, or the file is damaged: take an earlier checkpoint");
     }
   }
 
@@ -114,6 +132,7 @@ class Loader {
   const LoadPolicy& policy_;
   LoadReport report_;
   std::vector<std::string> misfits_;
+  std::size_t types_ = 0;                                  ///< misfits by type, not by shape
   std::vector<std::pair<at::Tensor, at::Tensor>> copies_;  ///< target, value
 };
 

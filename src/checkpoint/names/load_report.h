@@ -45,7 +45,8 @@ struct LoadPolicy {
 
 /// Copies `source` into `targets` by name, converting among floating types, or among whole-number types, and devices.
 /// All is checked before anything is written: on a shape that does not fit, or a missing or unexpected tensor that the
-/// policy does not allow, throws DataError naming the first ten and leaves the targets as they were.
+/// policy does not allow, throws DataError naming the first ten and leaves the targets as they were; so it does on the
+/// first tensor that holds NaN or an infinity.
 LoadReport load_into(const NamedTensors& targets, const StateDict& source, const LoadPolicy& policy);
 
 }  // namespace vicha

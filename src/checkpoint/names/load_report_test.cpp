@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "base/error.h"
 
 namespace vicha {
@@ -94,6 +96,26 @@ TEST(LoadReport, OnlyTheFirstTenAreNamed) {
   const std::string text = message(model, source, {});
   EXPECT_NE(text.find("20 tensors have no place in this model: x10, x11"), std::string::npos);
   EXPECT_NE(text.find("x19 and 10 more"), std::string::npos);
+}
+
+TEST(LoadReport, WeightsThatAreNoNumbersAreRefusedByName) {
+  const at::Tensor target = at::zeros({2});
+  StateDict source;
+  source.set("w", at::full({2}, std::numeric_limits<float>::quiet_NaN()));
+  try {
+    load_into({{"w", target}}, source, {});
+    FAIL() << "NaN was loaded";
+  } catch (const DataError& error) {
+    EXPECT_NE(std::string(error.what()).find("'w'"), std::string::npos);
+  }
+  EXPECT_TRUE(at::equal(target, at::zeros({2})));
+  source.set("w", at::ones({2}, at::kLong));
+  try {
+    load_into({{"w", target}}, source, {});
+    FAIL() << "another type was loaded";
+  } catch (const DataError& error) {
+    EXPECT_EQ(std::string(error.what()).find("size"), std::string::npos) << error.what();
+  }
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "base/error.h"
+#include "checkpoint/names/hf_vit_names.h"
 
 namespace vicha {
 namespace {
@@ -131,6 +132,20 @@ bool starts_any(const StateDict& tensors, std::string_view prefix) {
   return false;
 }
 
+/// Without the prefix that makes the names known ones; as they are if none does. Tensors beside those below the prefix
+/// (a Lightning module's losses and heads) stay.
+StateDict without_wrapper(const StateDict& tensors, std::string_view where) {
+  static constexpr NameRule kWrappers[] = {{"model.**", "**"},   {"net.**", "**"},     {"backbone.**", "**"},
+                                           {"teacher.**", "**"}, {"student.**", "**"}, {"encoder.**", "**"}};
+  for (const NameRule& wrapper : kWrappers) {
+    const std::string prefix(wrapper.pattern.substr(0, wrapper.pattern.size() - 2));
+    if (!starts_any(tensors, prefix)) continue;
+    StateDict bare = rename(tensors, {&wrapper, 1}, where);
+    if (detect_naming(bare) != Naming::kUnknown) return bare;
+  }
+  return tensors;
+}
+
 /// A distilled DeiT has a second token; our ViT has one, so that token goes and its position with it.
 void drop_distillation_token(StateDict& tensors, RenameReport* report) {
   constexpr const char* kToken = "visual_encoder.dist_token";
@@ -197,6 +212,8 @@ std::string_view to_string(Naming naming) {
       return "Hugging Face BERT";
     case Naming::kTimmVit:
       return "timm/DeiT ViT";
+    case Naming::kHuggingFaceVit:
+      return "Hugging Face ViT";
     case Naming::kUnknown:
       break;
   }
@@ -208,12 +225,14 @@ Naming detect_naming(const StateDict& tensors) {
   if (starts_any(tensors, "bert.embeddings.") || tensors.contains("embeddings.word_embeddings.weight")) {
     return Naming::kHuggingFaceBert;
   }
+  if (is_hugging_face_vit(tensors)) return Naming::kHuggingFaceVit;
   if (tensors.contains("pos_embed") && tensors.contains("patch_embed.proj.weight")) return Naming::kTimmVit;
   return Naming::kUnknown;
 }
 
 StateDict to_released_names(const StateDict& tensors, std::string_view where, RenameReport* report, Naming* naming) {
   StateDict ours = rename(tensors, kCommon, where, report);
+  if (detect_naming(ours) == Naming::kUnknown) ours = without_wrapper(ours, where);
   const Naming found = detect_naming(ours);
   if (naming != nullptr) *naming = found;
   switch (found) {
@@ -226,11 +245,15 @@ StateDict to_released_names(const StateDict& tensors, std::string_view where, Re
       ours = rename(ours, kTimmVit, where, report);
       drop_distillation_token(ours, report);
       break;
+    case Naming::kHuggingFaceVit:
+      ours = rename(hugging_face_vit_to_timm(ours, where, report), kTimmVit, where, report);
+      drop_distillation_token(ours, report);
+      break;
     case Naming::kUnknown:
       throw DataError(where,
                       "has tensors of an unknown model, the first one '" +
                           (tensors.size() == 0 ? std::string("(none)") : tensors.begin()->first) + "'",
-                      "Known are ViCHA and ALBEF checkpoints, Hugging Face BERT and timm/DeiT ViT");
+                      "Known are ViCHA and ALBEF checkpoints, Hugging Face's BERT and ViT, timm/DeiT ViT");
   }
   return ours;
 }

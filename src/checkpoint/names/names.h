@@ -46,11 +46,12 @@ std::span<const NameRule> hugging_face_bert_rules();
 /// timm's and DeiT's VisionTransformer to `visual_encoder.…`; classifier heads are dropped.
 std::span<const NameRule> timm_vit_rules();
 
-enum class Naming { kReleased, kHuggingFaceBert, kTimmVit, kUnknown };
+enum class Naming { kReleased, kHuggingFaceBert, kTimmVit, kHuggingFaceVit, kUnknown };
 std::string_view to_string(Naming naming);
 Naming detect_naming(const StateDict& tensors);
 
-/// Detects whose names they are and gives ours. A distilled DeiT loses its second token and that token's position.
+/// Detects whose names they are and gives ours. What a training program put before all of them (Lightning's `model.`, a
+/// `net.`, `backbone.`, `teacher.`) is taken off. A distilled DeiT loses its second token and that token's position.
 /// Throws DataError naming `where` if the names are nobody's that we know.
 StateDict to_released_names(const StateDict& tensors, std::string_view where, RenameReport* report = nullptr,
                             Naming* naming = nullptr);

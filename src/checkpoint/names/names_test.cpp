@@ -140,5 +140,50 @@ TEST(Names, ConflictsAndStrangersAreErrors) {
   EXPECT_THROW(to_released_names(StateDict(), "w"), DataError);
 }
 
+TEST(Names, WhatTrainingProgramsPutBeforeTheNamesIsTakenOff) {
+  for (const char* prefix : {"model.", "net.", "module.", "backbone.", "teacher.", "module.model."}) {
+    StateDict tensors;
+    for (const char* name : {"pos_embed", "cls_token", "patch_embed.proj.weight", "norm.weight"}) {
+      tensors.set(std::string(prefix) + name, at::ones({1, 2, 3}));
+    }
+    Naming naming{};
+    const StateDict ours = to_released_names(tensors, "test", nullptr, &naming);
+    EXPECT_EQ(naming, Naming::kTimmVit) << prefix;
+    EXPECT_TRUE(ours.contains("visual_encoder.patch_embed.proj.weight")) << prefix;
+  }
+}
+
+TEST(Names, HuggingFaceVitsJoinTheirQueriesKeysAndValues) {
+  StateDict tensors;
+  const auto add = [&](const std::string& name, double value) { tensors.set("vit." + name, at::full({2, 2}, value)); };
+  add("embeddings.cls_token", 1);
+  add("embeddings.position_embeddings", 1);
+  add("embeddings.patch_embeddings.projection.weight", 1);
+  add("encoder.layer.0.attention.attention.key.weight", 3);
+  add("encoder.layer.0.attention.attention.query.weight", 2);
+  add("encoder.layer.0.attention.attention.value.weight", 4);
+  add("encoder.layer.0.attention.output.dense.weight", 5);
+  add("encoder.layer.0.intermediate.dense.weight", 6);
+  add("encoder.layer.0.output.dense.weight", 7);
+  add("encoder.layer.0.layernorm_before.weight", 8);
+  add("encoder.layer.0.layernorm_after.weight", 9);
+  add("layernorm.weight", 10);
+  tensors.set("classifier.weight", at::ones({2}));
+  Naming naming{};
+  const StateDict ours = to_released_names(tensors, "test", nullptr, &naming);
+  EXPECT_EQ(naming, Naming::kHuggingFaceVit);
+  EXPECT_EQ(ours.size(), 10U);
+  const at::Tensor qkv = ours.at("visual_encoder.blocks.0.attn.qkv.weight");
+  EXPECT_TRUE(at::equal(qkv, at::cat({at::full({2, 2}, 2.), at::full({2, 2}, 3.), at::full({2, 2}, 4.)})));
+  const std::pair<const char*, double> expected[] = {{"blocks.0.attn.proj", 5}, {"blocks.0.mlp.fc1", 6},
+                                                     {"blocks.0.mlp.fc2", 7},   {"blocks.0.norm1", 8},
+                                                     {"blocks.0.norm2", 9},     {"norm", 10}};
+  for (const auto& [name, value] : expected) {
+    EXPECT_EQ(ours.at(std::string("visual_encoder.") + name + ".weight").flatten()[0].item<double>(), value) << name;
+  }
+  tensors.erase("vit.encoder.layer.0.attention.attention.value.weight");
+  EXPECT_THROW(to_released_names(tensors, "test"), DataError);
+}
+
 }  // namespace
 }  // namespace vicha

@@ -244,6 +244,8 @@ void Machine::persistent() {
   if (added) {
     storages_.push_back({options_.storages(key, dtype, *bytes), dtype});
     storage_bytes_ += *bytes;
+  } else if (storages_[at->second].type != dtype) {
+    fail("gives storage '" + key + "' two types");
   } else if (storages_[at->second].bytes.numel() != *bytes) {
     fail("gives storage '" + key + "' two sizes");
   }
@@ -295,11 +297,13 @@ at::Tensor Machine::view_storage(std::uint32_t storage, c10::ScalarType type, st
   const std::int64_t elements = bytes.numel() / item;
   if (sizes.size() != strides.size() || sizes.size() > kMaxRank)
     fail("has a tensor whose shape and strides do not match");
+  spend(512 + 2 * sizeof(std::int64_t) * sizes.size());  // what LibTorch takes for a view
   const auto needed = byte_count(sizes, item);
   if (!needed || offset < 0 || offset > elements) fail("has a tensor of an impossible size or offset");
   std::int64_t last = offset;  // the furthest element that the tensor reads
   for (std::size_t i = 0; i < sizes.size(); ++i) {
     std::int64_t step = 0;
+    if (*needed == 0 && strides[i] >= 0) continue;  // reads nothing, whatever the strides
     if (strides[i] < 0 || (sizes[i] > 0 && __builtin_mul_overflow(sizes[i] - 1, strides[i], &step)) ||
         __builtin_add_overflow(last, step, &last)) {
       fail("has a tensor with impossible strides");
@@ -313,7 +317,9 @@ at::Tensor Machine::view_storage(std::uint32_t storage, c10::ScalarType type, st
                                   expanded_bytes_ > (std::int64_t{1} << 20) + 16 * storage_bytes_)) {
     fail("repeats a small storage into tensors of " + std::to_string(expanded_bytes_) + " bytes");
   }
-  return at::as_strided(bytes.narrow(0, 0, elements * item).view(type), sizes, strides, offset);
+  const at::Tensor typed = bytes.narrow(0, 0, elements * item).view(type);
+  if (*needed == 0) return typed.narrow(0, 0, 0).view(sizes);
+  return at::as_strided(typed, sizes, strides, offset);
 }
 
 std::int64_t Machine::whole_number(Ref ref, const char* what) {

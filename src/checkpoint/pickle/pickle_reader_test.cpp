@@ -126,6 +126,21 @@ TEST(PickleReader, NestingCyclesAndRepetitionAreBounded) {
   EXPECT_NE(message(copies).find("copies its values"), std::string::npos);
 }
 
+TEST(PickleReader, WhatTheFileMayTakeIsBounded) {
+  EXPECT_NE(message(times("(", 100000)).find("65,536 groups"), std::string::npos);
+  EXPECT_NE(message(times("N", 5 << 20)).find("4 million"), std::string::npos);
+}
+
+TEST(PickleReader, FloatKeysStayApart) {
+  const PickleValue dict = read("}(G>z\327\362\232\274\257HNG>p\306\367\240\265\355\215Nu."s);
+  EXPECT_EQ(dict.get_if<PickleDict>()->items.size(), 2U);
+}
+
+TEST(PickleReader, HarmlessKindsAreNamedForWhatTheyAre) {
+  EXPECT_NE(message("ccollections\nCounter\n)R.").find("holds a collections.Counter"), std::string::npos);
+  EXPECT_EQ(message("ctorch._utils\n_rebuild_sparse_tensor\n)R.").find("code"), std::string::npos);
+}
+
 TEST(PickleReader, LyingLengthsAllocateNothing) {
   EXPECT_NE(message("r\377\377\377\377."), "accepted");
   EXPECT_NE(message("Nr\377\377\377\377."), "accepted");

@@ -1,5 +1,7 @@
 // From the machine's nodes to the tree that the caller gets.
-#include <map>
+#include <bit>
+#include <cmath>
+#include <unordered_map>
 
 #include "base/error.h"
 #include "checkpoint/pickle/pickle_vm.h"
@@ -10,20 +12,25 @@ namespace {
 constexpr int kMaxDepth = 200;
 // A shared part is copied at each place, so a few bytes could stand for a tree without end. In real pickles the
 // costliest byte pairs are references to short texts.
-constexpr std::uint64_t kCostPerByte = 128, kFreeCost = 1 << 20;
+constexpr std::uint64_t kCostPerByte = 48, kFreeCost = 4 << 20;
 
 /// Equal for equal keys as Python compares them, for the types that are used as keys.
-std::string key_identity(const PickleValue& key) {
+std::string key_identity(const PickleValue& key, int depth = 0) {
+  if (depth > 8) return "";  // each level copies what is inside
   if (const auto* text = key.get_if<std::string>()) return "t" + *text;
   if (const auto* number = key.get_if<std::int64_t>()) return "i" + std::to_string(*number);
   if (const auto* truth = key.get_if<bool>()) return *truth ? "i1" : "i0";
-  if (const auto* real = key.get_if<double>()) return "r" + std::to_string(*real);
+  if (const auto* real = key.get_if<double>()) {
+    const bool fits = *real > -9e18 && *real < 9e18;
+    const std::int64_t whole = fits ? static_cast<std::int64_t>(*real) : 0;  // 1.0 is the same key as 1
+    return fits && static_cast<double>(whole) == *real ? "i" + std::to_string(whole) : "r" + key_text(key);
+  }
   if (const auto* bytes = key.get_if<PickleBytes>()) return "b" + bytes->data;
   if (key.is_none()) return "n";
   if (const auto* sequence = key.get_if<PickleSequence>(); sequence && sequence->kind == PickleSequence::Kind::kTuple) {
     std::string identity = "(";
     for (const PickleValue& item : sequence->items) {
-      const std::string part = key_identity(item);
+      const std::string part = key_identity(item, depth + 1);
       if (part.empty()) return "";
       identity += std::to_string(part.size()) + ":" + part;
     }
@@ -132,11 +139,13 @@ PickleItems Machine::tree_items(const std::vector<Ref>& refs, int depth) {
 PicklePairs Machine::tree_pairs(const std::vector<Ref>& refs, int depth) {
   charge_tree(refs.size() * sizeof(PickleValue));
   PicklePairs pairs;
-  std::map<std::string, std::size_t> seen;
+  pairs.reserve(refs.size() / 2);
+  std::unordered_map<std::string, std::size_t> seen;
   for (std::size_t i = 0; i + 1 < refs.size(); i += 2) {
     PickleValue key = tree(refs[i], depth + 1);
     const std::string identity = key_identity(key);
     if (identity.empty()) fail("has a dict with a key that is neither text nor number");
+    charge_tree(identity.size() + 80);  // the entry in `seen`
     const auto [at, added] = seen.try_emplace(identity, pairs.size());
     if (added) {
       pairs.emplace_back(std::move(key), tree(refs[i + 1], depth + 1));

@@ -58,7 +58,7 @@ struct PickleDevice {
 };
 
 /// Stands for an instance of one of the few known classes that only carry settings (see `is_placeholder_class`). It is
-/// never acted on, only written back as it was.
+/// never acted on and never written.
 struct PickleObject {
   std::string module, name;
   bool called = false;                     ///< made by calling the class (REDUCE), not by NEWOBJ
@@ -105,22 +105,24 @@ bool is_placeholder_class(std::string_view module, std::string_view name);
 /// placeholders of them only where it is told to (`PickleOptions::torchscript`).
 bool is_torchscript_class(std::string_view module);
 
-/// A dict's key as part of a path: texts and whole numbers as they are, anything else "?".
+/// A dict's key as part of a path: texts and numbers as they are, others as Python writes them.
 std::string key_text(const PickleValue& key);
 
 /// Every tensor of the tree under its path: keys and list positions joined by dots ("optimizer.state.0.exp_avg").
-StateDict flatten_tensors(const PickleValue& root);
+/// Throws DataError naming `where` if two tensors have the same path.
+StateDict flatten_tensors(const PickleValue& root, std::string_view where = "checkpoint");
 
 /// Whether the value is a dict with text keys that holds at least one tensor directly.
 bool is_state_dict(const PickleValue& value);
 
 /// Where the weights of a checkpoint are.
 struct ModelState {
-  std::string key;         ///< "model", "state_dict", "model_state_dict", or "" for the top-level dict
+  std::string key;         ///< "model", "state_dict" and the like, or "" for the top-level dict
   const PickleDict* dict;  ///< lives as long as the tree it was found in
 };
-std::optional<ModelState> try_locate_model_state(const PickleValue& root);
-/// Throws DataError naming `where` if there are none.
+std::optional<ModelState> try_locate_model_state(const PickleValue& root, std::string_view where = "checkpoint");
+/// Throws DataError naming `where` if there are none. Both refuse weights of which two could be meant by one name,
+/// naming both places.
 ModelState locate_model_state(const PickleValue& root, std::string_view where = "checkpoint");
 
 /// The tensors of `locate_model_state`, in order; values that are no tensors (such as OpenAI's `input_resolution`

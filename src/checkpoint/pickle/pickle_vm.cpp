@@ -8,6 +8,8 @@ namespace {
 
 constexpr std::size_t kMaxPickle = 128 << 20;  // the pickle of a full-size checkpoint has less than 1 MB
 
+constexpr std::size_t kMaxMarks = 1 << 16;
+
 // The instructions, by the letters that the format gives them.
 constexpr unsigned char kMark = '(', kStop = '.', kPop = '0', kPopMark = '1', kDup = '2', kBinFloat = 'G',
                         kBinInt = 'J', kBinInt1 = 'K', kBinInt2 = 'M', kNone = 'N', kBinPersid = 'Q', kReduce = 'R',
@@ -49,6 +51,8 @@ bool Machine::step(unsigned char opcode) {
       if (number(8) > data_.size() - at_) fail("has a frame longer than the data: the file is cut off");
       break;
     case kMark:
+      spend(2 * sizeof(std::size_t));
+      if (marks_.size() >= kMaxMarks) fail("opens more than 65,536 groups");
       marks_.push_back(stack_.size());
       break;
     case kPop:

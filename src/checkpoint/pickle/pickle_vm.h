@@ -131,6 +131,7 @@ class Machine {
   const std::string& text_of(Ref ref, const char* what);
   void expect_empty(Ref ref, const char* what);
   void charge(std::size_t copies);
+  void spend(std::size_t bytes);
 
   // pickle_tree.cpp: the result
   PickleValue tree(Ref ref, int depth);
@@ -165,7 +166,7 @@ class Machine {
   std::unordered_map<std::string, std::uint32_t> storage_index_;
   std::vector<PickleTensor> tensors_;
   std::int64_t storage_bytes_ = 0, expanded_bytes_ = 0;
-  std::uint64_t tree_cost_ = 0, copies_ = 0;
+  std::uint64_t tree_cost_ = 0, copies_ = 0, spent_ = 0;
 };
 
 bool is_utf8(std::string_view text);

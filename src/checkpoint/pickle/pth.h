@@ -24,9 +24,9 @@ PickleValue read_pth(const std::filesystem::path& path, PthFormat* format = null
 /// A pickle without tensors that is the whole file, such as RefCOCO+'s `refs(unc).p`; any protocol.
 PickleValue read_plain_pickle(const std::filesystem::path& path);
 
-/// Writes torch.save's zip form; atomic. Storages that tensors share are written once and shared again after loading.
-void write_pth(const std::filesystem::path& path, const PickleValue& value);
-/// The same for weights alone: an OrderedDict of tensors.
+/// Writes weights in torch.save's zip form, atomically: an OrderedDict of tensors, each row-major in a storage of its
+/// own, and nothing else. What Python will look up when it loads the file are constants of this program, whatever the
+/// names of the tensors are. Throws DataError naming a tensor whose type or layout the form cannot hold.
 void write_pth(const std::filesystem::path& path, const StateDict& tensors);
 
 /// Whether the file begins as one that `read_pth` reads.

@@ -22,10 +22,9 @@ constexpr std::string_view kLfsPointer = "version https://git-lfs";
 constexpr std::size_t kLegacyWindow = 129 << 20;  // a little more than the pickle reader takes
 
 std::string first_bytes(const std::filesystem::path& path, std::size_t count) {
+  require_regular_file(path);
   std::ifstream file(path, std::ios::binary);
-  if (!file.is_open() || std::filesystem::is_directory(path)) {
-    throw DataError(path.string(), file.is_open() ? "is a folder, not a file" : "cannot open");
-  }
+  if (!file.is_open()) throw DataError(path.string(), "cannot open");
   std::string bytes(count, '\0');
   file.read(bytes.data(), static_cast<std::streamsize>(count));
   bytes.resize(static_cast<std::size_t>(file.gcount()));
@@ -103,7 +102,10 @@ class LegacyReader {
     if (protocol == nullptr || *protocol != 1001) throw DataError(where_, "has an unknown version of the old format");
     const PickleValue machine = next(plain);
     const PickleValue* little = machine.find("little_endian");
-    if (little == nullptr || little->get_if<bool>() == nullptr || !*little->get_if<bool>()) {
+    if (little == nullptr || little->get_if<bool>() == nullptr) {
+      throw DataError(where_, "does not say what machine wrote it, as a file of torch.save does", "It is damaged");
+    }
+    if (!*little->get_if<bool>()) {
       throw DataError(where_, "was written on a big-endian machine", "Load it in Python and save it again");
     }
     PickleOptions options{.where = where_, .storages = [this](const auto& key, auto type, auto bytes) {

@@ -6,6 +6,7 @@
 
 #include <cstring>
 #include <fstream>
+#include <set>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -72,23 +73,46 @@ TEST_F(PthTest, EveryTypeSurvivesWritingAndReading) {
   for (const auto& [name, tensor] : loaded) {
     EXPECT_EQ(name, expected->first);
     EXPECT_TRUE(same_bytes(tensor, expected->second)) << name;
-    EXPECT_EQ(tensor.strides(), expected->second.strides()) << name;
+    EXPECT_TRUE(tensor.is_contiguous()) << name;
     ++expected;
   }
 }
 
-TEST_F(PthTest, WritingWhatWasReadGivesTheSameBytesAgain) {
-  for (const char* name :
-       {"library/pth/dtypes_legacy.pth", "library/pth/checkpoint_ruamel_config.pth", "library/pth/ordered_metadata.pth",
-        "library/pth/views.pth", "library/pth/parameter.pth", "vicha/checkpoint_last.pth"}) {
-    write_pth(file("once.pth"), read_pth(kGolden / name));
-    write_pth(file("twice.pth"), read_pth(file("once.pth")));
-    EXPECT_EQ(read_file(file("once.pth")), read_file(file("twice.pth"))) << name;
-    const StateDict before = flatten_tensors(read_pth(kGolden / name)),
-                    after = flatten_tensors(read_pth(file("once.pth")));
-    ASSERT_EQ(before.size(), after.size());
-    for (const auto& [key, tensor] : before) EXPECT_TRUE(same_bytes(tensor, after.at(key))) << key;
+/// What a pickle would have Python look up: each `c` instruction's two lines. Names of tensors come with their length.
+std::set<std::string> globals_of(const fs::path& path) {
+  ZipReader zip(path);
+  const std::string pickle = zip.read(*zip.find("archive/data.pkl"));
+  std::set<std::string> found;
+  for (std::size_t at = 2; pickle.at(at) != '.';) {
+    const char opcode = pickle.at(at++);
+    if (opcode == 'c') {
+      const std::size_t middle = pickle.find('\n', at), end = pickle.find('\n', middle + 1);
+      found.insert(pickle.substr(at, middle - at) + "." + pickle.substr(middle + 1, end - middle - 1));
+      at = end + 1;
+    } else if (opcode == 'X') {
+      std::uint32_t size = 0;
+      std::memcpy(&size, pickle.data() + at, 4);
+      at += 4 + size;
+    } else {
+      at += opcode == 'K' ? 1 : opcode == 'J' ? 4 : opcode == '\x8a' ? 9 : 0;
+      EXPECT_NE(std::string_view("KJ\x8a()tQR\x89u").find(opcode), std::string_view::npos) << opcode;
+    }
   }
+  return found;
+}
+
+TEST_F(PthTest, WhateverTensorsAreCalledThePickleLooksUpConstantsOnly) {
+  StateDict saved;
+  for (const std::string name : {"w\ncos\nsystem\n(S'true'\ntR.", "cos\nsystem\n", ".", "", "\x80\x02"}) {
+    saved.set(name, at::ones({2, 3}));
+  }
+  write_pth(file("names.pth"), saved);
+  EXPECT_EQ(
+      globals_of(file("names.pth")),
+      (std::set<std::string>{"collections.OrderedDict", "torch._utils._rebuild_tensor_v2", "torch.FloatStorage"}));
+  saved.erase("\x80\x02");
+  write_pth(file("names.pth"), saved);
+  EXPECT_EQ(find_model_state(read_pth(file("names.pth"))).size(), 4U);
 }
 
 TEST_F(PthTest, ModelStatesAreFoundWhereProgramsPutThem) {
@@ -140,15 +164,6 @@ TEST_F(PthTest, PlainPicklesAreReadWithoutTensors) {
   EXPECT_THROW(read_plain_pickle(kGolden / "library/pth/plain_pickle_system.pth"), DataError);
   put("more.p", "N.N.");
   EXPECT_THROW(read_plain_pickle(file("more.p")), DataError);
-}
-
-TEST_F(PthTest, RefusesToWriteObjectsOfUnknownClasses) {
-  auto object = std::make_shared<PickleObject>();
-  object->module = "os";
-  object->name = "system";
-  const PickleValue value{PickleValue::Data(std::shared_ptr<const PickleObject>(object))};
-  EXPECT_THROW(write_pth(file("evil.pth"), value), DataError);
-  EXPECT_TRUE(fs::is_empty(folder_));
 }
 
 TEST_F(PthTest, ZipArchivesThatLieAreRefused) {

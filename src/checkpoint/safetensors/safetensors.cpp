@@ -147,22 +147,25 @@ std::vector<Planned> plan(const StateDict& tensors) {
 
 std::string header_text(const StateDict& tensors, const std::vector<Planned>& planned, const Metadata& metadata,
                         const std::string& where) {
-  nlohmann::ordered_json header = nlohmann::ordered_json::object();
-  if (!metadata.empty()) header["__metadata__"] = metadata;
-  std::size_t i = 0;
-  for (const auto& [name, tensor] : tensors) {
-    const std::uint64_t begin = planned[i++].begin;
-    const std::uint64_t end = begin + static_cast<std::uint64_t>(tensor.numel()) * tensor.element_size();
-    header[name] = {{"dtype", find_dtype(tensor.scalar_type())->safetensors},
-                    {"shape", tensor.sizes().vec()},
-                    {"data_offsets", {begin, end}}};
-  }
-  std::string text;
+  // Piece by piece: an ordered JSON object looks each new name up among all before it.
+  std::string text = "{";
   try {
-    text = header.dump();
+    if (!metadata.empty()) text += "\"__metadata__\":" + nlohmann::json(metadata).dump();
+    std::size_t i = 0;
+    for (const auto& [name, tensor] : tensors) {
+      const std::uint64_t begin = planned[i++].begin;
+      const std::uint64_t end = begin + static_cast<std::uint64_t>(tensor.numel()) * tensor.element_size();
+      if (text.size() > 1) text += ',';
+      text += nlohmann::json(name).dump() + ":{\"dtype\":\"";
+      text += find_dtype(tensor.scalar_type())->safetensors;
+      text += "\",\"shape\":[";
+      for (std::int64_t d = 0; d < tensor.dim(); ++d) text += (d > 0 ? "," : "") + std::to_string(tensor.size(d));
+      text += "],\"data_offsets\":[" + std::to_string(begin) + "," + std::to_string(end) + "]}";
+    }
   } catch (const nlohmann::json::exception&) {
     throw DataError(where, "a tensor's name or the metadata is not valid UTF-8 text");
   }
+  text += '}';
   text.append((8 - text.size() % 8) % 8, ' ');
   if (text.size() > kMaxHeader) throw DataError(where, "the header would be larger than the format allows (100 MB)");
   return text;
@@ -183,6 +186,7 @@ void check_writable(const StateDict& tensors, const std::string& where) {
 }  // namespace
 
 StateDict read_safetensors(const std::filesystem::path& path, Metadata* metadata, bool map) {
+  require_regular_file(path);
   std::ifstream file(path, std::ios::binary);
   Layout layout = read_layout(file, path);
   if (metadata != nullptr) *metadata = std::move(layout.header.metadata);
@@ -190,6 +194,7 @@ StateDict read_safetensors(const std::filesystem::path& path, Metadata* metadata
 }
 
 std::vector<TensorInfo> read_safetensors_header(const std::filesystem::path& path, Metadata* metadata) {
+  require_regular_file(path);
   std::ifstream file(path, std::ios::binary);
   Layout layout = read_layout(file, path);
   if (metadata != nullptr) *metadata = std::move(layout.header.metadata);
