@@ -49,7 +49,7 @@ struct OptimizerOptions {
     v.field({.key = "beta1", .meaning = "Decay rate of the gradients' mean", .min = 0, .max = 0.999999}, beta1);
     v.field({.key = "beta2", .meaning = "Decay rate of the squared gradients' mean", .min = 0, .max = 0.99999999},
             beta2);
-    v.field({.key = "eps", .meaning = "Added to the root of the squared gradients' mean", .min = 0}, eps);
+    v.field({.key = "eps", .meaning = "Added to the root of the squared gradients' mean", .min = 1e-20}, eps);
     v.field({.key = "clip_norm", .meaning = "Largest norm of all gradients together; 0: not clipped", .min = 0},
             clip_norm);
     v.field({.key = "accumulate",
