@@ -13,7 +13,6 @@ namespace {
 
 constexpr int kFractionBits = 22;
 constexpr std::int32_t kHalf = 1 << (kFractionBits - 1);
-constexpr double kSupport = 2.0;
 
 double bicubic(double x) {
   constexpr double a = -0.5;
@@ -22,6 +21,8 @@ double bicubic(double x) {
   if (x < 2.0) return (((x - 5) * x + 8) * x - 4) * a;
   return 0.0;
 }
+
+double bilinear(double x) { return std::max(0.0, 1.0 - std::fabs(x)); }
 
 std::uint8_t to_byte(std::int32_t sum) { return static_cast<std::uint8_t>(std::clamp(sum >> kFractionBits, 0, 255)); }
 
@@ -141,10 +142,11 @@ void horizontal_avx2(const View& in, const Weights& weights, std::uint8_t* out) 
 
 }  // namespace
 
-Weights bicubic_weights(int in, int out, double extent) {
+Weights filter_weights(Filter filter, int in, int out, double extent) {
+  const bool cubic = filter == Filter::kBicubic;
   const double scale = (extent > 0 ? extent : in) / out;
   const double stretch = std::max(scale, 1.0);  // of the kernel: antialiasing when the image shrinks
-  const double support = kSupport * stretch, narrow = 1.0 / stretch;
+  const double support = (cubic ? 2.0 : 1.0) * stretch, narrow = 1.0 / stretch;
   Weights weights;
   weights.in = in;
   weights.out = out;
@@ -160,7 +162,10 @@ Weights bicubic_weights(int in, int out, double extent) {
     double* exact = weights.exact.data() + static_cast<std::size_t>(i) * weights.taps;
     std::int32_t* fixed = weights.fixed.data() + static_cast<std::size_t>(i) * weights.taps;
     double total = 0.0;
-    for (int t = 0; t < end - begin; ++t) total += exact[t] = bicubic((t + begin - center + 0.5) * narrow);
+    for (int t = 0; t < end - begin; ++t) {
+      const double at = (t + begin - center + 0.5) * narrow;
+      total += exact[t] = cubic ? bicubic(at) : bilinear(at);
+    }
     for (int t = 0; t < end - begin; ++t) {
       if (total != 0.0) exact[t] /= total;
       fixed[t] = static_cast<std::int32_t>(exact[t] * (1 << kFractionBits) + (exact[t] < 0 ? -0.5 : 0.5));

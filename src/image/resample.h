@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "image/image.h"
+#include "image/resize.h"
 
 namespace vicha::resample {
 
@@ -28,7 +29,7 @@ struct Weights {
 
 /// `extent`: how much of the input the output covers, from its start, at most `in` (which is taken where none is
 /// given).
-Weights bicubic_weights(int in, int out, double extent = 0);
+Weights filter_weights(Filter filter, int in, int out, double extent = 0);
 
 /// `out` is an image of weights.out x in.height without padding.
 void horizontal(const View& in, const Weights& weights, std::uint8_t* out);

@@ -56,15 +56,15 @@ void undo_premultiply(Image& image) {
   }
 }
 
-Image across(const View& in, int width, double columns = 0) {
+Image across(Filter filter, const View& in, int width, double columns = 0) {
   Image out(width, in.height, in.channels);
-  resample::horizontal(in, resample::bicubic_weights(in.width, width, columns), out.pixels.data());
+  resample::horizontal(in, resample::filter_weights(filter, in.width, width, columns), out.pixels.data());
   return out;
 }
 
-Image down(const View& in, int height, double rows = 0) {
+Image down(Filter filter, const View& in, int height, double rows = 0) {
   Image out(in.width, height, in.channels);
-  resample::vertical(in, resample::bicubic_weights(in.height, height, rows), out.pixels.data());
+  resample::vertical(in, resample::filter_weights(filter, in.height, height, rows), out.pixels.data());
   return out;
 }
 
@@ -73,20 +73,22 @@ bool vertical_first(int in_width, int in_height, int width, int height) {
   return in_height > height && in_height - height > 2 * (in_width - width);
 }
 
-Image resize_plain(const View& in, int width, int height) {
+Image resize_channels(Filter filter, const View& in, int width, int height) {
   if (width == in.width && height == in.height) return copy(in);
-  if (height == in.height) return across(in, width);
-  if (width == in.width) return down(in, height);
-  if (vertical_first(in.width, in.height, width, height)) return across(view_of(down(in, height)), width);
-  return down(view_of(across(in, width)), height);
+  if (height == in.height) return across(filter, in, width);
+  if (width == in.width) return down(filter, in, height);
+  if (vertical_first(in.width, in.height, width, height)) {
+    return across(filter, view_of(down(filter, in, height)), width);
+  }
+  return down(filter, view_of(across(filter, in, width)), height);
 }
 
-Image resize(const View& in, int width, int height) {
+Image resize(Filter filter, const View& in, int width, int height) {
   VICHA_ASSERT(width > 0 && height > 0 && in.width > 0 && in.height > 0);
   if (width == in.width && height == in.height) return copy(in);
-  if (in.channels != 2 && in.channels != 4) return resize_plain(in, width, height);
+  if (in.channels != 2 && in.channels != 4) return resize_channels(filter, in, width, height);
   const Image weighted = premultiplied(in);
-  Image out = resize_plain(view_of(weighted), width, height);
+  Image out = resize_channels(filter, view_of(weighted), width, height);
   undo_premultiply(out);
   return out;
 }
@@ -95,27 +97,33 @@ Image resize(const View& in, int width, int height) {
 
 Image crop(const Image& image, const Box& box) { return copy(view_of(image, box)); }
 
-Image resize_bicubic(const Image& image, int width, int height) { return resize(view_of(image), width, height); }
+Image resize_by(Filter filter, const Image& image, int width, int height) {
+  return resize(filter, view_of(image), width, height);
+}
 
-Image resize_bicubic_part(const Image& image, double columns, double rows, int width, int height) {
+Image resize_bicubic(const Image& image, int width, int height) {
+  return resize_by(Filter::kBicubic, image, width, height);
+}
+
+Image resize_part(Filter filter, const Image& image, double columns, double rows, int width, int height) {
   VICHA_ASSERT(columns > image.width - 1 && columns <= image.width && rows > image.height - 1 && rows <= image.height);
   VICHA_ASSERT(image.channels != 2);
-  if (columns == image.width && rows == image.height) return resize_bicubic_plain(image, width, height);
+  if (columns == image.width && rows == image.height) return resize_plain(filter, image, width, height);
   if (vertical_first(image.width, image.height, width, height)) {
-    return across(view_of(down(view_of(image), height, rows)), width, columns);
+    return across(filter, view_of(down(filter, view_of(image), height, rows)), width, columns);
   }
-  return down(view_of(across(view_of(image), width, columns)), height, rows);
+  return down(filter, view_of(across(filter, view_of(image), width, columns)), height, rows);
 }
 
 Image crop_resize_bicubic(const Image& image, const Box& box, int width, int height) {
-  return resize(view_of(image, box), width, height);
+  return resize(Filter::kBicubic, view_of(image, box), width, height);
 }
 
-Image resize_bicubic_plain(const Image& image, int width, int height) {
-  return resize_plain(view_of(image), width, height);
+Image resize_plain(Filter filter, const Image& image, int width, int height) {
+  return resize_channels(filter, view_of(image), width, height);
 }
 
-Image resize_bicubic_grey16(const Image& image, int width, int height) {
+Image resize_grey16(Filter filter, const Image& image, int width, int height) {
   VICHA_ASSERT(image.channels == 2);
   // Pillow works in double precision here; the low byte of a negative sum is clipped for itself.
   const auto pass = [](const Image& in, const Weights& weights, bool along_rows) {
@@ -138,10 +146,10 @@ Image resize_bicubic_grey16(const Image& image, int width, int height) {
     return out;
   };
   const auto rows = [&](const Image& in) {
-    return width == in.width ? in : pass(in, resample::bicubic_weights(in.width, width), true);
+    return width == in.width ? in : pass(in, resample::filter_weights(filter, in.width, width), true);
   };
   const auto columns = [&](const Image& in) {
-    return height == in.height ? in : pass(in, resample::bicubic_weights(in.height, height), false);
+    return height == in.height ? in : pass(in, resample::filter_weights(filter, in.height, height), false);
   };
   return vertical_first(image.width, image.height, width, height) ? rows(columns(image)) : columns(rows(image));
 }

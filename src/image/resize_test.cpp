@@ -12,7 +12,7 @@ namespace {
 
 /// The definition, pixel by pixel: both passes in plain loops.
 Image slow_pass(const Image& in, int size, bool along_rows) {
-  const resample::Weights weights = resample::bicubic_weights(along_rows ? in.width : in.height, size);
+  const resample::Weights weights = resample::filter_weights(Filter::kBicubic, along_rows ? in.width : in.height, size);
   Image out(along_rows ? size : in.width, along_rows ? in.height : size, in.channels);
   for (int y = 0; y < out.height; ++y) {
     for (int x = 0; x < out.width; ++x) {
@@ -38,10 +38,10 @@ TEST(Resize, VectorPathsEqualThePlainLoops) {
     const Image image = noise(side(), side(), 1 + static_cast<int>(rng.below(4)), static_cast<std::uint64_t>(round));
     const int size = side();
     if (size != image.width) {
-      EXPECT_EQ(resize_bicubic_plain(image, size, image.height).pixels, slow_pass(image, size, true).pixels);
+      EXPECT_EQ(resize_plain(Filter::kBicubic, image, size, image.height).pixels, slow_pass(image, size, true).pixels);
     }
     if (size != image.height) {
-      EXPECT_EQ(resize_bicubic_plain(image, image.width, size).pixels, slow_pass(image, size, false).pixels);
+      EXPECT_EQ(resize_plain(Filter::kBicubic, image, image.width, size).pixels, slow_pass(image, size, false).pixels);
     }
   }
 }
@@ -54,10 +54,32 @@ TEST(Resize, OrderOfThePasses) {
   EXPECT_NE(resize_bicubic(image, 30, 39).pixels, slow_pass(slow_pass(image, 30, true), 39, false).pixels);
 }
 
+/// The triangle of two pixels' width, as wide as the image shrinks: by the formula, in plain loops.
+TEST(Resize, BilinearIsTheAntialiasedTriangle) {
+  const resample::Weights grows = resample::filter_weights(Filter::kBilinear, 2, 4);
+  EXPECT_EQ(grows.count, (std::vector<int>{1, 2, 2, 1}));
+  EXPECT_DOUBLE_EQ(grows.exact[static_cast<std::size_t>(grows.taps)], 0.75);
+  const resample::Weights halves = resample::filter_weights(Filter::kBilinear, 8, 4);
+  const std::size_t second = static_cast<std::size_t>(halves.taps);  // its centre is 3, its support 1 to 5
+  EXPECT_EQ(halves.first[1], 1);
+  for (const auto& [tap, weight] : {std::pair{0, 0.125}, {1, 0.375}, {2, 0.375}, {3, 0.125}}) {
+    EXPECT_DOUBLE_EQ(halves.exact[second + static_cast<std::size_t>(tap)], weight);
+  }
+  const Image image = noise(40, 30, 3);
+  const Image ours = resize_by(Filter::kBilinear, image, 20, 30);
+  for (int y = 0; y < 30; ++y) {
+    for (int x = 1; x < 19; ++x) {
+      const std::uint8_t* at = image.row(y) + 3 * (2 * x - 1);
+      const double mean = 0.125 * at[0] + 0.375 * at[3] + 0.375 * at[6] + 0.125 * at[9];
+      EXPECT_NEAR(ours.row(y)[3 * x], mean, 0.501);
+    }
+  }
+}
+
 TEST(Resize, WeightsSumToOne) {
   for (const int in : {1, 2, 3, 17, 500}) {
     for (const int out : {1, 2, 9, 224}) {
-      const resample::Weights weights = resample::bicubic_weights(in, out);
+      const resample::Weights weights = resample::filter_weights(Filter::kBicubic, in, out);
       for (int i = 0; i < out; ++i) {
         double exact = 0;
         std::int64_t fixed = 0;

@@ -91,8 +91,11 @@ at::Tensor Clip::checked_ids(const at::Tensor& given) const {
     throw DataError("texts", fmt::format("have token ids of the shape ({}), but this CLIP reads (n, 1 to {})",
                                          fmt::join(given.sizes(), ", "), options_.context));
   }
-  const at::Tensor ids = given.to(at::kCPU, at::kLong).contiguous();
+  at::Tensor ids = given.to(at::kCPU, at::kLong).contiguous();
   if (ids.numel() == 0) return ids;
+  if (options_.reads_padding() && ids.size(1) < options_.context) {
+    ids = at::constant_pad_nd(ids, {0, options_.context - ids.size(1)});
+  }
   const auto low = ids.min().item<std::int64_t>(), high = ids.max().item<std::int64_t>();
   if (low < 0 || high >= options_.vocabulary) {
     throw DataError(
@@ -107,6 +110,10 @@ std::vector<std::int64_t> Clip::pooled_at(const at::Tensor& given) const {
   const at::Tensor ids = checked_ids(given);
   const std::int64_t length = ids.size(1);
   const std::int64_t* row = ids.data_ptr<std::int64_t>();
+  if (options_.text_pool != TextPool::kEnd) {
+    const std::int64_t place = options_.text_pool == TextPool::kFirst ? 0 : length - 1;
+    return std::vector<std::int64_t>(static_cast<std::size_t>(ids.size(0)), place);
+  }
   std::vector<std::int64_t> pooled;
   for (std::int64_t i = 0; i < ids.size(0); ++i, row += length) {
     const std::int64_t* at = std::max_element(row, row + length);
@@ -130,13 +137,26 @@ at::Tensor Clip::image_tokens(const at::Tensor& pixels) const {
   return tokens;
 }
 
+at::Tensor Clip::mean_token(const at::Tensor& tokens_BSD) const {
+  return tokens_BSD.slice(1, options_.image_pool == ImagePool::kPatches ? 1 : 0).mean(1);
+}
+
 at::Tensor Clip::encode_block(const at::Tensor& pixels) const {
   const std::int64_t batch = pixels.size(0), length = options_.tokens();
   const at::Tensor stream =
       image_norm_before_(image_tokens(pixels).view({batch * length, options_.vision.width})).to(at::kFloat);
-  std::vector<std::int64_t> rows;
-  for (std::int64_t i = 0; i < batch; ++i) rows.push_back(i * length);
-  const at::Tensor pooled = image_.pooled(stream, Segments::uniform(batch, length), rows, image_norm_after_);
+  const SegmentsPtr segments = Segments::uniform(batch, length);
+  at::Tensor pooled;
+  if (options_.image_pool == ImagePool::kClassToken) {
+    std::vector<std::int64_t> rows;
+    for (std::int64_t i = 0; i < batch; ++i) rows.push_back(i * length);
+    pooled = image_.pooled(stream, segments, rows, image_norm_after_);
+  } else {
+    const ResidualNorm last = image_.all(stream, segments, image_norm_after_);
+    const at::Tensor rows = options_.norm_after_pool ? last.sum : last.out;
+    pooled = mean_token(rows.view({batch, length, -1}).to(at::kFloat));
+    pooled = options_.norm_after_pool ? image_norm_after_(pooled) : pooled.to(last.out.scalar_type());
+  }
   return matmul_nt(pooled, image_projection_.t()).to(at::kFloat);
 }
 
@@ -158,14 +178,15 @@ at::Tensor Clip::encode_texts(const at::Tensor& ids, const std::vector<std::int6
   std::vector<at::Tensor> words, positions;
   std::int64_t begin = 0;
   for (std::size_t i = 0; i < pooled.size(); ++i) {
-    lengths.push_back(pooled[i] + 1);
+    lengths.push_back(options_.text_causal ? pooled[i] + 1 : ids.size(1));
     words.push_back(ids[static_cast<std::int64_t>(i)].slice(0, 0, lengths.back()));
     positions.push_back(text_positions_.slice(0, 0, lengths.back()));
     begin += lengths.back();
-    rows.push_back(begin - 1);
+    rows.push_back(begin - lengths.back() + pooled[i]);
   }
   const at::Tensor stream = at::embedding(words_, at::cat(words).to(device())) + at::cat(positions);
-  const at::Tensor states = text_.pooled(stream, Segments::causal_packed(lengths), rows, text_norm_after_);
+  const SegmentsPtr segments = options_.text_causal ? Segments::causal_packed(lengths) : Segments::packed(lengths);
+  const at::Tensor states = text_.pooled(stream, segments, rows, text_norm_after_);
   return matmul_nt(states, text_projection_.t()).to(at::kFloat);
 }
 
@@ -176,7 +197,8 @@ at::Tensor Clip::encode_text(const at::Tensor& given) const {
   at::Tensor out = at::empty({ids.size(0), options_.embed}, words_.options());
   if (pooled.empty()) return out;
   in_parts(
-      ids.size(0), device(), [&](std::int64_t i) { return pooled[static_cast<std::size_t>(i)] + 1; },
+      ids.size(0), device(),
+      [&](std::int64_t i) { return options_.text_causal ? pooled[static_cast<std::size_t>(i)] + 1 : ids.size(1); },
       [&](std::int64_t begin, std::int64_t end) {
         out.slice(0, begin, end)
             .copy_(encode_texts(ids.slice(0, begin, end), {pooled.begin() + begin, pooled.begin() + end}));
@@ -200,7 +222,13 @@ Clip::States Clip::image_states(const at::Tensor& pixels) const {
   const at::Tensor tokens = at::cat({first, patches.flatten(2).transpose(1, 2)}, 1) + image_positions_;
   states.hidden = image_.plain(norm(image_norm_before_, tokens), false);
   states.normed = norm(image_norm_after_, states.hidden.back());
-  states.pooled = states.normed.select(1, 0);
+  if (options_.image_pool == ImagePool::kClassToken) {
+    states.pooled = states.normed.select(1, 0);
+  } else if (options_.norm_after_pool) {
+    states.pooled = norm(image_norm_after_, mean_token(states.hidden.back()));
+  } else {
+    states.pooled = mean_token(states.normed);
+  }
   states.features = at::mm(states.pooled, image_projection_);
   return states;
 }
@@ -210,7 +238,8 @@ Clip::States Clip::text_states(const at::Tensor& given) const {
   const at::Tensor ids = checked_ids(given).to(device());
   const at::Tensor at = at::tensor(pooled_at(ids), at::kLong).to(device());
   States states;
-  states.hidden = text_.plain(at::embedding(words_, ids) + text_positions_.slice(0, 0, ids.size(1)), true);
+  states.hidden =
+      text_.plain(at::embedding(words_, ids) + text_positions_.slice(0, 0, ids.size(1)), options_.text_causal);
   states.normed = at::layer_norm(states.hidden.back(), {options_.text.width}, text_norm_after_.weight,
                                  text_norm_after_.bias, text_norm_after_.eps);
   states.pooled = states.normed.index({at::arange(ids.size(0), at.options()), at});

@@ -21,13 +21,15 @@ class Clip {
   /// Random weights, or zeros (to be loaded) without a seed. Throws DataError if the sizes do not fit each other.
   explicit Clip(const ClipOptions& options, std::optional<std::uint64_t> seed = std::nullopt);
 
-  /// (B, 3, S, S), normalised, S = options().image_res -> (B, E) fp32, not normalised. Only the class token goes
-  /// through the last layer. On a CPU each thread carries its share of the images through the whole tower; called
-  /// from inside of a parallel region, it runs on the calling thread alone. Throws DataError on pixels of another size.
+  /// (B, 3, S, S), normalised, S = options().image_res -> (B, E) fp32, not normalised. Where the class token is the
+  /// feature, it alone goes through the last layer. On a CPU each thread carries its share of the images through the
+  /// whole tower; called from inside of a parallel region, it runs on the calling thread alone. Throws DataError on
+  /// pixels of another size.
   at::Tensor encode_image(const at::Tensor& pixels) const;
 
   /// Token ids (n, L), L <= options().context, padded with anything behind the end -> (n, E) fp32, not normalised.
-  /// Nothing behind the pooled token is computed: earlier tokens do not see it. Threads as in encode_image. Throws
+  /// Nothing behind the pooled token is computed: earlier tokens do not see it. Models for which it counts
+  /// (options().reads_padding()) read zeros up to options().context. Threads as in encode_image. Throws
   /// DataError on too many tokens and on ids out of the vocabulary.
   at::Tensor encode_text(const at::Tensor& ids) const;
 
@@ -38,14 +40,15 @@ class Clip {
   /// What cosines are multiplied by: exp of the stored parameter.
   double logit_scale() const;
 
-  /// Where the feature of each text is read: the first end token, else (no end id is known) the first largest id.
+  /// Where the feature of each text is read: the first end token, else (no end id is known) the first largest id; or
+  /// the first or last of all, as options().text_pool says.
   std::vector<std::int64_t> pooled_at(const at::Tensor& ids) const;
 
   /// Every state, by plain operations and in full (padding included).
   struct States {
     std::vector<at::Tensor> hidden;  ///< (B, S, D): before the first layer, after it, … after the last
     at::Tensor normed;               ///< (B, S, D): the last one after the final norm
-    at::Tensor pooled;               ///< (B, D): of `normed`
+    at::Tensor pooled;               ///< (B, D): of `normed`, or of the last one and then normed
     at::Tensor features;             ///< (B, E)
   };
   States image_states(const at::Tensor& pixels) const;
@@ -59,9 +62,11 @@ class Clip {
  private:
   at::Tensor image_tokens(const at::Tensor& pixels) const;  ///< (B, tokens, D) after the norm before the layers
   at::Tensor encode_block(const at::Tensor& pixels) const;
+  at::Tensor mean_token(
+      const at::Tensor& tokens_BSD) const;  ///< (B, D): over the tokens that options().image_pool takes
   at::Tensor encode_texts(const at::Tensor& ids, const std::vector<std::int64_t>& pooled) const;
   void check_pixels(const at::Tensor& pixels) const;
-  at::Tensor checked_ids(const at::Tensor& ids) const;  ///< int64, contiguous, on the CPU
+  at::Tensor checked_ids(const at::Tensor& ids) const;  ///< int64, contiguous, on the CPU, padded where that counts
 
   ClipOptions options_;
   std::unique_ptr<ParameterStore> store_;

@@ -74,6 +74,14 @@ at::Tensor ClipTower::pooled(const at::Tensor& stream_TD, const SegmentsPtr& seg
   return blocks_.back().at_rows(x.sum, x.out, at_rows, ask, norm).out;
 }
 
+ResidualNorm ClipTower::all(const at::Tensor& stream_TD, const SegmentsPtr& segments, const LayerNorm& norm) const {
+  ResidualNorm x{stream_TD, blocks_.front().norm1(stream_TD)};
+  for (std::size_t i = 0; i < blocks_.size(); ++i) {
+    x = blocks_[i](x.sum, x.out, segments, i + 1 < blocks_.size() ? blocks_[i + 1].norm1 : norm);
+  }
+  return x;
+}
+
 std::vector<at::Tensor> ClipTower::plain(const at::Tensor& stream_BSD, bool causal) const {
   std::vector<at::Tensor> states = {stream_BSD};
   for (const VitBlock& block : blocks_) {

@@ -22,6 +22,9 @@ class ClipTower {
   at::Tensor pooled(const at::Tensor& stream_TD, const SegmentsPtr& segments, const std::vector<std::int64_t>& rows,
                     const LayerNorm& norm) const;
 
+  /// Every row after all layers, and `norm` of it.
+  ResidualNorm all(const at::Tensor& stream_TD, const SegmentsPtr& segments, const LayerNorm& norm) const;
+
   /// Every layer in full, by plain operations, each sequence for itself: (B, S, D) -> the stream before the first
   /// layer, after it, … after the last. What the golden files hold, and what the tests compare `pooled` with.
   std::vector<at::Tensor> plain(const at::Tensor& stream_BSD, bool causal) const;

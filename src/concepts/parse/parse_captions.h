@@ -12,6 +12,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -75,6 +76,14 @@ class CaptionParsers {
 /// to the caption. Throws DataError naming file and record or line: a file that cannot be read, a record without
 /// captions, a line of more than 16 MiB.
 void for_each_caption(const std::vector<std::filesystem::path>& files, const std::function<void(std::string)>& see);
+
+/// Changes with what the parser finds in a caption; stands in OUT.parser.json. 2: what is no word is seen to first
+/// (text/cleaning/prose.h).
+inline constexpr std::int64_t kCaptionParserVersion = 2;
+
+/// The version of the parser that wrote a file of parse_captions; none where nothing beside it tells (captions that
+/// were parsed to standard output). Throws DataError if what lies beside it cannot be read.
+std::optional<std::int64_t> parser_version_of(const std::filesystem::path& parsed);
 
 struct ParseRun {
   std::int64_t captions = 0;  ///< lines of the output

@@ -27,7 +27,6 @@ using Clock = std::chrono::steady_clock;
 constexpr std::size_t kLongestLine = std::size_t{16} << 20;
 constexpr std::size_t kBufferedBytes = std::size_t{256} << 10;
 constexpr std::chrono::milliseconds kWriteEvery{500};
-constexpr int kParserVersion = 1;  // changes with what the parser finds
 
 std::string dump(const json& value) { return value.dump(-1, ' ', false, json::error_handler_t::replace); }
 
@@ -86,7 +85,7 @@ json parser_identity(const ParseOptions& options) {
                       : graph.links == LinkUse::kWhereDoubtful ? "doubtful"
                                                                : "never";
   return {{"parser", "vicha concepts parse"},
-          {"version", kParserVersion},
+          {"version", kCaptionParserVersion},
           {"links", links},
           {"max_linkage_words", graph.max_linkage_words},
           {"max_linkage_sentences", graph.max_linkage_sentences}};
@@ -175,8 +174,10 @@ class ResumedOutput {
                         "Give another --out or remove it");
       }
       if (theirs != ours) {
+        const bool other_version = theirs.value("version", json()) != ours.at("version");
         throw DataError(path_.string(), "was made with " + dump(theirs) + ", not with " + dump(ours),
-                        "Give the same options or another --out");
+                        other_version ? "This program's parser finds other words; give another --out or remove the file"
+                                      : "Give the same options or another --out");
       }
     }
     write_file_atomic(file, ours.dump(1) + "\n");
@@ -259,6 +260,17 @@ ParseRun parse_captions(const std::vector<fs::path>& files, const fs::path& out,
   run.found = output.found();
   run.seconds = progress.seconds();
   return run;
+}
+
+std::optional<std::int64_t> parser_version_of(const fs::path& parsed) {
+  const fs::path file = parser_identity_path(parsed);
+  if (!fs::is_regular_file(file)) return std::nullopt;
+  const json identity = json::parse(read_file(file), nullptr, false);
+  if (!identity.is_object() || !identity.contains("version") || !identity.at("version").is_number_integer()) {
+    throw DataError(file.string(), "does not say which parser made " + parsed.string(),
+                    "Parse the captions again: vicha concepts parse");
+  }
+  return identity.at("version").get<std::int64_t>();
 }
 
 std::string scene_graph_json(std::string_view caption, const SceneGraph& graph) {

@@ -134,6 +134,22 @@ TEST_F(ParseCaptionsTest, AnOutputOfOtherCaptionsOrOptionsIsRefusedAndKept) {
   EXPECT_EQ(read_file(out), whole);
 }
 
+TEST_F(ParseCaptionsTest, AnOutputOfAnotherVersionIsRefused) {
+  const std::string whole = parsed(in_, "out.jsonl", quick_);
+  const fs::path out = folder_ / "out.jsonl", identity = out.string() + ".parser.json";
+  EXPECT_EQ(parser_version_of(out), kCaptionParserVersion);
+  std::string told = read_file(identity);
+  const std::string version = "\"version\": " + std::to_string(kCaptionParserVersion);
+  told.replace(told.find(version), version.size(), "\"version\": 1");
+  write_file_atomic(identity, told);
+  EXPECT_EQ(parser_version_of(out), 1);
+  EXPECT_NE(error_of([&] { parse_captions({in_}, out, quick_); }).find("finds other words"), std::string::npos);
+  EXPECT_EQ(read_file(out), whole);
+  write_file_atomic(identity, "{}");
+  EXPECT_NE(error_of([&] { parser_version_of(out); }).find("does not say which parser"), std::string::npos);
+  EXPECT_EQ(parser_version_of(in_), std::nullopt);
+}
+
 TEST_F(ParseCaptionsTest, OneWriterAtATime) {
   parsed(in_, "out.jsonl", two_);
   const int fd = ::open((folder_ / "out.jsonl").c_str(), O_RDWR);

@@ -9,9 +9,10 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/log.h"
 #include "base/sha256.h"
 #include "base/threads.h"
-#include "image/clip_preprocess.h"
+#include "concepts/source/clip_view.h"
 
 namespace vicha {
 namespace {
@@ -33,6 +34,18 @@ fs::path tokenizer_beside(const fs::path& weights) {
 std::string tower_text(const ClipTowerOptions& tower) {
   return fmt::format("{} heads, {}, eps {}", tower.heads, tower.activation == Activation::kGelu ? "gelu" : "quick_gelu",
                      tower.eps);
+}
+
+/// What differs from OpenAI's models; empty for theirs, so that their identity is what it has always been.
+std::string pooling_text(const ClipOptions& o) {
+  std::string text;
+  if (!o.text_causal) text += "; texts see what follows";
+  if (o.text_pool != TextPool::kEnd) text += o.text_pool == TextPool::kFirst ? "; first token" : "; last token";
+  if (o.image_pool != ImagePool::kClassToken) {
+    text += o.image_pool == ImagePool::kPatches ? "; mean of patches" : "; mean of all tokens";
+    if (o.norm_after_pool) text += ", then norm";
+  }
+  return text;
 }
 
 NativeImage native_of(const Image& image) {
@@ -63,8 +76,8 @@ std::string clip_sha256(const Clip& clip) {
   });
   const ClipOptions& o = clip.options();
   Sha256 all;
-  all.update(fmt::format("clip: pictures {}; texts {}; end {}\n", tower_text(o.vision), tower_text(o.text),
-                         o.end_id.value_or(-1)));
+  all.update(fmt::format("clip: pictures {}; texts {}; end {}{}\n", tower_text(o.vision), tower_text(o.text),
+                         o.end_id.value_or(-1), pooling_text(o)));
   for (const std::string& digest : digests) all.update(digest);
   return all.hex();
 }
@@ -82,26 +95,37 @@ std::unique_ptr<ClipSource> ClipSource::open(const fs::path& weights, const Clip
                       "Give the tokenizer that came with the weights");
     }
   }
-  return std::make_unique<ClipSource>(std::move(loaded.clip), std::move(tokenizer), options.exact);
+  const auto side = static_cast<int>(loaded.clip->options().image_res);
+  const FoundClipView found = find_clip_view(weights, loaded.config, side);
+  if (const std::string differs = found.view.describe(); !differs.empty()) {
+    log::info("{}: pictures are made ready as it says{}", found.file.string(), differs);
+  }
+  return std::make_unique<ClipSource>(std::move(loaded.clip), std::move(tokenizer), options.exact, found.view);
 }
 
-ClipSource::ClipSource(std::unique_ptr<Clip> clip, std::optional<ClipBpe> tokenizer, bool exact)
-    : clip_(std::move(clip)), tokenizer_(std::move(tokenizer)), exact_(exact), scale_(clip_->logit_scale()) {
+ClipSource::ClipSource(std::unique_ptr<Clip> clip, std::optional<ClipBpe> tokenizer, bool exact, const ClipView& view)
+    : clip_(std::move(clip)),
+      tokenizer_(std::move(tokenizer)),
+      exact_(exact),
+      view_(view),
+      normalizer_(view.mean, view.std),
+      scale_(clip_->logit_scale()) {
+  VICHA_ASSERT(view.side == side());
   weights_.kind = "clip";
   weights_.name = fmt::format("{}, {:.0f} M parameters", clip_->options().name(),
                               static_cast<double>(clip_->options().parameters()) * 1e-6);
   weights_.sha256 = clip_sha256(*clip_);
-  weights_.view = fmt::format("clip {}{}", side(), exact ? "" : kScaledView);
+  weights_.view = fmt::format("clip {}{}{}", side(), view.describe(), exact ? "" : kScaledView);
 }
 
 void ClipSource::prepare(std::span<const std::uint8_t> bytes, std::string_view name, std::span<float> out) const {
   DecodeOptions how;
-  if (!exact_) how.least_side = clip_least_side(side());
-  clip_preprocess(bytes, name, side(), out, how);
+  if (!exact_) how.least_side = clip_least_side(view_.resized_to());
+  normalizer_.apply(clip_crop(decode_native(bytes, name, how), view_), out);
 }
 
 void ClipSource::prepare(const Image& image, std::span<float> out) const {
-  clip_normalize(clip_crop(native_of(image), side()), out);
+  normalizer_.apply(clip_crop(native_of(image), view_), out);
 }
 
 at::Tensor ClipSource::embed_images(const at::Tensor& pixels) {

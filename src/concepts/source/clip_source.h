@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "concepts/source/source.h"
+#include "image/clip_preprocess.h"
 #include "models/clip.h"
 #include "text/clip_bpe/clip_bpe.h"
 
@@ -17,7 +18,8 @@ struct ClipSourceOptions {
   /// The byte-pair vocabulary (text/clip_bpe/clip_bpe.h); empty: looked for beside the weights. Without one only
   /// images can be embedded.
   std::filesystem::path tokenizer;
-  /// config.json or open_clip_config.json; empty: looked for beside the weights.
+  /// config.json or open_clip_config.json; empty: looked for beside the weights. How images are made ready is read from
+  /// it or from what lies beside it (clip_view.h).
   std::filesystem::path config;
   /// Decode every pixel of a JPEG, as OpenAI's code does. Otherwise large ones are decoded at 1/2 or 1/4 within
   /// the tolerance that image/clip_preprocess.h states for clip_least_side. Part of the identity.
@@ -30,7 +32,7 @@ class ClipSource final : public ConceptSource {
   /// Reads the weights (load_clip) and hashes them. Throws DataError as load_clip does, or if the tokenizer cannot be
   /// read or has another number of tokens than the model.
   static std::unique_ptr<ClipSource> open(const std::filesystem::path& weights, const ClipSourceOptions& options = {});
-  ClipSource(std::unique_ptr<Clip> clip, std::optional<ClipBpe> tokenizer, bool exact);
+  ClipSource(std::unique_ptr<Clip> clip, std::optional<ClipBpe> tokenizer, bool exact, const ClipView& view);
 
   const SourceWeights& weights() const override { return weights_; }
   std::int64_t width() const override { return clip_->options().embed; }
@@ -52,6 +54,8 @@ class ClipSource final : public ConceptSource {
   std::unique_ptr<Clip> clip_;
   std::optional<ClipBpe> tokenizer_;
   bool exact_;
+  ClipView view_;
+  Normalizer normalizer_;
   double scale_;
   SourceWeights weights_;
   std::mutex on_device_;
@@ -61,7 +65,7 @@ class ClipSource final : public ConceptSource {
 bool decodes_exactly(std::string_view view);
 
 /// Of names, types, shapes and values of a model's tensors and of what else decides on its results (heads, activation,
-/// epsilon, end id): equal for the same weights under other names, in another file or stored as fp16.
+/// epsilon, end id, masks, pooling): equal for the same weights under other names, in another file or stored as fp16.
 std::string clip_sha256(const Clip& clip);
 
 }  // namespace vicha

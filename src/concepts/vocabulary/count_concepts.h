@@ -97,7 +97,8 @@ class ConceptCounter {
 
 /// Counts over manifests (JSON list or lines with `caption`), parsed captions (JSON lines of `vicha concepts parse`)
 /// and vocabularies with counts, told apart by their content. Memory is bounded by max_entries. Throws DataError naming
-/// the file, record or line where an input is none of these or is damaged.
+/// the file, record or line where an input is none of these or is damaged, and where two were parsed by different
+/// versions of the parser (concepts/parse).
 ConceptVocabulary count_concepts(std::span<const std::filesystem::path> inputs, const CountOptions& options,
                                  CountReport* report = nullptr);
 

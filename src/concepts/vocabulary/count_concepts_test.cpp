@@ -127,6 +127,24 @@ TEST(CountConcepts, TellsInputsApart) {
   EXPECT_EQ(report.distinct, 5);
 }
 
+TEST(CountConcepts, CaptionsOfTwoParsersDoNotMix) {
+  const Place place;
+  write_bytes(place / "old.jsonl", "{\"caption\": \"dog &amp; cat\", \"objects\": [\"dog\", \"amp\", \"cat\"]}\n");
+  write_bytes(place / "old.jsonl.parser.json", R"({"parser": "vicha concepts parse", "version": 1})");
+  write_bytes(place / "new.json", R"([{"image": "a.jpg", "caption": "A dog &amp; a cat."}])");
+  const CountOptions options{.threads = 1, .scene_graphs = {.links = LinkUse::kNever}};
+  const std::vector<fs::path> old = {place / "old.jsonl"}, both = {place / "old.jsonl", place / "new.json"};
+  std::string logged;
+  log::set_sink([&](log::Level, std::string_view line) { logged += line; });
+  EXPECT_EQ(listing(count_concepts(old, options)), "amp 1|cat 1|dog 1");
+  EXPECT_TRUE(contains(logged, "parsed by version 1")) << logged;
+  const std::string message = message_of([&] { count_concepts(both, options); });
+  log::set_sink({});
+  EXPECT_TRUE(contains(message, "old.jsonl") && contains(message, "new.json") && contains(message, "version 1"))
+      << message;
+  EXPECT_EQ(listing(count_concepts(std::vector<fs::path>{place / "new.json"}, options)), "cat 1|dog 1");
+}
+
 TEST(CountConcepts, BadInputsAreNamed) {
   const Place place;
   const std::pair<const char*, const char*> cases[] = {

@@ -148,11 +148,41 @@ void count_parsed(const fs::path& path, ConceptCounter& counter) {
   });
 }
 
+/// Counts of two parsers do not add up: what one takes for a word the other does not. Of vocabularies, which are text
+/// that people edit, nobody knows.
+void require_one_parser(std::span<const fs::path> inputs, std::span<const CountInput> kinds) {
+  const fs::path* first = nullptr;
+  std::int64_t version = 0;
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    if (kinds[i] == CountInput::kVocabulary) continue;
+    const bool parsed = kinds[i] == CountInput::kParsed;
+    const auto told = parsed ? parser_version_of(inputs[i]) : std::optional(kCaptionParserVersion);
+    if (!told) continue;
+    if (parsed && *told != kCaptionParserVersion) {
+      log::warning(
+          "{}: parsed by version {} of the parser of captions; this program has version {}, which may find other "
+          "words. To have those, parse the captions again",
+          inputs[i].string(), *told, kCaptionParserVersion);
+    }
+    if (first != nullptr && *told != version) {
+      throw DataError(
+          inputs[i].string(),
+          fmt::format("is parsed by version {} of the parser of captions, and {} by version {}: their words do "
+                      "not add up",
+                      *told, first->string(), version),
+          "Parse the older captions again: vicha concepts parse");
+    }
+    first = &inputs[i];
+    version = *told;
+  }
+}
+
 }  // namespace
 
 ConceptVocabulary count_concepts(std::span<const fs::path> inputs, const CountOptions& options, CountReport* report) {
   std::vector<CountInput> kinds;  // of all, before the first is read: a wrong one is reported immediately
   for (const fs::path& input : inputs) kinds.push_back(kind_of(input));
+  require_one_parser(inputs, kinds);
   ConceptCounter counter(options);
   const StatusLine status;
   for (std::size_t i = 0; i < inputs.size(); ++i) {

@@ -68,6 +68,7 @@ void ClauseReader::step() {
       preposition_.clear();
       break;
     case Tag::kGenitive:
+    case Tag::kHashtag:
     case Tag::kUnknown:
       break;
   }
@@ -79,16 +80,25 @@ void ClauseReader::phrase() {
   const std::size_t end = phrase.end;
   if (phrase.found()) {
     noun(phrase, end);
-  } else if (!phrase.attributes.empty()) {
-    predicate(phrase.attributes);
+  } else {
+    // Figures behind a noun tell nothing of it: "stock photo 300dpi".
+    std::erase_if(phrase.attributes,
+                  [](const std::string& text) { return text.front() >= '0' && text.front() <= '9'; });
+    if (!phrase.attributes.empty()) predicate(phrase.attributes);
   }
   at_ = std::max(end, at_ + 1);
 }
 
+// A letter alone and what begins with a digit ("4x4") name no thing.
+static bool names_a_thing(std::string_view lemma) {
+  if (lemma.empty() || (lemma.front() >= '0' && lemma.front() <= '9')) return false;
+  return std::ranges::count_if(lemma, [](char c) { return (c & 0xC0) != 0x80; }) > 1;  // characters of UTF-8
+}
+
 std::size_t ClauseReader::add_noun(const NounPhrase& phrase) {
-  for (const std::string& owner : phrase.owners) graph_.objects.push_back(owner);
+  std::ranges::copy_if(phrase.owners, std::back_inserter(graph_.objects), names_a_thing);
   ClauseNoun noun;
-  noun.lemma = phrase.head;
+  if (names_a_thing(phrase.head)) noun.lemma = phrase.head;
   noun.determined = phrase.determined;
   noun.owned = phrase.owned;
   if (!noun.lemma.empty()) {

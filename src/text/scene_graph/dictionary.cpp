@@ -75,6 +75,8 @@ unsigned Lexicon::classes(const std::string& word) { return entry(word).classes;
 
 bool Lexicon::known_noun(std::string_view word) { return entry(std::string(word)).known_noun; }
 
+bool Lexicon::known(std::string_view word) { return entry(std::string(word)).known; }
+
 const Lexicon::Entry& Lexicon::entry(const std::string& word) {
   if (const auto found = entries_.find(word); found != entries_.end()) return found->second;
   if (entries_.size() >= kEntriesKept) entries_.clear();
@@ -87,6 +89,7 @@ const Lexicon::Entry& Lexicon::entry(const std::string& word) {
   }
   free_lookup_list(dictionary_.get(), nodes);
   made.known_noun = (made.classes & kCanNoun) != 0;
+  made.known = made.classes != 0;
   if (made.classes == 0) made.classes = classes_of_ending(word);
   if (word.size() > 4 && word.ends_with("ing") && (made.classes & kCanVerb)) made.classes |= kCanIng;
   if (is(word, WordKind::kParticiple)) made.classes |= kCanVerb | kCanPast;

@@ -42,11 +42,13 @@ class Lexicon {
   unsigned classes(const std::string& word);
   /// Whether the dictionary itself has it as a noun.
   bool known_noun(std::string_view word);
+  /// Whether the dictionary itself has it.
+  bool known(std::string_view word);
 
  private:
   struct Entry {
     unsigned classes = 0;
-    bool known_noun = false;
+    bool known_noun = false, known = false;
   };
   const Entry& entry(const std::string& word);
 

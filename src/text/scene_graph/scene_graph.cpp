@@ -4,8 +4,10 @@
 #include <unordered_set>
 #include <utility>
 
+#include "text/cleaning/prose.h"
 #include "text/scene_graph/clauses.h"
 #include "text/scene_graph/dictionary.h"
+#include "text/scene_graph/hashtags.h"
 #include "text/scene_graph/linkage.h"
 #include "text/scene_graph/tagger.h"
 #include "text/scene_graph/tokens.h"
@@ -55,7 +57,9 @@ SceneGraph SceneGraphParser::parse(std::string_view caption) {
   text_detail::redirect_link_grammar_messages();  // of this thread, which may not be the one that made the parser
   SceneGraph graph;
   std::size_t linked = 0;
-  for (const text_detail::CaptionSentence& original : text_detail::split_caption(caption)) {
+  for (text_detail::CaptionSentence& original : text_detail::split_caption(text_detail::caption_prose(caption))) {
+    text_detail::settle_hashtags(original, impl_->lexicon);
+    if (original.empty()) continue;
     text_detail::CaptionSentence words = original;
     text_detail::tag_by_rules(words, impl_->lexicon);
     const bool wanted = impl_->options.links == LinkUse::kAlways || text_detail::rules_guessed(original, words);

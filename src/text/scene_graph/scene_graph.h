@@ -7,6 +7,9 @@
 //     attributes  (man, two) (beach, sandy)
 //     relations   (man, riding, horse) (man, along, beach)
 //
+// What the web has put into a caption (references, tags, addresses, @names, mojibake …) is seen to first:
+// text/cleaning/prose.h. A hashtag's words count where the dictionary knows them all.
+//
 // Words are tagged by the linkages of the link-grammar library and, where it finds none within its bounds, by rules
 // over its dictionary; noun phrases and sentences are treated alike. Phrases are then put together by rules of our own.
 #pragma once

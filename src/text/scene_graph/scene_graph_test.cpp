@@ -6,6 +6,7 @@
 #include <random>
 #include <thread>
 
+#include "base/files.h"
 #include "text/scene_graph/dictionary.h"
 #include "text/scene_graph/tagger.h"
 
@@ -83,6 +84,45 @@ TEST(SceneGraph, SeveralSentencesAndNothingTwice) {
 TEST(SceneGraph, CaseAndMarksDoNotMatter) {
   EXPECT_EQ(graph_of("A BROWN DOG ON A BEACH"), graph_of("\"a brown dog\" on a beach"));
   EXPECT_EQ(graph_of("The man\xE2\x80\x99s hat is blue").objects, (std::vector<std::string>{"man", "hat"}));
+}
+
+std::vector<std::string> objects_of(std::string_view caption) { return graph_of(caption).objects; }
+using Names = std::vector<std::string>;
+
+TEST(SceneGraph, CaptionsAsTheWebHasThem) {
+  const auto reported = [](const char* name) {
+    return read_file(fs::path(VICHA_SOURCE_DIR) / "tests/golden/reported/captions" / name);
+  };
+  EXPECT_EQ(objects_of(reported("cap_fullw.txt")), (Names{"dog", "car"}));
+  EXPECT_EQ(objects_of(reported("cap_hashtags.txt")), (Names{"dog", "cat"}));
+  EXPECT_EQ(objects_of(reported("cap_html.txt")), (Names{"dog", "cat"}));
+  EXPECT_EQ(objects_of(reported("cap_moji.txt")), (Names{"caf\xC3\xA9"}));
+  EXPECT_EQ(objects_of(reported("cap_num.txt")), (Names{"dog", "cat"}));
+  EXPECT_EQ(graph_of(reported("cap_num.txt")).attributes, (Rows2{{"dog", "3"}, {"cat", "12000"}}));
+  EXPECT_EQ(objects_of(reported("cap_url.txt")), (Names{"stock"}));
+  EXPECT_EQ(objects_of(reported("cap_parens.txt")), (Names{"dog"}));
+  for (const std::string& object : objects_of(reported("cap_of.txt")))
+    EXPECT_TRUE(object == "picture" || object == "dog");
+}
+
+TEST(SceneGraph, WhatIsNoWordNamesNothing) {
+  EXPECT_EQ(objects_of("a dog &amp;amp; a cat&nbsp;on a mat &lt;br&gt; IMG_1234.jpg"), (Names{"dog", "cat", "mat"}));
+  EXPECT_EQ(objects_of("A dog :D on a beach https://t.co/x via @some.one"), (Names{"dog", "beach"}));
+  EXPECT_EQ(objects_of("2 dogs at 5pm, 300dpi, 4x4, $12.50, 12/31/2020, \xF0\x9F\x90\xB6 x"), (Names{"dog"}));
+  EXPECT_EQ(objects_of("dog.jpg"), Names{});
+  EXPECT_EQ(objects_of("caf\xE9 \xEF\xBF\xBD table"), (Names{"table"}));
+  EXPECT_EQ(graph_of("12,000 cats on 3.5 mats").attributes, (Rows2{{"cat", "12000"}, {"mat", "3.5"}}));
+  EXPECT_EQ(graph_of("a dog <3, stock 300dpi, size XL (100% cotton)").attributes, Rows2{});
+  EXPECT_EQ(objects_of("A dog on a mat.The cat sleeps.A u.s. flag"), (Names{"dog", "mat", "cat", "flag"}));
+  EXPECT_EQ(objects_of("the 2nd dog of the 1990s"), (Names{"dog"}));
+}
+
+TEST(SceneGraph, Hashtags) {
+  EXPECT_EQ(objects_of("#sunset"), (Names{"sunset"}));
+  EXPECT_EQ(objects_of("A dog on a beach #sunset #travel #GoldenGateBridge"),
+            (Names{"dog", "beach", "sunset", "travel", "bridge"}));
+  EXPECT_EQ(graph_of("a #dog on the #beach").relations, (Rows3{{"dog", "on", "beach"}}));
+  EXPECT_EQ(objects_of("a dog #instagood #photooftheday #goldengatebridge #2020 #dog2020"), (Names{"dog"}));
 }
 
 TEST(SceneGraph, OtherScriptsAndNothing) {

@@ -22,6 +22,7 @@ enum class CharKind {
   kApostrophe,
   kEnd,
   kAmpersand,
+  kHash,
   kIgnored,
   kMark
 };
@@ -45,10 +46,11 @@ CharKind kind_of(char32_t& c) {
         return CharKind::kEnd;
       case U'&':
         return CharKind::kAmpersand;
+      case U'#':
+        return CharKind::kHash;
       case U'"':
       case U'`':
       case U'*':
-      case U'#':
         return CharKind::kIgnored;
       default:
         return CharKind::kMark;
@@ -84,10 +86,26 @@ CharKind kind_of(char32_t& c) {
   }
 }
 
+bool is_digit_of_word(char c) { return c >= '0' && c <= '9'; }
+
+// "12", "3.5", "10-20", and with a unit or alike behind: "300dpi", "90s", "4x4". "5-year-old" is none.
+bool is_number(std::string_view word) {
+  if (!is_digit_of_word(word.front())) return false;
+  return word.find_first_of("-'") == word.npos ||
+         std::ranges::all_of(word, [](char c) { return is_digit_of_word(c) || c == '.' || c == '-'; });
+}
+
+bool is_ordinal(std::string_view word) {
+  const std::size_t end = word.find_first_not_of("0123456789");
+  if (end == 0 || end == word.npos) return false;
+  const std::string_view suffix = word.substr(end);
+  return suffix == "st" || suffix == "nd" || suffix == "rd" || suffix == "th";
+}
+
 struct Splitter {
   std::vector<CaptionSentence> sentences{1};
   std::string word;
-  bool foreign = false;
+  bool foreign = false, hashtag = false;
 
   CaptionSentence& sentence() { return sentences.back(); }
 
@@ -108,11 +126,13 @@ struct Splitter {
   }
 
   void add_plain() {
+    const bool tagged = std::exchange(hashtag, false);
     if (word.empty()) return;
     const std::string text = std::exchange(word, {});
     if (std::exchange(foreign, false) || text.size() > kLongestWord) return add(text, Tag::kForeign);
-    if (std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; }))
-      return add(text, Tag::kNumber);
+    if (tagged) return add(text, Tag::kHashtag);
+    if (is_ordinal(text)) return add(text, Tag::kDeterminer);
+    if (is_number(text)) return add(text, Tag::kNumber);
     if (const auto quote = text.find('\''); quote != std::string::npos) return add_contraction(text, quote);
     add(text, closed_class(text));
   }
@@ -212,6 +232,10 @@ std::vector<CaptionSentence> split_caption(std::string_view caption) {
       char32_t next = next_code_point(caption, after);
       return kind_of(next);
     };
+    if (c == U'_' && split.hashtag) {
+      split.word += '_';
+      continue;
+    }
     switch (kind_of(c)) {
       case CharKind::kForeignLetter:
         split.foreign = true;
@@ -229,10 +253,12 @@ std::vector<CaptionSentence> split_caption(std::string_view caption) {
         }
         break;
       case CharKind::kEnd:
-        // "u.s.", "3.5", "mt. fuji": no end.
-        if (c == U'.' && (next_kind() == CharKind::kLetter || next_kind() == CharKind::kDigit) && !split.word.empty()) {
-          split.end_word();
-        } else if (c == U'.' && is_abbreviation(split.word) && !split.word.empty()) {
+        // "3.5", "u.s.", "mt. fuji": no end.
+        if (c == U'.' && next_kind() == CharKind::kDigit && std::ranges::all_of(split.word, is_digit_of_word) &&
+            !split.word.empty()) {
+          split.word += '.';
+        } else if (c == U'.' && !split.word.empty() &&
+                   (is_abbreviation(split.word) || next_kind() == CharKind::kDigit)) {
           split.end_word();
         } else {
           split.end_sentence();
@@ -244,6 +270,10 @@ std::vector<CaptionSentence> split_caption(std::string_view caption) {
       case CharKind::kAmpersand:
         split.end_word();
         split.add("and", Tag::kConjunction);
+        break;
+      case CharKind::kHash:
+        split.end_word();
+        split.hashtag = next_kind() == CharKind::kLetter || next_kind() == CharKind::kDigit;
         break;
       case CharKind::kIgnored:
         break;

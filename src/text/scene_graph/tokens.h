@@ -16,8 +16,8 @@ struct CaptionWord {
 using CaptionSentence = std::vector<CaptionWord>;
 
 /// Cuts at . ! ? and line ends; commas, brackets and the like become kComma; words of other scripts and junk become
-/// kForeign; closed-class words and numbers get their tags, idioms become one word, the rest stays kUnknown. Any bytes
-/// may be given.
+/// kForeign; closed-class words and numbers get their tags, idioms become one word, hashtags stay whole (kHashtag), the
+/// rest stays kUnknown. Any bytes may be given.
 std::vector<CaptionSentence> split_caption(std::string_view caption);
 
 }  // namespace vicha::text_detail

@@ -31,6 +31,7 @@ enum class Tag : std::uint8_t {
   kTo,            ///< before an infinitive
   kComma,         ///< any mark that parts phrases
   kForeign,       ///< other scripts, junk
+  kHashtag,       ///< "golden_gate", until its words stand in its place
 };
 
 /// The tag of a word that needs no context, kUnknown for open classes. Words that have several ("that", "her", "to")
