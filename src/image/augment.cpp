@@ -1,7 +1,5 @@
 #include "image/augment.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 #include <utility>
@@ -12,23 +10,12 @@
 namespace vicha {
 namespace {
 
-constexpr std::array<std::string_view, kAugmentOpCount> kNames = {
-    "Identity", "AutoContrast", "Equalize",   "Brightness", "Sharpness",
-    "ShearX",   "ShearY",       "TranslateX", "TranslateY", "Rotate"};
 constexpr double kMaxLevel = 10.0;
 
 /// Halves to the even neighbour, as Python's round.
 int round_to_even(double x) { return static_cast<int>(std::nearbyint(x)); }
 
 }  // namespace
-
-std::string_view augment_op_name(AugmentOp op) { return kNames[static_cast<std::size_t>(op)]; }
-
-AugmentOp parse_augment_op(std::string_view name) {
-  const auto found = std::find(kNames.begin(), kNames.end(), name);
-  if (found == kNames.end()) throw UsageError(fmt::format("there is no augmentation \"{}\"", name));
-  return static_cast<AugmentOp>(found - kNames.begin());
-}
 
 double augment_argument(AugmentOp op, double level) {
   const double share = level / kMaxLevel;

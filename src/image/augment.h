@@ -28,11 +28,6 @@ enum class AugmentOp {
 };
 inline constexpr int kAugmentOpCount = 10;
 
-/// "Identity", "AutoContrast" …, the names of the public code.
-std::string_view augment_op_name(AugmentOp op);
-/// Throws UsageError for a name that is none.
-AugmentOp parse_augment_op(std::string_view name);
-
 /// What `level` (0 to 10) means to the operation: a factor (brightness, sharpness, shear), pixels (translation) or
 /// degrees (rotation), without sign; 0 where there is nothing to choose.
 double augment_argument(AugmentOp op, double level);

@@ -16,6 +16,15 @@
 namespace vicha {
 namespace {
 
+/// As the public code calls them.
+AugmentOp op_named(const std::string& name) {
+  static constexpr std::string_view kNames[] = {"Identity", "AutoContrast", "Equalize",   "Brightness", "Sharpness",
+                                                "ShearX",   "ShearY",       "TranslateX", "TranslateY", "Rotate"};
+  const auto found = std::find(std::begin(kNames), std::end(kNames), name);
+  EXPECT_NE(found, std::end(kNames)) << name;
+  return static_cast<AugmentOp>(found - std::begin(kNames));
+}
+
 TEST(RandAugment, EqualsThePublicCodeOnBothSheets) {
   const auto meta = nlohmann::json::parse(read_file(golden("randaugment/meta.json")));
   for (const char* letter : {"a", "b"}) {
@@ -27,7 +36,7 @@ TEST(RandAugment, EqualsThePublicCodeOnBothSheets) {
     EXPECT_EQ(apply_augment_op(input, AugmentOp::kEqualize, 0).pixels, cell(0, 3).pixels);
     int row = 1;
     for (const auto& name : meta.at("sheet").at("rows")) {
-      const AugmentOp op = parse_augment_op(name.get<std::string>());
+      const AugmentOp op = op_named(name.get<std::string>());
       for (int level = 1; level <= 10; ++level) {
         const double argument = augment_argument(op, level) * (augment_is_signed(op) && level % 2 == 0 ? -1 : 1);
         EXPECT_EQ(apply_augment_op(input, op, argument).pixels, cell(row, level - 1).pixels) << name << level;
@@ -55,14 +64,6 @@ TEST(RandAugment, SmallestImages) {
       EXPECT_EQ(out.height, height);
     }
   }
-}
-
-TEST(RandAugment, NamesGoBothWays) {
-  for (int i = 0; i < kAugmentOpCount; ++i) {
-    const auto op = static_cast<AugmentOp>(i);
-    EXPECT_EQ(parse_augment_op(augment_op_name(op)), op);
-  }
-  EXPECT_THROW(parse_augment_op("Blur"), UsageError);
 }
 
 TEST(RandAugment, DrawsFollowTheOptions) {

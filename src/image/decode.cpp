@@ -4,22 +4,32 @@
 
 #include <algorithm>
 #include <cstring>
+#include <initializer_list>
+#include <utility>
 
 #include "base/error.h"
 #include "base/files.h"
 #include "image/native.h"
+#include "image/orientation.h"
 #include "image/samples.h"
 
 namespace vicha {
 namespace decoders {
 
 void Source::fail(std::string_view what) const {
-  throw DataError(name, what, "Replace the picture or take its record out of the manifest");
+  throw ImageError(ImageFault::kDamaged, name, what, "Replace the picture or take its record out of the manifest");
 }
 
 void Source::truncated() const {
-  throw DataError(name, "the picture ends before its last row",
-                  "Fetch the file again, take its record out of the manifest, or set data.truncated = \"accept\"");
+  throw ImageError(ImageFault::kEndsEarly, name, "the picture ends before its last row",
+                   "Fetch the file again, take its record out of the manifest, or set data.truncated = \"accept\"");
+}
+
+void Source::wrong_checksum(std::string_view what) const {
+  throw ImageError(ImageFault::kChecksum, name,
+                   fmt::format("a checksum is wrong ({}): the file was damaged on its way", what),
+                   "Fetch it again, take its record out of the manifest, or set data.truncated = \"accept\", which "
+                   "reads it all the same");
 }
 
 void Source::check_size(std::int64_t width, std::int64_t height) const {
@@ -48,6 +58,10 @@ Palette grey_ramp() {
 }  // namespace decoders
 
 namespace {
+
+using std::string_view_literals::operator""sv;
+
+constexpr std::size_t kMostBrands = 256;  // bytes of a file that are searched for them
 
 bool starts_with(std::span<const std::uint8_t> bytes, std::string_view magic, std::size_t at = 0) {
   return bytes.size() >= at + magic.size() && std::memcmp(bytes.data() + at, magic.data(), magic.size()) == 0;
@@ -130,6 +144,19 @@ Image convert(NativeImage&& image) {
   VICHA_ASSERT(false);
 }
 
+/// Whether the first box of a file of the family of MP4 names one of the brands.
+bool has_brand(std::span<const std::uint8_t> bytes, std::initializer_list<std::string_view> brands) {
+  if (bytes.size() < 16 || !starts_with(bytes, "ftyp", 4)) return false;
+  const std::size_t size = std::size_t{bytes[0]} << 24 | bytes[1] << 16 | bytes[2] << 8 | bytes[3];
+  for (std::size_t at = 8; at + 4 <= std::min({size, bytes.size(), kMostBrands}); at += 4) {
+    if (at == 12) continue;  // the version
+    for (const std::string_view brand : brands) {
+      if (starts_with(bytes, brand, at)) return true;
+    }
+  }
+  return false;
+}
+
 using Decoder = NativeImage (*)(const decoders::Source&);
 
 /// By the file's first bytes; null for none of ours.
@@ -140,6 +167,11 @@ Decoder decoder_of(std::span<const std::uint8_t> bytes) {
   if (starts_with(bytes, "GIF87a") || starts_with(bytes, "GIF89a")) return decoders::gif;
   if (starts_with(bytes, "BM")) return decoders::bmp;
   if (starts_with(bytes, "P4") || starts_with(bytes, "P5") || starts_with(bytes, "P6")) return decoders::pnm;
+  for (const std::string_view magic : {"II*\0"sv, "MM\0*"sv, "II+\0"sv, "MM\0+"sv}) {
+    if (starts_with(bytes, magic)) return decoders::tiff;
+  }
+  if (has_brand(bytes, {"avif", "avis"})) return decoders::avif;
+  if (has_brand(bytes, {"heic", "heix", "heim", "heis", "hevc", "hevx", "mif1"})) return decoders::heif;
   return nullptr;
 }
 
@@ -148,8 +180,50 @@ Decoder decoder_of(std::span<const std::uint8_t> bytes) {
 NativeImage decode_native(std::span<const std::uint8_t> bytes, std::string_view name, const DecodeOptions& options) {
   const decoders::Source source{bytes, name, options};
   if (bytes.empty()) source.fail("the file is empty");
-  if (const Decoder decoder = decoder_of(bytes)) return decoder(source);
-  source.fail("no picture of a known format (JPEG, PNG, WebP, GIF, BMP, PBM, PGM, PPM)");
+  const Decoder decoder = decoder_of(bytes);
+  if (decoder == nullptr) {
+    source.fail(unknown_format(bytes) + ", not one of JPEG, PNG, WebP, GIF, TIFF, AVIF, HEIC, BMP, PBM, PGM, PPM");
+  }
+  NativeImage image = decoder(source);
+  if (const int orientation = options.apply_exif ? exif_orientation(bytes) : 1; orientation != 1) {
+    image.pixels = oriented(std::move(image.pixels), orientation);
+    if (orientation >= 5) std::swap(image.full_width, image.full_height);
+  }
+  return image;
+}
+
+std::string unknown_format(std::span<const std::uint8_t> bytes) {
+  struct Known {
+    std::string_view magic;
+    std::size_t at;
+    std::string_view what;
+  };
+  static constexpr Known kKnown[] = {
+      {"version https://git-lfs", 0, "a pointer of Git LFS, whose file `git lfs pull` fetches"},
+      {"\xff\x0a"sv, 0, "a picture in JPEG XL"},
+      {"\0\0\0\x0cJXL "sv, 0, "a picture in JPEG XL"},
+      {"\0\0\0\x0cjP  "sv, 0, "a picture in JPEG 2000"},
+      {"\xff\x4f\xff\x51"sv, 0, "a picture in JPEG 2000"},
+      {"8BPS", 0, "a picture of Photoshop"},
+      {"%PDF", 0, "a PDF"},
+      {"ftyp", 4, "a film"},
+      {"\x1f\x8b"sv, 0, "a file compressed by gzip"},
+      {"PK\x03\x04", 0, "a zip archive"},
+      {"\0\0\x01\0"sv, 0, "an icon"},
+      {"P3", 0, "a picture in PPM written as text"},
+      {"P2", 0, "a picture in PGM written as text"},
+  };
+  for (const Known& known : kKnown) {
+    if (starts_with(bytes, known.magic, known.at)) return std::string(known.what);
+  }
+  std::string start(reinterpret_cast<const char*>(bytes.data()), std::min<std::size_t>(bytes.size(), 256));
+  for (char& c : start) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
+  if (start.find("<!doctype html") != std::string::npos || start.find("<html") != std::string::npos) {
+    return "an HTML page, as servers send in place of what is gone";
+  }
+  if (start.find("<svg") != std::string::npos) return "a drawing in SVG";
+  if (start.find_first_not_of('\0') == std::string::npos && !start.empty()) return "a file of zeros";
+  return "no picture of a known format";
 }
 
 bool is_known_format(std::span<const std::uint8_t> bytes) { return decoder_of(bytes) != nullptr; }

@@ -3,11 +3,26 @@
 
 #include <filesystem>
 #include <span>
+#include <string>
 #include <string_view>
 
+#include "base/error.h"
 #include "image/image.h"
 
 namespace vicha {
+
+/// What is wrong with a file that is no picture, or no whole one.
+enum class ImageFault { kDamaged, kEndsEarly, kChecksum };
+
+class ImageError : public DataError {
+ public:
+  ImageError(ImageFault fault, std::string_view where, std::string_view what, std::string_view remedy)
+      : DataError(where, what, remedy), fault_(fault) {}
+  ImageFault fault() const { return fault_; }
+
+ private:
+  ImageFault fault_;
+};
 
 struct DecodeOptions {
   bool accept_truncated = false;          ///< `data.truncated: accept`: keep what could be read, rest grey/black
@@ -16,13 +31,18 @@ struct DecodeOptions {
   /// and near to what decoding all of it and shrinking gives, but not equal. 0: never. Only decode_native's callers
   /// that resize anyway want this.
   int least_side = 0;
+  bool apply_exif = false;  ///< turn the image as its EXIF orientation says, as Pillow's `exif_transpose` does
 };
 
-/// JPEG, PNG, WebP, GIF (first frame), BMP/PPM where simple; by content, not by name. `convert('RGB')` of Pillow: EXIF
-/// orientation ignored, alpha dropped, 16-bit grey saturated at 255. Throws DataError naming `name`.
+/// JPEG, PNG, WebP, GIF, TIFF, AVIF, HEIC (of several frames or pages the first), BMP/PPM where simple; by content, not
+/// by name. `convert('RGB')` of Pillow: alpha dropped, 16-bit grey saturated at 255, and EXIF orientation ignored
+/// unless `apply_exif`. What TIFF, AVIF and HEIC themselves say of orientation is part of the format and always
+/// followed. Throws ImageError naming `name`.
 Image decode_rgb(std::span<const std::uint8_t> bytes, std::string_view name, const DecodeOptions& options = {});
 /// Whether the bytes begin as a file of one of these formats does.
 bool is_known_format(std::span<const std::uint8_t> bytes);
+/// What bytes are that begin as none of them: "an HTML page", "a picture in JPEG XL", "no picture of a known format".
+std::string unknown_format(std::span<const std::uint8_t> bytes);
 /// `convert('RGBA')` of Pillow.
 Image decode_rgba(std::span<const std::uint8_t> bytes, std::string_view name, const DecodeOptions& options = {});
 

@@ -1,4 +1,5 @@
 // PNG by libpng, without any of its colour transformations: the file's samples, as Pillow takes them.
+#include <fmt/format.h>
 #include <png.h>
 
 #include <csetjmp>
@@ -70,7 +71,9 @@ bool read_pixels(PngReader& reader) {
 
 [[noreturn]] void fail(const PngReader& reader) {
   if (reader.ended) reader.source->truncated();
-  reader.source->fail(std::string("not a readable PNG: ") + reader.message);
+  const std::string_view message = reader.message;
+  if (message.find("CRC error") != std::string_view::npos) reader.source->wrong_checksum(message);
+  reader.source->fail(fmt::format("not a readable PNG: {}", message));
 }
 
 void read_palette(PngReader& reader) {

@@ -32,6 +32,10 @@ std::map<std::string, std::string> small_files() {
                            "progressive.jpg", "cmyk.jpg", "restart.jpg", "lossless_alpha.webp"}) {
     files[name] = read_file(golden(std::string("images/") + name));
   }
+  for (const char* name : {"rgb_deflate.tif", "rgb_jpeg.tif", "bilevel_g4.tif", "palette.tif", "tiled.tif", "rgb.avif",
+                           "rgba.avif", "anim.avif", "rgb.heic", "rgba.heic"}) {
+    files[name] = read_file(golden(std::string("../pictures/") + name));
+  }
   return files;
 }
 
@@ -59,12 +63,14 @@ TEST(Hostile, EveryPrefixIsReadOrRefused) {
     for (std::size_t size = 0; size < file.size(); ++size) {
       const std::string prefix = file.substr(0, size);
       // What may be missing without loss: end marks, checksums, later frames.
-      const bool could_be_whole = size + 24 > file.size() || name == "anim.gif";
+      const bool could_be_whole = size + 24 > file.size() || name.starts_with("anim.");
       const Outcome outcome = decode(prefix, name, strict);
       EXPECT_TRUE(outcome == Outcome::kRefused || could_be_whole) << name << " cut to " << size;
       accepted += decode(prefix, name, accept) == Outcome::kRead;
     }
-    EXPECT_GT(accepted, 0) << name;
+    // libtiff keeps what tells of the rows behind them, or reads strips whole; libavif and libheif give all or nothing.
+    const bool in_order = !name.ends_with(".tif") && !name.ends_with(".avif") && !name.ends_with(".heic");
+    EXPECT_TRUE(accepted > 0 || !in_order) << name;
   }
 }
 

@@ -49,10 +49,11 @@ struct Source {
   std::string_view name;
   const DecodeOptions& options;
 
-  /// Throws DataError: "<name>: <what>. <remedy>".
+  /// Throws ImageError: "<name>: <what>. <remedy>".
   [[noreturn]] void fail(std::string_view what) const;
-  /// As `fail`, but the remedy names `data.truncated`.
+  /// As `fail`, but the remedies name `data.truncated`.
   [[noreturn]] void truncated() const;
+  [[noreturn]] void wrong_checksum(std::string_view what) const;
   /// Refuses sizes that are not positive or have more pixels than the options allow.
   void check_size(std::int64_t width, std::int64_t height) const;
 };
@@ -63,6 +64,9 @@ NativeImage webp(const Source& source);
 NativeImage gif(const Source& source);
 NativeImage bmp(const Source& source);
 NativeImage pnm(const Source& source);
+NativeImage tiff(const Source& source);
+NativeImage avif(const Source& source);
+NativeImage heif(const Source& source);
 
 Palette black_palette();
 Palette grey_ramp();

@@ -35,6 +35,9 @@ struct ConceptInputOptions {
 /// What becomes of images whose file ends early.
 enum class TruncatedImages { kReject, kAccept };
 
+/// Which way up images are read: as their pixels lie in the file, or turned as EXIF says.
+enum class ImageOrientation { kFile, kExif };
+
 struct DataOptions {
   std::vector<std::string> manifests;
   std::string image_root;
@@ -46,6 +49,7 @@ struct DataOptions {
   std::int64_t max_tokens = 25;
   std::int64_t cache_mib = 0;
   TruncatedImages truncated = TruncatedImages::kReject;
+  ImageOrientation orientation = ImageOrientation::kFile;
   double max_bad_share = 0.01;
   ImageTransformOptions transform;
   ConceptInputOptions concepts;
@@ -69,6 +73,11 @@ struct DataOptions {
     v.choice({.key = "truncated",
               .meaning = "What to do with pictures whose file ends early; accepted ones are grey or black below"},
              truncated, {{"reject", TruncatedImages::kReject}, {"accept", TruncatedImages::kAccept}});
+    v.choice(
+        {.key = "orientation",
+         .meaning = "Which way up pictures are read: as they lie in the file, as the released models were trained, "
+                    "or as EXIF says the camera was held (\"exif\")"},
+        orientation, {{"file", ImageOrientation::kFile}, {"exif", ImageOrientation::kExif}});
     v.field(
         {"max_bad_share", "", "Share of pictures that may be unreadable before the run stops; a few always may", 0, 1},
         max_bad_share);
@@ -81,7 +90,10 @@ struct DataOptions {
     schema.concepts = concepts.enabled;
     return {.image_root = image_root, .strip_parts = strip_parts, .schema = std::move(schema)};
   }
-  DecodeOptions decode_options() const { return {.accept_truncated = truncated == TruncatedImages::kAccept}; }
+  DecodeOptions decode_options() const {
+    return {.accept_truncated = truncated == TruncatedImages::kAccept,
+            .apply_exif = orientation == ImageOrientation::kExif};
+  }
 };
 
 }  // namespace vicha

@@ -157,7 +157,7 @@ class Checker {
     std::atomic<int> smallest = std::numeric_limits<int>::max(), largest = 0;
     for_each_index(images_.size(), threads, [&](std::size_t image) {
       const ImageCheck check = check_image(path_of(image));
-      images_[image] = {check.digest, check.state};
+      images_[image] = {check.digest, check.state, static_cast<std::uint8_t>(check.orientation)};
       bytes += check.bytes;
       if (check.width > 0) {
         lower(smallest, std::min(check.width, check.height));
@@ -171,6 +171,12 @@ class Checker {
     for (std::size_t image = 0; image < images_.size(); ++image) {
       if (images_[image].state != ImageFileState::kGood)
         found(kind_of(images_[image].state), [&] { return reason(image); });
+      if (images_[image].orientation > 1) {
+        found(kTurned, [&] {
+          return fmt::format("{}: {} has EXIF orientation {}, which is followed only with data.orientation = \"exif\"",
+                             manifest_.where(first_record_[image]), path_of(image), images_[image].orientation);
+        });
+      }
     }
   }
 
@@ -191,6 +197,8 @@ class Checker {
         return kUnknownFormat;
       case ImageFileState::kTruncated:
         return kTruncated;
+      case ImageFileState::kWrongChecksum:
+        return kChecksum;
       default:
         return kCorrupt;
     }
@@ -241,6 +249,7 @@ class Checker {
   struct Image {
     std::array<std::uint64_t, 2> digest{};
     ImageFileState state{};
+    std::uint8_t orientation = 1;
   };
   std::vector<Image> images_;
 };

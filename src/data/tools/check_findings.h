@@ -13,6 +13,7 @@ enum Kind : std::size_t {
   kMissing,
   kCorrupt,
   kTruncated,
+  kChecksum,
   kUnknownFormat,
   kSharedIds,
   kEmptyCaptions,
@@ -20,6 +21,7 @@ enum Kind : std::size_t {
   kEqualFiles,
   kRepeatedRows,
   kLongCaptions,
+  kTurned,
   kKinds,
 };
 

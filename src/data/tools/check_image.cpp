@@ -7,6 +7,7 @@
 #include "base/files.h"
 #include "base/sha256.h"
 #include "image/decode.h"
+#include "image/orientation.h"
 
 namespace vicha {
 namespace {
@@ -17,21 +18,30 @@ std::uint64_t from_hex(std::string_view digits) {
   return value;
 }
 
+void note_size(const Image& image, ImageCheck& check) {
+  check.width = image.width;
+  check.height = image.height;
+}
+
 void decode(const std::string& content, std::string_view path, ImageCheck& check) {
   const std::span<const std::uint8_t> bytes{reinterpret_cast<const std::uint8_t*>(content.data()), content.size()};
   if (!is_known_format(bytes)) {
     check.state = content.empty() ? ImageFileState::kCorrupt : ImageFileState::kUnknownFormat;
     return;
   }
-  for (const bool accept_truncated : {false, true}) {
+  try {
+    note_size(decode_rgb(bytes, path), check);
+    check.state = ImageFileState::kGood;
+    check.orientation = exif_orientation(bytes);
+    return;
+  } catch (const ImageError& error) {
+    check.state = ImageFileState::kCorrupt;
+    if (error.fault() == ImageFault::kDamaged) return;
     try {
-      const Image image = decode_rgb(bytes, path, {.accept_truncated = accept_truncated});
-      check.width = image.width;
-      check.height = image.height;
-      check.state = accept_truncated ? ImageFileState::kTruncated : ImageFileState::kGood;
-      return;
-    } catch (const DataError&) {
-      check.state = ImageFileState::kCorrupt;
+      note_size(decode_rgb(bytes, path, {.accept_truncated = true}), check);
+      check.state =
+          error.fault() == ImageFault::kEndsEarly ? ImageFileState::kTruncated : ImageFileState::kWrongChecksum;
+    } catch (const ImageError&) {
     }
   }
 }

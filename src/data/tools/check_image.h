@@ -12,7 +12,8 @@ enum class ImageFileState : std::uint8_t {
   kMissing,
   kUnreadable,  ///< a folder, or the system refuses
   kUnknownFormat,
-  kTruncated,  ///< decodes with `data.truncated = "accept"` only
+  kTruncated,      ///< ends early; decodes with `data.truncated = "accept"` only
+  kWrongChecksum,  ///< so does this, to pixels that may be wrong
   kCorrupt,
 };
 
@@ -21,6 +22,7 @@ struct ImageCheck {
   std::array<std::uint64_t, 2> digest{};  ///< of the file's bytes: the first half of its SHA-256
   std::int64_t bytes = 0;
   int width = 0, height = 0;  ///< 0 where nothing could be decoded
+  int orientation = 1;        ///< of its EXIF, 2 … 8 where that turns or mirrors it
 };
 
 /// Reads and decodes the whole file. Throws nothing that a file could cause.

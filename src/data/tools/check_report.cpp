@@ -18,6 +18,7 @@ std::array<Finding, kKinds> no_findings() {
   kind(kMissing, "missing_pictures", "Pictures that do not exist", true);
   kind(kCorrupt, "corrupt_pictures", "Pictures that cannot be read", true);
   kind(kTruncated, "truncated_pictures", "Pictures whose file ends early", true);
+  kind(kChecksum, "wrong_checksums", "Pictures with a wrong checksum", true);
   kind(kUnknownFormat, "unknown_formats", "Pictures of an unknown format", true);
   kind(kSharedIds, "shared_image_ids", "Records whose image_id belongs to another picture", true);
   kind(kEmptyCaptions, "empty_captions", "Captions of which cleaning leaves nothing", true);
@@ -25,6 +26,7 @@ std::array<Finding, kKinds> no_findings() {
   kind(kEqualFiles, "equal_pictures", "Pictures that are copies of another one", false);
   kind(kRepeatedRows, "repeated_captions", "Captions that a picture has already", false);
   kind(kLongCaptions, "long_captions", "Captions that will be cut", false);
+  kind(kTurned, "exif_turned", "Pictures that EXIF turns (data.orientation)", false);
   return findings;
 }
 

@@ -21,7 +21,7 @@ namespace vicha {
 namespace {
 
 constexpr std::size_t kRecordsAtOnce = 4096;  // enough work for many threads
-constexpr int kStateVersion = 1;              // changes with what is called good
+constexpr int kStateVersion = 2;              // changes with what is called good
 
 ImageFileState look_at(const std::string& path, bool decode) {
   if (decode) return check_image(path).state;
@@ -140,7 +140,8 @@ class Pruner {
   void note_fresh() {
     for (const Fresh& fresh : fresh_) {
       const bool truncated = fresh.state == ImageFileState::kTruncated;
-      const bool dead = fresh.state != ImageFileState::kGood && !(truncated && options_.keep_truncated);
+      const bool partial = truncated || fresh.state == ImageFileState::kWrongChecksum;
+      const bool dead = fresh.state != ImageFileState::kGood && !(partial && options_.keep_truncated);
       report_.truncated += truncated ? 1 : 0;
       report_.dead += dead ? 1 : 0;
       dead_.push_back(dead);
@@ -183,6 +184,8 @@ std::string_view state_name(ImageFileState state) {
       return "unknown format";
     case ImageFileState::kTruncated:
       return "truncated";
+    case ImageFileState::kWrongChecksum:
+      return "wrong checksum";
     case ImageFileState::kCorrupt:
       return "corrupt";
   }

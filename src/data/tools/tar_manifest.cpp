@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <fstream>
+#include <map>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -16,19 +18,16 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/log.h"
 #include "base/threads.h"
-#include "data/manifest/record_reader.h"
 #include "data/manifest/rewrite.h"
-#include "image/decode.h"
+#include "data/tools/tar_summary.h"
+#include "data/tools/tar_unpack.h"
 
 namespace vicha {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
-constexpr std::size_t kExamples = 10;
-constexpr std::string_view kRecords = ".records.jsonl";  // in an archive's folder: its part of the manifest
-constexpr std::string_view kSummary = ".unpacked.json";  // what it was made from
+constexpr std::size_t kNotes = 10;
 
 /// One run fills a folder at a time.
 class FolderLock {
@@ -63,138 +62,13 @@ class FolderLock {
   int fd_ = -1;
 };
 
-/// A new file; fails where the name is taken, by a link too.
-bool write_new(const fs::path& path, std::string_view bytes) {
-  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
-  if (fd < 0 && (errno == EEXIST || errno == ENOTDIR || errno == EISDIR || errno == ENAMETOOLONG)) return false;
-  bool written = fd >= 0;
-  while (written && !bytes.empty()) {
-    const ssize_t n = ::write(fd, bytes.data(), bytes.size());
-    if (n < 0 && errno == EINTR) continue;
-    written = n >= 0;
-    if (written) bytes.remove_prefix(static_cast<std::size_t>(n));
-  }
-  const std::string reason = std::strerror(errno);
-  if (fd >= 0) ::close(fd);
-  if (!written) throw Error(fmt::format("{}: cannot write ({})", path.string(), reason));
-  return true;
-}
-
-bool is_utf8(const std::string& text) {
-  try {
-    (void)Json(text).dump();
-    return true;
-  } catch (const nlohmann::json::exception&) {
-    return false;
-  }
-}
-
-std::string trimmed(std::string text) {
-  const auto blank = [](char c) { return c == '\n' || c == '\r' || c == ' ' || c == '\t' || c == '\0'; };
-  while (!text.empty() && blank(text.back())) text.pop_back();
-  return text.substr(static_cast<std::size_t>(std::find_if_not(text.begin(), text.end(), blank) - text.begin()));
-}
-
 /// "00012" of "00012.tar", "00012.tar.gz".
 std::string name_of(const fs::path& tar) {
   std::string name = tar.filename().string();
-  for (const std::string_view suffix : {".gz", ".zst", ".tgz", ".tar"}) {
+  for (const std::string_view suffix : {".gz", ".zst", ".bz2", ".xz", ".tgz", ".tar"}) {
     if (name.ends_with(suffix)) name.resize(name.size() - suffix.size());
   }
   return name;
-}
-
-/// An archive's samples into a folder of its own.
-class Unpacker {
- public:
-  Unpacker(const fs::path& tar, const fs::path& folder, const UnpackOptions& options)
-      : options_(options),
-        name_(name_of(tar)),
-        folder_(folder),
-        reader_(tar, options.limits),
-        writer_(folder / kRecords, true) {}
-
-  UnpackReport run() {
-    TarSample sample;
-    while (reader_.next(sample)) take(sample);
-    report_.refused += reader_.refused();
-    if (reader_.refused() > 0) report_.examples.push_back(reader_.first_refused());
-    report_.records = writer_.size();
-    writer_.finish();
-    return report_;
-  }
-
- private:
-  void take(const TarSample& sample) {
-    const auto image = std::find_if(sample.parts.begin(), sample.parts.end(),
-                                    [](const auto& part) { return is_image_part(part.first); });
-    if (image == sample.parts.end() || !is_known_format(bytes_of(image->second))) {
-      ++report_.no_image;
-      return;
-    }
-    const Json details = details_of(sample);
-    const std::optional<std::string> caption = caption_of(sample, details);
-    if (!caption || !is_utf8(sample.key)) return;
-    const std::string file = sample.key + "." + image->first;
-    std::error_code failed;
-    fs::create_directories((folder_ / file).parent_path(), failed);
-    if (failed || !write_new(folder_ / file, image->second)) {
-      ++report_.refused;
-      if (report_.examples.empty()) report_.examples.push_back(file + ": the name is taken by another member");
-      return;
-    }
-    Json record = {
-        {"image", "images/" + name_ + "/" + file}, {"caption", *caption}, {"image_id", name_ + "/" + sample.key}};
-    for (const std::string& field : options_.fields) {
-      if (const auto value = details.find(field); value != details.end() && !record.contains(field)) {
-        record[field] = *value;
-      }
-    }
-    writer_.add(record);
-  }
-
-  static std::span<const std::uint8_t> bytes_of(const std::string& text) {
-    return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
-  }
-
-  /// The sample's JSON; an empty object where there is none that can be read.
-  Json details_of(const TarSample& sample) {
-    const auto json = sample.parts.find("json");
-    if (json == sample.parts.end()) return Json::object();
-    // Values are copied and written by recursion; img2dataset's are flat.
-    const auto shallow = [](int depth, Json::parse_event_t, Json&) { return depth < 16; };
-    Json details = Json::parse(json->second, shallow, false);
-    if (details.is_object()) return details;
-    ++report_.bad_text;
-    return Json::object();
-  }
-
-  std::optional<std::string> caption_of(const TarSample& sample, const Json& details) {
-    std::string caption;
-    if (const auto text = sample.parts.find("txt"); text != sample.parts.end()) {
-      caption = trimmed(text->second);
-      if (!is_utf8(caption)) {
-        ++report_.bad_text;
-        return std::nullopt;
-      }
-    } else if (const auto field = details.find("caption"); field != details.end() && field->is_string()) {
-      caption = trimmed(field->get<std::string>());
-    }
-    if (!caption.empty()) return caption;
-    ++report_.no_caption;
-    return std::nullopt;
-  }
-
-  const UnpackOptions& options_;
-  std::string name_;
-  fs::path folder_;
-  TarReader reader_;
-  ManifestWriter writer_;
-  UnpackReport report_;
-};
-
-Json summary_of(const fs::path& tar, const UnpackOptions& options) {
-  return {{"archive", tar.filename().string()}, {"bytes", fs::file_size(tar)}, {"fields", options.fields}};
 }
 
 class Run {
@@ -237,7 +111,7 @@ class Run {
       if (!damage) continue;
       if (!options_.skip_damaged) throw *damage;
       ++report_.damaged;
-      report_.examples.emplace_back(damage->what());
+      report_.notes.emplace_back(damage->what());
     }
     write_manifest();
     return report_;
@@ -248,22 +122,25 @@ class Run {
 
   void unpack(std::size_t i) {
     const fs::path &tar = tars_[i], folder = images_ / name_of(tar);
-    fs::path unfinished = folder;
+    fs::path unfinished = folder, old = folder;
     unfinished += kUnfinished;
+    ((old += kUnfinished) += kUnfinished);  // no archive's own: names that end so are refused
     try {
-      const Json summary = summary_of(tar, options_);
-      UnpackReport part;
-      if (fs::exists(folder)) {
-        require_unpacked(folder, summary, tar);
-        part.known = 1;
-      } else {
+      bool known = true;
+      std::optional<TarSummary> summary = known_summary(tar, folder);
+      if (!summary) {
+        known = false;
         fs::create_directories(unfinished);
-        part = Unpacker(tar, unfinished, options_).run();
-        write_file_atomic(unfinished / kSummary, summary.dump() + "\n");
+        summary.emplace();
+        summary->stamp = FileStamp::of(tar);
+        summary->unpacked = unpack_tar(tar, unfinished, name_of(tar), options_);
+        summary->write(unfinished, options_);
         lock_.sync();
+        if (fs::exists(folder)) fs::rename(folder, old);
         fs::rename(unfinished, folder);
+        fs::remove_all(old);
       }
-      add(part);
+      add(tar, summary->unpacked, known);
     } catch (const DataError& error) {
       damaged_[i] = error;
       std::error_code ignored;
@@ -274,43 +151,95 @@ class Run {
     if (options_.progress) options_.progress(done_);
   }
 
-  static void require_unpacked(const fs::path& folder, const Json& summary, const fs::path& tar) {
-    const fs::path file = folder / kSummary;
-    if (!fs::exists(file)) {
-      throw DataError(folder.string(), "is there already, but was not made by this command", "Move it away");
+  /// Of a folder that was made from this very archive, by these options; nothing if it is to be made.
+  std::optional<TarSummary> known_summary(const fs::path& tar, const fs::path& folder) const {
+    if (!fs::exists(folder)) return std::nullopt;
+    std::optional<TarSummary> summary = TarSummary::read(folder, options_);
+    if (!summary) {
+      log::info("{}: unpacked anew, as it was by other options or an earlier program", tar.string());
+      return std::nullopt;
     }
-    if (Json::parse(read_file(file), nullptr, false) == summary) return;
-    throw DataError(tar.string(), "is not what " + folder.string() + " was made from, or other fields were asked for",
-                    "Remove that folder to unpack the archive again");
+    const FileStamp now = FileStamp::of(tar);
+    if (now.surely_as(summary->stamp)) return summary;
+    if (now.bytes != summary->stamp.bytes || sha256_of(tar) != summary->unpacked.sha256) {
+      log::info("{}: unpacked anew, as its content has changed", tar.string());
+      return std::nullopt;
+    }
+    summary->stamp = now;
+    summary->write(folder, options_);
+    return summary;
   }
 
-  void add(const UnpackReport& part) {
+  static std::string sha256_of(const fs::path& tar) { return TarReader(tar, KeyEnd::kFirstDot).finish(); }
+
+  void add(const fs::path& tar, const UnpackedTar& part, bool known) {
     const std::lock_guard guard(mutex_);
-    report_.known += part.known;
-    report_.no_image += part.no_image;
-    report_.no_caption += part.no_caption;
-    report_.bad_text += part.bad_text;
-    report_.refused += part.refused;
-    for (const std::string& example : part.examples) {
-      if (report_.examples.size() < kExamples) report_.examples.push_back(example);
+    report_.known += known ? 1 : 0;
+    report_.apart += part.apart;
+    report_.inventory.add(part.inventory);
+    for (const std::string& note : part.notes) {
+      if (report_.notes.size() < kNotes) report_.notes.push_back(tar.string() + ": " + note);
     }
   }
 
   void write_manifest() {
     ManifestWriter writer(options_.out / options_.manifest);
     for (std::size_t i = 0; i < tars_.size(); ++i) {
-      const fs::path records = images_ / name_of(tars_[i]) / kRecords;
-      if (damaged_[i] || fs::file_size(records) == 0) continue;
-      RecordReader reader(records);
-      RecordText text;
-      while (reader.next(text)) writer.add_text(text.json);
+      if (damaged_[i]) continue;
+      for_each_line(images_ / name_of(tars_[i]) / kTarRecords,
+                    [&](const std::string& record) { writer.add_text(record); });
     }
     report_.records = writer.size();
-    if (report_.records == 0) {
-      throw DataError(tars_.empty() ? "" : tars_.front().string(), "no archive holds a picture with a caption",
-                      "Samples are members such as 000012.jpg and 000012.txt");
+    const bool all_damaged = report_.damaged == report_.archives;
+    if (!all_damaged) write_lost();
+    if (report_.records > 0) return writer.finish();
+    throw DataError(tars_.front().string(), "no archive holds a whole sample, a picture with its caption" + why(),
+                    remedy(all_damaged));
+  }
+
+  std::string why() const {
+    return report_.lost_samples() == 0 ? "" : fmt::format(" (samples: {})", report_.lost_by_cause());
+  }
+
+  std::string remedy(bool all_damaged) const {
+    if (all_damaged) return "Check the paths, or fetch the archives again";
+    std::string text = fmt::format("{} names each of them", (options_.out / kLostList).string());
+    if (report_.lost_samples() == 0) text = "Samples are members such as 000012.jpg and 000012.txt";
+    for (const std::string& line : report_.advice()) text += ". " + line;
+    return text;
+  }
+
+  /// The archives' lists as one, counted by cause.
+  void write_lost() {
+    std::map<std::string, LostCause, std::less<>> causes;
+    for (std::size_t i = 0; i < kLostCauses; ++i) {
+      causes.emplace(cause_name(static_cast<LostCause>(i)), static_cast<LostCause>(i));
+    }
+    ManifestWriter writer(options_.out / kLostList, true);
+    for (std::size_t i = 0; i < tars_.size(); ++i) {
+      fs::path folder = images_ / name_of(tars_[i]);
+      if (damaged_[i]) folder += kUnfinished;
+      const std::string archive =
+          nlohmann::json(tars_[i].string()).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+      for_each_line(folder / kTarLost, [&](const std::string& line) {
+        const nlohmann::json lost = nlohmann::json::parse(line, nullptr, false);
+        const auto cause = causes.find(lost.value("cause", ""));
+        if (cause == causes.end()) return;
+        ++report_.lost[static_cast<std::size_t>(cause->second)];
+        writer.add_text(fmt::format("{{\"archive\":{},{}", archive, std::string_view(line).substr(1)));
+      });
+      if (damaged_[i]) {
+        const LostSample lost{LostCause::kDamagedArchive, "", damaged_[i]->what()};
+        writer.add_text(fmt::format("{{\"archive\":{},{}", archive, lost.to_json().substr(1)));
+      }
     }
     writer.finish();
+  }
+
+  /// None where there is no such file.
+  static void for_each_line(const fs::path& file, const std::function<void(const std::string&)>& see) {
+    std::ifstream lines(file, std::ios::binary);
+    for (std::string line; std::getline(lines, line);) see(line);
   }
 
   const std::vector<fs::path>& tars_;
@@ -327,6 +256,9 @@ class Run {
 
 UnpackReport unpack_tars(const std::vector<fs::path>& tars, const UnpackOptions& options) {
   if (tars.empty()) throw UsageError("Name the archives to unpack");
+  if (options.manifest == kLostList) {
+    throw UsageError(fmt::format("{} is the list of lost samples: choose another --manifest", kLostList));
+  }
   return Run(tars, options).run();
 }
 

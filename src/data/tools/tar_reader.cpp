@@ -1,0 +1,235 @@
+#include "data/tools/tar_reader.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <cerrno>
+#include <cstring>
+#include <vector>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/sha256.h"
+
+namespace vicha {
+namespace {
+
+constexpr std::array<std::string_view, 18> kImageParts = {"jpg", "jpeg", "jpe",  "jfif", "png",  "webp",
+                                                          "gif", "bmp",  "dib",  "ppm",  "pgm",  "pbm",
+                                                          "pnm", "tif",  "tiff", "avif", "heic", "heif"};
+constexpr std::size_t kMaxName = 1024;
+constexpr std::size_t kMaxFileName = 200;  // file systems allow 255 bytes
+constexpr std::size_t kBlock = std::size_t{1} << 18;
+constexpr std::size_t kEndMark = 512;  // bytes, all 0; there are two of them, and padding
+
+/// Why a member of this name is not taken; empty if it is.
+std::string_view name_fault(std::string_view name) {
+  if (name.empty()) return "it has no name";
+  if (name.size() > kMaxName) return "the name is too long";
+  if (name.front() == '/') return "the name is absolute";
+  for (std::size_t from = 0; from <= name.size();) {
+    const std::size_t to = std::min(name.find('/', from), name.size());
+    const std::string_view part = name.substr(from, to - from);
+    if (part == "..") return "the name leads out of the folder";
+    if (part.size() > kMaxFileName) return "the name is too long";
+    if (to < name.size() && part.size() > 1 && part.front() == '.') return "a folder in its name is hidden";
+    from = to + 1;
+  }
+  const auto odd = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f || c == '\\'; };
+  if (std::any_of(name.begin(), name.end(), odd)) return "the name holds control characters or backslashes";
+  return {};
+}
+
+/// Without "." and empty parts: "./a//b" -> "a/b".
+std::string tidy(std::string_view name) {
+  std::string out;
+  for (std::size_t from = 0; from <= name.size();) {
+    const std::size_t to = std::min(name.find('/', from), name.size());
+    const std::string_view part = name.substr(from, to - from);
+    if (!part.empty() && part != ".") out.append(out.empty() ? "" : "/").append(part);
+    from = to + 1;
+  }
+  return out;
+}
+
+/// The file, read from its first byte to its last, and what its bytes hash to.
+struct Input {
+  explicit Input(const std::filesystem::path& path) : buffer(kBlock) {
+    require_regular_file(path);
+    fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (fd < 0) throw DataError(path.string(), std::strerror(errno), "Check that it can be read");
+    ::fstat(fd, &before);
+  }
+  ~Input() { ::close(fd); }
+  Input(const Input&) = delete;
+  Input& operator=(const Input&) = delete;
+
+  ssize_t read() {
+    ssize_t n = 0;
+    do {
+      n = ::read(fd, buffer.data(), buffer.size());
+    } while (n < 0 && errno == EINTR);
+    if (n > 0) hash.update({buffer.data(), static_cast<std::size_t>(n)});
+    return n;
+  }
+  bool changed() const {
+    struct stat now {};
+    return ::fstat(fd, &now) != 0 || now.st_size != before.st_size || now.st_mtim.tv_sec != before.st_mtim.tv_sec ||
+           now.st_mtim.tv_nsec != before.st_mtim.tv_nsec;
+  }
+  bool ends_in_zeros() const {
+    std::array<char, kEndMark> end{};
+    const ssize_t n = ::pread(fd, end.data(), end.size(), std::max<off_t>(0, before.st_size - off_t{kEndMark}));
+    return n == ssize_t{kEndMark} && std::all_of(end.begin(), end.end(), [](char c) { return c == 0; });
+  }
+
+  std::vector<char> buffer;
+  int fd = -1;
+  struct stat before {};
+  Sha256 hash;
+};
+
+la_ssize_t on_read(struct archive* archive, void* input, const void** bytes) {
+  auto& from = *static_cast<Input*>(input);
+  *bytes = from.buffer.data();
+  const ssize_t n = from.read();
+  if (n < 0) archive_set_error(archive, errno, "%s", std::strerror(errno));
+  return n;
+}
+
+}  // namespace
+
+bool is_image_part(std::string_view part) {
+  const std::size_t dot = part.rfind('.');
+  const std::string_view last = dot == std::string_view::npos ? part : part.substr(dot + 1);
+  return std::find(kImageParts.begin(), kImageParts.end(), last) != kImageParts.end();
+}
+
+struct TarReader::Impl {
+  Impl(const std::filesystem::path& file, KeyEnd end) : path(file), key_end(end), input(file) {}
+  ~Impl() { archive_read_free(archive); }
+
+  [[noreturn]] void damaged(std::string_view member) const {
+    const char* reason = archive_error_string(archive);
+    throw DataError(path.string() + (member.empty() ? "" : fmt::format(", member \"{}\"", member)),
+                    fmt::format("the archive is damaged or cut short ({})", reason ? reason : "no reason given"),
+                    "Fetch it again, or leave it out (--skip-damaged)");
+  }
+
+  /// Key and part; false for hidden files.
+  bool split(const std::string& tidied, TarMember& member) const {
+    const std::size_t slash = tidied.rfind('/');
+    const std::size_t file = slash == std::string::npos ? 0 : slash + 1;
+    if (file == tidied.size() || tidied[file] == '.') return false;
+    std::size_t dot = key_end == KeyEnd::kFirstDot ? tidied.find('.', file) : tidied.rfind('.');
+    if (dot == std::string::npos || dot < file) dot = tidied.size();
+    member.key = tidied.substr(0, dot);
+    member.part = dot < tidied.size() ? tidied.substr(dot + 1) : "";
+    for (char& c : member.part) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    return true;
+  }
+
+  std::filesystem::path path;
+  KeyEnd key_end;
+  Input input;
+  struct archive* archive = archive_read_new();
+  std::string name;  // of the member that stands open
+  bool ended = false, end_mark = true;
+};
+
+TarReader::TarReader(const std::filesystem::path& tar, KeyEnd key_end) {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(tar, ignored)) {
+    throw DataError(tar.string(), "is a folder, not a tar archive", "Name the archives themselves");
+  }
+  impl_ = std::make_unique<Impl>(tar, key_end);
+  struct archive* archive = impl_->archive;
+  archive_read_support_format_tar(archive);
+  archive_read_support_filter_gzip(archive);
+  archive_read_support_filter_zstd(archive);
+  archive_read_support_filter_bzip2(archive);
+  archive_read_support_filter_xz(archive);
+  if (archive_read_open(archive, &impl_->input, nullptr, on_read, nullptr) != ARCHIVE_OK) {
+    const char* reason = archive_error_string(archive);
+    throw DataError(tar.string(), fmt::format("cannot be read as a tar archive ({})", reason ? reason : "no reason"),
+                    "Check the path; img2dataset writes them with --output_format webdataset");
+  }
+}
+
+TarReader::~TarReader() = default;
+
+bool TarReader::next(TarMember& member) {
+  struct archive* archive = impl_->archive;
+  archive_entry* entry = nullptr;
+  while (!impl_->ended) {
+    const int status = archive_read_next_header(archive, &entry);
+    if (status == ARCHIVE_EOF) {
+      impl_->ended = true;
+      break;
+    }
+    if (status == ARCHIVE_RETRY) continue;
+    if (status < ARCHIVE_WARN) impl_->damaged("");
+    // A name may not be representable in this process's locale, or not be UTF-8: either form will do.
+    const char* spelled = archive_entry_pathname_utf8(entry);
+    if (spelled == nullptr) spelled = archive_entry_pathname(entry);
+    impl_->name = spelled == nullptr ? "" : spelled;
+    if (archive_entry_filetype(entry) == AE_IFDIR) continue;
+    member = TarMember{};
+    const std::string_view fault = name_fault(impl_->name);
+    if (!fault.empty()) {
+      if (!impl_->split(impl_->name.substr(0, kMaxName), member)) continue;
+      member.refused = LostCause::kUnsafeName;
+      member.why = fault;
+      return true;
+    }
+    impl_->name = tidy(impl_->name);
+    if (!impl_->split(impl_->name, member)) continue;
+    if (archive_entry_filetype(entry) != AE_IFREG || archive_entry_hardlink(entry) != nullptr) {
+      member.refused = LostCause::kLink;
+      member.why = "it is a link or a device, not a file";
+    }
+    if (archive_entry_size_is_set(entry)) member.bytes = archive_entry_size(entry);
+    return true;
+  }
+  return false;
+}
+
+std::optional<std::string> TarReader::content(std::int64_t most) {
+  std::string bytes;
+  while (true) {
+    const std::size_t before = bytes.size();
+    bytes.resize(before + kBlock);
+    const la_ssize_t n = archive_read_data(impl_->archive, bytes.data() + before, kBlock);
+    if (n == ARCHIVE_RETRY) {
+      bytes.resize(before);
+      continue;
+    }
+    if (n < 0) impl_->damaged(impl_->name);
+    bytes.resize(before + static_cast<std::size_t>(n));
+    if (n == 0) return bytes;
+    if (static_cast<std::int64_t>(bytes.size()) > most) return std::nullopt;
+  }
+}
+
+std::string TarReader::finish() {
+  ssize_t n = 0;
+  while ((n = impl_->input.read()) > 0) {
+  }
+  if (n < 0) throw DataError(impl_->path.string(), std::strerror(errno), "Check that it can be read");
+  if (impl_->input.changed()) {
+    throw DataError(impl_->path.string(), "has changed while it was read", "Repeat when nothing writes it any more");
+  }
+  impl_->end_mark = archive_filter_code(impl_->archive, 0) != ARCHIVE_FILTER_NONE || impl_->input.ends_in_zeros();
+  return impl_->input.hash.hex();
+}
+
+bool TarReader::has_end_mark() const { return impl_->end_mark; }
+
+}  // namespace vicha
