@@ -10,7 +10,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
-#include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <unordered_set>
@@ -18,8 +17,10 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
+#include "base/printable.h"
 #include "base/sha256.h"
 #include "checkpoint/safetensors/safetensors.h"
+#include "checkpoint/tensors/finite.h"
 #include "train/config_changes.h"
 
 namespace vicha {
@@ -47,14 +48,22 @@ StateDict model_tensors(const ParameterStore& store) {
   return tensors;
 }
 
-void require_finite(const StateDict& tensors, std::int64_t step) {
+/// `what` is empty for the model's weights.
+void require_finite(const StateDict& tensors, std::string_view what, std::int64_t step) {
   for (const auto& [name, tensor] : tensors) {
-    if (!at::isFloatingType(tensor.scalar_type())) continue;
-    if (std::isfinite(tensor.sum(at::kDouble).item<double>())) continue;  // NaN and infinities survive a sum
+    if (is_finite(tensor)) continue;
     throw Error(
-        fmt::format("step {}: tensor '{}' holds NaN or infinite values, so it was not saved. Lower optimizer.lr "
+        fmt::format("step {}: {}tensor '{}' holds NaN or infinite values, so it was not saved. Lower optimizer.lr "
                     "or set optimizer.clip_norm, and resume from an earlier checkpoint",
-                    step, name));
+                    step, what, name));
+  }
+}
+
+void require_finite(const StateDict& tensors, const fs::path& file) {
+  for (const auto& [name, tensor] : tensors) {
+    if (is_finite(tensor)) continue;
+    throw DataError(file.string(), fmt::format("tensor '{}' holds NaN or an infinity", printable(name)),
+                    "The run that wrote it had diverged, or the file is damaged: take an earlier checkpoint");
   }
 }
 
@@ -202,10 +211,12 @@ fs::path checkpoint_path(const fs::path& out, std::int64_t step) {
 fs::path save_checkpoint(const fs::path& out, Task& task, const AdamW& optimizer, const TrainState& state) {
   const fs::path path = checkpoint_path(out, state.step);
   const StateDict model = model_tensors(task.parameters());
-  require_finite(model, state.step);
+  require_finite(model, "", state.step);
   StateDict optimizer_state, task_state;
   optimizer.save_state(optimizer_state);
   task.save_state(task_state);
+  require_finite(optimizer_state, "the optimizer's ", state.step);
+  require_finite(task_state, "the task's ", state.step);
   const std::string config = task.config_json();
   try {
     AtomicFolder folder(path);
@@ -230,8 +241,11 @@ TrainState load_checkpoint(const fs::path& folder, Task& task, AdamW& optimizer,
   require_same_config(folder, task.config_json(), task.default_config_json(), task.moved_keys(), may_change);
   const StateDict model = read_safetensors(folder / kModel, nullptr, /*map=*/true);
   const std::vector<at::Tensor> weights = matched(folder / kModel, model, task.parameters());
+  require_finite(model, folder / kModel);
   const StateDict optimizer_state = read_safetensors(folder / kOptimizer, nullptr, /*map=*/true);
   const StateDict task_state = read_safetensors(folder / kTask);
+  require_finite(optimizer_state, folder / kOptimizer);
+  require_finite(task_state, folder / kTask);
   optimizer.load_state(optimizer_state, (folder / kOptimizer).string());
   task.load_state(task_state);
   copy_into(task.parameters(), weights);
@@ -239,7 +253,10 @@ TrainState load_checkpoint(const fs::path& folder, Task& task, AdamW& optimizer,
 }
 
 void load_model(const fs::path& file, ParameterStore& store) {
-  copy_into(store, matched(file, read_safetensors(file, nullptr, /*map=*/true), store));
+  const StateDict model = read_safetensors(file, nullptr, /*map=*/true);
+  const std::vector<at::Tensor> weights = matched(file, model, store);
+  require_finite(model, file);
+  copy_into(store, weights);
 }
 
 void prune_checkpoints(const fs::path& out, std::int64_t keep) {

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/sha256.h"
+#include "checkpoint/pickle/model_state.h"
 #include "checkpoint/pickle/pth.h"
 #include "checkpoint/safetensors/safetensors.h"
 #include "checkpoint/tensors/dtypes.h"

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "checkpoint/pickle/model_state.h"
 #include "checkpoint/pickle/pth.h"
 #include "checkpoint/pickle/zip.h"
 #include "checkpoint/safetensors/safetensors.h"
@@ -17,6 +18,8 @@
 
 namespace vicha {
 namespace {
+
+using namespace std::string_literals;
 
 const fs::path kGolden = fs::path(VICHA_SOURCE_DIR) / "tests/golden";
 
@@ -97,6 +100,52 @@ TEST_F(ConvertTest, TheRestOfACheckpointIsDescribedBesideIt) {
   EXPECT_FALSE(nlohmann::json::parse(read_file(ruamel.rest)).at("config").empty());
 }
 
+TEST_F(ConvertTest, WhatLiesBesideTheResultIsNotOverwritten) {
+  const fs::path from = kGolden / "library/pth/checkpoint_like.pth";
+  write_file_atomic(file("a.rest.json"), "mine");
+  EXPECT_EQ(convert_pth_to_safetensors(from, file("a.safetensors")).rest, file("a.rest.2.json"));
+  EXPECT_EQ(read_file(file("a.rest.json")), "mine");
+  // The same again makes no third.
+  EXPECT_EQ(convert_pth_to_safetensors(from, file("a.safetensors")).rest, file("a.rest.2.json"));
+  // The checkpoint itself may have the description's name.
+  fs::copy_file(from, file("b.rest.json"));
+  convert_weights(file("b.rest.json"), file("b.safetensors"));
+  EXPECT_EQ(read_file(file("b.rest.json")), read_file(from));
+}
+
+TEST_F(ConvertTest, TheResultIsNotTheSource) {
+  fs::copy_file(kGolden / "library/pth/checkpoint_like.pth", file("a.safetensors"));
+  const std::string before = read_file(file("a.safetensors"));
+  fs::create_symlink(file("a.safetensors"), file("link.safetensors"));
+  EXPECT_THROW(convert_weights(file("a.safetensors"), file("a.safetensors")), UsageError);
+  EXPECT_THROW(convert_weights(file("a.safetensors"), file("link.safetensors")), UsageError);
+  EXPECT_EQ(read_file(file("a.safetensors")), before);
+}
+
+TEST_F(ConvertTest, ManyViewsOfOneStorageAreRefused) {
+  // A storage of 1 MB and 200 tensors that are all of it.
+  std::string pickle = "\200\002}(";
+  for (int i = 0; i < 200; ++i) {
+    pickle += "U\003" + std::to_string(100 + i) +
+              "ctorch._utils\n_rebuild_tensor_v2\n((U\007storagectorch\nFloatStorage\nU\0010U\003cpu"
+              "J\000\000\004\000tQK\000(J\000\000\004\000t(K\001t\211ccollections\nOrderedDict\n)RtR"s;
+  }
+  pickle += "u.";
+  std::string bytes;
+  ZipWriter zip([&](std::string_view piece) { bytes += piece; });
+  zip.add("a/data.pkl", pickle);
+  zip.add("a/data/0", std::string(1 << 20, '\0'));
+  zip.finish();
+  write_file_atomic(file("views.pth"), bytes);
+  try {
+    convert_weights(file("views.pth"), file("views.safetensors"));
+    FAIL();
+  } catch (const DataError& error) {
+    EXPECT_NE(std::string(error.what()).find("many views of the same data"), std::string::npos) << error.what();
+  }
+  EXPECT_FALSE(fs::exists(file("views.safetensors")));
+}
+
 /// Whatever names and metadata say: two functions, the types of storages, and texts.
 TEST_F(ConvertTest, APthOfOursLooksUpConstantsOnly) {
   StateDict tensors;
@@ -114,7 +163,10 @@ TEST_F(ConvertTest, APthOfOursLooksUpConstantsOnly) {
   expect_same(find_model_state(read_pth(file("evil.pth"))), tensors, "evil");
 
   StateDict every;
-  for (const DtypeNames& type : all_dtypes()) every.set(std::string(type.torch), at::empty({3, 0}, type.type));
+  for (const at::ScalarType type : {at::kDouble, at::kFloat, at::kHalf, at::kBFloat16, at::kLong, at::kInt, at::kShort,
+                                    at::kChar, at::kByte, at::kBool, at::kUInt16, at::kUInt32, at::kUInt64,
+                                    at::kFloat8_e5m2, at::kFloat8_e4m3fn, at::kComplexFloat, at::kComplexDouble})
+    every.set(std::string(find_dtype(type)->torch), at::empty({3, 0}, type));
   write_pth(file("every.pth"), every);
   for (const std::string& global : globals_of(file("every.pth"))) {
     const std::string name = global.substr(global.find(' ') + 1);

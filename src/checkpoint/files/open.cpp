@@ -5,74 +5,65 @@
 #include <algorithm>
 #include <cstring>
 #include <fstream>
-#include <map>
-#include <nlohmann/json.hpp>
+#include <unordered_map>
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/log.h"
 #include "checkpoint/files/convert.h"
+#include "checkpoint/files/lookalike.h"
+#include "checkpoint/files/shard_index.h"
+#include "checkpoint/pickle/model_state.h"
 #include "checkpoint/pickle/pth.h"
+#include "checkpoint/tensors/dtypes.h"
+#include "checkpoint/tensors/in_quotes.h"
 
 namespace vicha {
 namespace {
 
-constexpr std::uint64_t kMaxIndex = 64 << 20;  // that of 200,000 tensors takes 20 MB
+constexpr std::uint64_t kLongestHeader = 100'000'000;  // of a safetensors file
 
 Weights open_pth(const fs::path& path) {
   PthFormat format{};
   const PickleValue root = read_pth(path, &format);
   const ModelState found = locate_model_state(root, path.string());
   Weights weights;
-  weights.tensors = find_model_state(root, path.string());
+  weights.tensors = model_tensors(found);
   weights.kind = WeightsKind::kPth;
   weights.what = format == PthFormat::kTorchScript ? "TorchScript archive"
                  : found.key.empty()               ? "PyTorch state dict"
-                                                   : "PyTorch checkpoint, its '" + found.key + "'";
+                                                   : "PyTorch checkpoint, its " + in_quotes(found.key);
+  for (const std::string& other : found.others) weights.what += ", not its " + in_quotes(other);
   weights.files = {path};
   return weights;
 }
 
 std::string first_bytes_of(const fs::path& path) {
   require_regular_file(path);
-  std::string head(64, '\0');
+  std::string head(kLookalikeHead, '\0');
   std::ifstream file(path, std::ios::binary);
+  if (!file.is_open()) throw DataError(path.string(), "cannot open", "Check who may read it");
   file.read(head.data(), static_cast<std::streamsize>(head.size()));
   head.resize(static_cast<std::size_t>(std::max<std::streamsize>(file.gcount(), 0)));
   return head;
 }
 
-/// A header's length that the file has room for, then a JSON object.
-bool looks_like_safetensors(std::string_view head, std::uint64_t size) {
+/// A header's length, then a JSON object. A file that is cut off begins so, too.
+bool looks_like_safetensors(std::string_view head) {
   std::uint64_t length = 0;
   if (head.size() < 10 || head[8] != '{') return false;
   std::memcpy(&length, head.data(), sizeof length);
-  return length <= size - 8;
+  return length <= kLongestHeader;
 }
 
 bool looks_like_json(std::string_view head) {
+  if (head.starts_with("\xef\xbb\xbf")) head.remove_prefix(3);
   const std::size_t at = head.find_first_not_of(" \t\r\n");
   return at != std::string_view::npos && head[at] == '{' && head.substr(0, 10).find('\0') == std::string_view::npos;
 }
 
-/// Things that lie where weights should, by what they are.
-void refuse_lookalikes(const fs::path& path, std::string_view head) {
-  if (head.empty()) throw DataError(path.string(), "is empty");
-  if (head.starts_with("version https://git-lfs")) {
-    throw DataError(path.string(), "is a Git LFS pointer, not the file it points to", "Fetch it with 'git lfs pull'");
-  }
-  if (head.find_first_not_of(" \t\r\n") != std::string_view::npos && head[head.find_first_not_of(" \t\r\n")] == '<') {
-    throw DataError(path.string(), "is a web page, not weights", "Download the file itself; a site may ask to log in");
-  }
-}
-
 Weights open_file(const fs::path& path, bool map) {
-  const std::string head = first_bytes_of(path);
-  refuse_lookalikes(path, head);
-  if (looks_like_pth(path)) return open_pth(path);
-  const std::string ending = path.extension().string();
-  // Ask the reader whose message will help: a damaged .pth should not be called a bad safetensors file.
-  const bool named_pth = ending == ".pth" || ending == ".pt" || ending == ".bin";
-  if (named_pth && !looks_like_safetensors(head, fs::file_size(path))) return open_pth(path);
+  if (is_pth_file(path)) return open_pth(path);
   Weights weights;
   weights.tensors = without_extra(read_safetensors(path, &weights.metadata, map));
   weights.what = "safetensors file";
@@ -80,35 +71,33 @@ Weights open_file(const fs::path& path, bool map) {
   return weights;
 }
 
-/// {"weight_map": {tensor: file, …}}; every file lies beside the index.
-Weights open_shards(const fs::path& index, bool map) {
-  const std::string where = index.string();
-  std::map<std::string, std::string> file_of;
-  const std::string text = read_file(index, kMaxIndex);
-  refuse_lookalikes(index, std::string_view(text).substr(0, 64));
-  try {
-    file_of = nlohmann::json::parse(text).at("weight_map").get<std::map<std::string, std::string>>();
-  } catch (const nlohmann::json::exception&) {
-    throw DataError(where, "is not an index of shards: no object 'weight_map' of tensor names to file names");
-  }
-  if (file_of.empty()) throw DataError(where, "is an index of shards that names no tensor");
+Weights open_shards(const fs::path& path, bool map) {
+  const ShardIndex index = read_shard_index(path);
   Weights weights;
-  std::map<std::string, StateDict> shards;
-  for (const auto& [name, file] : file_of) {
-    if (file.empty() || file.front() == '.' || file.find('/') != std::string::npos ||
-        file.find('\0') != std::string::npos) {
-      throw DataError(where, "names the shard '" + file.substr(0, file.find('\0')) + "', which does not lie beside it");
+  std::unordered_map<std::string, StateDict> shards;
+  for (const auto& [name, file] : index) {
+    if (shards.contains(file)) continue;
+    const fs::path shard_path = path.parent_path() / file;
+    if (!fs::exists(shard_path)) {
+      throw DataError(path.string(), "names the shard " + in_quotes(file) + ", which is not there",
+                      "Download all files that the index names");
     }
-    if (shards.count(file) != 0) continue;
-    Weights shard = open_file(index.parent_path() / file, map);
+    Weights shard = open_file(shard_path, map);
     if (weights.metadata.empty()) weights.metadata = std::move(shard.metadata);
-    weights.files.push_back(index.parent_path() / file);
-    shards[file] = std::move(shard.tensors);
+    weights.files.push_back(shard_path);
+    shards.emplace(file, std::move(shard.tensors));
   }
-  for (const auto& [name, file] : file_of) {
-    weights.tensors.set(name, shards.at(file).at(name, (index.parent_path() / file).string()));
+  std::size_t held = 0;
+  for (const auto& [file, shard] : shards) held += shard.size();
+  for (const auto& [name, file] : index) {
+    weights.tensors.set(name, shards.at(file).at(name, (path.parent_path() / file).string()));
+  }
+  if (held > index.size()) {
+    log::warning("{}: the shards hold {} tensors that the index does not name; they are left aside", path.string(),
+                 held - index.size());
   }
   weights.what = "Hugging Face folder, " + std::to_string(shards.size()) + " shards";
+  weights.kind = WeightsKind::kHuggingFace;
   return weights;
 }
 
@@ -122,29 +111,64 @@ Weights open_folder(const fs::path& path, bool map) {
     return weights;
   }
   for (const char* name : {"model.safetensors.index.json", "pytorch_model.bin.index.json"}) {
-    if (!fs::exists(path / name)) continue;
-    Weights weights = open_shards(path / name, map);
-    weights.kind = WeightsKind::kHuggingFace;
-    return weights;
+    if (fs::exists(path / name)) return open_shards(path / name, map);
   }
-  throw DataError(path.string(), "is a folder without weights",
-                  "Looked for model.safetensors, pytorch_model.bin and an index.json of either");
+  refuse_folder(path);
+}
+
+Weights open_any(const fs::path& path, bool map) {
+  if (fs::is_directory(path)) return open_folder(path, map);
+  return looks_like_json(first_bytes_of(path)) ? open_shards(path, map) : open_file(path, map);
 }
 
 }  // namespace
 
+bool is_pth_file(const fs::path& path) {
+  const std::string head = first_bytes_of(path);
+  if (looks_like_pth(path)) return true;
+  if (looks_like_safetensors(head)) return false;
+  refuse_lookalike(path, head, fs::file_size(path));
+  throw DataError(path.string(), "is neither a safetensors file nor one of torch.save",
+                  "It is damaged or of another format: copy or download it again");
+}
+
+void require_usable(const StateDict& tensors, const fs::path& path) {
+  // Tied weights and their like stay far below this; a thousand views of one large tensor do not.
+  const std::uint64_t size = fs::is_regular_file(path) ? fs::file_size(path) : UINT64_MAX / 8;
+  const std::uint64_t most = (16 << 20) + 4 * size;
+  std::uint64_t bytes = 0;
+  for (const auto& [name, tensor] : tensors) {
+    const DtypeNames* type = find_dtype(tensor.scalar_type());
+    if (type == nullptr || c10::isFloat8Type(tensor.scalar_type())) {
+      throw DataError(path.string(),
+                      "tensor " + in_quotes(name) + " has the type " +
+                          (type == nullptr ? c10::toString(tensor.scalar_type()) : std::string(type->torch)) +
+                          ", of which no model here can be made",
+                      "It is a copy made small for inference: take the weights in float32, float16 or bfloat16");
+    }
+    bytes += static_cast<std::uint64_t>(tensor.numel()) * tensor.element_size();
+    if (bytes > most) {
+      throw DataError(path.string(),
+                      "holds many views of the same data: up to " + in_quotes(name) + " they would take " +
+                          std::to_string(bytes) + " bytes, far more than the file",
+                      "Load it in Python and save what the model needs alone");
+    }
+  }
+}
+
 Weights open_weights(const fs::path& path, bool map) {
-  if (!fs::exists(path)) throw DataError(path.string(), "is not there");
+  if (!fs::exists(path)) throw DataError(path.string(), "is not there", "Check the path");
   try {
-    if (fs::is_directory(path)) return open_folder(path, map);
-    if (!looks_like_json(first_bytes_of(path))) return open_file(path, map);
-    Weights weights = open_shards(path, map);
-    weights.kind = WeightsKind::kHuggingFace;
+    Weights weights = open_any(path, map);
+    require_usable(weights.tensors, path);
     return weights;
   } catch (const std::bad_alloc&) {
-    throw DataError(path.string(), "needs more memory than there is");
-  } catch (const c10::Error& error) {  // its allocator's, too
-    throw DataError(path.string(), std::string("cannot be read: ") + error.what_without_backtrace());
+    throw DataError(path.string(), "needs more memory than there is", "Free memory, or raise its limit");
+  } catch (const c10::Error& error) {
+    const std::string_view what = error.what_without_backtrace();
+    const bool memory = what.find("not enough memory") != what.npos || what.find("allocate memory") != what.npos;
+    if (memory) throw DataError(path.string(), "needs more memory than there is", "Free memory, or raise its limit");
+    throw DataError(path.string(), "cannot be read: " + std::string(what));
   }
 }
 

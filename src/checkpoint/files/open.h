@@ -25,7 +25,16 @@ struct Weights {
 };
 
 /// Finds out by content, not by ending, what `path` is (an index of shards, too) and reads it. With `map`, tensors of
-/// safetensors files share a read-only memory map. Throws DataError naming the path and what was looked for.
+/// safetensors files share a read-only memory map. Memory stays in proportion to the files. Throws DataError naming the
+/// path and what it is instead, where it is no weights; and naming the tensor whose type (8-bit floats) no model has.
 Weights open_weights(const std::filesystem::path& path, bool map = false);
+
+/// Throws DataError naming `path` and the tensor if one has a type that no model here can be made of, or if the tensors
+/// are views that repeat the file's data until they are far larger than it.
+void require_usable(const StateDict& tensors, const std::filesystem::path& path);
+
+/// Throws DataError unless `path` is a regular file that begins as weights do; what it is instead. True if it is
+/// PyTorch's, false if it is a safetensors file.
+bool is_pth_file(const std::filesystem::path& path);
 
 }  // namespace vicha

@@ -97,7 +97,8 @@ TEST_F(OpenTest, MisnamedFilesAreReadOrNamed) {
   write_file_atomic(folder_ / "empty.safetensors", "");
   EXPECT_NE(refusal(folder_ / "empty.safetensors").find("is empty"), std::string::npos);
   EXPECT_NE(refusal(kGolden / "reported/weights/emptymodel.pth").find("'model' is empty"), std::string::npos);
-  EXPECT_EQ(open_weights(kGolden / "reported/weights/f8.safetensors").tensors.size(), 2U);
+  const std::string narrow = refusal(kGolden / "reported/weights/f8.safetensors");
+  EXPECT_NE(narrow.find("tensor 't' has the type float8_e4m3fn"), std::string::npos) << narrow;
 }
 
 TEST_F(OpenTest, PipesAndDevicesAreRefusedAtOnce) {
@@ -130,7 +131,7 @@ TEST_F(OpenTest, HostilePthsAreRefusedForWhatTheyAre) {
     EXPECT_NE(message.find(what), std::string::npos) << message;
     EXPECT_EQ(message.find("big-endian"), std::string::npos);
   }
-  EXPECT_NE(refusal(kGolden / "hostile/12_path_amplify.pth").find("far larger than the file"), std::string::npos);
+  EXPECT_EQ(open_weights(kGolden / "hostile/12_path_amplify.pth").tensors.size(), 1U);
   const PickleValue floats = read_pth(kGolden / "hostile/12_float_keys.pth");
   EXPECT_EQ(floats.find("lr")->get_if<PickleDict>()->items.size(), 2U);
 }

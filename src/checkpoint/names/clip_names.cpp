@@ -5,6 +5,8 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "checkpoint/names/wrapper.h"
+#include "checkpoint/tensors/in_quotes.h"
 
 namespace vicha {
 namespace {
@@ -54,7 +56,7 @@ StateDict join_attention(const StateDict& tensors, std::string_view where) {
     for (const char* part : {"q", "k", "v"}) {
       three.push_back(tensors.find(parts[0] + ".attn.in_proj_" + part + "." + parts[2]));
       if (!three.back().defined()) {
-        throw DataError(where, "lacks '" + parts[0] + ".self_attn." + part + "_proj." + parts[2] + "'");
+        throw DataError(where, "lacks " + in_quotes(parts[0] + ".self_attn." + part + "_proj." + parts[2]));
       }
     }
     joined.set(whole, at::cat(three));
@@ -107,7 +109,7 @@ std::string likeness(const StateDict& tensors) {
     case Naming::kUnknown:
       break;
   }
-  return "are of an unknown model, the first tensor '" + tensors.begin()->first + "'";
+  return "are of an unknown model, the first tensor " + in_quotes(tensors.begin()->first);
 }
 
 }  // namespace
@@ -126,13 +128,25 @@ std::string_view to_string(ClipNaming naming) {
   return "unknown";
 }
 
-ClipNaming detect_clip_naming(const StateDict& tensors) {
-  return naming_of(rename(tensors, common_rules(), "weights"));
+ClipNaming detect_clip_naming(const StateDict& tensors, std::string_view where) {
+  const StateDict bare = rename(tensors, common_rules(), where);
+  const ClipNaming found = naming_of(bare);
+  const auto prefix = found == ClipNaming::kUnknown ? wrapper_prefix(bare, where) : std::nullopt;
+  if (!prefix || prefix->empty()) return found;
+  StateDict model;
+  for (const auto& [name, tensor] : bare) {
+    if (name.starts_with(*prefix)) model.set(name.substr(prefix->size()), tensor);
+  }
+  return naming_of(model);
 }
 
 StateDict to_clip_names(const StateDict& tensors, std::string_view where, RenameReport* report, ClipNaming* naming) {
   StateDict ours = rename(tensors, common_rules(), where, report);
-  const ClipNaming found = naming_of(ours);
+  ClipNaming found = naming_of(ours);
+  if (found == ClipNaming::kUnknown && detect_clip_naming(ours, where) != ClipNaming::kUnknown) {
+    ours = without_wrapper(ours, where, report);
+    found = naming_of(ours);
+  }
   if (naming != nullptr) *naming = found;
   switch (found) {
     case ClipNaming::kOpenAi:

@@ -16,8 +16,8 @@ enum class ClipNaming {
 };
 std::string_view to_string(ClipNaming naming);
 
-/// Prefixes of DataParallel and torch.compile may be there.
-ClipNaming detect_clip_naming(const StateDict& tensors);
+/// Prefixes of DataParallel, torch.compile and training programs (wrapper.h) may be there.
+ClipNaming detect_clip_naming(const StateDict& tensors, std::string_view where = "weights");
 
 /// The tensors under our names: queries, keys and values joined, projections as OpenAI stores them (width, E),
 /// constants left out. Types stay as they are. Throws DataError naming `where` if the weights are no ViT CLIP's, saying

@@ -3,6 +3,7 @@
 #include <ATen/Functions.h>
 
 #include "base/error.h"
+#include "checkpoint/tensors/in_quotes.h"
 
 namespace vicha {
 namespace {
@@ -54,7 +55,7 @@ StateDict hugging_face_vit_to_timm(const StateDict& tensors, std::string_view wh
     const at::Tensor key = renamed.at(block + "key." + parts[1], where),
                      value = renamed.at(block + "value." + parts[1], where);
     if (tensor.dim() == 0 || key.sizes() != tensor.sizes() || value.sizes() != tensor.sizes()) {
-      throw DataError(where, "'" + name + "' has another shape than its key or value");
+      throw DataError(where, in_quotes(name) + " has another shape than its key or value");
     }
     timm.set(block + "qkv." + parts[1], at::cat({tensor, key, value}));
   }

@@ -6,8 +6,10 @@
 #include <unordered_set>
 
 #include "base/error.h"
+#include "base/printable.h"
 #include "checkpoint/names/names.h"
 #include "checkpoint/tensors/finite.h"
+#include "checkpoint/tensors/in_quotes.h"
 
 namespace vicha {
 namespace {
@@ -21,7 +23,7 @@ std::string shape_text(at::IntArrayRef shape) {
 
 std::string first(const std::vector<std::string>& names, std::size_t count) {
   std::string text;
-  for (std::size_t i = 0; i < std::min(count, names.size()); ++i) text += (i == 0 ? "" : ", ") + names[i];
+  for (std::size_t i = 0; i < std::min(count, names.size()); ++i) text += (i == 0 ? "" : ", ") + printable(names[i]);
   if (names.size() > count) text += " and " + std::to_string(names.size() - count) + " more";
   return text;
 }
@@ -95,11 +97,18 @@ class Loader {
     copies_.emplace_back(target, std::move(value));
   }
 
+  /// By the cause: weights of another kind, of other types, of another size.
   std::string advice(const std::vector<std::string>& missing, const std::vector<std::string>& unexpected) const {
-    if (!missing.empty() || !unexpected.empty()) return "The weights are of another model: check the recipe";
-    if (types_ == misfits_.size())
-      return "A converted or quantised copy? Convert the tensors back to the model's types";
-    return "The weights are of a model of another size: check the recipe";
+    const bool strange = !missing.empty() || !unexpected.empty();
+    if (report_.loaded.empty() && misfits_.empty()) return "The weights are of another kind of model: give others";
+    if (!strange && types_ == misfits_.size()) {
+      return "The file is a quantised or converted copy: take the weights in float32, float16 or bfloat16";
+    }
+    std::string types = types_ == 0 ? "" : ". Those of another type come from a quantised or converted copy";
+    if (!policy_.remedy.empty()) return policy_.remedy + types;
+    return (strange ? "The weights are of another model: check the recipe"
+                    : "The weights are of a model of another size: check the recipe") +
+           types;
   }
 
   void check() const {
@@ -113,7 +122,7 @@ class Loader {
       add(std::to_string(unexpected.size()) + " tensors have no place in this model: " + first(unexpected, 10));
     }
     if (!problems.empty()) {
-      throw DataError(policy_.where, problems, policy_.remedy.empty() ? advice(missing, unexpected) : policy_.remedy);
+      throw DataError(policy_.where, problems, advice(missing, unexpected));
     }
   }
 
@@ -122,7 +131,7 @@ class Loader {
     for (const auto& [target, value] : copies_) {
       const std::string& name = report_.loaded[i++];
       if (is_finite(value)) continue;
-      throw DataError(policy_.where, "tensor '" + name + "' holds NaN or an infinity",
+      throw DataError(policy_.where, "tensor " + in_quotes(name) + " holds NaN or an infinity",
                       "The run that wrote it had diverged, or the file is damaged: take an earlier checkpoint");
     }
   }
@@ -153,7 +162,7 @@ std::string LoadReport::listing() const {
   std::string text;
   const auto add = [&](const char* heading, const std::vector<std::string>& names) {
     text += std::string(heading) + " (" + std::to_string(names.size()) + ")\n";
-    for (const std::string& name : names) text += "  " + name + "\n";
+    for (const std::string& name : names) text += "  " + printable(name) + "\n";
   };
   add("loaded", loaded);
   add("reshaped", reshape_texts(reshaped));

@@ -40,7 +40,7 @@ struct LoadPolicy {
   std::vector<std::string> allow_missing = {};     ///< patterns as in names.h; the tensors keep their values
   std::vector<std::string> allow_unexpected = {};  ///< patterns of tensors that are left aside
   Reshape reshape = {};
-  std::string remedy = {};  ///< of an error: what this caller's user can do
+  std::string remedy = {};  ///< where sizes or names do not fit: what this caller's user can do
 };
 
 /// Copies `source` into `targets` by name, converting among floating types, or among whole-number types, and devices.

@@ -2,10 +2,13 @@
 
 #include <ATen/Functions.h>
 
+#include <algorithm>
 #include <map>
 
 #include "base/error.h"
 #include "checkpoint/names/hf_vit_names.h"
+#include "checkpoint/names/wrapper.h"
+#include "checkpoint/tensors/in_quotes.h"
 
 namespace vicha {
 namespace {
@@ -102,11 +105,15 @@ bool match_parts(Parts pattern, Parts name, Captures& captures) {
     captures.resize(held);
     return false;
   }
-  for (std::size_t count = name.size(); count > 0; --count) {
+  // Whole parts that stand after the last `**` leave no choice.
+  const bool last = std::ranges::find(pattern.subspan(1), std::string_view("**")) == pattern.end();
+  if (last && name.size() < pattern.size()) return false;
+  for (std::size_t count = last ? name.size() - (pattern.size() - 1) : name.size(); count > 0; --count) {
     const char* begin = name[0].data();
     captures.emplace_back(begin, static_cast<std::size_t>(name[count - 1].data() + name[count - 1].size() - begin));
     if (match_parts(pattern.subspan(1), name.subspan(count), captures)) return true;
     captures.resize(held);
+    if (last) return false;
   }
   return false;
 }
@@ -132,20 +139,6 @@ bool starts_any(const StateDict& tensors, std::string_view prefix) {
   return false;
 }
 
-/// Without the prefix that makes the names known ones; as they are if none does. Tensors beside those below the prefix
-/// (a Lightning module's losses and heads) stay.
-StateDict without_wrapper(const StateDict& tensors, std::string_view where) {
-  static constexpr NameRule kWrappers[] = {{"model.**", "**"},   {"net.**", "**"},     {"backbone.**", "**"},
-                                           {"teacher.**", "**"}, {"student.**", "**"}, {"encoder.**", "**"}};
-  for (const NameRule& wrapper : kWrappers) {
-    const std::string prefix(wrapper.pattern.substr(0, wrapper.pattern.size() - 2));
-    if (!starts_any(tensors, prefix)) continue;
-    StateDict bare = rename(tensors, {&wrapper, 1}, where);
-    if (detect_naming(bare) != Naming::kUnknown) return bare;
-  }
-  return tensors;
-}
-
 /// A distilled DeiT has a second token; our ViT has one, so that token goes and its position with it.
 void drop_distillation_token(StateDict& tensors, RenameReport* report) {
   constexpr const char* kToken = "visual_encoder.dist_token";
@@ -162,6 +155,14 @@ void drop_distillation_token(StateDict& tensors, RenameReport* report) {
 }  // namespace
 
 bool matches(std::string_view pattern, std::string_view name, std::vector<std::string>* captures) {
+  // Most names do not fit most patterns, which the ends show without taking the names apart.
+  const std::size_t star = pattern.find('*');
+  if (star == std::string_view::npos) {
+    if (captures != nullptr) captures->clear();
+    return pattern == name;
+  }
+  if (!name.starts_with(pattern.substr(0, star)) || !name.ends_with(pattern.substr(pattern.rfind('*') + 1)))
+    return false;
   Captures found;
   if (!match_parts(split(pattern), split(name), found)) return false;
   if (captures != nullptr) *captures = std::move(found);
@@ -194,15 +195,15 @@ StateDict rename(const StateDict& tensors, std::span<const NameRule> rules, std:
       continue;
     }
     const auto [at, added] = origin.try_emplace(*ours, name);
-    if (!added) throw DataError(where, "both '" + at->second + "' and '" + name + "' would be '" + *ours + "'");
+    if (!added)
+      throw DataError(where,
+                      "both " + in_quotes(at->second) + " and " + in_quotes(name) + " would be " + in_quotes(*ours));
     renamed.set(*ours, tensor);
   }
   return renamed;
 }
 
 std::span<const NameRule> common_rules() { return kCommon; }
-std::span<const NameRule> hugging_face_bert_rules() { return kHuggingFaceBert; }
-std::span<const NameRule> timm_vit_rules() { return kTimmVit; }
 
 std::string_view to_string(Naming naming) {
   switch (naming) {
@@ -232,7 +233,8 @@ Naming detect_naming(const StateDict& tensors) {
 
 StateDict to_released_names(const StateDict& tensors, std::string_view where, RenameReport* report, Naming* naming) {
   StateDict ours = rename(tensors, kCommon, where, report);
-  if (detect_naming(ours) == Naming::kUnknown) ours = without_wrapper(ours, where);
+  if (detect_naming(ours) == Naming::kUnknown)
+    ours = rename(without_wrapper(ours, where, report), kCommon, where, report);
   const Naming found = detect_naming(ours);
   if (naming != nullptr) *naming = found;
   switch (found) {
@@ -251,8 +253,9 @@ StateDict to_released_names(const StateDict& tensors, std::string_view where, Re
       break;
     case Naming::kUnknown:
       throw DataError(where,
-                      "has tensors of an unknown model, the first one '" +
-                          (tensors.size() == 0 ? std::string("(none)") : tensors.begin()->first) + "'",
+                      tensors.size() == 0
+                          ? "has no tensors"
+                          : "has tensors of an unknown model, the first one " + in_quotes(tensors.begin()->first),
                       "Known are ViCHA and ALBEF checkpoints, Hugging Face's BERT and ViT, timm/DeiT ViT");
   }
   return ours;

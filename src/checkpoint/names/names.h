@@ -41,18 +41,14 @@ StateDict rename(const StateDict& tensors, std::span<const NameRule> rules, std:
 
 /// DataParallel's and torch.compile's prefixes, BERT's names before 2019 (gamma, beta), position ids.
 std::span<const NameRule> common_rules();
-/// Hugging Face BERT, with `bert.` and `cls.` or bare (MiniLM), to `text_encoder.bert.…` and `text_encoder.cls.…`.
-std::span<const NameRule> hugging_face_bert_rules();
-/// timm's and DeiT's VisionTransformer to `visual_encoder.…`; classifier heads are dropped.
-std::span<const NameRule> timm_vit_rules();
 
 enum class Naming { kReleased, kHuggingFaceBert, kTimmVit, kHuggingFaceVit, kUnknown };
 std::string_view to_string(Naming naming);
 Naming detect_naming(const StateDict& tensors);
 
-/// Detects whose names they are and gives ours. What a training program put before all of them (Lightning's `model.`, a
-/// `net.`, `backbone.`, `teacher.`) is taken off. A distilled DeiT loses its second token and that token's position.
-/// Throws DataError naming `where` if the names are nobody's that we know.
+/// Detects whose names they are and gives ours. What a training program put before them (see wrapper.h) is taken off. A
+/// distilled DeiT loses its second token and that token's position. Throws DataError naming `where` if the names are
+/// nobody's that we know.
 StateDict to_released_names(const StateDict& tensors, std::string_view where, RenameReport* report = nullptr,
                             Naming* naming = nullptr);
 

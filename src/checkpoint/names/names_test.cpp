@@ -153,6 +153,46 @@ TEST(Names, WhatTrainingProgramsPutBeforeTheNamesIsTakenOff) {
   }
 }
 
+TEST(Names, TensorsBesideTheModelAreReportedAndOneOfTwoModelsIsMeant) {
+  const auto model = [](StateDict& tensors, const std::string& prefix, double value) {
+    for (const char* name : {"pos_embed", "cls_token", "patch_embed.proj.weight", "norm.weight"}) {
+      tensors.set(prefix + name, at::full({1, 2, 3}, value));
+    }
+  };
+  StateDict lightning;
+  model(lightning, "trainer.inner.model.", 1);
+  lightning.set("criterion.weight", at::ones({2}));
+  RenameReport report;
+  EXPECT_EQ(to_released_names(lightning, "test", &report).size(), 4U);
+  ASSERT_EQ(report.dropped.size(), 1U);
+  EXPECT_EQ(report.dropped[0].name, "criterion.weight");
+
+  StateDict dino;
+  model(dino, "student.backbone.", 1);
+  model(dino, "teacher.backbone.", 2);
+  const StateDict teacher = to_released_names(dino, "test");
+  EXPECT_EQ(teacher.size(), 4U);
+  EXPECT_EQ(teacher.at("visual_encoder.norm.weight").flatten()[0].item<double>(), 2);
+
+  StateDict two;
+  model(two, "a.", 1);
+  model(two, "b.", 2);
+  try {
+    to_released_names(two, "two.pth");
+    FAIL();
+  } catch (const DataError& error) {
+    EXPECT_NE(std::string(error.what()).find("two.pth: holds several models, under 'a.' and 'b.'"), std::string::npos)
+        << error.what();
+  }
+}
+
+TEST(Names, ALongNameWithManyDotsTakesNoLonger) {
+  std::string name(200000, '.');
+  EXPECT_FALSE(matches("**.LayerNorm.gamma", name + "x.gamma"));
+  EXPECT_TRUE(matches("**.LayerNorm.gamma", "a" + name + "LayerNorm.gamma"));
+  EXPECT_EQ(rename(name, common_rules()), name);
+}
+
 TEST(Names, HuggingFaceVitsJoinTheirQueriesKeysAndValues) {
   StateDict tensors;
   const auto add = [&](const std::string& name, double value) { tensors.set("vit." + name, at::full({2, 2}, value)); };

@@ -1,12 +1,12 @@
 // The names that a pickle may use, and the little that may be done with them.
-#include <ATen/Functions.h>
-
 #include <algorithm>
 #include <span>
 
 #include "base/error.h"
 #include "checkpoint/pickle/pickle_vm.h"
 #include "checkpoint/tensors/dtypes.h"
+#include "checkpoint/tensors/in_quotes.h"
+#include "checkpoint/tensors/storage.h"
 
 namespace vicha::pickle {
 namespace {
@@ -95,12 +95,11 @@ void Machine::reduce(bool new_object) {
   if (callee->callable == Callable::kPlaceholder) {
     charge(tuple->items.size() + callee->text.size());
     Node object{.kind = Kind::kObject, .text = callee->text, .items = tuple->items, .extra = std::make_unique<Extra>()};
-    object.extra->called = !new_object;
     push_node(std::move(object));
     return;
   }
   if (new_object && callee->callable != Callable::kOrderedDict && callee->callable != Callable::kSet) {
-    fail("makes an object of '" + callee->text + "' in a way that PyTorch does not");
+    fail("makes an object of " + in_quotes(callee->text) + " in a way that PyTorch does not");
   }
   push(call(*callee, tuple->items));
 }
@@ -110,11 +109,11 @@ Ref Machine::call(const Node& callee, const std::vector<Ref>& args) {
     case Callable::kOrderedDict:
       return collect(Kind::kOrderedDict, args, callee);
     case Callable::kSize:
-      return collect(Kind::kSize, args, callee);
+      return collect(Kind::kTuple, args, callee);
     case Callable::kSet:
       return collect(Kind::kSet, args, callee);
     case Callable::kFrozenSet:
-      return collect(Kind::kFrozenSet, args, callee);
+      return collect(Kind::kSet, args, callee);
     case Callable::kRebuildTensor:
     case Callable::kRebuildTensorV2:
     case Callable::kRebuildTensorV3:
@@ -125,11 +124,10 @@ Ref Machine::call(const Node& callee, const std::vector<Ref>& args) {
       return encode(args);
     case Callable::kBytes:
     case Callable::kByteArray: {
-      const Kind kind = callee.callable == Callable::kBytes ? Kind::kBytes : Kind::kByteArray;
       const Node* bytes = args.size() == 1 ? node(args[0], Kind::kBytes) : nullptr;
       if (!args.empty() && bytes == nullptr) fail("makes bytes of something else");
       charge(bytes == nullptr ? 0 : bytes->text.size());
-      return add({.kind = kind, .text = bytes == nullptr ? std::string() : bytes->text});
+      return add({.kind = Kind::kBytes, .text = bytes == nullptr ? std::string() : bytes->text});
     }
     case Callable::kComplex:
       if (args.size() != 2 || args[0].tag != Ref::Tag::kDouble || args[1].tag != Ref::Tag::kDouble) {
@@ -153,22 +151,22 @@ Ref Machine::call(const Node& callee, const std::vector<Ref>& args) {
     case Callable::kPlaceholder:
       break;
   }
-  fail("calls '" + callee.text + "'");
+  fail("calls " + in_quotes(callee.text));
 }
 
 /// The containers that a pickle makes by calling their class, from nothing or from one list or tuple.
 Ref Machine::collect(Kind kind, const std::vector<Ref>& args, const Node& callee) {
   Node made{.kind = kind};
-  if (args.size() > 1) fail("calls '" + callee.text + "' with too many arguments");
+  if (args.size() > 1) fail("calls " + in_quotes(callee.text) + " with too many arguments");
   if (args.size() == 1) {
     const Node* items = node(args[0]);
     if (items == nullptr || (items->kind != Kind::kList && items->kind != Kind::kTuple)) {
-      fail("calls '" + callee.text + "' on something that is no list");
+      fail("calls " + in_quotes(callee.text) + " on something that is no list");
     }
     charge(items->items.size());
     for (const Ref item : items->items) {
       if (kind != Kind::kOrderedDict) {
-        if (kind == Kind::kSize) whole_number(item, "a size");
+        if (callee.callable == Callable::kSize) whole_number(item, "a size");
         made.items.push_back(item);
         continue;
       }
@@ -212,10 +210,7 @@ void Machine::build() {
   if (found == nullptr || found->kind != Kind::kOrderedDict || attributes == nullptr) {
     fail("sets the state of something that is no plain data");
   }
-  Node& into = mutable_node(target);
-  charge(attributes->items.size());
-  if (into.extra == nullptr) into.extra = std::make_unique<Extra>();
-  into.extra->pairs.insert(into.extra->pairs.end(), attributes->items.begin(), attributes->items.end());
+  // The attributes of an OrderedDict, such as `_metadata` of a state dict: nobody asks for them.
 }
 
 /// ("storage", type, key, device, number of elements[, view]): what every tensor's data is referred to by.
@@ -245,9 +240,9 @@ void Machine::persistent() {
     storages_.push_back({options_.storages(key, dtype, *bytes), dtype});
     storage_bytes_ += *bytes;
   } else if (storages_[at->second].type != dtype) {
-    fail("gives storage '" + key + "' two types");
+    fail("gives storage " + in_quotes(key) + " two types");
   } else if (storages_[at->second].bytes.numel() != *bytes) {
-    fail("gives storage '" + key + "' two sizes");
+    fail("gives storage " + in_quotes(key) + " two sizes");
   }
   push_node({.kind = Kind::kStorage, .dtype = dtype, .index = at->second});
 }
@@ -262,7 +257,6 @@ Ref Machine::rebuild_tensor(const Node& callee, const std::vector<Ref>& args) {
   c10::ScalarType type = storage->dtype;
   if (!v1) {
     if (args[4].tag != Ref::Tag::kBool) fail("does not say whether a tensor requires a gradient");
-    tensor.requires_grad = args[4].integer != 0;
     expect_empty(args[5], "hooks on a tensor");
     if (args.size() == least + 1) expect_empty(args.back(), "a lazily conjugated or negated tensor");
   }
@@ -285,9 +279,7 @@ Ref Machine::rebuild_parameter(const std::vector<Ref>& args) {
   const Node* data = args.size() == 3 ? node(args[0], Kind::kTensor) : nullptr;
   if (data == nullptr || args[1].tag != Ref::Tag::kBool) fail("rebuilds a parameter of something that is no tensor");
   expect_empty(args[2], "hooks on a parameter");
-  if (tensors_.size() >= kMaxTensors) fail("makes more than a million tensors");
-  tensors_.push_back({tensors_[data->index].value, true, args[1].integer != 0});
-  return add({.kind = Kind::kTensor, .index = static_cast<std::uint32_t>(tensors_.size() - 1)});
+  return args[0];
 }
 
 at::Tensor Machine::view_storage(std::uint32_t storage, c10::ScalarType type, std::int64_t offset,
@@ -314,12 +306,11 @@ at::Tensor Machine::view_storage(std::uint32_t storage, c10::ScalarType type, st
   }
   // Expanded tensors repeat what they have; a few bytes must not stand for a terabyte.
   if (*needed > bytes.numel() && (__builtin_add_overflow(expanded_bytes_, *needed, &expanded_bytes_) ||
-                                  expanded_bytes_ > (std::int64_t{1} << 20) + 16 * storage_bytes_)) {
+                                  expanded_bytes_ > (std::int64_t{16} << 20) + 4 * storage_bytes_)) {
     fail("repeats a small storage into tensors of " + std::to_string(expanded_bytes_) + " bytes");
   }
-  const at::Tensor typed = bytes.narrow(0, 0, elements * item).view(type);
-  if (*needed == 0) return typed.narrow(0, 0, 0).view(sizes);
-  return at::as_strided(typed, sizes, strides, offset);
+  if (*needed == 0) return tensor_over(bytes.storage(), type, sizes);
+  return tensor_over(bytes.storage(), type, sizes, strides, offset);
 }
 
 std::int64_t Machine::whole_number(Ref ref, const char* what) {
@@ -329,7 +320,7 @@ std::int64_t Machine::whole_number(Ref ref, const char* what) {
 
 std::vector<std::int64_t> Machine::whole_numbers(Ref ref, const char* what) {
   const Node* items = node(ref);
-  if (items == nullptr || (items->kind != Kind::kTuple && items->kind != Kind::kSize && items->kind != Kind::kList)) {
+  if (items == nullptr || (items->kind != Kind::kTuple && items->kind != Kind::kList)) {
     fail(std::string("has ") + what + " that is no list of numbers");
   }
   if (items->items.size() > kMaxRank) fail(std::string("has ") + what + " of more than 64 dimensions");

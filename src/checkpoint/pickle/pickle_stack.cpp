@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/printable.h"
 #include "checkpoint/pickle/pickle_vm.h"
 
 namespace vicha::pickle {
@@ -162,26 +163,42 @@ void Machine::fail(const std::string& what) const {
 
 void Machine::refuse_code(std::string_view module, std::string_view name) const {
   struct Harmless {
-    std::string_view name, what;
+    std::string_view module, name, what;
   };
   constexpr Harmless kHarmless[] = {
-      {"_rebuild_sparse_tensor", "sparse tensors"},
-      {"_rebuild_sparse_csr_tensor", "sparse tensors"},
-      {"_rebuild_qtensor", "quantised tensors"},
-      {"_rebuild_meta_tensor_no_storage", "tensors without data (device meta)"},
-      {"_rebuild_nested_tensor", "nested tensors"},
-      {"Counter", "a collections.Counter"},
-      {"defaultdict", "a collections.defaultdict"},
-      {"deque", "a collections.deque"},
+      {"torch._utils", "_rebuild_sparse", "sparse tensors"},
+      {"torch._utils", "_rebuild_qtensor", "quantised tensors"},
+      {"torch._utils", "_rebuild_meta_tensor_no_storage", "tensors without data (device meta)"},
+      {"torch._utils", "_rebuild_nested_tensor", "nested tensors"},
+      {"torch._utils", "_rebuild_device_tensor_from", "tensors of a device that is neither CPU nor GPU"},
+      {"torch._utils", "_rebuild_wrapper_subclass", "tensors of a class of their own"},
+      {"torch._utils", "_rebuild_parameter_with_state", "parameters with attributes of their own"},
+      {"torch._tensor", "_rebuild_from_type", "tensors with attributes or a class of their own"},
+      {"torch.serialization", "_get_layout", "sparse tensors"},
+      {"torch", "per_", "quantised tensors"},
+      {"torch", "Q", "quantised tensors"},
+      {"collections", "Counter", "a collections.Counter"},
+      {"collections", "defaultdict", "a collections.defaultdict"},
+      {"collections", "deque", "a collections.deque"},
+      {"numpy.core.multiarray", "_reconstruct", "NumPy's arrays"},
+      {"numpy._core.multiarray", "_reconstruct", "NumPy's arrays"},
+      {"numpy", "ndarray", "NumPy's arrays"},
+      {"pathlib", "", "a path of files"},
+      {"datetime", "", "a date"},
+      {"omegaconf.", "", "settings of OmegaConf"},
   };
   for (const Harmless& kind : kHarmless) {
-    if (name != kind.name || (module != "torch._utils" && module != "collections")) continue;
+    const bool same_module = kind.module.ends_with('.') ? module.starts_with(kind.module) : module == kind.module;
+    if (!same_module || !name.starts_with(kind.name)) continue;
     throw DataError(options_.where, "holds " + std::string(kind.what) + ", which this reader does not know",
-                    "Load it in Python and save dense tensors in plain dicts");
+                    "Load it in Python and save plain tensors in a plain dict");
   }
-  throw DataError(options_.where,
-                  "asks for '" + std::string(module.substr(0, 100)) + "." + std::string(name.substr(0, 100)) +
-                      "', which is not plain data; nothing was run",
+  const std::string asked = "'" + printable(module.substr(0, 100)) + "." + printable(name.substr(0, 100)) + "'";
+  if (module.starts_with("torch.nn.modules.") || module.starts_with("torchvision.models.")) {
+    throw DataError(options_.where, "is a whole model with its classes (" + asked + "), not its weights",
+                    "It may carry code. If you trust its origin, load it in Python and save model.state_dict() alone");
+  }
+  throw DataError(options_.where, "asks for " + asked + ", which is not plain data; nothing was run",
                   "It may carry code. If you trust its origin, load it in Python and save model.state_dict() alone");
 }
 

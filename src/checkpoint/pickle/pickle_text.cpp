@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include "checkpoint/pickle/pickle_vm.h"
+#include "checkpoint/tensors/in_quotes.h"
 
 namespace vicha::pickle {
 namespace {
@@ -177,7 +178,8 @@ bool Machine::step_text(unsigned char opcode) {
       char* end = nullptr;
       errno = 0;
       const std::int64_t value = std::strtoll(text.c_str(), &end, 10);
-      if (text.empty() || *end != '\0' || errno != 0) fail("has a bad whole number ('" + text.substr(0, 40) + "')");
+      if (text.empty() || *end != '\0' || errno != 0)
+        fail("has a bad whole number (" + in_quotes(text.substr(0, 40)) + ")");
       push_int(value);
       break;
     }
@@ -186,7 +188,7 @@ bool Machine::step_text(unsigned char opcode) {
       char* end = nullptr;
       Ref ref{Ref::Tag::kDouble, {}};
       ref.real = std::strtod(text.c_str(), &end);
-      if (text.empty() || *end != '\0') fail("has a bad number ('" + text.substr(0, 40) + "')");
+      if (text.empty() || *end != '\0') fail("has a bad number (" + in_quotes(text.substr(0, 40)) + ")");
       push(ref);
       break;
     }

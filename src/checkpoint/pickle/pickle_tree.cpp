@@ -1,156 +1,203 @@
-// From the machine's nodes to the tree that the caller gets.
+#include "checkpoint/pickle/pickle_tree.h"
+
+#include <algorithm>
 #include <bit>
-#include <cmath>
+#include <stdexcept>
 #include <unordered_map>
 
-#include "base/error.h"
-#include "checkpoint/pickle/pickle_vm.h"
+#include "checkpoint/tensors/in_quotes.h"
 
 namespace vicha::pickle {
 namespace {
 
 constexpr int kMaxDepth = 200;
-// A shared part is copied at each place, so a few bytes could stand for a tree without end. In real pickles the
-// costliest byte pairs are references to short texts.
-constexpr std::uint64_t kCostPerByte = 48, kFreeCost = 4 << 20;
-
-/// Equal for equal keys as Python compares them, for the types that are used as keys.
-std::string key_identity(const PickleValue& key, int depth = 0) {
-  if (depth > 8) return "";  // each level copies what is inside
-  if (const auto* text = key.get_if<std::string>()) return "t" + *text;
-  if (const auto* number = key.get_if<std::int64_t>()) return "i" + std::to_string(*number);
-  if (const auto* truth = key.get_if<bool>()) return *truth ? "i1" : "i0";
-  if (const auto* real = key.get_if<double>()) {
-    const bool fits = *real > -9e18 && *real < 9e18;
-    const std::int64_t whole = fits ? static_cast<std::int64_t>(*real) : 0;  // 1.0 is the same key as 1
-    return fits && static_cast<double>(whole) == *real ? "i" + std::to_string(whole) : "r" + key_text(key);
-  }
-  if (const auto* bytes = key.get_if<PickleBytes>()) return "b" + bytes->data;
-  if (key.is_none()) return "n";
-  if (const auto* sequence = key.get_if<PickleSequence>(); sequence && sequence->kind == PickleSequence::Kind::kTuple) {
-    std::string identity = "(";
-    for (const PickleValue& item : sequence->items) {
-      const std::string part = key_identity(item, depth + 1);
-      if (part.empty()) return "";
-      identity += std::to_string(part.size()) + ":" + part;
-    }
-    return identity;
-  }
-  return "";
-}
 
 }  // namespace
 
-/// Called before memory is taken.
-void Machine::charge_tree(std::uint64_t bytes) {
-  tree_cost_ += bytes;
-  if (tree_cost_ > kFreeCost + kCostPerByte * at_) fail("repeats shared parts until they are far larger than the file");
+/// Keys that Python would call equal get equal tokens. Texts, bytes and tuples get a number when they are first used as
+/// a key: a long text that is a key of many dicts is looked at once.
+class TreeBuilder::KeyTokens {
+ public:
+  struct Token {
+    char kind = 0;  ///< 0: no key that this reader takes
+    std::uint64_t bits = 0;
+    bool operator==(const Token&) const = default;
+  };
+  struct Hash {
+    std::size_t operator()(const Token& token) const {
+      return std::hash<std::uint64_t>()(token.bits * 0x9e3779b97f4a7c15U + static_cast<unsigned char>(token.kind));
+    }
+  };
+
+  explicit KeyTokens(const std::deque<Node>& nodes) : nodes_(nodes) {}
+
+  Token of(Ref ref, const PickleValue& key) {
+    if (const auto* number = key.get_if<std::int64_t>()) return {'i', static_cast<std::uint64_t>(*number)};
+    if (const auto* truth = key.get_if<bool>()) return {'i', *truth ? 1U : 0U};
+    if (const auto* real = key.get_if<double>()) {
+      const bool fits = *real > -9e18 && *real < 9e18;
+      const std::int64_t whole = fits ? static_cast<std::int64_t>(*real) : 0;  // 1.0 is the same key as 1
+      const bool is_whole = fits && static_cast<double>(whole) == *real;
+      return is_whole ? Token{'i', static_cast<std::uint64_t>(whole)} : Token{'r', std::bit_cast<std::uint64_t>(*real)};
+    }
+    if (key.is_none()) return {'n', 0};
+    if (ref.tag != Ref::Tag::kNode) return {};
+    if (const auto known = of_node_.find(ref.node); known != of_node_.end()) return known->second;
+    const Token made = of_content(nodes_[ref.node], key);
+    of_node_.emplace(ref.node, made);
+    return made;
+  }
+
+ private:
+  /// The depth of tuples in tuples is bounded, as these have been built.
+  Token of_content(const Node& node, const PickleValue& key) {
+    if (const auto* text = key.get_if<std::string>()) {
+      return {'t', texts_.try_emplace(std::string_view(*text), texts_.size()).first->second};
+    }
+    if (const auto* bytes = key.get_if<PickleBytes>()) return numbered('b', bytes->data);
+    if (const auto* number = key.get_if<PickleBigInt>()) return numbered('l', number->bytes);
+    if (node.kind != Kind::kTuple) return {};
+    std::string content;
+    for (std::size_t i = 0; i < node.items.size(); ++i) {
+      const Token token = of(node.items[i], key.items()[i]);
+      if (token.kind == 0) return {};
+      content += token.kind;
+      content.append(reinterpret_cast<const char*>(&token.bits), sizeof token.bits);
+    }
+    return numbered('(', std::move(content));
+  }
+
+  Token numbered(char kind, std::string content) {
+    return {kind, others_.try_emplace(kind + std::move(content), others_.size()).first->second};
+  }
+
+  const std::deque<Node>& nodes_;
+  std::unordered_map<std::string_view, std::uint64_t> texts_;  // of values that the builder keeps
+  std::unordered_map<std::string, std::uint64_t> others_;
+  std::unordered_map<std::uint32_t, Token> of_node_;
+};
+
+TreeBuilder::TreeBuilder(std::deque<Node>& nodes, std::vector<PickleTensor>& tensors, Fail fail)
+    : nodes_(nodes),
+      tensors_(tensors),
+      fail_(std::move(fail)),
+      values_(nodes.size()),
+      heights_(nodes.size(), kNotBuilt),
+      keys_(std::make_unique<KeyTokens>(nodes)) {}
+
+TreeBuilder::~TreeBuilder() = default;
+
+void TreeBuilder::fail(const std::string& what) const {
+  fail_(what);
+  throw std::logic_error("the failure of a tree does not throw");
 }
 
-PickleValue Machine::tree(Ref ref, int depth) {
-  if (depth > kMaxDepth) fail("nests deeper than 200 levels, or a container in it holds itself");
+PickleValue TreeBuilder::run(Ref root) {
+  int height = 0;
+  return value(root, 0, height);
+}
+
+/// `height` becomes the larger of itself and the height of the value. The depth is that of the first place where a node
+/// is met, so both are needed: later places may lie deeper.
+PickleValue TreeBuilder::value(Ref ref, int depth, int& height) {
   switch (ref.tag) {
     case Ref::Tag::kNone:
     case Ref::Tag::kUnset:
       return {};
     case Ref::Tag::kBool:
-      return PickleValue::Data(ref.integer != 0);
+      return ref.integer != 0;
     case Ref::Tag::kInt:
-      return PickleValue::Data(ref.integer);
+      return ref.integer;
     case Ref::Tag::kDouble:
-      return PickleValue::Data(ref.real);
+      return ref.real;
     case Ref::Tag::kNode:
       break;
   }
-  const Node& found = nodes_[ref.node];
-  charge_tree(found.text.size() + (found.kind == Kind::kObject ? sizeof(PickleObject) : 0));
-  return tree_node(found, depth);
+  std::uint8_t& state = heights_[ref.node];
+  if (state == kBeingBuilt) fail("has a container that holds itself");
+  if (state == kNotBuilt) {
+    if (depth > kMaxDepth) fail("nests deeper than 200 levels");
+    state = kBeingBuilt;
+    int own = 0;
+    values_[ref.node] = made(nodes_[ref.node], depth, own);
+    if (own > kMaxDepth) fail("nests deeper than 200 levels");
+    heights_[ref.node] = static_cast<std::uint8_t>(own);
+  }
+  height = std::max(height, heights_[ref.node] + 1);
+  return values_[ref.node];
 }
 
-PickleValue Machine::tree_node(const Node& node, int depth) {
-  const auto sequence = [&](PickleSequence::Kind kind) {
-    return PickleValue::Data(PickleSequence{kind, tree_items(node.items, depth)});
-  };
+PickleValue TreeBuilder::made(Node& node, int depth, int& height) {
+  using Sequence = PickleSequence::Kind;
   switch (node.kind) {
     case Kind::kText:
-      return PickleValue::Data(node.text);
+      return std::move(node.text);
     case Kind::kBytes:
-    case Kind::kByteArray:
-      return PickleValue::Data(PickleBytes{node.text, node.kind == Kind::kByteArray});
+      return PickleBytes{std::move(node.text)};
     case Kind::kBigInt:
-      return PickleValue::Data(PickleBigInt{node.text});
+      return PickleBigInt{std::move(node.text)};
     case Kind::kComplex:
-      return PickleValue::Data(std::complex<double>(node.items[0].real, node.items[1].real));
+      return std::complex<double>(node.items[0].real, node.items[1].real);
     case Kind::kList:
-      return sequence(PickleSequence::Kind::kList);
+      return PickleSequence{Sequence::kList, items(node.items, depth, height)};
     case Kind::kTuple:
-      return sequence(PickleSequence::Kind::kTuple);
+      return PickleSequence{Sequence::kTuple, items(node.items, depth, height)};
     case Kind::kSet:
-      return sequence(PickleSequence::Kind::kSet);
-    case Kind::kFrozenSet:
-      return sequence(PickleSequence::Kind::kFrozenSet);
-    case Kind::kSize:
-      return sequence(PickleSequence::Kind::kSize);
+      return PickleSequence{Sequence::kSet, items(node.items, depth, height)};
     case Kind::kDict:
-    case Kind::kOrderedDict: {
-      PickleDict dict{node.kind == Kind::kOrderedDict, tree_pairs(node.items, depth), {}};
-      if (node.extra) dict.attributes = tree_pairs(node.extra->pairs, depth);
-      return PickleValue::Data(std::move(dict));
-    }
+    case Kind::kOrderedDict:
+      return PickleDict{pairs(node.items, depth, height)};
     case Kind::kTensor:
-      return PickleValue::Data(tensors_[node.index]);
+      return tensors_[node.index];
     case Kind::kDtype:
-      return PickleValue::Data(PickleDtype{node.dtype});
+      return PickleDtype{node.dtype};
     case Kind::kDevice: {
-      PickleItems arguments = tree_items(node.items, depth);
-      PickleDevice device{*arguments[0].get_if<std::string>(), {arguments.begin() + 1, arguments.end()}};
-      return PickleValue::Data(std::move(device));
+      const PickleItems arguments = items(node.items, depth, height);
+      return PickleDevice{*arguments[0].get_if<std::string>()};
     }
     case Kind::kObject: {
       const std::size_t space = node.text.find(' ');
-      auto object = std::make_shared<PickleObject>();
-      object->module = node.text.substr(0, space);
-      object->name = node.text.substr(space + 1);
-      object->called = node.extra->called;
-      object->arguments = tree_items(node.items, depth);
-      object->appended = tree_items(node.extra->appended, depth);
-      object->state = tree_items(node.extra->state, depth);
-      object->items = tree_pairs(node.extra->pairs, depth);
-      return PickleValue::Data(std::shared_ptr<const PickleObject>(std::move(object)));
+      PickleObject object;
+      object.module = node.text.substr(0, space);
+      object.name = node.text.substr(space + 1);
+      object.arguments = items(node.items, depth, height);
+      object.appended = items(node.extra->appended, depth, height);
+      object.state = items(node.extra->state, depth, height);
+      object.items = pairs(node.extra->pairs, depth, height);
+      return object;
     }
     case Kind::kStorage:
       fail("holds a bare storage where a tensor was expected");
     case Kind::kGlobal:
       // A class of settings as a value; anything else was refused when its name came.
-      fail("holds '" + node.text + "' itself as a value");
+      fail("holds " + in_quotes(node.text) + " itself as a value");
   }
   fail("holds something unknown");
 }
 
-PickleItems Machine::tree_items(const std::vector<Ref>& refs, int depth) {
-  charge_tree(refs.size() * sizeof(PickleValue));
+PickleItems TreeBuilder::items(const std::vector<Ref>& refs, int depth, int& height) {
   PickleItems items;
   items.reserve(refs.size());
-  for (const Ref ref : refs) items.push_back(tree(ref, depth + 1));
+  for (const Ref ref : refs) items.push_back(value(ref, depth + 1, height));
   return items;
 }
 
 /// As Python fills a dict: a key that comes again replaces the value and keeps its place.
-PicklePairs Machine::tree_pairs(const std::vector<Ref>& refs, int depth) {
-  charge_tree(refs.size() * sizeof(PickleValue));
+PicklePairs TreeBuilder::pairs(const std::vector<Ref>& refs, int depth, int& height) {
   PicklePairs pairs;
   pairs.reserve(refs.size() / 2);
-  std::unordered_map<std::string, std::size_t> seen;
+  std::unordered_map<KeyTokens::Token, std::size_t, KeyTokens::Hash> seen;
+  seen.reserve(refs.size() / 2);
   for (std::size_t i = 0; i + 1 < refs.size(); i += 2) {
-    PickleValue key = tree(refs[i], depth + 1);
-    const std::string identity = key_identity(key);
-    if (identity.empty()) fail("has a dict with a key that is neither text nor number");
-    charge_tree(identity.size() + 80);  // the entry in `seen`
-    const auto [at, added] = seen.try_emplace(identity, pairs.size());
+    PickleValue key = value(refs[i], depth + 1, height);
+    const KeyTokens::Token token = keys_->of(refs[i], key);
+    if (token.kind == 0) fail("has a dict with a key that is neither text nor number");
+    PickleValue held = value(refs[i + 1], depth + 1, height);
+    const auto [at, added] = seen.try_emplace(token, pairs.size());
     if (added) {
-      pairs.emplace_back(std::move(key), tree(refs[i + 1], depth + 1));
+      pairs.emplace_back(std::move(key), std::move(held));
     } else {
-      pairs[at->second].second = tree(refs[i + 1], depth + 1);
+      pairs[at->second].second = std::move(held);
     }
   }
   return pairs;

@@ -5,14 +5,12 @@
 
 #include <complex>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <variant>
 #include <vector>
-
-#include "checkpoint/tensors/state_dict.h"
 
 namespace vicha {
 
@@ -27,25 +25,20 @@ struct PickleBigInt {
 
 struct PickleBytes {
   std::string data;
-  bool is_mutable = false;  ///< Python's bytearray
 };
 
 struct PickleSequence {
-  enum class Kind { kList, kTuple, kSet, kFrozenSet, kSize };  // kSize: torch.Size
+  enum class Kind { kList, kTuple, kSet };  ///< torch.Size is a tuple, frozenset a set
   Kind kind = Kind::kList;
   PickleItems items;
 };
 
 struct PickleDict {
-  bool ordered = false;    ///< collections.OrderedDict
-  PicklePairs items;       ///< in insertion order, each key once
-  PicklePairs attributes;  ///< of an OrderedDict, such as `_metadata` of a state dict
+  PicklePairs items;  ///< in insertion order, each key once
 };
 
 struct PickleTensor {
-  at::Tensor value;  ///< tensors that shared a storage in the file share it here; never requires a gradient itself
-  bool parameter = false;
-  bool requires_grad = false;
+  at::Tensor value;  ///< tensors that shared a storage in the file share it here; never requires a gradient
 };
 
 struct PickleDtype {
@@ -54,47 +47,71 @@ struct PickleDtype {
 
 struct PickleDevice {
   std::string type;  ///< "cpu", "cuda"
-  PickleItems rest;  ///< the index, where there is one
 };
 
 /// Stands for an instance of one of the few known classes that only carry settings (see `is_placeholder_class`). It is
 /// never acted on and never written.
-struct PickleObject {
-  std::string module, name;
-  bool called = false;                     ///< made by calling the class (REDUCE), not by NEWOBJ
-  PickleItems arguments, appended, state;  ///< state: nothing or one value
-  PicklePairs items;
-};
+struct PickleObject;
 
+/// A value of the tree. What is larger than a number is shared, not copied: what a pickle refers to at several places
+/// is one object here too (compare addresses to see it), so that the tree takes memory in proportion to the pickle. Who
+/// walks it from place to place must bound the walk: forty lists that hold the one before twice have 2^40 places.
 class PickleValue {
  public:
-  using Data = std::variant<std::monostate, bool, std::int64_t, double, std::complex<double>, PickleBigInt, std::string,
-                            PickleBytes, PickleSequence, PickleDict, PickleTensor, PickleDtype, PickleDevice,
-                            std::shared_ptr<const PickleObject>>;
+  template <class T>
+  using Shared = std::shared_ptr<const T>;
 
   PickleValue() = default;
-  PickleValue(Data data) : data_(std::move(data)) {}  // NOLINT: any alternative is a value
-  PickleValue(const char* text) : data_(std::string(text)) {}
+  PickleValue(bool truth) : data_(truth) {}
+  PickleValue(std::int64_t number) : data_(number) {}
+  PickleValue(double number) : data_(number) {}
+  PickleValue(const char* text) : PickleValue(std::string(text)) {}
+  template <class T>
+  requires std::is_class_v<T> PickleValue(T value) : data_(std::make_shared<const T>(std::move(value))) {}
 
-  const Data& data() const { return data_; }
-  /// The alternative, or nullptr.
+  /// The alternative, or nullptr. It lives as long as any value that shares it.
   template <class T>
   const T* get_if() const {
-    return std::get_if<T>(&data_);
-  }
-  template <class T>
-  T* get_if() {
-    return std::get_if<T>(&data_);
+    if constexpr (std::is_arithmetic_v<T>) {
+      return std::get_if<T>(&data_);
+    } else {
+      const auto* shared = std::get_if<Shared<T>>(&data_);
+      return shared == nullptr ? nullptr : shared->get();
+    }
   }
   bool is_none() const { return data_.index() == 0; }
 
+  /// Calls `visitor` with the alternative; std::monostate is None.
+  template <class Visitor>
+  void visit(const Visitor& visitor) const {
+    std::visit(
+        [&](const auto& value) {
+          using T = std::decay_t<decltype(value)>;
+          if constexpr (std::is_arithmetic_v<T> || std::is_same_v<T, std::monostate>) {
+            visitor(value);
+          } else {
+            visitor(*value);
+          }
+        },
+        data_);
+  }
+
   /// A dict's value under a text key, or nullptr (also if this is no dict).
   const PickleValue* find(std::string_view key) const;
-  /// The items of a list, tuple or other sequence; empty for anything else.
+  /// The items of a list, tuple or set; empty for anything else.
   const PickleItems& items() const;
 
  private:
-  Data data_;
+  std::variant<std::monostate, bool, std::int64_t, double, Shared<std::complex<double>>, Shared<PickleBigInt>,
+               Shared<std::string>, Shared<PickleBytes>, Shared<PickleSequence>, Shared<PickleDict>,
+               Shared<PickleTensor>, Shared<PickleDtype>, Shared<PickleDevice>, Shared<PickleObject>>
+      data_;
+};
+
+struct PickleObject {
+  std::string module, name;
+  PickleItems arguments, appended, state;  ///< state: nothing or one value
+  PicklePairs items;
 };
 
 /// Settings classes of which the reader makes inert placeholders: argparse.Namespace, ruamel.yaml's containers and
@@ -107,26 +124,5 @@ bool is_torchscript_class(std::string_view module);
 
 /// A dict's key as part of a path: texts and numbers as they are, others as Python writes them.
 std::string key_text(const PickleValue& key);
-
-/// Every tensor of the tree under its path: keys and list positions joined by dots ("optimizer.state.0.exp_avg").
-/// Throws DataError naming `where` if two tensors have the same path.
-StateDict flatten_tensors(const PickleValue& root, std::string_view where = "checkpoint");
-
-/// Whether the value is a dict with text keys that holds at least one tensor directly.
-bool is_state_dict(const PickleValue& value);
-
-/// Where the weights of a checkpoint are.
-struct ModelState {
-  std::string key;         ///< "model", "state_dict" and the like, or "" for the top-level dict
-  const PickleDict* dict;  ///< lives as long as the tree it was found in
-};
-std::optional<ModelState> try_locate_model_state(const PickleValue& root, std::string_view where = "checkpoint");
-/// Throws DataError naming `where` if there are none. Both refuse weights of which two could be meant by one name,
-/// naming both places.
-ModelState locate_model_state(const PickleValue& root, std::string_view where = "checkpoint");
-
-/// The tensors of `locate_model_state`, in order; values that are no tensors (such as OpenAI's `input_resolution`
-/// where it is a plain number) are skipped.
-StateDict find_model_state(const PickleValue& root, std::string_view where = "checkpoint");
 
 }  // namespace vicha

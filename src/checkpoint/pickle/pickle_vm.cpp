@@ -3,6 +3,8 @@
 #include <bit>
 #include <cstring>
 
+#include "checkpoint/pickle/pickle_tree.h"
+
 namespace vicha::pickle {
 namespace {
 
@@ -27,7 +29,7 @@ constexpr unsigned char kMark = '(', kStop = '.', kPop = '0', kPopMark = '1', kD
 PickleValue Machine::run(std::size_t* consumed) {
   const Ref result = execute();
   if (consumed != nullptr) *consumed = at_;
-  return tree(result, 0);
+  return TreeBuilder(nodes_, tensors_, [this](const std::string& what) { fail(what); }).run(result);
 }
 
 Ref Machine::execute() {
@@ -127,7 +129,7 @@ bool Machine::step(unsigned char opcode) {
       push_node({.kind = Kind::kBytes, .text = std::string(take(number(8)))});
       break;
     case kByteArray8:
-      push_node({.kind = Kind::kByteArray, .text = std::string(take(number(8)))});
+      push_node({.kind = Kind::kBytes, .text = std::string(take(number(8)))});
       break;
     case kEmptyTuple:
       push_tuple(stack_.size());
@@ -147,7 +149,7 @@ bool Machine::step(unsigned char opcode) {
       push_tuple(pop_mark(), Kind::kList);
       break;
     case kFrozenSet:
-      push_tuple(pop_mark(), Kind::kFrozenSet);
+      push_tuple(pop_mark(), Kind::kSet);
       break;
     case kEmptyList:
       push_tuple(stack_.size(), Kind::kList);

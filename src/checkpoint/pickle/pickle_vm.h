@@ -16,14 +16,11 @@ namespace vicha::pickle {
 enum class Kind : std::uint8_t {
   kText,
   kBytes,
-  kByteArray,
   kBigInt,
   kComplex,
   kList,
   kTuple,
   kSet,
-  kFrozenSet,
-  kSize,
   kDict,
   kOrderedDict,
   kTensor,
@@ -57,7 +54,7 @@ enum class Callable : std::uint8_t {
 };
 
 /// A value on the stack: a small one itself, anything larger by its index among the machine's nodes. Nodes own nothing
-/// but themselves, so that neither depth nor cycles matter until the tree is built.
+/// but themselves, so that neither depth nor cycles matter until the tree is built (pickle_tree.h).
 struct Ref {
   enum class Tag : std::uint8_t { kNone, kBool, kInt, kDouble, kNode, kUnset };
   Tag tag = Tag::kNone;
@@ -69,10 +66,9 @@ struct Ref {
 };
 
 struct Extra {
-  std::vector<Ref> pairs;     ///< attributes of an OrderedDict, items set on an object
+  std::vector<Ref> pairs;     ///< items set on an object
   std::vector<Ref> appended;  ///< to an object
   std::vector<Ref> state;
-  bool called = false;
 };
 
 struct Node {
@@ -133,13 +129,6 @@ class Machine {
   void charge(std::size_t copies);
   void spend(std::size_t bytes);
 
-  // pickle_tree.cpp: the result
-  PickleValue tree(Ref ref, int depth);
-  PickleItems tree_items(const std::vector<Ref>& refs, int depth);
-  PicklePairs tree_pairs(const std::vector<Ref>& refs, int depth);
-  PickleValue tree_node(const Node& node, int depth);
-  void charge_tree(std::uint64_t bytes);
-
   Ref add(Node node);
   const Node* node(Ref ref) const { return ref.tag == Ref::Tag::kNode ? &nodes_[ref.node] : nullptr; }
   const Node* node(Ref ref, Kind kind) const {
@@ -166,7 +155,7 @@ class Machine {
   std::unordered_map<std::string, std::uint32_t> storage_index_;
   std::vector<PickleTensor> tensors_;
   std::int64_t storage_bytes_ = 0, expanded_bytes_ = 0;
-  std::uint64_t tree_cost_ = 0, copies_ = 0, spent_ = 0;
+  std::uint64_t copies_ = 0, spent_ = 0;
 };
 
 bool is_utf8(std::string_view text);

@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "checkpoint/pickle/pickle_value.h"
+#include "checkpoint/tensors/state_dict.h"
 
 namespace vicha {
 
@@ -20,9 +21,6 @@ enum class PthFormat {
 /// where the pickle asks for more than data, the callable: nothing in the file is ever run, imported or written to
 /// disk. Big-endian files and compressed entries are refused. `format` receives which it was.
 PickleValue read_pth(const std::filesystem::path& path, PthFormat* format = nullptr);
-
-/// A pickle without tensors that is the whole file, such as RefCOCO+'s `refs(unc).p`; any protocol.
-PickleValue read_plain_pickle(const std::filesystem::path& path);
 
 /// Writes weights in torch.save's zip form, atomically: an OrderedDict of tensors, each row-major in a storage of its
 /// own, and nothing else. What Python will look up when it loads the file are constants of this program, whatever the

@@ -1,16 +1,18 @@
-#include <ATen/Functions.h>
-
 #include <algorithm>
 #include <cstring>
 #include <fstream>
+#include <unordered_map>
 
 #include "base/error.h"
 #include "base/files.h"
+#include "checkpoint/pickle/foreign_zip.h"
 #include "checkpoint/pickle/pickle_reader.h"
 #include "checkpoint/pickle/pth.h"
 #include "checkpoint/pickle/torchscript.h"
 #include "checkpoint/pickle/zip.h"
 #include "checkpoint/tensors/dtypes.h"
+#include "checkpoint/tensors/in_quotes.h"
+#include "checkpoint/tensors/storage.h"
 
 namespace vicha {
 namespace {
@@ -18,8 +20,7 @@ namespace {
 constexpr std::string_view kZipMagic = "PK\x03\x04";
 // 0x1950a86a20f9469cfc6c, little-endian: the number with which the old format starts.
 constexpr std::string_view kLegacyMagic = "\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
-constexpr std::string_view kLfsPointer = "version https://git-lfs";
-constexpr std::size_t kLegacyWindow = 129 << 20;  // a little more than the pickle reader takes
+constexpr std::size_t kMostPickle = 129 << 20;  // a little more than the pickle reader takes
 
 std::string first_bytes(const std::filesystem::path& path, std::size_t count) {
   require_regular_file(path);
@@ -35,7 +36,7 @@ bool starts_as_legacy(std::string_view head) {
   return head.starts_with('\x80') && head.substr(0, 32).find(kLegacyMagic) != std::string_view::npos;
 }
 
-std::span<char> bytes_of(const at::Tensor& bytes) {
+std::span<char> span_of(const at::Tensor& bytes) {
   return {static_cast<char*>(bytes.data_ptr()), static_cast<std::size_t>(bytes.numel())};
 }
 
@@ -49,10 +50,12 @@ std::string archive_root(const ZipReader& zip, const std::string& where) {
   for (const ZipReader::Entry& entry : zip.entries()) {
     const std::size_t slash = entry.name.find('/');
     if (slash == std::string::npos || slash == 0 || entry.name.substr(slash) != "/data.pkl") continue;
-    if (!root.empty()) throw DataError(where, "holds two checkpoints, '" + root + "' and '" + entry.name + "'");
+    if (!root.empty()) {
+      throw DataError(where, "holds two checkpoints, " + in_quotes(root) + " and " + in_quotes(entry.name));
+    }
     root = entry.name.substr(0, slash);
   }
-  if (root.empty()) throw DataError(where, "is a zip archive, but not one of torch.save: it has no data.pkl");
+  if (root.empty()) refuse_foreign_zip(zip, where);
   return root;
 }
 
@@ -66,20 +69,24 @@ PickleValue read_zip(const std::filesystem::path& path, PthFormat& format) {
     throw DataError(where, "was written on a big-endian machine", "Load it in Python and save it again");
   }
   PickleOptions options{.where = where, .torchscript = torchscript};
+  StorageArena arena;
   options.storages = [&](const std::string& key, c10::ScalarType type, std::int64_t size) {
     const bool plain = !key.empty() && key.find_first_not_of("0123456789") == std::string::npos;
     const ZipReader::Entry* entry = plain ? zip.find(root + "/data/" + key) : nullptr;
-    if (entry == nullptr) throw DataError(where, "has no tensor data under the key '" + key.substr(0, 100) + "'");
+    if (entry == nullptr) throw DataError(where, "has no tensor data under the key " + in_quotes(key.substr(0, 100)));
     if (entry->size != static_cast<std::uint64_t>(size)) {
       throw DataError(where, "has " + std::to_string(entry->size) + " bytes of tensor data under the key '" + key +
                                  "' where " + std::to_string(size) + " were expected");
     }
-    at::Tensor bytes = at::empty({size}, at::kByte);
-    zip.read(*entry, bytes_of(bytes));
+    const at::Tensor bytes = tensor_over(arena.allocate(static_cast<std::size_t>(size)), at::kByte, {size});
+    zip.read(*entry, span_of(bytes));
     normalise_storage(bytes, type);
     return bytes;
   };
-  PickleValue value = read_pickle(zip.read(*zip.find(root + "/data.pkl")), options);
+  const ZipReader::Entry& pickle = *zip.find(root + "/data.pkl");
+  if (pickle.size > kMostPickle)
+    throw DataError(where, "has a pickle of more than 128 MiB, far more than weights take");
+  PickleValue value = read_pickle(zip.read(pickle), options);
   return torchscript ? torchscript_state(value, where) : value;
 }
 
@@ -88,7 +95,7 @@ class LegacyReader {
  public:
   explicit LegacyReader(const std::filesystem::path& path) : where_(path.string()), file_(path, std::ios::binary) {
     size_ = std::filesystem::file_size(path);
-    window_.resize(std::min<std::uint64_t>(size_, kLegacyWindow));
+    window_.resize(std::min<std::uint64_t>(size_, kMostPickle));
     read(window_.data(), window_.size());
   }
 
@@ -135,7 +142,8 @@ class LegacyReader {
     if (static_cast<std::uint64_t>(bytes) > size_ || reserved_ > size_) {
       throw DataError(where_, "refers to more tensor data than the file holds", "It is cut off or damaged");
     }
-    return pending_.emplace(key, Pending{at::empty({bytes}, at::kByte), type}).first->second.bytes;
+    const at::Tensor tensor = tensor_over(arena_.allocate(static_cast<std::size_t>(bytes)), at::kByte, {bytes});
+    return pending_.emplace(key, Pending{tensor, type}).first->second.bytes;
   }
 
   void fill(const PickleValue& keys) {
@@ -157,7 +165,7 @@ class LegacyReader {
       storage.filled = true;
     }
     for (const auto& [key, storage] : pending_) {
-      if (!storage.filled) throw DataError(where_, "lacks the tensor data '" + key.substr(0, 100) + "'");
+      if (!storage.filled) throw DataError(where_, "lacks the tensor data " + in_quotes(key.substr(0, 100)));
     }
   }
 
@@ -172,7 +180,8 @@ class LegacyReader {
   std::uint64_t size_ = 0, reserved_ = 0;
   std::string window_;
   std::size_t at_ = 0;
-  std::map<std::string, Pending> pending_;
+  StorageArena arena_;
+  std::unordered_map<std::string, Pending> pending_;
 };
 
 }  // namespace
@@ -190,19 +199,8 @@ PickleValue read_pth(const std::filesystem::path& path, PthFormat* format) {
     if (format != nullptr) *format = found;
     return value;
   }
-  if (head.starts_with(kLfsPointer)) {
-    throw DataError(path.string(), "is a Git LFS pointer, not the file it points to", "Fetch it with 'git lfs pull'");
-  }
-  if (head.empty()) throw DataError(path.string(), "is empty");
-  throw DataError(path.string(), "is not a file of torch.save", "A bare pickle or another format is not accepted here");
-}
-
-PickleValue read_plain_pickle(const std::filesystem::path& path) {
-  const std::string data = read_file(path);
-  std::size_t consumed = 0;
-  PickleValue value = read_pickle(data, {.where = path.string()}, &consumed);
-  if (consumed != data.size()) throw DataError(path.string(), "has bytes after the end of its pickle");
-  return value;
+  if (head.empty()) throw DataError(path.string(), "is empty", "Copy or download it again");
+  throw DataError(path.string(), "is not a file of torch.save", "It is damaged, or of another format");
 }
 
 }  // namespace vicha

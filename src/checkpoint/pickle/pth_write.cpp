@@ -9,6 +9,8 @@
 #include "checkpoint/pickle/pth.h"
 #include "checkpoint/pickle/zip.h"
 #include "checkpoint/tensors/dtypes.h"
+#include "checkpoint/tensors/in_quotes.h"
+#include "checkpoint/tensors/pieces.h"
 
 namespace vicha {
 namespace {
@@ -87,7 +89,7 @@ class PickleWriter {
   void tensor(const std::string& name, const at::Tensor& tensor, std::size_t key) {
     const DtypeNames* type = tensor.defined() ? find_dtype(tensor.scalar_type()) : nullptr;
     if (type == nullptr || tensor.layout() != at::kStrided) {
-      throw DataError(where_, "tensor '" + name + "' has a type that a .pth of ours cannot hold");
+      throw DataError(where_, "tensor " + in_quotes(name) + " has a type that a .pth of ours cannot hold");
     }
     const bool typed = !type->storage.empty();
     global("torch._utils", typed ? "_rebuild_tensor_v2" : "_rebuild_tensor_v3");
@@ -117,28 +119,19 @@ std::span<const char> chars(std::string_view text) { return {text.data(), text.s
 void write_pth(const std::filesystem::path& path, const StateDict& tensors) {
   const std::string pickle = PickleWriter(path.string()).run(tensors);
   AtomicFile file(path);
-  std::string small;  // pieces on their way to one system call
-  const auto flush = [&] {
-    file.append(small);
-    small.clear();
-  };
-  ZipWriter zip([&](std::string_view piece) {
-    if (small.size() + piece.size() > std::size_t{1} << 20) flush();
-    piece.size() > std::size_t{1} << 20 ? file.append(piece) : void(small += piece);
-  });
+  PieceCollector pieces([&](std::string_view piece) { file.append(piece); });
+  ZipWriter zip([&](std::string_view piece) { pieces.append(piece); });
   zip.add("archive/data.pkl", chars(pickle));
   zip.add("archive/.format_version", chars("1"));
   zip.add("archive/.storage_alignment", chars("64"));
   zip.add("archive/byteorder", chars("little"));
   std::size_t key = 0;
   for (const auto& [name, tensor] : tensors) {
-    const at::Tensor data = tensor.detach().resolve_conj().resolve_neg().cpu().contiguous();
-    zip.add("archive/data/" + std::to_string(key++),
-            {static_cast<const char*>(data.const_data_ptr()), static_cast<std::size_t>(data.nbytes())});
+    zip.add("archive/data/" + std::to_string(key++), chars(bytes_of(as_written(tensor))));
   }
   zip.add("archive/version", chars("3\n"));
   zip.finish();
-  flush();
+  pieces.flush();
   file.commit();
 }
 

@@ -12,6 +12,7 @@
 #include "base/random.h"
 #include "checkpoint/files/convert.h"
 #include "checkpoint/files/open.h"
+#include "checkpoint/pickle/model_state.h"
 #include "checkpoint/pickle/pickle_reader.h"
 #include "checkpoint/pickle/pth.h"
 #include "checkpoint/pickle/zip.h"

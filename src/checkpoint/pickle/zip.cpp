@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "checkpoint/tensors/in_quotes.h"
 
 namespace vicha {
 namespace {
@@ -15,6 +16,7 @@ constexpr std::size_t kLocalSize = 30, kDirectorySize = 46, kEndSize = 22, kEnd6
 constexpr std::uint32_t kSee64 = 0xffffffff;                   // "the value stands in the zip64 part"
 constexpr std::uint16_t kExtra64 = 1, kExtraPadding = 0x4246;  // "FB", PyTorch's own
 constexpr std::uint64_t kAlignment = 64;
+constexpr std::size_t kSmall = 4 << 10, kMaxWindow = 1 << 20;
 
 template <class T>
 T get(std::string_view data, std::size_t at) {
@@ -110,6 +112,8 @@ void ZipReader::find_directory(std::uint64_t& begin, std::uint64_t& size, std::u
 
 void ZipReader::parse_directory(std::string_view directory, std::uint64_t count) {
   if (count > directory.size() / kDirectorySize) fail("has a damaged zip directory");
+  entries_.reserve(count);
+  index_.reserve(count);
   for (; !directory.empty(); --count) {
     if (count == 0 || directory.size() < kDirectorySize || get<std::uint32_t>(directory, 0) != kDirectoryMagic) {
       fail("has a damaged zip directory");
@@ -120,7 +124,7 @@ void ZipReader::parse_directory(std::string_view directory, std::uint64_t count)
     if (entry_size > directory.size()) fail("has a damaged zip directory");
     Entry entry;
     entry.name = directory.substr(kDirectorySize, name_size);
-    if ((get<std::uint16_t>(directory, 8) & 0x2041) != 0) fail("has the encrypted entry '" + entry.name + "'");
+    if ((get<std::uint16_t>(directory, 8) & 0x2041) != 0) fail("has the encrypted entry " + in_quotes(entry.name));
     entry.stored = get<std::uint16_t>(directory, 10) == 0;
     entry.crc = get<std::uint32_t>(directory, 16);
     std::uint64_t packed = get<std::uint32_t>(directory, 20);
@@ -142,9 +146,11 @@ void ZipReader::parse_directory(std::string_view directory, std::uint64_t count)
       }
       extra.remove_prefix(4 + part_size);
     }
-    if (entry.stored && packed != entry.size) fail("has two sizes for '" + entry.name + "'");
-    if (entry.stored && entry.size > file_size_) fail("says that '" + entry.name + "' is larger than the file");
-    if (!index_.try_emplace(entry.name, entries_.size()).second) fail("has the entry '" + entry.name + "' twice");
+    if (entry.stored && packed != entry.size) fail("has two sizes for " + in_quotes(entry.name));
+    if (entry.stored && entry.size > file_size_)
+      fail("says that " + in_quotes(entry.name) + " is larger than the file");
+    if (!index_.try_emplace(entry.name, entries_.size()).second)
+      fail("has the entry " + in_quotes(entry.name) + " twice");
     entries_.push_back(std::move(entry));
     directory.remove_prefix(entry_size);
   }
@@ -160,7 +166,7 @@ void ZipReader::check_overlaps(std::uint64_t directory_begin) {
     const std::uint64_t end = i + 1 < sorted.size() ? sorted[i + 1]->header : directory_begin;
     const std::uint64_t size = kLocalSize + sorted[i]->name.size() + (sorted[i]->stored ? sorted[i]->size : 0);
     if (sorted[i]->header > end || size > end - sorted[i]->header) {
-      fail("has the entry '" + sorted[i]->name + "', which overlaps another or reaches beyond the file");
+      fail("has the entry " + in_quotes(sorted[i]->name) + ", which overlaps another or reaches beyond the file");
     }
     sorted[i]->limit = end;
   }
@@ -173,20 +179,20 @@ const ZipReader::Entry* ZipReader::find(std::string_view name) const {
 
 void ZipReader::read(const Entry& entry, std::span<char> into) {
   if (!entry.stored) {
-    throw DataError(where_, "has the compressed entry '" + entry.name + "', which PyTorch never writes",
+    throw DataError(where_, "has the compressed entry " + in_quotes(entry.name) + ", which PyTorch never writes",
                     "Load it in Python and save it again with torch.save");
   }
-  const std::string local = read_at(entry.header, kLocalSize);
+  const std::string_view local = small_at(entry.header, kLocalSize);
   const std::size_t name_size = get<std::uint16_t>(local, 26), extra_size = get<std::uint16_t>(local, 28);
+  const bool is_local = get<std::uint32_t>(local, 0) == kLocalMagic && get<std::uint16_t>(local, 8) == 0;
   const std::uint64_t begin = entry.header + kLocalSize + name_size + extra_size;
-  if (get<std::uint32_t>(local, 0) != kLocalMagic || get<std::uint16_t>(local, 8) != 0 ||
-      read_at(entry.header + kLocalSize, name_size) != entry.name || begin > entry.limit ||
+  if (!is_local || small_at(entry.header + kLocalSize, name_size) != entry.name || begin > entry.limit ||
       entry.size > entry.limit - begin) {
-    fail("has a damaged entry '" + entry.name + "'");
+    fail("has a damaged entry " + in_quotes(entry.name));
   }
   read_at(begin, into);
   if (has_checksums_ && crc32(into) != entry.crc) {
-    throw DataError(where_, "entry '" + entry.name + "' has a wrong checksum",
+    throw DataError(where_, "entry " + in_quotes(entry.name) + " has a wrong checksum",
                     "The file is damaged: copy or download it again");
   }
 }
@@ -199,8 +205,28 @@ std::string ZipReader::read(const Entry& entry) {
 
 void ZipReader::read_at(std::uint64_t offset, std::span<char> into) {
   if (offset > file_size_ || into.size() > file_size_ - offset) fail("is cut off or damaged");
+  if (into.size() <= kSmall) {
+    const std::string_view piece = small_at(offset, into.size());
+    std::copy(piece.begin(), piece.end(), into.begin());
+    return;
+  }
   file_.seekg(static_cast<std::streamoff>(offset));
   if (!file_.read(into.data(), static_cast<std::streamsize>(into.size()))) fail("cannot be read");
+}
+
+/// Valid until the next read. Reads further ahead the longer the file is read in its order.
+std::string_view ZipReader::small_at(std::uint64_t offset, std::size_t size) {
+  if (offset > file_size_ || size > file_size_ - offset) fail("is cut off or damaged");
+  const std::uint64_t end = window_begin_ + window_.size();
+  if (offset < window_begin_ || offset + size > end) {
+    const bool onward = offset >= window_begin_ && offset < end + kSmall;
+    const std::uint64_t ahead = onward ? std::clamp<std::uint64_t>(2 * window_.size(), kSmall, kMaxWindow) : size;
+    window_.resize(static_cast<std::size_t>(std::min(std::max<std::uint64_t>(ahead, size), file_size_ - offset)));
+    window_begin_ = offset;
+    file_.seekg(static_cast<std::streamoff>(offset));
+    if (!file_.read(window_.data(), static_cast<std::streamsize>(window_.size()))) fail("cannot be read");
+  }
+  return std::string_view(window_).substr(static_cast<std::size_t>(offset - window_begin_), size);
 }
 
 std::string ZipReader::read_at(std::uint64_t offset, std::uint64_t size) {
@@ -210,7 +236,9 @@ std::string ZipReader::read_at(std::uint64_t offset, std::uint64_t size) {
   return data;
 }
 
-void ZipReader::fail(const std::string& what) const { throw DataError(where_, what); }
+void ZipReader::fail(const std::string& what) const {
+  throw DataError(where_, what, "Copy or download it again, or save it again in Python");
+}
 
 void ZipWriter::write(std::string_view data) {
   out_(data);

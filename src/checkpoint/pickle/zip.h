@@ -42,11 +42,13 @@ class ZipReader {
   void check_overlaps(std::uint64_t directory_begin);
   void read_at(std::uint64_t offset, std::span<char> into);
   std::string read_at(std::uint64_t offset, std::uint64_t size);
+  std::string_view small_at(std::uint64_t offset, std::size_t size);
   [[noreturn]] void fail(const std::string& what) const;
 
   std::string where_;
   std::ifstream file_;
-  std::uint64_t file_size_ = 0;
+  std::uint64_t file_size_ = 0, window_begin_ = 0;
+  std::string window_;  ///< what was read ahead for small entries, which mostly lie in the order of their use
   std::vector<Entry> entries_;
   std::unordered_map<std::string, std::size_t> index_;
   bool has_checksums_ = false;  ///< PyTorch can be told to leave them out; then all are zero

@@ -12,6 +12,9 @@
 #include "base/files.h"
 #include "checkpoint/safetensors/safetensors_header.h"
 #include "checkpoint/tensors/dtypes.h"
+#include "checkpoint/tensors/in_quotes.h"
+#include "checkpoint/tensors/pieces.h"
+#include "checkpoint/tensors/storage.h"
 
 namespace vicha {
 namespace {
@@ -35,8 +38,8 @@ void check_tiling(const std::vector<SafetensorsEntry>& entries, std::uint64_t da
   std::uint64_t expected = 0;
   for (const SafetensorsEntry* entry : sorted) {
     if (entry->begin != expected) {
-      throw DataError(where, "tensor '" + entry->info.name + "' starts at byte " + std::to_string(entry->begin) +
-                                 " of the data where " + std::to_string(expected) +
+      throw DataError(where, "tensor " + in_quotes(entry->info.name) + " starts at byte " +
+                                 std::to_string(entry->begin) + " of the data where " + std::to_string(expected) +
                                  " was expected: tensors overlap or leave a hole");
     }
     expected = entry->end;
@@ -75,10 +78,9 @@ Layout read_layout(std::ifstream& file, const std::filesystem::path& path) {
   return layout;
 }
 
-at::Tensor map_tensor(const std::shared_ptr<MappedFile>& map, std::uint64_t offset, const TensorInfo& info) {
+at::Tensor map_tensor(const std::shared_ptr<MappedFile>& map, std::uint64_t offset, const SafetensorsEntry& entry) {
   auto* data = const_cast<std::byte*>(map->bytes().data()) + offset;
-  return at::from_blob(
-      data, info.shape, [map](void*) {}, at::TensorOptions().dtype(info.dtype));
+  return tensor_over(storage_over(data, entry.end - entry.begin, map), entry.info.dtype, entry.info.shape);
 }
 
 StateDict map_tensors(const std::filesystem::path& path, const Layout& layout) {
@@ -100,7 +102,7 @@ StateDict map_tensors(const std::filesystem::path& path, const Layout& layout) {
       tensors.set(entry.info.name, std::move(copy));
       continue;
     }
-    at::Tensor mapped = map_tensor(map, offset, entry.info);
+    at::Tensor mapped = map_tensor(map, offset, entry);
     if (has_odd_bools(mapped)) {
       mapped = mapped.view(at::kByte).ne(0);
     }
@@ -111,11 +113,14 @@ StateDict map_tensors(const std::filesystem::path& path, const Layout& layout) {
 
 StateDict copy_tensors(std::ifstream& file, const std::filesystem::path& path, const Layout& layout) {
   StateDict tensors;
+  StorageArena arena;
+  std::uint64_t at = UINT64_MAX;  // where the file is; looking for a place empties the stream's buffer
   for (const SafetensorsEntry& entry : layout.header.entries) {
-    at::Tensor tensor = at::empty(entry.info.shape, entry.info.dtype);
-    file.seekg(static_cast<std::streamoff>(layout.data_begin + entry.begin));
+    at::Tensor tensor = tensor_over(arena.allocate(entry.end - entry.begin), entry.info.dtype, entry.info.shape);
+    if (at != entry.begin) file.seekg(static_cast<std::streamoff>(layout.data_begin + entry.begin));
+    at = entry.end;
     if (!file.read(static_cast<char*>(tensor.data_ptr()), static_cast<std::streamsize>(entry.end - entry.begin))) {
-      throw DataError(path.string(), "cannot read tensor '" + entry.info.name + "'");
+      throw DataError(path.string(), "cannot read tensor " + in_quotes(entry.info.name));
     }
     normalise_bools(tensor);
     tensors.set(entry.info.name, std::move(tensor));
@@ -159,7 +164,10 @@ std::string header_text(const StateDict& tensors, const std::vector<Planned>& pl
       text += nlohmann::json(name).dump() + ":{\"dtype\":\"";
       text += find_dtype(tensor.scalar_type())->safetensors;
       text += "\",\"shape\":[";
-      for (std::int64_t d = 0; d < tensor.dim(); ++d) text += (d > 0 ? "," : "") + std::to_string(tensor.size(d));
+      for (std::int64_t d = 0; d < tensor.dim(); ++d) {
+        if (d > 0) text += ',';
+        text += std::to_string(tensor.size(d));
+      }
       text += "],\"data_offsets\":[" + std::to_string(begin) + "," + std::to_string(end) + "]}";
     }
   } catch (const nlohmann::json::exception&) {
@@ -174,10 +182,10 @@ std::string header_text(const StateDict& tensors, const std::vector<Planned>& pl
 void check_writable(const StateDict& tensors, const std::string& where) {
   for (const auto& [name, tensor] : tensors) {
     if (name == "__metadata__") throw DataError(where, "'__metadata__' is a reserved name and cannot be a tensor's");
-    if (!tensor.defined()) throw DataError(where, "tensor '" + name + "' is undefined");
+    if (!tensor.defined()) throw DataError(where, "tensor " + in_quotes(name) + " is undefined");
     const DtypeNames* dtype = find_dtype(tensor.scalar_type());
     if (dtype == nullptr || dtype->safetensors.empty() || tensor.layout() != at::kStrided) {
-      throw DataError(where, "tensor '" + name + "' has a type that safetensors cannot hold (" +
+      throw DataError(where, "tensor " + in_quotes(name) + " has a type that safetensors cannot hold (" +
                                  c10::toString(tensor.scalar_type()) + ")");
     }
   }
@@ -227,8 +235,7 @@ void write_pieces(const Pieces& pieces, const std::function<void(std::string_vie
   out({length_bytes, 8});
   out(pieces.header);
   for (const Planned& p : pieces.tensors) {
-    const at::Tensor data = p.tensor->detach().resolve_conj().resolve_neg().cpu().contiguous();
-    out({static_cast<const char*>(data.const_data_ptr()), static_cast<std::size_t>(data.nbytes())});
+    out(bytes_of(as_written(*p.tensor)));
   }
 }
 
@@ -236,7 +243,11 @@ void write_pieces(const Pieces& pieces, const std::function<void(std::string_vie
 
 void write_safetensors(const std::filesystem::path& path, const StateDict& tensors, const Metadata& metadata) {
   const Pieces pieces = lay_out(tensors, metadata, path.string());
-  write_file_atomic(path, [&](const auto& out) { write_pieces(pieces, out); });
+  write_file_atomic(path, [&](const auto& out) {
+    PieceCollector collector(out);
+    write_pieces(pieces, [&](std::string_view piece) { collector.append(piece); });
+    collector.flush();
+  });
 }
 
 std::string safetensors_bytes(const StateDict& tensors, const Metadata& metadata) {

@@ -1,14 +1,18 @@
 #include "checkpoint/safetensors/safetensors_header.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <unordered_set>
 
 #include "base/error.h"
+#include "base/printable.h"
 #include "checkpoint/tensors/dtypes.h"
+#include "checkpoint/tensors/in_quotes.h"
 
 namespace vicha {
 namespace {
 
+constexpr std::string_view kFields[] = {"dtype", "shape", "data_offsets"};
 constexpr std::size_t kMaxRank = 64;  // LibTorch's iterators hold no more dimensions
 
 /// Receives the parser's events, so that nothing is built that the format does not know and nesting costs nothing.
@@ -35,7 +39,7 @@ class HeaderSax : public nlohmann::json_sax<nlohmann::json> {
       header_.metadata[key_] = std::move(value);
     } else if (depth_ == 2 && key_ == "dtype") {
       const DtypeNames* dtype = find_dtype_by_safetensors(value);
-      if (dtype == nullptr) fail("has the type '" + value + "', which this program does not know");
+      if (dtype == nullptr) fail("has the type " + in_quotes(value) + ", which this program does not know");
       entry_.info.dtype = dtype->type;
     } else {
       return unexpected("a text");
@@ -46,7 +50,7 @@ class HeaderSax : public nlohmann::json_sax<nlohmann::json> {
   bool start_object(std::size_t) override {
     if (depth_ >= 2) return unexpected("an object");
     if (++depth_ == 2) {
-      seen_fields_.clear();
+      seen_fields_ = 0;
       entry_ = SafetensorsEntry{};
       entry_.info.name = name_;
     }
@@ -55,16 +59,21 @@ class HeaderSax : public nlohmann::json_sax<nlohmann::json> {
 
   bool key(string_t& value) override {
     if (depth_ == 1) {
-      if (!seen_names_.insert(value).second) throw DataError(where_, "has the name '" + value + "' twice");
+      if (!seen_names_.insert(value).second) throw DataError(where_, "has the name " + in_quotes(value) + " twice");
       name_ = std::move(value);
       in_metadata_ = name_ == "__metadata__";
       return true;
     }
-    if (!seen_fields_.insert(value).second) fail("has the field '" + value + "' twice");
     key_ = std::move(value);
-    if (!in_metadata_ && key_ != "dtype" && key_ != "shape" && key_ != "data_offsets") {
-      fail("has the field '" + key_ + "', which the format does not know");
+    if (in_metadata_) {
+      if (header_.metadata.contains(key_)) fail("has the field " + in_quotes(key_) + " twice");
+      return true;
     }
+    const auto field = std::ranges::find(kFields, key_);
+    if (field == std::end(kFields)) fail("has the field " + in_quotes(key_) + ", which the format does not know");
+    const unsigned bit = 1U << (field - std::begin(kFields));
+    if ((seen_fields_ & bit) != 0) fail("has the field " + in_quotes(key_) + " twice");
+    seen_fields_ |= bit;
     return true;
   }
 
@@ -97,22 +106,24 @@ class HeaderSax : public nlohmann::json_sax<nlohmann::json> {
 
   bool parse_error(std::size_t position, const std::string&, const nlohmann::json::exception& error) override {
     throw DataError(where_, "the header is not valid JSON at byte " + std::to_string(position) + " (" +
-                                std::string(error.what()).substr(0, 200) + ")");
+                                printable(std::string_view(error.what()).substr(0, 200)) + ")");
   }
 
  private:
-  [[noreturn]] void fail(const std::string& what) const { throw DataError(where_, "tensor '" + name_ + "' " + what); }
+  [[noreturn]] void fail(const std::string& what) const {
+    throw DataError(where_, "tensor " + in_quotes(name_) + " " + what);
+  }
 
   bool unexpected(const std::string& found) const {
     if (depth_ == 0) throw DataError(where_, "the header is " + found + " where an object was expected");
-    if (in_metadata_) throw DataError(where_, "metadata may hold texts only, but '" + key_ + "' is " + found);
+    if (in_metadata_) throw DataError(where_, "metadata may hold texts only, but " + in_quotes(key_) + " is " + found);
     fail(depth_ == 1 ? "is " + found + " where an object was expected"
-                     : "has " + found + " in its field '" + key_ + "'");
+                     : "has " + found + " in its field " + in_quotes(key_));
   }
 
   void finish_entry() {
-    for (const char* field : {"dtype", "shape", "data_offsets"}) {
-      if (seen_fields_.count(field) == 0) fail("has no field '" + std::string(field) + "'");
+    for (std::size_t i = 0; i < std::size(kFields); ++i) {
+      if ((seen_fields_ >> i & 1) == 0) fail("has no field '" + std::string(kFields[i]) + "'");
     }
     const auto bytes = byte_count(entry_.info.shape, static_cast<std::int64_t>(c10::elementSize(entry_.info.dtype)));
     if (!bytes) fail("has a shape whose size overflows");
@@ -129,7 +140,8 @@ class HeaderSax : public nlohmann::json_sax<nlohmann::json> {
   bool in_metadata_ = false;
   SafetensorsEntry entry_;
   std::vector<std::uint64_t> numbers_;
-  std::unordered_set<std::string> seen_names_, seen_fields_;
+  unsigned seen_fields_ = 0;  ///< of kFields, a bit each
+  std::unordered_set<std::string> seen_names_;
 };
 
 }  // namespace

@@ -46,8 +46,6 @@ std::span<std::uint8_t> raw(const at::Tensor& tensor) {
 
 }  // namespace
 
-std::span<const DtypeNames> all_dtypes() { return kDtypes; }
-
 const DtypeNames* find_dtype(c10::ScalarType type) {
   const auto row =
       std::find_if(std::begin(kDtypes), std::end(kDtypes), [&](const DtypeNames& d) { return d.type == type; });

@@ -20,8 +20,6 @@ struct DtypeNames {
   std::string_view storage;      ///< "FloatStorage"; empty for types that PyTorch saves as untyped bytes
 };
 
-std::span<const DtypeNames> all_dtypes();
-
 /// The row of the type, or nullptr (quantised and sub-byte types).
 const DtypeNames* find_dtype(c10::ScalarType type);
 const DtypeNames* find_dtype_by_safetensors(std::string_view name);

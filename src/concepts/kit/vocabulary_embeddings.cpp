@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/progress.h"
 #include "checkpoint/safetensors/safetensors.h"
+#include "checkpoint/tensors/finite.h"
 #include "concepts/store/store.h"
 
 namespace vicha {
@@ -195,6 +196,10 @@ ConceptKit load_vocabulary_embeddings(const fs::path& file, ConceptVocabulary vo
   if (kit.unit_VE.dim() != 2 || kit.unit_VE.scalar_type() != at::kFloat || error != std::errc() ||
       end != scale.data() + scale.size() || !std::isfinite(kit.scale) || kit.scale <= 0) {
     throw DataError(file.string(), "does not hold the embeddings of a vocabulary",
+                    "Delete it; `vicha concepts assign` makes it again");
+  }
+  if (!is_finite(kit.unit_VE)) {
+    throw DataError(file.string(), "tensor 'embeddings' holds NaN or an infinity",
                     "Delete it; `vicha concepts assign` makes it again");
   }
   kit.provenance = concept_provenance_from_json(metadata["identity"], file.string());

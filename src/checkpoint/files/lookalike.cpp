@@ -1,0 +1,192 @@
+#include "checkpoint/files/lookalike.h"
+
+#include <algorithm>
+#include <fstream>
+#include <set>
+#include <string>
+
+#include "base/error.h"
+#include "checkpoint/tensors/in_quotes.h"
+
+namespace vicha {
+namespace {
+
+namespace fs = std::filesystem;
+using namespace std::string_view_literals;
+
+constexpr std::string_view kConvert =
+    "Convert it in Python: save the weights with safetensors or torch.save, under the names that README.md says";
+constexpr std::string_view kUnpack = "Unpack it and name the file of weights in it";
+constexpr std::string_view kAgain = "Download the file itself; a site may ask to log in, or to accept a licence";
+
+struct Magic {
+  std::size_t at;
+  std::string_view bytes, what, remedy;
+};
+
+constexpr Magic kMagics[] = {
+    {0, "version https://git-lfs", "a Git LFS pointer, not the file it points to", "Fetch it with 'git lfs pull'"},
+    {0, "version https://hawser", "a Git LFS pointer, not the file it points to", "Fetch it with 'git lfs pull'"},
+    {0, "# xet version", "a pointer of Hugging Face's Xet, not the file it points to", "Fetch it with 'hf download'"},
+    {0, "/annex/objects/", "a git-annex pointer, not the file it points to", "Fetch it with 'git annex get'"},
+    {0, "outs:\n", "a DVC pointer, not the file it points to", "Fetch it with 'dvc pull'"},
+    {0, "\x1f\x8b"sv, "packed by gzip", "Unpack it ('gunzip', or 'tar -xzf' for a .tar.gz) and name what comes out"},
+    {0, "BZh"sv, "packed by bzip2", "Unpack it ('bunzip2', or 'tar -xjf' for a .tar.bz2) and name what comes out"},
+    {0, "\xfd\x37zXZ\0"sv, "packed by xz", "Unpack it ('unxz', or 'tar -xJf' for a .tar.xz) and name what comes out"},
+    {0, "\x28\xb5\x2f\xfd"sv, "packed by zstd", "Unpack it ('unzstd') and name what comes out"},
+    {0, "7z\xbc\xaf\x27\x1c"sv, "a 7z archive", kUnpack},
+    {0, "Rar!"sv, "a RAR archive", kUnpack},
+    {0, "PK\x05\x06"sv, "an empty zip archive", "Copy or download it again"},
+    {257, "ustar"sv, "a tar archive", "Unpack it ('tar -xf') and name the file of weights in it"},
+    {0, "\x89HDF\r\n\x1a\n"sv, "an HDF5 file (Keras or TensorFlow weights, .h5)", kConvert},
+    {0, "GGUF"sv, "a GGUF file (llama.cpp)", kConvert},
+    {0, "lmgg"sv, "a GGML file (llama.cpp)", kConvert},
+    {0, "tjgg"sv, "a GGML file (llama.cpp)", kConvert},
+    {4, "TFL3"sv, "a TensorFlow Lite model", kConvert},
+    {0, "\x93NUMPY"sv, "one NumPy array (.npy)", kConvert},
+    {0, "ARROW1"sv, "an Arrow file", "Give a file of weights"},
+    {0, "PAR1"sv, "a Parquet file", "Give a file of weights"},
+    {0, "SQLite format 3"sv, "an SQLite database", "Give a file of weights"},
+    {0, "MATLAB 5.0"sv, "a MATLAB file", kConvert},
+    {0, "\x89PNG"sv, "a PNG picture", "Give a file of weights"},
+    {0, "\xff\xd8\xff"sv, "a JPEG picture", "Give a file of weights"},
+    {0, "GIF8"sv, "a GIF picture", "Give a file of weights"},
+    {0, "%PDF"sv, "a PDF document", "Give a file of weights"},
+    {0,
+     "\x7f"
+     "ELF"sv,
+     "a program or library (ELF)", "Give a file of weights"},
+};
+
+std::string_view first_line(std::string_view text) {
+  text.remove_prefix(std::min(text.find_first_not_of(" \t\r\n"), text.size()));
+  return text.substr(0, std::min<std::size_t>(text.find_first_of("\r\n"), 80));
+}
+
+/// Nothing but characters of a text; a letter cut at the end does not matter.
+bool is_text(std::string_view head) {
+  return !head.empty() && std::ranges::all_of(head, [](char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    return byte >= 0x20 ? byte != 0x7f : c == '\n' || c == '\r' || c == '\t' || c == '\f';
+  });
+}
+
+/// TensorFlow's index of a checkpoint ends as LevelDB's tables do.
+bool ends_as_table(const fs::path& path, std::uint64_t size) {
+  std::ifstream file(path, std::ios::binary);
+  char tail[8] = {};
+  if (size < 48 || !file.seekg(static_cast<std::streamoff>(size - 8)).read(tail, 8)) return false;
+  return std::string_view(tail, 8) == "\x57\xfb\x80\x8b\x24\x75\x47\xdb"sv;
+}
+
+/// Protocol buffers have no mark of their own: the first fields of ONNX's and TensorFlow's models do.
+std::string_view protocol_buffer(std::string_view head) {
+  if (head.size() < 16) return "";
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(head[i]); };
+  if (byte(0) == 0x08 && byte(1) > 0 && byte(1) < 32 && byte(2) == 0x12) {
+    // Field 2 is the producer's name in ONNX, in a SavedModel a message.
+    const std::string_view producer = head.substr(4, std::min<std::size_t>(byte(3), 12));
+    return byte(3) < 64 && is_text(producer) ? "an ONNX model" : "a TensorFlow SavedModel (.pb)";
+  }
+  if (byte(0) == 0x08 && byte(1) > 0 && byte(1) < 32 && (byte(2) == 0x3a || byte(2) == 0x1a)) return "an ONNX model";
+  const bool graph = byte(0) == 0x0a && (head.find("Placeholder") != head.npos || head.find("\x12\x05"
+                                                                                            "Const") != head.npos);
+  return graph ? "a TensorFlow graph (.pb)" : "";
+}
+
+/// A map of few names, as flax.serialization writes.
+bool is_msgpack_map(std::string_view head) {
+  if (head.size() < 4) return false;
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(head[i]); };
+  const std::size_t key = byte(0) > 0x80 && byte(0) < 0x90 ? 1 : byte(0) == 0xde ? 3 : byte(0) == 0xdf ? 5 : 0;
+  if (key == 0 || key + 1 >= head.size() || byte(key) <= 0xa0 || byte(key) >= 0xc0) return false;
+  return is_text(head.substr(key + 1, byte(key) - 0xa0U));
+}
+
+bool is_tensorflow_data(const fs::path& path) {
+  const std::string name = path.filename().string();
+  return name.find(".data-") != std::string::npos && name.find("-of-") != std::string::npos;
+}
+
+bool is_pickle(std::string_view head) {
+  const bool binary = head.size() > 1 && head[0] == '\x80' && head[1] >= 2 && head[1] <= 5;
+  return binary || head.starts_with("(dp") || head.starts_with("(lp") || head.starts_with("ccopy_reg\n") ||
+         head.starts_with("ccollections\n");
+}
+
+}  // namespace
+
+void refuse_lookalike(const fs::path& path, std::string_view head, std::uint64_t size) {
+  const auto refuse = [&](std::string_view what, std::string_view remedy) {
+    throw DataError(path.string(), "is " + std::string(what), remedy);
+  };
+  if (head.empty()) refuse("empty", "Copy or download it again");
+  for (const Magic& magic : kMagics) {
+    if (head.size() > magic.at && head.substr(magic.at).starts_with(magic.bytes)) refuse(magic.what, magic.remedy);
+  }
+  std::string_view text = head;
+  if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);
+  const std::size_t begin = text.find_first_not_of(" \t\r\n");
+  if (begin != text.npos && text[begin] == '<' && is_text(text)) {
+    refuse(text.substr(begin).starts_with("<?xml") ? "a message of a web server (XML), not weights"
+                                                   : "a web page, not weights",
+           kAgain);
+  }
+  if (is_pickle(head)) {
+    refuse("a bare Python pickle, not a file of torch.save",
+           "It may carry code. If you trust its origin, load it in Python and save the tensors with torch.save");
+  }
+  if (is_text(text)) refuse("a text, not weights; it begins " + in_quotes(first_line(text)), kAgain);
+  if (std::ranges::all_of(head, [](char c) { return c == '\0'; })) {
+    refuse("zeros from its start, as a download that was broken off leaves it", "Copy or download it again");
+  }
+  if (const std::string_view model = protocol_buffer(head); !model.empty()) refuse(model, kConvert);
+  if (is_msgpack_map(head)) refuse("a msgpack file (Flax or JAX weights)", kConvert);
+  if (ends_as_table(path, size)) refuse("the index of a TensorFlow checkpoint", kConvert);
+  if (is_tensorflow_data(path)) refuse("by its name part of a TensorFlow checkpoint", kConvert);
+}
+
+void refuse_folder(const fs::path& path) {
+  const std::string where = path.string();
+  std::set<std::string> weights, foreign;
+  std::error_code failed;
+  if (fs::is_directory(path / "checkpoints", failed)) {
+    throw DataError(where, "is the folder of a run, not a checkpoint", "Name one of its checkpoints/step-…");
+  }
+  if (fs::exists(path / ".metadata", failed)) {
+    throw DataError(
+        where, "is a distributed checkpoint of PyTorch",
+        "Make one file of it: python -m torch.distributed.checkpoint.format_utils dcp_to_torch " + where + " FILE");
+  }
+  for (const auto& entry : fs::directory_iterator(path, failed)) {
+    const std::string name = entry.path().filename().string(), ending = entry.path().extension().string();
+    for (const char* own : {".safetensors", ".pth", ".pt", ".bin", ".ckpt"}) {
+      if (ending == own) weights.insert(name);
+    }
+    for (const char* other :
+         {".h5", ".msgpack", ".onnx", ".gguf", ".pb", ".tflite", ".npz", ".ot", ".index", ".keras"}) {
+      if (ending == other) foreign.insert(name);
+    }
+  }
+  const auto listed = [](const std::set<std::string>& names) {
+    std::string text;
+    std::size_t count = 0;
+    for (const std::string& name : names) {
+      if (++count > 3) break;
+      text += (count == 1 ? "" : ", ") + in_quotes(name);
+    }
+    return text + (names.size() > 3 ? ", …" : "");
+  };
+  if (!weights.empty()) {
+    throw DataError(where, "is a folder without model.safetensors or pytorch_model.bin; it holds " + listed(weights),
+                    "Name the file itself");
+  }
+  if (!foreign.empty()) {
+    throw DataError(where, "is a folder with weights of another program only (" + listed(foreign) + ")",
+                    "Download model.safetensors or pytorch_model.bin, if there is one, or convert them in Python");
+  }
+  throw DataError(where, "is a folder without weights",
+                  "Looked for model.safetensors, pytorch_model.bin and an index.json of either");
+}
+
+}  // namespace vicha
