@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/files.h"
 
 namespace vicha {
 namespace {
@@ -166,6 +167,7 @@ TarReader::TarReader(const std::filesystem::path& tar, const TarLimits& limits)
   if (std::filesystem::is_directory(tar, ignored)) {
     throw DataError(tar.string(), "is a folder, not a tar archive", "Name the archives themselves");
   }
+  if (std::filesystem::exists(tar, ignored)) require_regular_file(tar);
   if (archive_read_open_filename(impl_->archive, tar.c_str(), kBlock) != ARCHIVE_OK) {
     const char* reason = archive_error_string(impl_->archive);
     throw DataError(tar.string(), fmt::format("cannot be read as a tar archive ({})", reason ? reason : "no reason"),
