@@ -11,6 +11,8 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/signals.h"
+#include "base/temporary.h"
 
 namespace vicha {
 namespace {
@@ -34,14 +36,27 @@ class Descriptor {
 
 std::string reason() { return std::strerror(errno); }
 
+/// "a pipe"; empty for a regular file.
+std::string other_kind(const struct stat& info) {
+  switch (info.st_mode & S_IFMT) {
+    case S_IFREG:
+      return "";
+    case S_IFDIR:
+      return "a folder";
+    case S_IFIFO:
+      return "a pipe";
+    case S_IFSOCK:
+      return "a socket";
+    default:
+      return "a device";
+  }
+}
+
 void require_regular(const struct stat& info, const fs::path& path) {
-  const auto kind = info.st_mode & S_IFMT;
-  if (kind == S_IFREG) return;
-  throw DataError(path.string(), std::string(kind == S_IFDIR    ? "is a folder"
-                                             : kind == S_IFIFO  ? "is a pipe"
-                                             : kind == S_IFSOCK ? "is a socket"
-                                                                : "is a device") +
-                                     ", not a file");
+  const std::string kind = other_kind(info);
+  if (kind.empty()) return;
+  throw DataError(path.string(), "is " + kind + ", not a regular file",
+                  kind == "a folder" ? "Name a file in it" : "Write what it gives to a file, and name that");
 }
 
 constexpr std::uint64_t kMostWithoutSize = 64 << 20;
@@ -54,6 +69,7 @@ Descriptor open_regular(const fs::path& path, std::uint64_t& size) {
   struct stat info {};
   if (::fstat(file.get(), &info) != 0) throw DataError(path.string(), "cannot read (" + reason() + ")");
   require_regular(info, path);
+  note_input(path, info);
   size = static_cast<std::uint64_t>(info.st_size);
   return file;
 }
@@ -61,20 +77,26 @@ Descriptor open_regular(const fs::path& path, std::uint64_t& size) {
 /// What a rename would replace must be a file, or nothing.
 void require_replaceable(const fs::path& path) {
   struct stat info {};
-  if (::stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode)) {
-    throw Error(path.string() + ": is a " + (S_ISDIR(info.st_mode) ? "folder" : "pipe or a device") +
-                ", which a file would replace. Give the name of a file");
+  if (path.filename().empty()) throw Error(path.string() + ": is the name of a folder. Give the name of a file");
+  if (::stat(path.c_str(), &info) != 0) return;
+  const std::string kind = other_kind(info);
+  if (!kind.empty()) {
+    throw Error(path.string() + ": is " + kind + ", which a file would replace. Give the name of a file");
   }
+}
+
+std::string write_failed() {
+  const int why = errno;
+  return std::string("cannot write (") + std::strerror(why) + "). Nothing was left under that name; " +
+         (why == EFBIG ? "raise the limit of a file's size (ulimit -f)" : "free space") +
+         " or choose another folder, and repeat";
 }
 
 void append(int fd, std::string_view data, const fs::path& path) {
   while (!data.empty()) {
     const ssize_t n = ::write(fd, data.data(), data.size());
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) {
-      throw Error(path.string() + ": cannot write (" + reason() +
-                  "). Nothing was left under that name; free space or " + "choose another folder and repeat");
-    }
+    if (n < 0) throw Error(path.string() + ": " + write_failed());
     data.remove_prefix(static_cast<std::size_t>(n));
   }
 }
@@ -98,6 +120,14 @@ void require_regular_file(const fs::path& path) {
   struct stat info {};
   if (::stat(path.c_str(), &info) != 0) throw DataError(path.string(), "cannot open (" + reason() + ")");
   require_regular(info, path);
+  note_input(path, info);
+}
+
+std::ifstream open_input(const fs::path& path) {
+  require_regular_file(path);
+  std::ifstream file(path, std::ios::binary);
+  if (!file) throw DataError(path.string(), "cannot open (" + reason() + ")");
+  return file;
 }
 
 std::string read_file(const fs::path& path, std::uint64_t most) {
@@ -123,31 +153,36 @@ std::string read_file(const fs::path& path, std::uint64_t most) {
   return content;
 }
 
-AtomicFile::AtomicFile(fs::path final_path) : final_(std::move(final_path)) {
-  require_replaceable(final_);
-  const fs::path folder = parent_of(final_);
-  std::error_code ignored;
-  fs::create_directories(folder, ignored);
-  temporary_ = folder / ("." + final_.filename().string() + ".tmp." + std::to_string(::getpid()));
-  fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (fd_ < 0) throw Error(final_.string() + ": cannot create a file in this folder (" + reason() + ")");
-}
+struct AtomicFile::Impl {
+  static const fs::path& checked(const fs::path& path) {
+    require_replaceable(path);
+    std::error_code ignored;  // the file cannot be made then, which says more
+    fs::create_directories(parent_of(path), ignored);
+    return path;
+  }
+  explicit Impl(fs::path path)
+      : final(std::move(path)),
+        guard(checked(final)),
+        temporary(final, Temporary::Kind::kFile),
+        file(temporary.path()) {}
 
-AtomicFile::~AtomicFile() {
-  if (fd_ >= 0) ::close(fd_);
-  std::error_code ignored;
-  if (!temporary_.empty()) fs::remove(temporary_, ignored);
-}
+  fs::path final;
+  GuardedOutput guard;
+  Temporary temporary;
+  RemovedOnSignal file;
+};
 
-void AtomicFile::append(std::string_view piece) { vicha::append(fd_, piece, final_); }
+AtomicFile::AtomicFile(fs::path final_path) : impl_(std::make_unique<Impl>(std::move(final_path))) {}
+AtomicFile::~AtomicFile() = default;
+
+void AtomicFile::append(std::string_view piece) { vicha::append(impl_->temporary.fd(), piece, impl_->final); }
 
 void AtomicFile::commit() {
-  require_replaceable(final_);
-  if (::fsync(fd_) != 0 || ::close(std::exchange(fd_, -1)) != 0) {
-    throw Error(final_.string() + ": cannot write (" + reason() + ")");
-  }
-  rename_or_throw(temporary_, final_);
-  temporary_.clear();
+  require_replaceable(impl_->final);
+  if (::fsync(impl_->temporary.fd()) != 0) throw Error(impl_->final.string() + ": " + write_failed());
+  rename_or_throw(impl_->temporary.path(), impl_->final);
+  impl_->temporary.renamed();
+  impl_->guard.done();
 }
 
 void write_file_atomic(const fs::path& path,
@@ -162,30 +197,60 @@ void write_file_atomic(const fs::path& path, std::string_view content) {
 }
 
 AtomicFolder::AtomicFolder(fs::path final_path) : final_(std::move(final_path)) {
-  if (fs::exists(final_) && !fs::is_directory(final_)) throw Error(final_.string() + ": is there and no folder");
-  temporary_ = parent_of(final_) / ("." + final_.filename().string() + ".tmp." + std::to_string(::getpid()));
-  std::error_code failed;
-  fs::remove_all(temporary_, failed);
-  fs::create_directories(temporary_, failed);
-  if (failed) throw Error(temporary_.string() + ": cannot create the folder (" + failed.message() + ")");
+  if (fs::exists(final_) && !fs::is_directory(final_)) {
+    throw Error(final_.string() + ": is there and no folder. Name another one");
+  }
+  require_no_input_below(final_);
+  std::error_code ignored;  // the folder cannot be made then, which says more
+  fs::create_directories(parent_of(final_), ignored);
+  temporary_ = std::make_unique<Temporary>(final_, Temporary::Kind::kFolder);
 }
 
-AtomicFolder::~AtomicFolder() {
-  std::error_code ignored;
-  if (!committed_) fs::remove_all(temporary_, ignored);
-}
+AtomicFolder::~AtomicFolder() = default;
+
+const fs::path& AtomicFolder::path() const { return temporary_->path(); }
 
 void AtomicFolder::commit() {
-  for (const auto& entry : fs::recursive_directory_iterator(temporary_)) sync_path(entry.path());
-  sync_path(temporary_);
-  const fs::path old = parent_of(final_) / ("." + final_.filename().string() + ".old." + std::to_string(::getpid()));
-  std::error_code ignored;
-  const bool replaced = fs::exists(final_);
-  if (replaced) rename_or_throw(final_, old);
-  rename_or_throw(temporary_, final_);
+  for (const auto& entry : fs::recursive_directory_iterator(path())) sync_path(entry.path());
+  sync_path(path());
+  const bool replaces = fs::exists(final_);
+  // In one step where the file system can; elsewhere the old folder stands under a name that nobody removes until the
+  // new one is there.
+  if (replaces && ::renameat2(AT_FDCWD, path().c_str(), AT_FDCWD, final_.c_str(), RENAME_EXCHANGE) == 0) {
+    sync_path(parent_of(final_));
+    return;  // what is under the temporary name now is the old one, and goes with it
+  }
+  const fs::path old = parent_of(final_) / ("." + final_.filename().string() + ".old");
+  if (replaces) rename_or_throw(final_, old);
+  rename_or_throw(path(), final_);
+  temporary_->renamed();
   sync_path(parent_of(final_));
-  if (replaced) fs::remove_all(old, ignored);
-  committed_ = true;
+  std::error_code ignored;
+  if (replaces) fs::remove_all(old, ignored);
+}
+
+GrowingFile::GrowingFile(const fs::path& path, Access access) : guard_(path) {
+  struct stat info {};
+  const auto refuse_other = [&] {
+    const std::string kind = other_kind(info);
+    if (!kind.empty()) throw DataError(path.string(), "is " + kind + ", not a regular file", "Give the name of a file");
+  };
+  if (::stat(path.c_str(), &info) == 0) refuse_other();
+  std::error_code ignored;  // the file cannot be made then, which says more
+  fs::create_directories(parent_of(path), ignored);
+  const int flags = access == Access::kAppend ? O_WRONLY | O_APPEND : O_RDWR;
+  fd_ = ::open(path.c_str(), flags | O_CREAT | O_NONBLOCK | O_CLOEXEC, 0644);
+  if (fd_ < 0) {
+    throw Error(path.string() + ": cannot be opened for writing (" + reason() +
+                "). Check the folder's permissions, or name another file");
+  }
+  if (::fstat(fd_, &info) == 0 && S_ISREG(info.st_mode)) return;
+  ::close(fd_);
+  refuse_other();
+}
+
+GrowingFile::~GrowingFile() {
+  if (fd_ >= 0) ::close(fd_);
 }
 
 MappedFile::MappedFile(const fs::path& path) {

@@ -45,10 +45,10 @@ TEST(Files, PipesAndDevicesAreNoFiles) {
   const fs::path folder = scratch(), pipe = folder / "pipe", link = folder / "link";
   ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
   fs::create_symlink("/dev/zero", link);
-  for (const auto& [path, what] : {std::pair<fs::path, const char*>{pipe, "is a pipe, not a file"},
-                                   {link, "is a device, not a file"},
-                                   {"/dev/zero", "is a device, not a file"},
-                                   {folder, "is a folder, not a file"}}) {
+  for (const auto& [path, what] : {std::pair<fs::path, const char*>{pipe, "is a pipe, not a regular file"},
+                                   {link, "is a device, not a regular file"},
+                                   {"/dev/zero", "is a device, not a regular file"},
+                                   {folder, "is a folder, not a regular file"}}) {
     EXPECT_NE(refusal([&] { read_file(path); }).find(what), std::string::npos) << path;
     EXPECT_NE(refusal([&] { MappedFile{path}; }).find(what), std::string::npos) << path;
     EXPECT_NE(refusal([&] { require_regular_file(path); }).find(what), std::string::npos) << path;

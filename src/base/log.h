@@ -18,7 +18,11 @@ using Sink = std::function<void(Level, std::string_view)>;
 void set_sink(Sink sink);
 void set_level(Level level);
 
+/// Control characters, line feeds too, are escaped on the way (base/printable.h): what comes of names and files cannot
+/// forge a line.
 void write(Level level, std::string_view line);
+/// Each line of a text that the program has laid out.
+void write_lines(Level level, std::string_view text);
 
 /// Whether `status` shows: standard error is a terminal, no sink is set and the level lets information pass.
 bool shows_status();

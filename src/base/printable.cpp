@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <iterator>
 
@@ -89,6 +90,25 @@ std::string escaped(std::string_view text, bool keep_layout) {
 }
 
 }  // namespace
+
+std::string printable_json(std::string_view json) {
+  std::string out;
+  out.reserve(json.size());
+  const auto put = std::back_inserter(out);
+  while (!json.empty()) {
+    std::uint32_t c = 0;
+    const std::size_t length = decode(json, c);
+    if (length == 0 || (c != 0x7F && !is_unseen(c))) {
+      out += json.substr(0, std::max<std::size_t>(length, 1));
+    } else if (c < 0x10000) {
+      fmt::format_to(put, "\\u{:04x}", c);
+    } else {
+      fmt::format_to(put, "\\u{:04x}\\u{:04x}", 0xD800 + ((c - 0x10000) >> 10), 0xDC00 + (c & 0x3FF));
+    }
+    json.remove_prefix(std::max<std::size_t>(length, 1));
+  }
+  return out;
+}
 
 std::string printable(std::string_view text) { return escaped(text, false); }
 std::string printable_text(std::string_view text) { return escaped(text, true); }

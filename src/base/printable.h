@@ -17,4 +17,8 @@ std::string printable(std::string_view text);
 /// `printable` before.
 std::string printable_text(std::string_view text);
 
+/// JSON of the same value, whose texts show nothing that `printable` would escape: such characters, which JSON has in
+/// texts alone, become its own escapes. What is no UTF-8 stays as it is.
+std::string printable_json(std::string_view json);
+
 }  // namespace vicha

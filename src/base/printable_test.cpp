@@ -44,5 +44,10 @@ TEST(Printable, LayoutOfTheProgramStays) {
   EXPECT_EQ(printable_text("word\tcount\ncat\x1b\t3\r\n"), "word\tcount\ncat\\x1b\t3\\r\n");
 }
 
+TEST(Printable, JsonStaysJsonOfTheSameValue) {
+  EXPECT_EQ(printable_json("{\n \"a\": \"x\x7f\u202e\U000e0041\\n café\"\n}"),
+            "{\n \"a\": \"x\\u007f\\u202e\\udb40\\udc41\\n café\"\n}");
+}
+
 }  // namespace
 }  // namespace vicha

@@ -11,6 +11,7 @@
 #include "benchmark/data_bench.h"
 #include "benchmark/model_bench.h"
 #include "cli/commands.h"
+#include "cli/options.h"
 
 namespace vicha::cli {
 namespace {
@@ -77,7 +78,9 @@ void add_benchmark(CLI::App& bench, Action& chosen, const char* name, const char
   const auto options = std::make_shared<Options>();
   const auto common = std::make_shared<Common>();
   CLI::App* command = bench.add_subcommand(name, what);
-  command->add_option("--threads", common->threads, "0: one for each core")->capture_default_str();
+  command->add_option("--threads", common->threads, "0: one for each core")
+      ->capture_default_str()
+      ->check(between(0, kMostThreads));
   command->add_flag("--json", common->json, "One line of JSON");
   OptionAdder adder(*command);
   options->describe(adder);
@@ -87,7 +90,7 @@ void add_benchmark(CLI::App& bench, Action& chosen, const char* name, const char
       if (common->threads > 0) at::set_num_threads(static_cast<int>(common->threads));
       if constexpr (requires { options->threads; }) options->threads = common->threads;
       const std::string line = run(*options);
-      print((common->json ? line : nlohmann::ordered_json::parse(line).dump(1)) + "\n");
+      print_json((common->json ? line : nlohmann::ordered_json::parse(line).dump(1)) + "\n");
       return 0;
     };
   });

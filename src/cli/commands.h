@@ -26,7 +26,9 @@ void add_weights(CLI::App& app, Action& chosen);
 void add_config(CLI::App& app, Action& chosen);
 void add_bench(CLI::App& app, Action& chosen);
 
-/// Results go to standard output, everything else to the log.
+/// Results go to standard output, everything else to the log. Control characters are escaped (base/printable.h) but for
+/// the line feeds and tabs of the program's layout; in JSON as JSON escapes them.
 void print(const std::string& text);
+void print_json(const std::string& json);
 
 }  // namespace vicha::cli

@@ -62,18 +62,23 @@ void add_concepts_assign(CLI::App& group, Action& chosen) {
   command->add_option("--vocab-embeddings", given->embeddings,
                       "Where the vocabulary's embeddings are kept (default: VOCAB.safetensors)");
   add_prompts(*command, given->prompts);
-  command->add_option("--k", given->options.k, "Concepts of a picture")->capture_default_str();
-  command->add_option("--threshold", given->options.threshold,
-                      "Least probability, softmax(scale * cosine) over the vocabulary (default: none; regions: 0.5)");
+  command->add_option("--k", given->options.k, "Concepts of a picture")->capture_default_str()->check(between(1, 1e6));
+  command
+      ->add_option("--threshold", given->options.threshold,
+                   "Least probability, softmax(scale * cosine) over the vocabulary (default: none; regions: 0.5)")
+      ->check(between(0, 1));
   command->add_flag("--regions", given->regions, "Tag the regions of a store made with --regions");
-  command->add_option("--num-tags", given->tags.num_tags, "Tags of a picture in region mode")->capture_default_str();
+  command->add_option("--num-tags", given->tags.num_tags, "Tags of a picture in region mode")
+      ->capture_default_str()
+      ->check(between(1, 1e6));
   add_choice(*command, "--search", given->options.approximate,
              {{"auto", Approximate::kAuto}, {"exact", Approximate::kNever}, {"index", Approximate::kAlways}},
              "exact, index (FAISS clusters), or auto: index beyond a million words");
   command
       ->add_option("--max-missing-share", given->options.max_missing_share,
                    "Share of records whose picture may be in no store; they are left out")
-      ->capture_default_str();
+      ->capture_default_str()
+      ->check(between(0, 1));
   add_source_options(*command, given->source_options, "CLIP: the store was embedded with --exact-decode");
   command->callback([given, &chosen] {
     chosen = [given] {

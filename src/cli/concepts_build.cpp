@@ -17,27 +17,35 @@ void add_concepts_build(CLI::App& group, Action& chosen) {
       "build", "From captions and pictures to a manifest with concepts; repeated after a kill it goes on where it was");
   command->add_option("--captions", build.captions, "Manifest with pictures and captions")->required();
   command->add_option("--images", build.images, "Folder of the pictures (default: the manifest's)");
-  command->add_option("--strip-parts", build.strip_parts,
-                      "Leading parts of each picture's path to replace by the folder");
+  command
+      ->add_option("--strip-parts", build.strip_parts, "Leading parts of each picture's path to replace by the folder")
+      ->check(between(0, 1000));
   command->add_option("--out", build.out, "Manifest to write; what is made on the way lies beside it in OUT's .parts")
       ->required();
   command->add_option("--source", build.source,
                       "clip:FILE (weights of CLIP) or vicha:CHECKPOINT (a model trained without concepts)");
   command->add_option("--vocab", build.vocabulary, "A ready vocabulary (default: made from the captions)");
   command->add_option("--top", build.count.top, "Concepts of the vocabulary, the most frequent; 0: all")
-      ->capture_default_str();
+      ->capture_default_str()
+      ->check(between(0, kMostThings));
   command->add_option("--min-count", build.count.min_count, "Keep concepts that were seen at least so often")
-      ->capture_default_str();
+      ->capture_default_str()
+      ->check(between(1, kMostThings));
   add_prompts(*command, build.prompts);
-  command->add_option("--k", build.assign.k, "Concepts of a picture")->capture_default_str();
-  command->add_option("--threshold", build.assign.threshold,
-                      "Least probability, softmax(scale * cosine) over the vocabulary (default: none)");
+  command->add_option("--k", build.assign.k, "Concepts of a picture")->capture_default_str()->check(between(1, 1e6));
+  command
+      ->add_option("--threshold", build.assign.threshold,
+                   "Least probability, softmax(scale * cosine) over the vocabulary (default: none)")
+      ->check(between(0, 1));
   command->add_option("--batch", build.embed.batch_size, "Pictures embedded at once; 0: what suits the source")
-      ->capture_default_str();
+      ->capture_default_str()
+      ->check(between(0, 1e6));
   command->add_option("--threads", build.embed.threads, "Threads that read and embed pictures; 0: one for each core")
-      ->capture_default_str();
+      ->capture_default_str()
+      ->check(between(0, kMostThreads));
   command->add_option("--max-bad-share", build.embed.max_bad_share, "Share of pictures that may be unreadable")
-      ->capture_default_str();
+      ->capture_default_str()
+      ->check(between(0, 1));
   command->add_flag("--trust-names", build.embed.trust_names,
                     "Do not read pictures again that an earlier run has embedded under their name");
   add_source_options(*command, build.source_options);

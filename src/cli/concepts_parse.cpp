@@ -46,9 +46,11 @@ void add_concepts_parse(CLI::App& group, Action& chosen) {
                       "Write JSON lines to a file instead; repeated after a kill it goes on where it was");
   command->add_option("--threads", given->options.threads, "0: one for each core")
       ->capture_default_str()
-      ->check(CLI::Range(0, 1024));
+      ->check(between(0, kMostThreads));
   add_links(*command, given->options.graph.links);
-  command->add_option("--cache", given->options.cached, "Parsed captions kept for repetitions")->capture_default_str();
+  command->add_option("--cache", given->options.cached, "Parsed captions kept for repetitions")
+      ->capture_default_str()
+      ->check(between(0, kMostThings));
   command->callback([given, &chosen] {
     chosen = [given] {
       if (!given->out.empty()) {
@@ -59,7 +61,7 @@ void add_concepts_parse(CLI::App& group, Action& chosen) {
         return 0;
       }
       CaptionParsers parsers(given->options, [&](const std::string& caption, const SceneGraph& graph) {
-        print(given->json ? scene_graph_json(caption, graph) + "\n" : readable(caption, graph));
+        given->json ? print_json(scene_graph_json(caption, graph) + "\n") : print(readable(caption, graph));
       });
       for_each_caption(given->files, [&](std::string caption) { parsers.push(std::move(caption)); });
       parsers.finish();

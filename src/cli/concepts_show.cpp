@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/printable.h"
 #include "cli/concepts.h"
 #include "cli/options.h"
 #include "concepts/kit/vocabulary_embeddings.h"
@@ -64,29 +65,27 @@ void add_concepts_show(CLI::App& group, Action& chosen) {
                       "clip:FILE or vicha:CHECKPOINT (default: where the checkpoint's source was in training)");
   command->add_option("--vocab", given->vocabulary, "Vocabulary, where no checkpoint is given");
   add_prompts(*command, given->prompts);
-  command->add_option("--k", given->k, "Concepts to show (default: the checkpoint's, or 15)")
-      ->check(CLI::Range(1, 100));
-  command->add_option("--threshold", given->threshold, "Least probability over the vocabulary");
+  command->add_option("--k", given->k, "Concepts to show (default: the checkpoint's, or 15)")->check(between(1, 100));
+  command->add_option("--threshold", given->threshold, "Least probability over the vocabulary")->check(between(0, 1));
   command->add_option("--out", given->out, "PNG to write (default: IMAGE.concepts.png)");
   command->add_flag("--json", given->json, "Print the concepts as JSON and draw only if --out is given");
   add_source_options(*command, given->source_options);
   command->callback([given, &chosen] {
     chosen = [given] {
       const ImageConcepts concepts = finder(*given).find(given->image);
-      std::string text;
       if (given->json) {
-        text =
-            nlohmann::ordered_json{
-                {"image", given->image.string()}, {"kwords", concepts.words}, {"kword_scores", concepts.cosines}}
-                .dump() +
-            "\n";
+        print_json(nlohmann::ordered_json{
+                       {"image", given->image.string()}, {"kwords", concepts.words}, {"kword_scores", concepts.cosines}}
+                       .dump() +
+                   "\n");
       } else {
+        std::string text;
         for (std::size_t i = 0; i < concepts.words.size(); ++i) {
-          text += fmt::format("{:.3f}  {}\n", concepts.cosines[i], concepts.words[i]);
+          text += fmt::format("{:.3f}  {}\n", concepts.cosines[i], printable(concepts.words[i]));
         }
         if (concepts.words.empty()) text = "no concept is probable enough\n";
+        print(text);
       }
-      print(text);
       if (given->json && given->out.empty()) return 0;
       const std::filesystem::path out =
           given->out.empty() ? std::filesystem::path(given->image.string() + ".concepts.png") : given->out;

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/files.h"
 #include "cli/concepts.h"
 #include "cli/options.h"
 #include "concepts/store/store.h"
@@ -66,7 +67,7 @@ void add_show(CLI::App& store, Action& chosen) {
     chosen = [given] {
       for (const fs::path& file : given->files) {
         const EmbeddingStore store = EmbeddingStore::open(file);
-        print(given->json ? Summary(store).json() : Summary(store).text());
+        given->json ? print_json(Summary(store).json()) : print(Summary(store).text());
       }
       return 0;
     };
@@ -131,6 +132,8 @@ void add_import(CLI::App& store, Action& chosen) {
   add_precision(*command, given->type, "Of the stored numbers: fp16 or fp32");
   command->callback([given, &chosen] {
     chosen = [given] {
+      std::error_code ignored;
+      if (fs::equivalent(given->like, given->to, ignored)) go_on_with(given->to);
       import_store(given->from, given->to, import_source(given->from, given->source, given->like), given->type);
       print(Summary(EmbeddingStore::open(given->to)).text());
       return 0;

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "cli/concepts.h"
+#include "cli/options.h"
 #include "concepts/vocabulary/count_concepts.h"
 
 namespace vicha::cli {
@@ -45,14 +46,14 @@ void add_concepts_vocab(CLI::App& group, Action& chosen) {
   command->add_option("--out", given->out, "Vocabulary to write (concept, tab, count, tab, kind a line)")->required();
   CLI::Option* top = command->add_option("--top", options.top, "Keep the so many most frequent; 0: all")
                          ->capture_default_str()
-                         ->check(CLI::NonNegativeNumber);
+                         ->check(between(0, kMostThings));
   CLI::Option* min_count =
       command
           ->add_option("--min-count", options.min_count,
                        "Keep what was seen at least so often; without --top, all of it (the public tool's threshold T "
                        "is T + 2 here)")
           ->capture_default_str()
-          ->check(CLI::PositiveNumber);
+          ->check(between(1, kMostThings));
   command->add_option("--kinds", given->kinds, "objects, attributes (\"brown dog\"), relations (\"dog on sofa\")")
       ->delimiter(',')
       ->capture_default_str()
@@ -61,14 +62,17 @@ void add_concepts_vocab(CLI::App& group, Action& chosen) {
   command->add_flag("--no-default-stop", given->no_default_stop,
                     "Keep \"picture\", \"side\", \"other\" and other words that name nothing to be seen");
   command->add_option("--merge", given->merge, "File of words counted as others: bike, tab, bicycle");
-  command->add_option("--min-length", options.min_length, "Characters of the shortest concept")->capture_default_str();
+  command->add_option("--min-length", options.min_length, "Characters of the shortest concept")
+      ->capture_default_str()
+      ->check(between(0, 1000));
   command
       ->add_option("--max-entries", options.max_entries,
                    "Different concepts held in memory (about 120 bytes each); beyond, the rarest are dropped")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(between(1, kMostThings));
   command->add_option("--threads", options.threads, "Threads that parse captions; 0: one for each core")
-      ->capture_default_str();
+      ->capture_default_str()
+      ->check(between(0, kMostThreads));
   command->callback([given, top, min_count, &chosen] {
     chosen = [given, all = min_count->count() > 0 && top->count() == 0] {
       CountOptions options = given->options;

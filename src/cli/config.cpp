@@ -39,8 +39,11 @@ void add_config(CLI::App& app, Action& chosen) {
       const AnyOptions<TaskRecipe> recipe = given->recipe.empty()
                                                 ? default_with(given->overrides, given->task)
                                                 : load_task_recipe(given->recipe, given->overrides, given->task);
-      print(given->json ? to_json(recipe) + "\n"
-                        : to_toml(recipe, {.only_changes = given->changes, .comments = !given->changes}));
+      if (given->json) {
+        print_json(to_json(recipe) + "\n");
+      } else {
+        print(to_toml(recipe, {.only_changes = given->changes, .comments = !given->changes}));
+      }
       return 0;
     };
   });

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
+#include "cli/options.h"
 #include "data/tools/check.h"
 #include "demo/demo.h"
 
@@ -24,7 +25,9 @@ void add_demo(CLI::App& data, Action& chosen) {
   command->add_option("--out", given->options.out, "Folder to fill")->required();
   command->add_option("--kwords", given->kwords, "none, or oracle: the human tags, for tests of the plumbing only")
       ->capture_default_str();
-  command->add_option("--threads", given->options.threads, "0: one for each core")->capture_default_str();
+  command->add_option("--threads", given->options.threads, "0: one for each core")
+      ->capture_default_str()
+      ->check(between(0, kMostThreads));
   command->callback([given, &chosen] {
     chosen = [given] {
       given->options.kwords = demo_kwords_from_name(given->kwords);
@@ -57,13 +60,21 @@ void add_check(CLI::App& data, Action& chosen) {
   command
       ->add_option("--strip-parts", given->options.manifest.strip_parts,
                    "Leading parts of each picture's path to replace by the root")
-      ->capture_default_str();
+      ->capture_default_str()
+      ->check(between(0, 1000));
   command->add_option("--vocabulary", given->vocabulary, "vocab.txt, to count tokens instead of words");
-  command->add_option("--max-words", given->options.max_words, "Words a caption may have")->capture_default_str();
+  command->add_option("--max-words", given->options.max_words, "Words a caption may have")
+      ->capture_default_str()
+      ->check(between(1, kMostThings));
   command->add_option("--max-tokens", given->options.max_tokens, "Tokens a caption may have, [CLS] included")
-      ->capture_default_str();
-  command->add_option("--examples", given->options.examples, "Examples shown of each kind")->capture_default_str();
-  command->add_option("--threads", given->options.threads, "0: one for each core")->capture_default_str();
+      ->capture_default_str()
+      ->check(between(1, kMostThings));
+  command->add_option("--examples", given->options.examples, "Examples shown of each kind")
+      ->capture_default_str()
+      ->check(between(0, kMostThings));
+  command->add_option("--threads", given->options.threads, "0: one for each core")
+      ->capture_default_str()
+      ->check(between(0, kMostThreads));
   command->add_flag("--concepts", given->concepts, "Records must have kwords");
   command->add_flag("--no-pictures", given->no_images, "Do not open the pictures");
   command->add_flag("--json", given->json, "Print JSON");
@@ -79,7 +90,7 @@ void add_check(CLI::App& data, Action& chosen) {
       }
       const CheckReport report = check_manifests(given->manifests, options);
       if (!given->out.empty()) write_file_atomic(given->out, report.to_json() + "\n");
-      print(given->json ? report.to_json() + "\n" : report.to_table());
+      given->json ? print_json(report.to_json() + "\n") : print(report.to_table());
       return static_cast<int>(report.clean() ? ExitCode::kDone : ExitCode::kData);
     };
   });

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "cli/data.h"
 #include "cli/data_stores.h"
+#include "cli/options.h"
 #include "concepts/match/filter.h"
 #include "report/distribution_plot.h"
 
@@ -48,7 +49,8 @@ int run(Given& given) {
   const ManifestPairs pairs = similarities(given);
   const std::vector<bool> kept = select_pairs(pairs, rules);
   const Distribution distribution = distribution_of(pairs.sims, kept);
-  log::info("similarities of {}:\n{}", given.manifest.string(), histogram_text(distribution));
+  log::info("similarities of {}:", given.manifest.string());
+  log::write_lines(log::Level::kInfo, histogram_text(distribution));
   if (!given.plot.empty()) {
     write_plot(distribution, "Similarities of " + given.manifest.filename().string(), given.plot);
   }
@@ -68,7 +70,7 @@ void add_data_filter(CLI::App& group, Action& chosen) {
   command->add_option("--out", given->out, "Manifest to write, best first")->required();
   command->add_option("--keep", given->keep, "Share of all pairs of picture and caption: 70% or 0.7");
   command->add_option("--keep-captions", given->keep_captions, "Share of each picture's captions, at least one: 50%");
-  given->has_min_sim = command->add_option("--min-sim", given->min_sim, "Least similarity");
+  given->has_min_sim = command->add_option("--min-sim", given->min_sim, "Least similarity")->check(between(-1, 1));
   command->add_flag("--keep-order", given->output.keep_order, "Leave the rows in the manifest's order");
   command->add_flag("--split-captions", given->output.split_captions, "Write a row for each caption");
   command->add_option("--plot", given->plot, "Also draw the distribution of all similarities: FILE.html or FILE.svg");

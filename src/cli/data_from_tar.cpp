@@ -73,9 +73,10 @@ void add_data_from_tar(CLI::App& group, Action& chosen) {
   command->add_flag("--skip-damaged", options.skip_damaged, "Leave out archives that are damaged or cut short");
   command->add_option("--max-picture-mb", given->image_megabytes, "Larger pictures are refused, in MiB")
       ->capture_default_str()
-      ->check(CLI::Range(1, 4096));
+      ->check(between(1, 4096));
   command->add_option("--threads", options.threads, "Archives unpacked at once; 0: one for each core")
-      ->capture_default_str();
+      ->capture_default_str()
+      ->check(between(0, kMostThreads));
   command->callback([given, &chosen] {
     chosen = [given] {
       UnpackOptions options = given->options;

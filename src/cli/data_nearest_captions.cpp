@@ -21,7 +21,7 @@ void add_data_nearest_captions(CLI::App& group, Action& chosen) {
   command->add_option("MANIFEST", given->manifest, "Manifest: a JSON list or JSON lines")->required();
   command->add_option("--from", given->others, "Manifest whose captions are added")->required();
   command->add_option("--out", given->out, "Manifest to write")->required();
-  command->add_option("--k", given->options.k, "Captions to add")->capture_default_str()->check(CLI::PositiveNumber);
+  command->add_option("--k", given->options.k, "Captions to add")->capture_default_str()->check(between(1, 1e6));
   add_choice(*command, "--by", given->options.by_caption, {{"picture", false}, {"caption", true}},
              "What they are near to: picture or caption");
   command->add_option("--field", given->options.field, "Field to write")->capture_default_str();

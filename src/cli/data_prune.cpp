@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "cli/data.h"
+#include "cli/options.h"
 #include "data/tools/dead_images.h"
 
 namespace vicha::cli {
@@ -26,10 +27,13 @@ void add_data_prune(CLI::App& group, Action& chosen) {
   command
       ->add_option("--strip-parts", given->options.strip_parts,
                    "Leading parts of each picture's path to replace by the root")
-      ->capture_default_str();
+      ->capture_default_str()
+      ->check(between(0, 1000));
   command->add_flag("--presence", given->presence, "Only look whether the files are there: fast");
   command->add_flag("--drop-truncated", given->truncated, "Truncated pictures are dead too");
-  command->add_option("--threads", given->options.threads, "0: one for each core")->capture_default_str();
+  command->add_option("--threads", given->options.threads, "0: one for each core")
+      ->capture_default_str()
+      ->check(between(0, kMostThreads));
   command->callback([given, &chosen] {
     chosen = [given] {
       PruneOptions options = given->options;

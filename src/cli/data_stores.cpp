@@ -16,16 +16,18 @@ void DataStores::add_options(CLI::App& command) {
   command.add_option("--caption-store", captions_, "Store of the captions (default with --source: OUT.captions.emb)");
   command.add_option("--image-root", image_root_, "Folder of the pictures (default: the manifest's)");
   command.add_option("--strip-parts", strip_parts_, "Leading parts of each picture's path to replace by the root")
-      ->capture_default_str();
+      ->capture_default_str()
+      ->check(between(0, 1000));
   command.add_option("--max-missing", max_missing_, "Share of pictures, and of pairs, that may lack an embedding")
       ->capture_default_str()
-      ->check(CLI::Range(0.0, 1.0));
+      ->check(between(0, 1));
   add_precision(command, type_, "Of numbers in new stores: fp16 or fp32");
   command.add_option("--batch", batch_, "Pictures computed at once; 0: what suits the source")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+      ->check(between(0, 1e6));
   command.add_option("--threads", threads_, "Threads that read and embed pictures; 0: one for each core")
-      ->capture_default_str();
+      ->capture_default_str()
+      ->check(between(0, kMostThreads));
   add_source_options(command, options_);
 }
 

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 
 #include "cli/data.h"
+#include "cli/options.h"
 #include "data/tools/subset.h"
 
 namespace vicha::cli {
@@ -18,10 +19,12 @@ void add_data_subset(CLI::App& group, Action& chosen) {
   CLI::App* command = group.add_subcommand("subset", "Take the first records of a manifest, or some at random");
   command->add_option("MANIFEST", given->manifest, "Manifest: a JSON list or JSON lines")->required();
   command->add_option("--out", given->out, "Manifest to write")->required();
-  CLI::Option* count = command->add_option("--count", given->count, "So many records");
+  CLI::Option* count = command->add_option("--count", given->count, "So many records")->check(between(0, 1e18));
   command->add_option("--share", given->share, "Or so many of all: 10% or 0.1")->excludes(count);
   command->add_flag("--random", given->options.random, "Any records instead of the first; they keep their order");
-  command->add_option("--seed", given->options.seed, "Another seed, another choice")->capture_default_str();
+  command->add_option("--seed", given->options.seed, "Another seed, another choice")
+      ->capture_default_str()
+      ->check(between(0, 1e18));
   command->callback([given, count, &chosen] {
     chosen = [given, count] {
       if (count->count() > 0) given->options.count = given->count;

@@ -23,7 +23,9 @@ void add_data_titles(CLI::App& group, Action& chosen) {
   command->add_option("--out", given->out, "Manifest to write")->required();
   command->add_option("--field", given->options.field, "Field to write")->capture_default_str();
   add_links(*command, given->options.parser.links);
-  command->add_option("--threads", given->options.threads, "0: one for each core")->capture_default_str();
+  command->add_option("--threads", given->options.threads, "0: one for each core")
+      ->capture_default_str()
+      ->check(between(0, kMostThreads));
   command->callback([given, &chosen] {
     chosen = [given] {
       TitleOptions options = given->options;

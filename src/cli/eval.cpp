@@ -1,5 +1,6 @@
 #include <CLI/CLI.hpp>
 
+#include "base/error.h"
 #include "base/files.h"
 #include "cli/commands.h"
 #include "cli/options.h"
@@ -35,6 +36,15 @@ void add_compare(CLI::App& eval, Action& chosen) {
   });
 }
 
+/// An error about the setting that a flag stands for, with the flag in its place: "--k-test -1: …".
+std::string as_given(std::string message, const std::vector<EvaluationFlag>& flags) {
+  for (const EvaluationFlag& flag : flags) {
+    const std::string setting = "--set " + flag.key + "=";
+    if (message.starts_with(setting)) return flag.flag + " " + message.substr(setting.size());
+  }
+  return message;
+}
+
 void add_evaluation(CLI::App& eval, const TaskKind& kind, Action& chosen) {
   struct Given {
     EvaluateCommand command;
@@ -61,7 +71,13 @@ void add_evaluation(CLI::App& eval, const TaskKind& kind, Action& chosen) {
       EvaluateCommand& run = given->command;
       run.precision = parse_precision(given->precision);
       LoadedModel loaded = load_trained(run.checkpoint, run.device, &kind);
-      const EvaluateResult result = kind.evaluate(loaded, run);
+      const EvaluateResult result = [&] {
+        try {
+          return kind.evaluate(loaded, run);
+        } catch (const UsageError& error) {
+          throw UsageError(as_given(error.what(), kind.evaluation_flags));
+        }
+      }();
       if (!given->out.empty()) write_file_atomic(given->out, result.json + "\n");
       print(result.table);
       return 0;

@@ -1,5 +1,7 @@
 #include "cli/options.h"
 
+#include <fmt/format.h>
+
 namespace vicha::cli {
 namespace {
 
@@ -8,6 +10,15 @@ void add_bpe(CLI::App& command, std::filesystem::path& bpe) {
 }
 
 }  // namespace
+
+CLI::Validator between(double least, double most) {
+  const auto check = [=](std::string& given) {
+    double value = 0;
+    if (CLI::detail::lexical_cast(given, value) && value >= least && value <= most) return std::string();
+    return fmt::format("{} cannot be; give a number from {:.17g} to {:.17g}", given, least, most);
+  };
+  return {check, fmt::format("{:.17g} to {:.17g}", least, most)};
+}
 
 void add_device(CLI::App& command, std::string& device) {
   command.add_option("--device", device, "auto, cpu or cuda:N")->capture_default_str();

@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
@@ -54,6 +55,11 @@ CLI::Option* add_repeated(CLI::App& command, const std::string& option, std::vec
                           const std::string& help) {
   return command.add_option(option, values, help)->expected(1)->take_all()->allow_extra_args(false);
 }
+
+/// Refuses whatever is no number from `least` to `most`: NaN too, which compares as neither.
+CLI::Validator between(double least, double most);
+
+constexpr double kMostThreads = 1024, kMostThings = 1e9;  ///< of options that count
 
 /// --device.
 void add_device(CLI::App& command, std::string& device);

@@ -32,11 +32,11 @@ void add_predict(CLI::App& app, Action& chosen) {
         LoadedModel loaded = load_trained(given->command.checkpoint, given->command.device, &kind);
         const Predictor predict = kind.predict(loaded, given->command);
         if (!given->input.empty()) {
-          print(predict(given->input) + "\n");
+          print_json(predict(given->input) + "\n");
           return 0;
         }
         for (std::string line; std::getline(std::cin, line);) {
-          if (!line.empty()) print(predict(line) + "\n");
+          if (!line.empty()) print_json(predict(line) + "\n");
         }
         return 0;
       };

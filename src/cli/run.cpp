@@ -4,32 +4,52 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <exception>
 #include <new>
+#include <sstream>
+#include <string>
 
 #include "base/error.h"
+#include "base/file_guard.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/printable.h"
+#include "base/signals.h"
 #include "cli/commands.h"
 #include "nn/precision.h"
 
 namespace vicha::cli {
 
-void print(const std::string& text) {
-  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
-    throw Error("cannot write to standard output");
-  }
-}
-
 namespace {
+
+void write_out(const std::string& text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0) return;
+  throw Error(std::string("cannot write to standard output (") + std::strerror(errno) +
+              "). Free space, or send it elsewhere");
+}
 
 /// LibTorch's messages carry a stack trace that helps nobody who runs a program.
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
 int status(ExitCode code) { return static_cast<int>(code); }
 
+/// CLI11 writes arguments into its messages as they are.
+int refuse(const CLI::App& app, const CLI::ParseError& error) {
+  std::ostringstream out, problems;
+  const int code = app.exit(error, out, problems);
+  write_out(out.str());
+  const std::string text = printable_text(problems.str());
+  std::fwrite(text.data(), 1, text.size(), stderr);
+  return code == 0 ? 0 : status(ExitCode::kUsage);
+}
+
 }  // namespace
+
+void print(const std::string& text) { write_out(printable_text(text)); }
+void print_json(const std::string& json) { write_out(printable_json(json)); }
 
 int run(int argc, char** argv) {
   flush_denormals();
@@ -54,10 +74,11 @@ int run(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    const int code = app.exit(error);
-    return code == 0 ? 0 : status(ExitCode::kUsage);
+    return refuse(app, error);
   }
   log::set_level(quiet ? log::Level::kWarning : verbose ? log::Level::kDebug : log::Level::kInfo);
+  end_cleanly_on_signals();
+  const FileGuard guard;
   try {
     return chosen();
   } catch (const Error& error) {
@@ -66,7 +87,7 @@ int run(int argc, char** argv) {
   } catch (const std::bad_alloc&) {
     log::error("out of memory. Use a smaller batch, picture or cache");
   } catch (const std::exception& error) {
-    log::error("{}", verbose ? std::string(error.what()) : first_line(error.what()));
+    log::write_lines(log::Level::kError, verbose ? std::string(error.what()) : first_line(error.what()));
   }
   return status(ExitCode::kFailed);
 }

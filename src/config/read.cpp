@@ -21,6 +21,7 @@ using config_detail::Origin;
 using config_detail::toml_string;
 
 constexpr std::string_view kBaseKey = "base";
+constexpr std::uint64_t kMostRecipe = std::uint64_t{16} << 20;
 
 class Applier final : public Visitor {
  public:
@@ -216,7 +217,7 @@ void apply_text(OptionsRef options, std::string_view text, const fs::path& file,
 }
 
 void load_file(OptionsRef options, const fs::path& file, std::vector<fs::path> chain) {
-  const std::string text = read_file(file);
+  const std::string text = read_file(file, kMostRecipe);
   chain.push_back(fs::weakly_canonical(file));
   apply_text(options, text, file, chain);
 }
@@ -255,7 +256,7 @@ std::optional<std::string> root_string(const fs::path& file, std::string_view ke
     chain.push_back(fs::weakly_canonical(next));
     toml::table table;
     try {
-      table = toml::parse(read_file(next));
+      table = toml::parse(read_file(next, kMostRecipe));
     } catch (const toml::parse_error&) {
       return std::nullopt;  // reading the values says what is wrong
     }

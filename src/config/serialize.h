@@ -107,22 +107,6 @@ std::string to_json(OptionsView options, int indent = 2);
 /// Reference in Markdown: a heading and a table (key, type, default, unit, allowed, meaning) a section.
 std::string to_markdown(OptionsView options, std::string_view title);
 
-/// One option, as help prints it. Values are in TOML syntax.
-struct FieldInfo {
-  std::string path;     ///< "itc.queue_size"
-  std::string section;  ///< "itc", "" at the root
-  std::string section_meaning;
-  std::string key;   ///< "queue_size"
-  std::string type;  ///< "boolean", "integer", "number", "string", "list of numbers", "list of strings"
-  std::string unit;
-  std::string meaning;
-  std::string allowed;  ///< "at least 1", "\"a\", \"b\"", "" if anything
-  std::string value;
-  std::string default_value;
-};
-/// All options, in the order of the description.
-std::vector<FieldInfo> list_fields(OptionsView options);
-
 /// A section or key that had another name in older recipes (`Visitor::moved`); full paths.
 struct MovedKey {
   std::string from, to;

@@ -111,20 +111,6 @@ std::string to_markdown(OptionsView options, std::string_view title) {
   return out;
 }
 
-std::vector<FieldInfo> list_fields(OptionsView options) {
-  const Flat now = config_detail::flatten(options), defaults = config_detail::flatten_defaults(options);
-  std::vector<FieldInfo> list;
-  list.reserve(now.fields.size());
-  for (std::size_t i = 0; i < now.fields.size(); ++i) {
-    const FieldRecord& field = now.fields[i];
-    const auto& section = now.sections[field.section];
-    list.push_back({field.path, section.path, section.meaning, field.key,
-                    std::string(config_detail::type_name(field.value)), field.unit, field.meaning, field.allowed,
-                    config_detail::toml_value(field.value), config_detail::toml_value(defaults.fields[i].value)});
-  }
-  return list;
-}
-
 std::vector<MovedKey> moved_keys(OptionsView options) { return config_detail::flatten(options).moved; }
 
 }  // namespace vicha

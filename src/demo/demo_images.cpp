@@ -77,7 +77,10 @@ void write_image(const fs::path& path, std::string_view png) {
 ImageFolder::ImageFolder(fs::path folder, std::vector<ImageTask> tasks)
     : folder_(std::move(folder)), tasks_(std::move(tasks)), fingerprint_(fingerprint_of(tasks_) + "\n") {}
 
-bool ImageFolder::is_current() const { return fs::exists(marker()) && read_file(marker()) == fingerprint_; }
+bool ImageFolder::is_current() const {
+  go_on_with(marker());
+  return fs::exists(marker()) && read_file(marker()) == fingerprint_;
+}
 
 void ImageFolder::start_anew() {
   fs::remove(marker());

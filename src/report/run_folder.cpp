@@ -59,8 +59,8 @@ struct Record {
 
 /// Calls `use` with each line that is a JSON object. Only a last line without its end may be anything else.
 void for_each_line(const fs::path& path, const char* remedy, const std::function<void(const Record&)>& use) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) throw DataError(path.string(), "cannot be opened", remedy);
+  if (!fs::exists(path)) throw DataError(path.string(), "cannot be opened", remedy);
+  std::ifstream file = open_input(path);
   std::string line;
   for (std::int64_t number = 1; std::getline(file, line); ++number) {
     const bool whole = !file.eof();

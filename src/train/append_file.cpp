@@ -1,6 +1,5 @@
 #include "train/append_file.h"
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -19,23 +18,12 @@ namespace {
 
 }  // namespace
 
-AppendFile::AppendFile(std::filesystem::path path) : path_(std::move(path)) {
-  std::error_code ignored;  // if this fails, so does open, and with a better message
-  if (path_.has_parent_path()) std::filesystem::create_directories(path_.parent_path(), ignored);
-  fd_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-  if (fd_ < 0) fail(path_, "cannot open for writing");
-}
-
-AppendFile::~AppendFile() {
-  if (fd_ >= 0) ::close(fd_);
-}
-
-AppendFile::AppendFile(AppendFile&& other) noexcept
-    : path_(std::move(other.path_)), fd_(std::exchange(other.fd_, -1)) {}
+AppendFile::AppendFile(std::filesystem::path path)
+    : path_(std::move(path)), file_(std::make_unique<GrowingFile>(path_, GrowingFile::Access::kAppend)) {}
 
 void AppendFile::write(std::string_view data) {
   while (!data.empty()) {
-    const ssize_t n = ::write(fd_, data.data(), data.size());
+    const ssize_t n = ::write(file_->fd(), data.data(), data.size());
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) fail(path_, "cannot write");
     data.remove_prefix(static_cast<std::size_t>(n));
@@ -43,7 +31,7 @@ void AppendFile::write(std::string_view data) {
 }
 
 void AppendFile::sync() {
-  if (::fsync(fd_) != 0 && errno != EINVAL) fail(path_, "cannot sync to disk");  // EINVAL: a pipe or a device
+  if (::fsync(file_->fd()) != 0) fail(path_, "cannot sync to disk");
 }
 
 }  // namespace vicha

@@ -2,17 +2,18 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <string_view>
+
+#include "base/files.h"
 
 namespace vicha {
 
 class AppendFile {
  public:
-  /// Opens or creates the file and the folders above it. Throws Error naming the path, as every member does.
+  /// Opens or creates the file and the folders above it. Throws Error naming the path, as every member does, DataError
+  /// as GrowingFile does.
   explicit AppendFile(std::filesystem::path path);
-  ~AppendFile();
-  AppendFile(AppendFile&& other) noexcept;
-  AppendFile& operator=(AppendFile&&) = delete;
 
   void write(std::string_view data);
   /// Returns when the data has reached the disk.
@@ -21,7 +22,7 @@ class AppendFile {
 
  private:
   std::filesystem::path path_;
-  int fd_ = -1;
+  std::unique_ptr<GrowingFile> file_;
 };
 
 }  // namespace vicha

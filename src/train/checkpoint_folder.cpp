@@ -3,12 +3,9 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 #include <fmt/ranges.h>
-#include <signal.h>
 #include <torch/headeronly/version.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <charconv>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -19,6 +16,7 @@
 #include "base/log.h"
 #include "base/printable.h"
 #include "base/sha256.h"
+#include "base/temporary.h"
 #include "checkpoint/safetensors/safetensors.h"
 #include "checkpoint/tensors/finite.h"
 #include "train/config_changes.h"
@@ -265,7 +263,7 @@ void prune_checkpoints(const fs::path& out, std::int64_t keep) {
   for (std::int64_t i = 0; i + keep < static_cast<std::int64_t>(found.size()); ++i) {
     // Renamed first: a name must not stand for a folder that is half removed.
     const fs::path& path = found[static_cast<std::size_t>(i)].path;
-    const fs::path going = path.parent_path() / fmt::format(".{}.old.{}", path.filename().string(), ::getpid());
+    const fs::path going = vanishing_name(path);
     std::error_code failed;
     fs::rename(path, going, failed);
     if (!failed) fs::remove_all(going, failed);
@@ -286,22 +284,8 @@ void set_aside_checkpoints(const fs::path& out, std::int64_t step) {
   }
 }
 
-void remove_leftovers(const fs::path& out) {
-  for (const fs::path& folder : {out, checkpoints(out)}) {
-    std::error_code none;
-    for (const auto& entry : fs::directory_iterator(folder, none)) {
-      const std::string name = entry.path().filename().string();
-      const std::size_t dot = name.rfind('.');
-      if (!name.starts_with('.') || dot == 0) continue;
-      const std::string_view stem = std::string_view(name).substr(0, dot);
-      if (!stem.ends_with(".tmp") && !stem.ends_with(".old")) continue;
-      const auto pid = number(std::string_view(name).substr(dot + 1));
-      if (!pid || *pid == 0 || *pid > std::numeric_limits<pid_t>::max()) continue;
-      const auto owner = static_cast<pid_t>(*pid);
-      const bool dead = owner == ::getpid() || (::kill(owner, 0) != 0 && errno == ESRCH);
-      if (dead) fs::remove_all(entry.path(), none);
-    }
-  }
+void remove_run_leftovers(const fs::path& out) {
+  for (const fs::path& folder : {out, checkpoints(out)}) remove_leftovers(folder);
 }
 
 }  // namespace vicha

@@ -59,7 +59,7 @@ void load_model(const std::filesystem::path& file, ParameterStore& store);
 void prune_checkpoints(const std::filesystem::path& out, std::int64_t keep);
 /// Renames checkpoints after `step` to superseded-step-…: a run that starts over there would pass them again.
 void set_aside_checkpoints(const std::filesystem::path& out, std::int64_t step);
-/// Removes temporary files and folders of processes that were killed while they wrote.
-void remove_leftovers(const std::filesystem::path& out);
+/// Removes what processes that were killed were writing in the run's folders (base/temporary.h).
+void remove_run_leftovers(const std::filesystem::path& out);
 
 }  // namespace vicha

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
+#include "base/temporary.h"
 #include "checkpoint/safetensors/safetensors.h"
 #include "train/config_changes.h"
 #include "train/tiny_task_test.h"
@@ -153,22 +154,17 @@ TEST_F(Checkpoints, SetAsideAgainReplacesWhatWasSetAsideBefore) {
   EXPECT_EQ(warnings_.size(), 2u);
 }
 
-TEST_F(Checkpoints, LeftoversOfDeadProcessesAreRemoved) {
+TEST_F(Checkpoints, LeftoversOfKilledProcessesAreRemoved) {
   save(10);
-  const pid_t dead = ::fork();
-  if (dead == 0) ::_exit(0);
-  ::waitpid(dead, nullptr, 0);
-  const std::string of_dead = std::to_string(dead), of_living = std::to_string(::getppid());
   const fs::path folder = out_ / "checkpoints";
-  fs::create_directories(folder / (".step-000020.tmp." + of_dead) / "inner");
-  fs::create_directories(folder / (".step-000005.old." + of_dead));
-  fs::create_directories(folder / (".step-000020.tmp." + of_living));
+  fs::create_directories(vanishing_name(folder / "step-000020") / "inner");
+  write_file_atomic(vanishing_name(out_ / "metrics.jsonl"), "x");
   fs::create_directories(folder / ".step-000020.tmp.notes");
-  write_file_atomic(out_ / (".metrics.jsonl.tmp." + of_dead), "x");
-  remove_leftovers(out_);
+  const AtomicFolder living(folder / "step-000020");
+  remove_run_leftovers(out_);
   EXPECT_EQ(names(),
-            (std::vector<std::string>{".step-000020.tmp." + of_living, ".step-000020.tmp.notes", "step-000010"}));
-  EXPECT_FALSE(fs::exists(out_ / (".metrics.jsonl.tmp." + of_dead)));
+            (std::vector<std::string>{".step-000020.tmp.notes", living.path().filename().string(), "step-000010"}));
+  EXPECT_EQ(std::distance(fs::directory_iterator(out_), {}), 1);
 }
 
 TEST_F(Checkpoints, OtherShapesAreNamed) {

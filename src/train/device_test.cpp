@@ -8,8 +8,8 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/signals.h"
 #include "nn/kernel_choice.h"
-#include "train/stop_signals.h"
 
 namespace vicha {
 namespace {

@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
+#include "base/signals.h"
 #include "nn/kernel_choice.h"
 #include "nn/precision.h"
 #include "train/adamw.h"
@@ -24,10 +25,11 @@
 #include "train/loss_reader.h"
 #include "train/run_recorder.h"
 #include "train/schedule.h"
-#include "train/stop_signals.h"
 
 namespace vicha {
 namespace {
+
+constexpr std::chrono::milliseconds kPatience{200};  // between looks at whether the run should stop
 
 double seconds_now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -42,9 +44,12 @@ class TrainingRun {
 
  private:
   void start_or_resume();
+  int signal_here() const;
+  int asked_to_stop() const;
+  bool await_batch(std::int64_t micro);
   TrainState restore(const fs::path& checkpoint);
   void warn_of_other_bits(const fs::path& checkpoint, const TrainState& state) const;
-  void train_step();
+  bool train_step();
   std::int64_t forward_backward(std::int64_t micro);
   void record(bool wait);
   void stop_if_not_finite(const NamedValues& values, std::int64_t step) const;
@@ -69,6 +74,7 @@ class TrainingRun {
   LossReader readings_;
   std::optional<AdamW> optimizer_;
   std::optional<RunRecorder> recorder_;  ///< the writer's
+  std::optional<StopSignals> caught_;    ///< from the first step on; not if the setup says who asks to stop
 
   std::int64_t step_ = 0, saved_step_ = 0;
   bool bf16_ = false;
@@ -100,16 +106,10 @@ TrainingRun::TrainingRun(Task& task, BatchSource& source, const TrainOptions& op
 
 RunResult TrainingRun::run() {
   start_or_resume();
-  std::optional<StopSignals> caught;
-  if (!setup_.stop_signal) caught.emplace();
-  const auto asked_to_stop = [&] {  // ranks hear a signal at different steps, but must stop after the same one
-    const int signal = caught ? caught->caught() : setup_.stop_signal();
-    return static_cast<int>(std::ranges::max(group_.all_gather(signal)));
-  };
+  if (!setup_.stop_signal) caught_.emplace();
   int signal = 0;
   while (step_ < total_steps_ && (signal = asked_to_stop()) == 0) {
-    train_step();
-    if (checkpoint_due()) save();
+    if (train_step() && checkpoint_due()) save();
   }
   if (step_ < total_steps_) {
     if (saved_step_ != step_) save();
@@ -123,10 +123,34 @@ RunResult TrainingRun::run() {
   return {step_, total_steps_, last_checkpoint_, seconds(), step_ >= total_steps_};
 }
 
+int TrainingRun::signal_here() const {
+  return caught_ ? caught_->caught() : setup_.stop_signal ? setup_.stop_signal() : 0;
+}
+
+/// Ranks hear a signal at different steps, but must stop after the same one.
+int TrainingRun::asked_to_stop() const { return std::ranges::max(group_.all_gather(std::int64_t{signal_here()})); }
+
+/// Waits for the next batch; false if the run was asked to stop meanwhile, with nothing of the step begun. Ranks that
+/// wait for this one end by its error.
+bool TrainingRun::await_batch(std::int64_t micro) {
+  const double start = seconds_now();
+  while (!source_.ready(kPatience)) {
+    const int signal = signal_here();
+    if (signal == 0) continue;
+    if (group_.is_alone() && micro == 0) return false;
+    throw Error(
+        fmt::format("stopped by {} while waiting for a batch of step {}; last checkpoint: {}. Go on with "
+                    "--resume auto",
+                    ::strsignal(signal), step_ + 1, checkpoint_name()));
+  }
+  waited_ += seconds_now() - start;
+  return true;
+}
+
 void TrainingRun::start_or_resume() {
   task_.parameters().to(device_);
   optimizer_.emplace(task_.parameters(), options_.optimizer);
-  if (group_.is_writer()) remove_leftovers(setup_.out);
+  if (group_.is_writer()) remove_run_leftovers(setup_.out);
   const std::optional<fs::path> checkpoint = starting_point(setup_.resume, setup_.out);
   Precision precision = options_.length.precision;
   if (checkpoint) {
@@ -187,11 +211,13 @@ void TrainingRun::warn_of_other_bits(const fs::path& checkpoint, const TrainStat
   }
 }
 
-void TrainingRun::train_step() {
+/// False if the run was asked to stop before the step had begun.
+bool TrainingRun::train_step() {
   const double start = seconds_now();
   waited_ = 0.0;
   const bool leftover_batches = batches_per_epoch_ % accumulate_ != 0;
   if (leftover_batches && step_in_epoch() == 0) source_.seek(epoch(), 0);
+  if (!await_batch(0)) return false;
 
   std::int64_t samples = 0;
   for (std::int64_t micro = 0; micro < accumulate_; ++micro) samples += forward_backward(micro);
@@ -217,10 +243,12 @@ void TrainingRun::train_step() {
   readings_.close(std::move(record));
   ++step_;
   this->record(/*wait=*/step_ == total_steps_);
+  return true;
 }
 
 /// Adds one batch's share to the gradients; returns its samples.
 std::int64_t TrainingRun::forward_backward(std::int64_t micro) {
+  if (micro > 0) await_batch(micro);
   const double start = seconds_now();
   const Batch batch = to_device(source_.next(), device_);
   waited_ += seconds_now() - start;
@@ -288,7 +316,15 @@ void TrainingRun::save() {
   group_.barrier();  // complete for everyone, or all end with the writer's error
   last_checkpoint_ = checkpoint_path(setup_.out, step_);
   saved_step_ = step_;
-  if (setup_.on_checkpoint) setup_.on_checkpoint(last_checkpoint_, step_);
+  if (!setup_.on_checkpoint) return;
+  if (asked_to_stop() != 0) {
+    if (group_.is_writer()) log::info("asked to stop: what is done at a checkpoint (an evaluation) is left out");
+    return;
+  }
+  // It may take long, and the checkpoint is complete: a signal ends the process there and then.
+  std::optional<StopSignals::AtOnce> at_once;
+  if (caught_) at_once.emplace();
+  setup_.on_checkpoint(last_checkpoint_, step_);
 }
 
 TrainState TrainingRun::state() const {

@@ -25,10 +25,11 @@ struct RunSetup {
   /// they share, and is called back; only the writer touches files.
   const Group& group = Group::alone();
   std::function<void(const StepRecord&)> on_log = {};  ///< after each step, with its losses
-  /// After each checkpoint is complete: periodic evaluation. The last checkpoint is included.
+  /// After each checkpoint is complete: periodic evaluation. The last checkpoint is included; that of a run which is
+  /// stopped is not, and a signal on the way ends the process at once.
   std::function<void(const std::filesystem::path& checkpoint, std::int64_t step)> on_checkpoint = {};
-  /// The signal that asks the run to stop, 0 while there is none; read before each step. Not given: SIGINT and SIGTERM
-  /// are caught. Heard by one rank it stops all, after the same step.
+  /// The signal that asks the run to stop, 0 while there is none; read before each step and while it waits for a batch.
+  /// Not given: SIGINT and SIGTERM are caught. Heard by one rank it stops all, after the same step.
   std::function<int()> stop_signal = {};
 };
 

@@ -34,6 +34,55 @@ TEST_F(LoopStop, ASignalEndsTheRunWithACheckpoint) {
   expect_same_checkpoints(step("whole", "step-000005"), step("run", "step-000005"));
 }
 
+/// Gives a batch and then none: a disk that has stopped answering.
+class StuckSource : public TinySource {
+ public:
+  StuckSource(std::int64_t given) : TinySource(3, 4), left_(given) {}
+  bool ready(std::chrono::milliseconds patience) override {
+    if (left_ > 0) return true;
+    std::this_thread::sleep_for(patience / 10);
+    return false;
+  }
+  Batch next() override {
+    --left_;
+    return TinySource::next();
+  }
+
+ private:
+  std::int64_t left_;
+};
+
+TEST_F(LoopStop, ASignalEndsTheWaitForABatch) {
+  train("whole");
+  int looks = 0, evaluated = 0;
+  RunSetup run = setup("run");
+  run.stop_signal = [&] { return ++looks > 8 ? SIGTERM : 0; };
+  run.on_checkpoint = [&](const fs::path&, std::int64_t) { ++evaluated; };
+  TrainOptions options = small_options();
+  options.checkpoint.every_steps = 0;
+  TinyTask task;
+  StuckSource source(2);
+  const RunResult result = run_training(task, source, options, run);
+  EXPECT_FALSE(result.finished);
+  EXPECT_EQ(result.step, 2);
+  EXPECT_EQ(evaluated, 0);
+  EXPECT_TRUE(train("run").finished);
+  expect_same_checkpoints(step("whole", "step-000005"), step("run", "step-000005"));
+}
+
+TEST_F(LoopStop, InTheMiddleOfAStepTheWaitEndsWithoutACheckpointOfIt) {
+  int looks = 0;
+  RunSetup run = setup("run");
+  run.stop_signal = [&] { return ++looks > 8 ? SIGTERM : 0; };
+  TrainOptions options = small_options();
+  options.checkpoint.every_steps = 0;
+  options.optimizer.accumulate = 2;
+  TinyTask task;
+  StuckSource source(1);
+  EXPECT_THROW(run_training(task, source, options, run), Error);
+  EXPECT_TRUE(list_checkpoints(folder_ / "run").empty());
+}
+
 // The process that KilledAtAnyMoment kills; run in any other way it does nothing.
 TEST(LoopStopChild, DISABLED_Train) {
   const char* out = std::getenv("VICHA_LOOP_CHILD");

@@ -9,6 +9,8 @@ namespace {
 
 using OrderedJson = nlohmann::ordered_json;
 
+constexpr std::uint64_t kMostMetrics = std::uint64_t{8} << 30;  // some ten million steps
+
 OrderedJson object(const NamedValues& values) {
   OrderedJson json = OrderedJson::object();
   for (const auto& [name, value] : values) json[name] = value;
@@ -25,7 +27,8 @@ bool belongs(std::string_view line, std::int64_t last_step) {
 
 fs::path cut_after(const fs::path& path, std::int64_t last_step) {
   if (!fs::exists(path)) return path;
-  const std::string content = read_file(path);
+  go_on_with(path);
+  const std::string content = read_file(path, kMostMetrics);
   std::string kept;
   for (std::size_t at = 0; at < content.size();) {
     const std::size_t end = content.find('\n', at);

@@ -70,6 +70,9 @@ class BatchSource {
   virtual std::int64_t batches_per_epoch() const = 0;
   /// Moves to the given batch; the batches from there on depend on (seed, epoch, index) only.
   virtual void seek(std::int64_t epoch, std::int64_t batch_in_epoch) = 0;
+  /// Waits until the next batch is there, at most so long, and says whether it is. A source that cannot tell says yes,
+  /// and then a slow disk keeps a run from ending when it is asked to.
+  virtual bool ready(std::chrono::milliseconds /*patience*/) { return true; }
   /// The next batch, of this rank's share; of the same size on every rank. Continues into the next epoch.
   /// Throws on unrecoverable data errors.
   virtual Batch next() = 0;

@@ -57,6 +57,7 @@ class Partial {
     SourceWeights source = provenance.weights;
     source.view += fmt::format(", vocabulary {}, prompt \"{}\"", provenance.vocabulary_sha256, provenance.prompt);
     const StoreShape shape{width, 1, StoreType::kFloat32};
+    const GuardedOutput guard(path_);  // what is read is not begun anew
     try {
       writer_.emplace(path_, source, shape);
     } catch (const DataError& error) {
@@ -92,6 +93,7 @@ class Partial {
 std::optional<ConceptKit> kept(const fs::path& file, const ConceptVocabulary& vocabulary,
                                const ConceptProvenance& wanted) {
   if (file.empty() || !fs::exists(file)) return std::nullopt;
+  go_on_with(file);
   ConceptKit found = load_vocabulary_embeddings(file, vocabulary);
   if (found.provenance.same(wanted)) return found;
   log::info("{} is of {}: made again for {}", file.string(), found.provenance.describe(), wanted.describe());

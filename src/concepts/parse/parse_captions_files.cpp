@@ -94,27 +94,17 @@ json parser_identity(const ParseOptions& options) {
 /// The output: what is there is read and compared first, then lines are appended.
 class ResumedOutput {
  public:
-  ResumedOutput(const fs::path& path, const ParseOptions& options) : path_(path) {
-    std::error_code ignored;  // if this fails, so does open, and with a better message
-    if (path.has_parent_path()) fs::create_directories(path.parent_path(), ignored);
-    fd_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-    if (fd_ < 0) fail("cannot be opened for writing");
+  ResumedOutput(const fs::path& path, const ParseOptions& options)
+      : path_(path), file_(path, GrowingFile::Access::kReadWrite), fd_(file_.fd()) {
     if (::flock(fd_, LOCK_EX | LOCK_NB) != 0) {
-      const bool busy = errno == EWOULDBLOCK;
-      ::close(fd_);
-      if (busy) throw DataError(path.string(), "is being written by another process", "Wait for it, or end it");
+      if (errno == EWOULDBLOCK)
+        throw DataError(path.string(), "is being written by another process", "Wait for it, or end it");
       throw Error(path.string() + ": cannot be locked (" + std::strerror(errno) + ")");
     }
-    try {
-      check_identity(options);
-      old_.open(path, std::ios::binary);
-      if (!old_) fail("cannot be read");
-    } catch (...) {
-      ::close(fd_);
-      throw;
-    }
+    check_identity(options);
+    old_.open(path, std::ios::binary);
+    if (!old_) fail("cannot be read");
   }
-  ~ResumedOutput() { ::close(fd_); }
   ResumedOutput(const ResumedOutput&) = delete;
   ResumedOutput& operator=(const ResumedOutput&) = delete;
 
@@ -165,6 +155,7 @@ class ResumedOutput {
 
   void check_identity(const ParseOptions& options) {
     const fs::path file = parser_identity_path(path_);
+    go_on_with(file);
     const json ours = parser_identity(options);
     if (::lseek(fd_, 0, SEEK_END) > 0) {
       json theirs;
@@ -203,7 +194,8 @@ class ResumedOutput {
   }
 
   fs::path path_;
-  int fd_ = -1;
+  GrowingFile file_;
+  int fd_;
   std::ifstream old_;  // open while its lines are compared
   std::uint64_t kept_bytes_ = 0;
   std::int64_t found_ = 0;
@@ -222,10 +214,7 @@ void for_each_caption(const std::vector<fs::path>& files, const std::function<vo
         read_captions_of(record, file.string() + ", record " + std::to_string(number), see);
       });
     } else {
-      std::ifstream in(file, std::ios::binary);
-      if (!in || fs::is_directory(file)) {
-        throw DataError(file.string(), "cannot be opened", "Give a text file with one caption a line, or a manifest");
-      }
+      std::ifstream in = open_input(file);
       read_text(in, file, see);
     }
   }

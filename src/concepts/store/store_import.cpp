@@ -97,10 +97,12 @@ at::Tensor read_npy_rows(const fs::path& path) {
   return header.data % c10::elementSize(*type) == 0 ? rows : rows.clone();
 }
 
+constexpr std::uint64_t kMostKeys = std::uint64_t{16} << 30;  // some hundred million names
+
 ImportedRows read_npy_import(const fs::path& path) {
   const fs::path beside = fs::path(path).replace_extension(".keys.txt");
   ImportedRows in{read_npy_rows(path), {}, {}, beside.string()};
-  const std::string text = read_file(beside);
+  const std::string text = read_file(beside, kMostKeys);
   for (std::string_view left = text; !left.empty();) {
     std::string_view line = left.substr(0, left.find('\n'));
     left.remove_prefix(std::min(line.size() + 1, left.size()));

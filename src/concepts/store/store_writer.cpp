@@ -47,26 +47,17 @@ namespace store_detail {
 /// The file, open and locked for as long as this lives.
 class LockedFile {
  public:
-  explicit LockedFile(const fs::path& path) : path_(path.string()) {
-    std::error_code ignored;
-    if (path.has_parent_path()) fs::create_directories(path.parent_path(), ignored);
-    fd_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-    if (fd_ < 0) throw Error(fmt::format("{}: cannot open for writing ({})", path_, system_reason()));
-    struct stat info {};
-    if (::fstat(fd_, &info) != 0 || !S_ISREG(info.st_mode)) {
-      ::close(fd_);
-      throw DataError(path_, "is not a regular file");
-    }
+  explicit LockedFile(const fs::path& path)
+      : path_(path.string()), file_(path, GrowingFile::Access::kReadWrite), fd_(file_.fd()) {
+    file_.reads_back();
     if (::flock(fd_, LOCK_EX | LOCK_NB) == 0) return;
     const int why = errno;
-    ::close(fd_);
     if (why == EWOULDBLOCK) {
       throw DataError(path_, "is being written by somebody else",
                       "Wait for that command, or let each write a store of its own and merge them");
     }
     throw Error(fmt::format("{}: cannot lock ({})", path_, std::strerror(why)));
   }
-  ~LockedFile() { ::close(fd_); }
   LockedFile(const LockedFile&) = delete;
   LockedFile& operator=(const LockedFile&) = delete;
 
@@ -97,7 +88,8 @@ class LockedFile {
   }
 
   std::string path_;
-  int fd_ = -1;
+  GrowingFile file_;
+  int fd_;
 };
 
 }  // namespace store_detail

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "base/error.h"
+#include "base/files.h"
 #include "base/log.h"
 #include "concepts/parse/parse_captions.h"
 #include "concepts/vocabulary/count_concepts.h"
@@ -59,12 +61,14 @@ bool begins_as_vocabulary(std::istream& in) {
   return false;
 }
 
+constexpr std::size_t kHead = std::size_t{8} << 20;  // more than a record may have
+
 CountInput kind_of(const fs::path& path) {
-  std::error_code ignored;
-  std::ifstream in(path, std::ios::binary);
-  if (!in || fs::is_directory(path, ignored)) {
-    throw DataError(path.string(), fs::is_directory(path, ignored) ? "is a folder, not a file" : "cannot open");
-  }
+  std::ifstream file = open_input(path);
+  std::string head(kHead, '\0');
+  file.read(head.data(), static_cast<std::streamsize>(head.size()));
+  head.resize(static_cast<std::size_t>(file.gcount()));
+  std::istringstream in(head);
   if (in.peek() == 0xEF) in.ignore(3);
   in >> std::ws;
   if (in.peek() == std::char_traits<char>::eof()) throw DataError(path.string(), "is empty");

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/files.h"
 
 namespace vicha {
 
@@ -13,6 +14,7 @@ ByteStream::ByteStream(const std::filesystem::path& file) : path_(file), buffer_
   if (std::filesystem::is_directory(file, ignored)) {
     throw DataError(file.string(), "is a folder, not a manifest", "Name the JSON file itself");
   }
+  if (std::filesystem::exists(file, ignored)) require_regular_file(file);
   errno = 0;
   file_.open(file, std::ios::binary);
   if (!file_) {

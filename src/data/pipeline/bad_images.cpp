@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -9,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/files.h"
 #include "base/log.h"
 
 namespace vicha {
@@ -20,6 +22,8 @@ constexpr std::size_t kNamed = 5;
 /// Images that an earlier run has written down. What a killed run left half written is no image.
 std::unordered_set<std::string> already_written(const std::filesystem::path& file) {
   std::unordered_set<std::string> images;
+  std::error_code none;
+  if (!std::filesystem::is_regular_file(file, none)) return images;
   std::ifstream in(file);
   for (std::string line; std::getline(in, line);) {
     const auto row = nlohmann::json::parse(line, nullptr, false);
@@ -74,11 +78,11 @@ void BadImageLog::append(std::int64_t record, const std::string& reason) {
                                       {"record", manifest_->number_in_file(record)},
                                       {"image", image},
                                       {"reason", reason}};
-  const bool broken_line = ends_inside_a_line(file_);
-  std::ofstream out(file_, std::ios::binary | std::ios::app);
-  if (broken_line) out << '\n';
-  out << row.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << '\n' << std::flush;
-  if (!out) throw Error(file_.string() + ": cannot write. Free space on the disk, then resume the run");
+  std::string line = row.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  if (ends_inside_a_line(file_)) line.insert(line.begin(), '\n');
+  const GrowingFile out(file_, GrowingFile::Access::kAppend);
+  if (::write(out.fd(), line.data(), line.size()) != static_cast<ssize_t>(line.size()))
+    throw Error(file_.string() + ": cannot write. Free space on the disk, then resume the run");
 }
 
 void BadImageLog::stop() const {

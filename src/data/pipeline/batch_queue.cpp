@@ -35,11 +35,16 @@ void BatchQueue::seek(std::int64_t number) {
   work_to_do_.notify_all();
 }
 
+bool BatchQueue::ready(std::chrono::milliseconds patience) {
+  start_workers();
+  std::unique_lock lock(mutex_);
+  return batch_done_.wait_for(lock, patience, [&] { return front_is_made(); });
+}
+
 std::unique_ptr<DraftBatch> BatchQueue::next() {
   start_workers();
   std::unique_lock lock(mutex_);
-  batch_done_.wait(
-      lock, [&] { return entries_.empty() ? past_last_ : entries_.front()->finished == entries_.front()->size(); });
+  batch_done_.wait(lock, [&] { return front_is_made(); });
   if (entries_.empty()) return nullptr;
   const std::shared_ptr<Entry> entry = std::move(entries_.front());
   entries_.pop_front();

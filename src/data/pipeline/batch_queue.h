@@ -3,6 +3,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -42,6 +43,8 @@ class BatchQueue {
 
   /// The next batch to hand over. Work on others is dropped.
   void seek(std::int64_t number);
+  /// Waits, at most so long, until `next` would not; false if it still would.
+  bool ready(std::chrono::milliseconds patience);
   /// Null behind the last batch. Throws what `open` threw, or `make` for the first sample that failed.
   std::unique_ptr<DraftBatch> next();
 
@@ -59,6 +62,9 @@ class BatchQueue {
   void work();
   std::shared_ptr<Entry> claim();  // an entry with a sample that nobody has claimed, or null
   bool may_open() const;
+  bool front_is_made() const {
+    return entries_.empty() ? past_last_ : entries_.front()->finished == entries_.front()->size();
+  }
 
   const std::int64_t workers_;
   const std::size_t prefetch_;

@@ -7,6 +7,7 @@
 // Has the members of train's BatchSource; `tasks` joins the two.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -49,6 +50,8 @@ class Loader {
 
   std::int64_t batches_per_epoch() const { return sampler_.batches_per_epoch(); }
   void seek(std::int64_t epoch, std::int64_t batch_in_epoch);
+  /// Whether the next batch is there, after waiting for it at most so long.
+  bool ready(std::chrono::milliseconds patience) { return queue_.ready(patience); }
   /// Throws DataError when too many images are bad.
   Batch next();
   /// Bad images met so far.

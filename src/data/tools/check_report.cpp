@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/printable.h"
 #include "data/tools/check.h"
 #include "data/tools/check_findings.h"
 
@@ -64,7 +65,7 @@ std::string CheckReport::to_table() const {
   const auto line = [&](std::string_view what, const std::string& value) {
     table += fmt::format("{:<58}{:>12}\n", what, value);
   };
-  for (const std::string& manifest : manifests) table += manifest + "\n";
+  for (const std::string& manifest : manifests) table += printable(manifest) + "\n";
   line("Records", fmt::format("{}", records));
   line("Captions", fmt::format("{}", captions));
   line("Pictures", fmt::format("{}", images));
@@ -80,7 +81,7 @@ std::string CheckReport::to_table() const {
     for (const Finding& f : findings) {
       if (f.problem != problems) continue;
       line("  " + std::string(f.meaning), f.count == 0 ? "none" : fmt::format("{}", f.count));
-      for (const std::string& example : f.examples) table += "      " + example + "\n";
+      for (const std::string& example : f.examples) table += "      " + printable(example) + "\n";
       if (const auto shown = static_cast<std::int64_t>(f.examples.size()); shown > 0 && shown < f.count) {
         table += fmt::format("      and {} more\n", f.count - shown);
       }

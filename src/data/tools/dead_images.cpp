@@ -42,6 +42,7 @@ class Pruner {
         reader_(in),
         writer_(out, out_in_lines(in, out, reader_.lines())),
         list_(list),
+        list_guard_(list),
         journal_(journal_of(out),
                  nlohmann::ordered_json{{"pictures", kStateVersion}, {"decoded", options.decode}}.dump()) {
     threads_ = static_cast<int>(options.threads > 0 ? options.threads
@@ -159,6 +160,7 @@ class Pruner {
   RecordReader reader_;
   ManifestWriter writer_;
   fs::path list_;
+  GuardedOutput list_guard_;  // it is removed where no picture is dead
   std::optional<ManifestWriter> list_writer_;
   Journal journal_;
   int threads_;

@@ -1,6 +1,5 @@
 #include "data/tools/journal.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/file.h>
 #include <unistd.h>
@@ -17,39 +16,31 @@ namespace vicha {
 
 fs::path journal_of(const fs::path& out) { return out.string() + ".partial"; }
 
-Journal::Journal(fs::path file, std::string_view heading) : file_(std::move(file)) {
+Journal::Journal(fs::path file, std::string_view heading)
+    : file_(std::move(file)),
+      open_(std::make_unique<GrowingFile>(file_, GrowingFile::Access::kReadWrite)),
+      fd_(open_->fd()) {
   VICHA_ASSERT(heading.find('\n') == std::string_view::npos);
-  std::error_code ignored;  // if this fails, so does open, and with a better message
-  if (file_.has_parent_path()) fs::create_directories(file_.parent_path(), ignored);
-  fd_ = ::open(file_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (fd_ < 0) throw Error(fmt::format("{}: cannot be opened for writing ({})", file_.string(), std::strerror(errno)));
   if (::flock(fd_, LOCK_EX | LOCK_NB) != 0) {
-    const bool busy = errno == EWOULDBLOCK;
-    const std::string reason = std::strerror(errno);
-    ::close(fd_);
-    if (busy) throw DataError(file_.string(), "is being written by another process", "Wait for it, or end it");
-    throw Error(fmt::format("{}: cannot be locked ({})", file_.string(), reason));
-  }
-  try {
-    old_.open(file_, std::ios::binary);
-    reading_ = true;
-    std::string first;
-    const bool any = next(first);
-    heading_end_ = heading.size() + 1;
-    if (!any || first != heading) {
-      if (any) log::info("{} is of other options: begun anew", file_.string());
-      begin_anew(heading);
+    if (errno == EWOULDBLOCK) {
+      throw DataError(file_.string(), "is being written by another process", "Wait for it, or end it");
     }
-  } catch (...) {
-    ::close(fd_);
-    throw;
+    throw Error(fmt::format("{}: cannot be locked ({})", file_.string(), std::strerror(errno)));
+  }
+  old_.open(file_, std::ios::binary);
+  reading_ = true;
+  std::string first;
+  const bool any = next(first);
+  heading_end_ = heading.size() + 1;
+  if (!any || first != heading) {
+    if (any) log::info("{} is of other options: begun anew", file_.string());
+    begin_anew(heading);
   }
 }
 
 Journal::~Journal() {
   std::error_code ignored;
-  if (fd_ >= 0 && fs::file_size(file_, ignored) <= heading_end_) fs::remove(file_, ignored);
-  if (fd_ >= 0) ::close(fd_);
+  if (open_ && fs::file_size(file_, ignored) <= heading_end_) fs::remove(file_, ignored);
 }
 
 void Journal::begin_anew(std::string_view heading) {
@@ -102,7 +93,7 @@ void Journal::flush() {
 void Journal::remove() {
   std::error_code ignored;
   fs::remove(file_, ignored);
-  ::close(std::exchange(fd_, -1));
+  open_.reset();
 }
 
 }  // namespace vicha

@@ -4,8 +4,11 @@
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <string>
 #include <string_view>
+
+#include "base/files.h"
 
 namespace vicha {
 
@@ -36,6 +39,7 @@ class Journal {
   void begin_anew(std::string_view heading);
 
   std::filesystem::path file_;
+  std::unique_ptr<GrowingFile> open_;
   int fd_ = -1;
   std::ifstream old_;
   bool reading_ = false, cut_ = false;

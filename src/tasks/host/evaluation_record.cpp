@@ -12,6 +12,7 @@ void record_evaluation(const fs::path& run, std::int64_t step, const std::string
   const fs::path file = run / "evaluations.jsonl";
   std::string lines;
   if (fs::exists(file)) {
+    go_on_with(file);
     std::istringstream old(read_file(file));
     for (std::string line; std::getline(old, line);) {
       const nlohmann::json json = nlohmann::json::parse(line, nullptr, false);

@@ -13,6 +13,7 @@
 #include "tasks/host/model_files.h"
 #include "train/checkpoint_folder.h"
 #include "train/device.h"
+#include "train/run_lock.h"
 
 namespace vicha {
 namespace {
@@ -49,6 +50,7 @@ class LoaderSource : public BatchSource {
   explicit LoaderSource(Loader& loader) : loader_(loader) {}
   std::int64_t batches_per_epoch() const override { return loader_.batches_per_epoch(); }
   void seek(std::int64_t epoch, std::int64_t batch) override { loader_.seek(epoch, batch); }
+  bool ready(std::chrono::milliseconds patience) override { return loader_.ready(patience); }
   Batch next() override { return loader_.next(); }
   std::int64_t skipped() const override { return loader_.skipped(); }
 
@@ -95,11 +97,12 @@ RunResult train_task(const TrainCommand& command, const Group& group) {
   const TaskRecipe& recipe = *command.recipe;
   const TaskKind* kind = find_task_kind(recipe.task);
   VICHA_ASSERT(kind != nullptr && kind->begin_training);
+  std::optional<RunLock> lock;
+  if (group.is_writer()) lock.emplace(command.out);
   const auto tokenizer = load_tokenizer(recipe.init.vocabulary, recipe.model.text);
   const auto manifest = load_manifests(recipe.data, kind->schema ? kind->schema(recipe) : Schema());
   log::info("{} records, {} pictures, {} captions", manifest->size(), manifest->image_count(),
             manifest->caption_count());
-  fs::create_directories(command.out);
 
   const at::Device device = choose_device(command.device);
   const std::unique_ptr<TaskModel> model =

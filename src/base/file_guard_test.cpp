@@ -1,0 +1,119 @@
+#include "base/file_guard.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <functional>
+#include <optional>
+
+#include "base/error.h"
+#include "base/files.h"
+
+namespace vicha {
+namespace {
+
+class Guarded : public ::testing::Test {
+ protected:
+  Guarded() : folder_(fs::temp_directory_path() / ("vicha_guard_" + std::to_string(::getpid()))) {
+    fs::create_directories(folder_);
+    std::ofstream(in()) << "input";
+    guard_.emplace();
+  }
+  ~Guarded() override { fs::remove_all(folder_); }
+
+  fs::path in() const { return folder_ / "in.json"; }
+  static std::string refusal(const std::function<void()>& act) {
+    try {
+      act();
+    } catch (const DataError& error) {
+      return error.what();
+    }
+    return "accepted";
+  }
+  void expect_refused(const fs::path& out, const std::string& mention) {
+    const std::string message = refusal([&] { write_file_atomic(out, "output"); });
+    EXPECT_NE(message.find(mention), std::string::npos) << out << ": " << message;
+    EXPECT_NE(message.find("Name another file"), std::string::npos) << message;
+    EXPECT_NE(refusal([&] { GrowingFile(out, GrowingFile::Access::kAppend); }), "accepted") << out;
+    EXPECT_NE(refusal([&] { go_on_with(out); }), "accepted") << out;
+    EXPECT_EQ(read_file(in()), "input");
+  }
+
+  fs::path folder_;
+  std::optional<FileGuard> guard_;
+};
+
+TEST_F(Guarded, AnInputIsNoOutputByWhateverName) {
+  fs::create_directory(folder_ / "sub");
+  fs::create_symlink(in(), folder_ / "symbolic.json");
+  fs::create_hard_link(in(), folder_ / "hard.json");
+  read_file(in());
+  expect_refused(in(), "is read by this command, which would write over it");
+  expect_refused(folder_ / "sub" / ".." / "in.json", "is read by this command");
+  expect_refused(folder_ / "symbolic.json", "is the same file as " + in().string());
+  expect_refused(folder_ / "hard.json", "is the same file as " + in().string());
+  EXPECT_EQ(refusal([&] { write_file_atomic(folder_ / "out.json", "x"); }), "accepted");
+}
+
+TEST_F(Guarded, EveryWayOfOpeningIsKnown) {
+  for (const auto& open : std::initializer_list<std::function<void(const fs::path&)>>{
+           [](const fs::path& p) { read_file(p); }, [](const fs::path& p) { MappedFile{p}; },
+           [](const fs::path& p) { require_regular_file(p); }, [](const fs::path& p) { open_input(p); }}) {
+    guard_.reset();
+    guard_.emplace();
+    open(in());
+    expect_refused(in(), "is read by this command");
+  }
+}
+
+TEST_F(Guarded, AnInputThatIsOpenedAfterTheOutputIsRefused) {
+  AtomicFile out(in());
+  out.append("output");
+  EXPECT_NE(refusal([&] { read_file(in()); }).find("would write over it"), std::string::npos);
+  const GrowingFile journal(folder_ / "journal", GrowingFile::Access::kAppend);
+  EXPECT_EQ(refusal([&] { read_file(folder_ / "journal"); }), "accepted") << "it was made just now";
+}
+
+TEST_F(Guarded, AnOldFileThatGrowsIsNoInput) {
+  const GrowingFile journal(in(), GrowingFile::Access::kReadWrite);
+  EXPECT_NE(refusal([&] { read_file(in()); }).find("would write over it"), std::string::npos);
+}
+
+TEST_F(Guarded, WhatACommandWroteItMayReadAndWriteAgain) {
+  write_file_atomic(folder_ / "own", "1");
+  EXPECT_EQ(read_file(folder_ / "own"), "1");
+  write_file_atomic(folder_ / "own", "2");
+  EXPECT_EQ(read_file(folder_ / "own"), "2");
+}
+
+TEST_F(Guarded, WhatAnEarlierRunLeftMayBeGoneOnWithIfThatIsSaid) {
+  go_on_with(in());
+  read_file(in());
+  write_file_atomic(in(), "goes on");
+  EXPECT_EQ(read_file(in()), "goes on");
+  go_on_with(folder_ / "missing");
+}
+
+TEST_F(Guarded, AnInputThatWasMovedAwayIsSafe) {
+  read_file(in());
+  fs::rename(in(), folder_ / "moved.json");
+  write_file_atomic(in(), "new");
+  EXPECT_EQ(read_file(folder_ / "moved.json"), "input");
+}
+
+TEST_F(Guarded, AFolderThatHoldsAnInputIsNotReplaced) {
+  read_file(in());
+  EXPECT_NE(refusal([&] { AtomicFolder{folder_}; }).find("in.json in it"), std::string::npos);
+  EXPECT_EQ(refusal([&] { AtomicFolder{folder_ / "other"}; }), "accepted");
+}
+
+TEST_F(Guarded, WithoutAGuardNothingIsWatched) {
+  guard_.reset();
+  read_file(in());
+  write_file_atomic(in(), "output");
+  EXPECT_EQ(read_file(in()), "output");
+}
+
+}  // namespace
+}  // namespace vicha
