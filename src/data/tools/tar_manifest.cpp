@@ -20,6 +20,7 @@
 #include "data/manifest/record_reader.h"
 #include "data/manifest/rewrite.h"
 #include "image/decode.h"
+#include "text/utf8.h"
 
 namespace vicha {
 namespace {
@@ -78,15 +79,6 @@ bool write_new(const fs::path& path, std::string_view bytes) {
   if (fd >= 0) ::close(fd);
   if (!written) throw Error(fmt::format("{}: cannot write ({})", path.string(), reason));
   return true;
-}
-
-bool is_utf8(const std::string& text) {
-  try {
-    (void)Json(text).dump();
-    return true;
-  } catch (const nlohmann::json::exception&) {
-    return false;
-  }
 }
 
 std::string trimmed(std::string text) {
