@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
+#include <algorithm>
+
 #include "base/error.h"
 
 namespace vicha {
@@ -32,10 +34,14 @@ void Queue::keep_ids(ParameterStore& store) {
 void Queue::push(const at::Tensor& image_feat, const at::Tensor& text_feat, const at::Tensor& ids) {
   const at::NoGradGuard guard;
   const std::int64_t length = images_.size(1), batch = image_feat.size(0);
-  const at::Tensor at = (at::arange(batch, pointer_.options()) + pointer_).remainder(length);
-  images_.index_copy_(1, at, image_feat.t().to(at::kFloat));
-  texts_.index_copy_(1, at, text_feat.t().to(at::kFloat));
-  if (ids_.defined() && ids.defined()) ids_.index_copy_(1, at, ids.view({1, -1}).to(ids_.device()));
+  // A place may be written once only: which of two copies to it stays would be chance.
+  const std::int64_t first = std::max<std::int64_t>(0, batch - length);
+  const at::Tensor at = (at::arange(first, batch, pointer_.options()) + pointer_).remainder(length);
+  images_.index_copy_(1, at, image_feat.slice(0, first).t().to(at::kFloat));
+  texts_.index_copy_(1, at, text_feat.slice(0, first).t().to(at::kFloat));
+  if (ids_.defined() && ids.defined()) {
+    ids_.index_copy_(1, at, ids.slice(0, first).view({1, -1}).to(ids_.device()));
+  }
   pointer_.add_(batch).remainder_(length);
 }
 

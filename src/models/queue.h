@@ -16,7 +16,8 @@ class Queue {
   const at::Tensor& images() const { return images_; }  ///< (E, Q)
   const at::Tensor& texts() const { return texts_; }    ///< (E, Q)
   const at::Tensor& ids() const { return ids_; }        ///< (1, Q) int64, -100 where nothing came yet; or undefined
-  /// (B, E) features and (B) ids (may be undefined) go in at the pointer.
+  /// (B, E) features and (B) ids (may be undefined) go in at the pointer. Of more rows than the queue is long the last
+  /// ones stay, as if they had come one after the other.
   void push(const at::Tensor& image_feat, const at::Tensor& text_feat, const at::Tensor& ids);
 
  private:

@@ -36,7 +36,7 @@ TEST(QueueTest, WrapsRoundWithItsIds) {
   std::vector<std::int64_t> expected(kLength, -100);
   at::Tensor images = queue.images().clone(), texts = queue.texts().clone();
   std::int64_t at = 0;
-  for (const std::int64_t batch : {2, 2, 2, 5, 1, 4}) {  // from place 0, 2, 4 (wraps), 1 (all), 1, 2 (wraps)
+  for (const std::int64_t batch : {2, 2, 2, 5, 1, 4, 7, 13}) {  // the last two are longer than the queue
     const at::Tensor image = at::randn({batch, kEmbed}), text = at::randn({batch, kEmbed});
     queue.push(image, text, numbered_ids(100 * at, batch));
     for (std::int64_t i = 0; i < batch; ++i) {

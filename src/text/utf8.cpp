@@ -8,6 +8,19 @@
 
 #include "base/error.h"
 
+namespace vicha {
+
+bool is_utf8(std::string_view text) {
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t start = at;
+    if (text_detail::next_code_point(text, at) != text_detail::kReplacement) continue;
+    if (text.substr(start, at - start) != "\xEF\xBF\xBD") return false;  // U+FFFD itself
+  }
+  return true;
+}
+
+}  // namespace vicha
+
 namespace vicha::text_detail {
 
 char32_t next_code_point(std::string_view text, std::size_t& at) {

@@ -1,10 +1,18 @@
-// UTF-8 in and out, one code point at a time. Used inside this room only.
+// UTF-8: whether bytes are it, and in and out one code point at a time.
 #pragma once
 
 #include <cstddef>
 #include <string>
 #include <string_view>
 
+namespace vicha {
+
+/// Of any bytes: no overlong forms, no surrogates, nothing above U+10FFFF.
+bool is_utf8(std::string_view text);
+
+}  // namespace vicha
+
+// Used inside this room only.
 namespace vicha::text_detail {
 
 inline constexpr char32_t kReplacement = 0xFFFD;

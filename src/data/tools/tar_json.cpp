@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "data/manifest/record_reader.h"
+#include "text/utf8.h"
 
 namespace vicha {
 namespace {
@@ -100,15 +101,6 @@ void list_fields_of(const Json& value, const std::string& path, std::size_t dept
 }
 
 }  // namespace
-
-bool is_utf8(std::string_view text) {
-  try {
-    (void)Json(text).dump();
-    return true;
-  } catch (const nlohmann::json::exception&) {
-    return false;
-  }
-}
 
 SampleJson::SampleJson(std::string text) {
   if (!is_utf8(text)) {

@@ -44,6 +44,4 @@ class SampleJson {
   LostCause cause_ = LostCause::kBrokenJson;
 };
 
-bool is_utf8(std::string_view text);
-
 }  // namespace vicha

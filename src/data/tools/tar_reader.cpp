@@ -149,7 +149,6 @@ TarReader::TarReader(const std::filesystem::path& tar, KeyEnd key_end) {
   if (std::filesystem::is_directory(tar, ignored)) {
     throw DataError(tar.string(), "is a folder, not a tar archive", "Name the archives themselves");
   }
-  if (std::filesystem::exists(tar, ignored)) require_regular_file(tar);
   impl_ = std::make_unique<Impl>(tar, key_end);
   struct archive* archive = impl_->archive;
   archive_read_support_format_tar(archive);

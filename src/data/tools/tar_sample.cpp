@@ -10,6 +10,7 @@
 
 #include "data/tools/tar_json.h"
 #include "data/tools/tar_reader.h"
+#include "text/utf8.h"
 
 namespace vicha {
 namespace {

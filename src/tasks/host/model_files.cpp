@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -37,10 +38,25 @@ NamedTensors tensors_of(const ParameterStore& store, const Chosen& chosen) {
   return result;
 }
 
-at::Tensor interpolate(const std::string& name, const at::Tensor& source, at::IntArrayRef shape) {
-  if (!name.ends_with(".pos_embed") || source.dim() != 3 || source.size(2) != shape[2]) return {};
-  const auto side = static_cast<std::int64_t>(std::llround(std::sqrt(static_cast<double>(shape[1] - 1))));
-  return side * side == shape[1] - 1 ? resize_positions(source.to(at::kFloat), side) : at::Tensor();
+std::optional<std::int64_t> side_of(std::int64_t positions) {
+  const auto side = static_cast<std::int64_t>(std::llround(std::sqrt(static_cast<double>(positions - 1))));
+  return positions > 1 && side * side == positions - 1 ? std::optional(side) : std::nullopt;
+}
+
+/// Position embeddings of pictures of another size, from `file`.
+auto interpolation(const std::string& file) {
+  return [file](const std::string& name, const at::Tensor& source, at::IntArrayRef shape) {
+    if (!name.ends_with(".pos_embed") || source.dim() != 3 || source.size(2) != shape[2]) return at::Tensor();
+    const std::optional<std::int64_t> side = side_of(shape[1]);
+    if (!side) return at::Tensor();
+    if (!side_of(source.size(1))) {
+      throw DataError(file,
+                      fmt::format("tensor '{}' has {} positions, which are not [CLS] and a square of patches", name,
+                                  source.size(1)),
+                      "Give weights of square pictures with one token in front (no distillation token, no registers)");
+    }
+    return resize_positions(source.to(at::kFloat), *side);
+  };
 }
 
 void say(std::string_view what, const std::string& file, const LoadReport& report) {
@@ -50,7 +66,7 @@ void say(std::string_view what, const std::string& file, const LoadReport& repor
 void initialise_vit(Vicha& model, const std::string& file) {
   const StateDict source = to_released_names(open_weights(file, true).tensors, file);
   const LoadPolicy policy{.where = file,
-                          .reshape = interpolate,
+                          .reshape = interpolation(file),
                           .remedy = "Give weights of the size that [model.vit] describes, or change that to theirs"};
   say("image encoder", file,
       load_into(tensors_of(model.parameters(), [](const Parameter& p) { return p.in("image"); }), source, policy));
@@ -128,7 +144,7 @@ LoadPolicy checkpoint_policy(const ParameterStore& store, const std::string& fil
   LoadPolicy policy{.where = file,
                     .allow_missing = {},
                     .allow_unexpected = {"*_queue"},
-                    .reshape = interpolate,
+                    .reshape = interpolation(file),
                     .remedy = "Give a checkpoint of the size that [model] describes, or change that to its"};
   for (const ParameterStore::Released& r : store.released()) {
     const bool is_buffer = r.parameter < 0;

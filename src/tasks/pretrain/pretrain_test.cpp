@@ -146,6 +146,17 @@ TEST_F(PretrainRun, StartsFromACheckpointOfAnotherImageSize) {
   other.model.vit.width = 48;
   other.init.checkpoint = small.last_checkpoint.string();
   EXPECT_THROW(run(other, "other"), DataError);
+  StateDict odd = read_safetensors(small.last_checkpoint / "model.safetensors");
+  odd.set("visual_encoder.pos_embed", at::zeros({1, 12, r.model.vit.width}));
+  r.init.checkpoint = (folder_ / "odd.safetensors").string();
+  write_safetensors(r.init.checkpoint, odd);
+  try {
+    run(r, "odd");
+    FAIL();
+  } catch (const DataError& error) {
+    EXPECT_TRUE(std::string(error.what()).starts_with(r.init.checkpoint + ": tensor 'visual_encoder.pos_embed' has 12"))
+        << error.what();
+  }
 }
 
 TEST_F(PretrainRun, AModelWithConceptsGoesOnFromOneWithout) {

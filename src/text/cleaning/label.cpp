@@ -27,16 +27,6 @@ std::size_t next_point(std::string_view text, std::int32_t& point) {
   return length > 0 ? static_cast<std::size_t>(length) : 0;
 }
 
-bool is_utf8(std::string_view text) {
-  while (!text.empty()) {
-    utf8proc_int32_t point = 0;
-    const std::size_t length = next_point(text, point);
-    if (length == 0) return false;
-    text.remove_prefix(length);
-  }
-  return true;
-}
-
 std::string lower(std::string_view text) {
   std::string result;
   result.reserve(text.size());

@@ -8,11 +8,11 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "text/utf8.h"
 
 namespace vicha::cleaning {
 
-/// Any bytes.
-bool is_utf8(std::string_view text);
+using vicha::is_utf8;
 
 /// Lower case, code point by code point.
 std::string lower(std::string_view text);

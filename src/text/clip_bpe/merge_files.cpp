@@ -28,14 +28,6 @@ constexpr std::size_t kOpenAiMerges = 49152 - 256 - 2;  // what the published mo
       "a CLIP model");
 }
 
-bool is_utf8(std::string_view text) {
-  for (std::size_t at = 0; at < text.size();) {
-    const std::size_t start = at;
-    if (next_code_point(text, at) == kReplacement && text.substr(start, at - start) != "\xEF\xBF\xBD") return false;
-  }
-  return true;
-}
-
 /// Two words with a space between them.
 std::pair<std::string, std::string> read_merge(std::string_view line, std::string_view name, std::size_t number) {
   const std::size_t space = line.find(' ');
