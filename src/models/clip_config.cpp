@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
+#include <type_traits>
 
 #include "base/error.h"
 #include "models/clip_options.h"
@@ -24,10 +25,11 @@ class Reader {
     const auto found = object_.find(key);
     if (found == object_.end() || found->is_null()) return std::nullopt;
     try {
-      return found->get<T>();
+      // nlohmann makes a whole number of any number.
+      if (!std::is_same_v<T, std::int64_t> || found->is_number_integer()) return found->get<T>();
     } catch (const Json::exception&) {
-      throw DataError(where_, fmt::format("'{}.{}' has a value of the wrong kind", path_, key));
     }
+    throw DataError(where_, fmt::format("'{}.{}' has a value of the wrong kind", path_, key));
   }
 
   /// A size that the shapes have told already.
