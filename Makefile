@@ -21,7 +21,7 @@ empty :=
 CONFIGURE = cmake --preset $(1) --log-level=NOTICE \
             $(if $(CMAKE_PREFIX_PATH),"-DCMAKE_PREFIX_PATH=$(subst :,;,$(CMAKE_PREFIX_PATH))") > /dev/null
 
-.PHONY: help setup build demo demo-seeds demo-sources demo-data test test-data bench asan core format check docs clean
+.PHONY: help setup build demo demo-seeds demo-sources demo-data test test-data bench asan fuzz core format check docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -62,6 +62,12 @@ asan: setup test-data ## build with address and undefined-behaviour sanitizers, 
 	@$(call CONFIGURE,asan)
 	@cmake --build --preset asan -j $(JOBS)
 	@LSAN_OPTIONS=suppressions=$(CURDIR)/tools/lsan.supp:print_suppressions=0 OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} ctest --test-dir build/asan --output-on-failure -j $(JOBS)
+
+fuzz: setup ## damaged files for every reader under the sanitizers, FUZZ_SECONDS (600) each; FUZZ="pth tar": these alone
+	@tools/setup.sh fuzz
+	@$(call CONFIGURE,fuzz)
+	@cmake --build --preset fuzz -j $(JOBS) --target $(if $(FUZZ),$(addprefix vicha_fuzz_,$(FUZZ)),vicha_fuzz)
+	@tools/fuzz.sh $(FUZZ)
 
 core: setup ## the part that needs LibTorch and header-only libraries alone, in build/core
 	@$(call CONFIGURE,core)

@@ -27,9 +27,15 @@ get_filename_component(VICHA_TORCH_LIB ${TORCH_LIBRARY} DIRECTORY)
 # fight for the same cores. Compile with -fopenmp, link the run time that LibTorch uses.
 file(GLOB _torch_omp ${VICHA_TORCH_LIB}/libgomp*.so* ${VICHA_TORCH_LIB}/libomp*.so* ${VICHA_TORCH_LIB}/libiomp5*.so*
      ${VICHA_TORCH_LIB}/../../torch.libs/libgomp*.so*)
-find_package(OpenMP REQUIRED)
+if(NOT VICHA_FUZZ)
+  find_package(OpenMP REQUIRED)
+endif()
 find_package(Threads REQUIRED)
-if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+if(VICHA_FUZZ)
+  # Readers run on one thread; clang's own run time would be one package more.
+  set(OpenMP_CXX_FLAGS "")
+  set(VICHA_OPENMP_LIBRARY "")
+elseif(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
   # clang's code calls libomp, which also answers calls of g++'s run time: found before LibTorch's, it is the one used.
   set(VICHA_OPENMP_LIBRARY ${OpenMP_CXX_LIBRARIES})
 elseif(_torch_omp)
@@ -60,10 +66,14 @@ target_compile_options(vicha_flags INTERFACE
 if(VICHA_WERROR AND NOT CCACHE)
   target_compile_options(vicha_flags INTERFACE -Werror)
 endif()
+if(CCACHE AND CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+  # A precompiled header without its time of making: built again it is the same, and so are the keys of all its users.
+  target_compile_options(vicha_flags INTERFACE "SHELL:-Xclang -fno-pch-timestamp")
+endif()
 target_compile_definitions(vicha_flags INTERFACE FMT_HEADER_ONLY=1)
 target_link_libraries(vicha_flags INTERFACE Threads::Threads)
 if(VICHA_SANITIZE)
-  target_compile_options(vicha_flags INTERFACE -fsanitize=${VICHA_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=undefined)
+  target_compile_options(vicha_flags INTERFACE -fsanitize=${VICHA_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   target_link_options(vicha_flags INTERFACE -fsanitize=${VICHA_SANITIZE})
 endif()
 

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Makes this machine ready to build: Debian packages, and .venv with LibTorch. Safe to repeat; quick when nothing is missing.
-# usage: tools/setup.sh [npm | bench]      npm: also the npm client, for the demonstration's pictures
-#                                          bench: torch in any case and pillow, for the PyTorch side of the benchmark
+# usage: tools/setup.sh [npm | bench | fuzz]  npm: also the npm client, for the demonstration's pictures
+#                                             bench: torch in any case and pillow, for the PyTorch side of the benchmark
+#                                             fuzz: clang with libFuzzer and the sanitizers
 # env:   TORCH_PIP_ARGS    more arguments for pip (an index, a folder of wheels)
 #        CMAKE_PREFIX_PATH a LibTorch of your own: then none goes into .venv
 set -eu
@@ -62,6 +63,7 @@ if command -v dpkg-query >/dev/null; then
   # shellcheck disable=SC2046 # a list of words
   install_packages $(sed 's/#.*//' tools/packages.txt)
   if [ "${1:-}" = npm ] && ! command -v npm >/dev/null; then install_packages npm; fi
+  if [ "${1:-}" = fuzz ]; then install_packages clang-19 libclang-rt-19-dev llvm-19; fi
   # torch.compile builds against Python's headers.
   python_h="import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path('include') + '/Python.h'))"
   if [ "${1:-}" = bench ] && ! python3 -c "$python_h"; then install_packages python3-dev; fi

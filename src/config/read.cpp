@@ -185,6 +185,18 @@ void apply_table(OptionsRef options, toml::table& table, const Origin& origin) {
   options.describe(applier);
 }
 
+/// As what recipes are told apart by. A name that no file can have, such as one too long, stays as it is.
+fs::path identity_of(const fs::path& file) {
+  std::error_code failed;
+  fs::path found = fs::weakly_canonical(file, failed);
+  return failed ? file : found;
+}
+
+bool is_there(const fs::path& file) {
+  std::error_code failed;
+  return fs::exists(file, failed);
+}
+
 void load_file(OptionsRef options, const fs::path& file, std::vector<fs::path> chain);
 
 void apply_text(OptionsRef options, std::string_view text, const fs::path& file, const std::vector<fs::path>& chain) {
@@ -196,17 +208,18 @@ void apply_text(OptionsRef options, std::string_view text, const fs::path& file,
     origin.fail(error.source(), error.description(), "The file must be TOML");
   }
   if (const toml::node* base = table.get(kBaseKey)) {
-    if (!base->is_string() || base->as_string()->get().empty()) {
+    if (!base->is_string() || base->as_string()->get().empty() ||
+        base->as_string()->get().find('\0') != std::string::npos) {
       origin.fail(base->source(), fmt::format("'{}' must be a file name, but got {}", kBaseKey, describe_node(*base)));
     }
     const fs::path target = file.parent_path() / base->as_string()->get();
-    if (std::ranges::find(chain, fs::weakly_canonical(target)) != chain.end()) {
+    if (std::ranges::find(chain, identity_of(target)) != chain.end()) {
       std::string names;
       for (const auto& link : chain) names += link.filename().string() + " → ";
       origin.fail(base->source(), fmt::format("recipes are each other's base: {}{}", names, target.filename().string()),
                   "Take one 'base' line out");
     }
-    if (!fs::exists(target)) {
+    if (!is_there(target)) {
       origin.fail(base->source(), fmt::format("the base recipe '{}' does not exist", target.string()),
                   "'base' is relative to the recipe that names it");
     }
@@ -218,7 +231,7 @@ void apply_text(OptionsRef options, std::string_view text, const fs::path& file,
 
 void load_file(OptionsRef options, const fs::path& file, std::vector<fs::path> chain) {
   const std::string text = read_file(file, kMostRecipe);
-  chain.push_back(fs::weakly_canonical(file));
+  chain.push_back(identity_of(file));
   apply_text(options, text, file, chain);
 }
 
@@ -247,13 +260,13 @@ std::optional<toml::table> parse_value(std::string_view value) {
 }  // namespace
 
 void apply_toml(OptionsRef options, std::string_view text, const fs::path& file) {
-  apply_text(options, text, file, {fs::weakly_canonical(file)});
+  apply_text(options, text, file, {identity_of(file)});
 }
 
 std::optional<std::string> root_string(const fs::path& file, std::string_view key) {
   std::vector<fs::path> chain;
-  for (fs::path next = file; std::ranges::find(chain, fs::weakly_canonical(next)) == chain.end();) {
-    chain.push_back(fs::weakly_canonical(next));
+  for (fs::path next = file; std::ranges::find(chain, identity_of(next)) == chain.end();) {
+    chain.push_back(identity_of(next));
     toml::table table;
     try {
       table = toml::parse(read_file(next, kMostRecipe));
@@ -262,7 +275,7 @@ std::optional<std::string> root_string(const fs::path& file, std::string_view ke
     }
     if (const auto value = table[key].value<std::string>()) return value;
     const auto base = table[kBaseKey].value<std::string>();
-    if (!base || !fs::exists(next.parent_path() / *base)) return std::nullopt;
+    if (!base || !is_there(next.parent_path() / *base)) return std::nullopt;
     next = next.parent_path() / *base;
   }
   return std::nullopt;

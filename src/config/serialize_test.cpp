@@ -236,6 +236,12 @@ TEST_F(RecipeFiles, RefusesCyclesAndMissingBases) {
   EXPECT_THROW(load_recipe(options, folder_ / "none.toml"), DataError);
   EXPECT_THROW(load_recipe(options, folder_), DataError);
   EXPECT_THROW(load_recipe(options, write("number.toml", "base = 3\n")), DataError);
+  for (const std::string& odd :
+       {std::string(300, 'x'), std::string("base.toml\\u0000")}) {  // no file can have the name
+    const auto file = write("odd.toml", "base = \"" + odd + "\"\n");
+    EXPECT_THROW(load_recipe(options, file), DataError) << odd;
+    EXPECT_EQ(root_string(file, "task"), std::nullopt) << odd;
+  }
 }
 
 TEST(Recipe, Json) {

@@ -288,6 +288,8 @@ TEST(ClipOptions, ConfigurationsAreReadAndHeldAgainstTheShapes) {
   EXPECT_NE(refused(config).find("'text_config.hidden_size' is 48, but the weights' shapes say 32"), std::string::npos);
   config["text_config"]["hidden_size"] = "wide";
   EXPECT_NE(refused(config).find("wrong kind"), std::string::npos);
+  config["text_config"] = {{"num_attention_heads", 4.5}};
+  EXPECT_NE(refused(config).find("wrong kind"), std::string::npos);
   config["text_config"] = {{"hidden_act", "relu"}};
   EXPECT_NE(refused(config).find("relu"), std::string::npos);
   EXPECT_NE(refused({{"model_type", "bert"}}).find("no configuration of a CLIP"), std::string::npos);

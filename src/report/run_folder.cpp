@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/json_depth.h"
 
 namespace vicha {
 namespace {
@@ -129,9 +130,10 @@ std::vector<Evaluation> last_of_each_step(std::vector<Evaluation> all) {
   return last;
 }
 
-void add_figures(const Json& json, const std::string& prefix, std::vector<std::pair<std::string, double>>& figures) {
+void add_figures(const Json& json, const std::string& prefix, std::vector<std::pair<std::string, double>>& figures,
+                 std::size_t levels = kMostJsonLevels) {
   for (const auto& [key, value] : json.items()) {
-    if (value.is_object()) add_figures(value, prefix + key + ".", figures);
+    if (value.is_object() && levels > 0) add_figures(value, prefix + key + ".", figures, levels - 1);
     if (value.is_number() && std::isfinite(value.get<double>())) figures.emplace_back(prefix + key, value);
   }
 }

@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/json_depth.h"
 #include "base/log.h"
 #include "base/printable.h"
 #include "base/sha256.h"
@@ -85,8 +86,9 @@ std::string state_json(const TrainState& s, const std::string& config) {
 }
 
 TrainState parse_state(const fs::path& file) {
-  const auto json = nlohmann::json::parse(read_file(file), nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object() || !json.contains("format") || json["format"] != kFormat) {
+  const std::string text = read_file(file);
+  const auto json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object() || nests_deeper(text) || !json.contains("format") || json["format"] != kFormat) {
     throw DataError(file.string(), "is not the training state of a checkpoint",
                     "Name a folder …/checkpoints/step-NNNNNN");
   }

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/json_depth.h"
 
 namespace vicha {
 namespace {
@@ -29,7 +30,8 @@ std::string todays_name(std::string key, const std::vector<MovedKey>& moved) {
 /// Each leaf by its dotted key.
 std::map<std::string, Json> leaves(std::string_view text, std::string_view where, const std::vector<MovedKey>& moved) {
   const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object()) throw DataError(where, "is not a JSON object", "The checkpoint is damaged; use another one");
+  if (!json.is_object() || nests_deeper(text))
+    throw DataError(where, "is not a JSON object", "The checkpoint is damaged; use another one");
   const Json flat = json.flatten();
   std::map<std::string, Json> values;
   for (const auto& [pointer, value] : flat.items()) values.emplace(todays_name(dotted(pointer), moved), value);

@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/json_depth.h"
 #include "base/log.h"
 #include "base/progress.h"
 #include "concepts/parse/parse_captions.h"
@@ -159,7 +160,8 @@ class ResumedOutput {
     const json ours = parser_identity(options);
     if (::lseek(fd_, 0, SEEK_END) > 0) {
       json theirs;
-      if (fs::exists(file)) theirs = json::parse(read_file(file), nullptr, false);
+      const std::string text = fs::exists(file) ? read_file(file) : "";
+      if (!nests_deeper(text)) theirs = json::parse(text, nullptr, false);
       if (!theirs.is_object()) {
         throw DataError(path_.string(), "is there, but " + file.string() + " does not say what made it",
                         "Give another --out or remove it");

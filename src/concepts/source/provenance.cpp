@@ -50,7 +50,7 @@ SourceWeights weights_of(const Json& json, std::string_view where) {
 void read_choice(const Json& json, std::string_view where, ConceptProvenance& provenance) {
   try {
     provenance.source = json.at("source").get<std::string>();
-    provenance.k = json.at("k").get<std::int64_t>();
+    provenance.k = json.at("k").is_number_integer() ? json.at("k").get<std::int64_t>() : 0;
     provenance.threshold = json.at("threshold").get<double>();
     provenance.vocabulary = json.at("vocabulary").get<std::string>();
     provenance.embeddings = json.at("embeddings").get<std::string>();

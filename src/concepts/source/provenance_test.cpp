@@ -86,6 +86,9 @@ TEST(ConceptProvenance, DamagedJson) {
   EXPECT_NO_THROW(concept_provenance_from_json(kIdentityLine, "x"));
   EXPECT_THROW(concept_provenance_from_json(begin + R"(,"source":"clip:w.pt"})", "x"), DataError);
   EXPECT_THROW(concept_provenance_from_json(
+                   begin + R"(,"source":"clip:w.pt","k":1e300,"threshold":0,"vocabulary":"","embeddings":""})", "x"),
+               DataError);
+  EXPECT_THROW(concept_provenance_from_json(
                    begin + R"(,"source":"clip:w.pt","k":0,"threshold":0,"vocabulary":"","embeddings":""})", "x"),
                DataError);
 }

@@ -90,6 +90,7 @@ TEST(StoreImport, BadNumpyFilesAreRefused) {
       {npy("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (2, 8)}"), "several fields"},
       {npy("{'descr': '<f4', 'fortran_order': False, 'shape': (2, 9)}"), "has 64 bytes"},
       {npy("{'descr': '<f4', 'fortran_order': False, 'shape': (9223372036854775807, 9)}"), "has 64 bytes"},
+      {npy("{'descr': '<f4', 'fortran_order': False, 'shape': (4611686018427387904, 9, 0)}"), "has 64 bytes"},
       {npy("{'descr': '<f4', 'fortran_order': False, 'shape': (16,)}"), "array of 1 dimensions"},
       {npy("{'descr': '<f4', 'fortran_order': False, 'shape': (2, -8)}"), "not readable"},
       {npy("{'descr': '<f4', 'fortran_order': False}"), "not readable"},

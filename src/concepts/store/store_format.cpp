@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json_depth.h"
 #include "checkpoint/pickle/zip.h"
 
 namespace vicha::store_detail {
@@ -197,7 +198,8 @@ std::optional<StoreHeader> decode_file_header(std::span<const std::byte> file, c
   }
   const auto text = chars(file.subspan(kFixedHeader, json_size));
   const StoreJson json = StoreJson::parse(text.begin(), text.end(), nullptr, false);
-  if (!json.is_object() || !json.contains("source")) throw DataError(where, "the store's header is not readable");
+  if (!json.is_object() || !json.contains("source") || nests_deeper({text.data(), text.size()}))
+    throw DataError(where, "the store's header is not readable");
   return StoreHeader{source_weights_from_json(json["source"].dump(), where), shape_from_json(json, where), size,
                      value_at<std::uint32_t>(file, size - 4)};
 }

@@ -83,9 +83,11 @@ at::Tensor read_npy_rows(const fs::path& path) {
                     "Save the array as numpy.float32 or numpy.float16");
   }
   std::uint64_t size = c10::elementSize(*type);
+  bool fits = true;  // also where a later dimension is 0
   for (const std::int64_t dimension : header.shape) {
-    if (__builtin_mul_overflow(size, static_cast<std::uint64_t>(dimension), &size)) size = ~std::uint64_t{0};
+    fits = !__builtin_mul_overflow(size, static_cast<std::uint64_t>(dimension), &size) && fits;
   }
+  if (!fits) size = ~std::uint64_t{0};
   if (size != bytes.size() - header.data) {
     throw DataError(
         where, fmt::format("has {} bytes of numbers where its header tells of {}", bytes.size() - header.data, size),

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
+#include "checkpoint/pickle/zip.h"
 #include "concepts/store/store_format.h"
 #include "concepts/store/store_test_support.h"
 
@@ -127,6 +128,19 @@ TEST(EmbeddingStore, OpensAndContinuesWhereverItWasCut) {
   }
   log::set_sink({});
   EXPECT_GT(warnings, 1000);
+}
+
+TEST(EmbeddingStore, AHeaderOfDeepListsIsRefused) {
+  const std::string json = "{\"source\":" + std::string(32'000, '[') + std::string(32'000, ']') +
+                           R"(,"width":2,"vectors":1,"type":"float16"})";
+  const std::uint32_t numbers[] = {store_detail::kVersion, static_cast<std::uint32_t>(json.size())};
+  std::string bytes = "VICHAEMB" + std::string(reinterpret_cast<const char*>(numbers), sizeof numbers) + json;
+  bytes.append((124 - bytes.size() % 64) % 64, '\0');
+  const std::uint32_t sum = crc32(bytes);
+  bytes.append(reinterpret_cast<const char*>(&sum), sizeof sum);
+  const Place place;
+  write_bytes(place / "deep", bytes);
+  EXPECT_TRUE(contains(message_of([&] { EmbeddingStore::open(place / "deep"); }), "not readable"));
 }
 
 // Whichever bit is wrong, wrong data is never returned, and only the last block may be skipped.

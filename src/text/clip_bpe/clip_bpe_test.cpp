@@ -152,6 +152,8 @@ TEST_F(ClipBpeTest, WhatIsNoVocabularyIsRefused) {
   EXPECT_NE(message(folder_ / "nowhere").find("not there"), std::string::npos);
   EXPECT_NE(message(folder_).find("without a CLIP vocabulary"), std::string::npos);
   EXPECT_NE(message(put("a.txt", "")).find("empty"), std::string::npos);
+  const std::string deep = "{\"model\": " + std::string(200'000, '[') + std::string(200'000, ']') + "}";
+  EXPECT_NE(message(put("deep.json", deep)).find("deep.json"), std::string::npos);
   EXPECT_NE(message(put("b.txt", "[PAD]\n[UNK]\n")).find("does not start"), std::string::npos);
   EXPECT_NE(message(put("c.txt", good + "one\n")).find("line 8"), std::string::npos);
   EXPECT_NE(message(put("d.txt", good + "a b c\n")).find("line 8"), std::string::npos);

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/json_depth.h"
 #include "text/clip_bpe/gzip.h"
 #include "text/utf8.h"
 
@@ -18,7 +19,7 @@ using nlohmann::json;
 namespace stdfs = std::filesystem;
 
 constexpr std::size_t kLargestFile = 64u << 20;  // bytes; OpenAI's has 3 MB unpacked
-constexpr std::int64_t kMostIds = 1 << 24;
+constexpr std::int64_t kMostIds = 1 << 20;       // some memory for each, whether the file has a token for it or not
 constexpr std::size_t kOpenAiMerges = 49152 - 256 - 2;  // what the published models take of the file
 
 [[noreturn]] void not_a_vocabulary(std::string_view name, std::string_view what) {
@@ -118,7 +119,7 @@ std::string read_limited(const stdfs::path& path) {
 }
 
 BpeFile from_json(std::string_view text, const stdfs::path& path) {
-  const json root = json::parse(text, nullptr, false);
+  const json root = nests_deeper(text) ? json() : json::parse(text, nullptr, false);
   if (!root.is_object()) not_a_vocabulary(path.string(), "is damaged: no JSON object");
   if (root.contains("model")) return from_tokenizer_json(root, path.string());
   const stdfs::path merges = path.parent_path() / "merges.txt";

@@ -44,7 +44,9 @@ std::int64_t Vocabulary::Table::find(const Vocabulary& owner, std::string_view p
   return static_cast<std::int64_t>(ids_[slot_of(owner, piece, hash)]) - 1;
 }
 
-Vocabulary Vocabulary::load(const std::filesystem::path& file) { return Vocabulary(read_file(file), file.string()); }
+Vocabulary Vocabulary::load(const std::filesystem::path& file) {
+  return Vocabulary(read_file(file, kLargestFile), file.string());
+}
 
 Vocabulary::Vocabulary(std::string_view text, std::string_view name)
     : text_(text),
