@@ -66,7 +66,7 @@ class FolderLock {
 std::string name_of(const fs::path& tar) {
   std::string name = tar.filename().string();
   for (const std::string_view suffix : {".gz", ".zst", ".bz2", ".xz", ".tgz", ".tar"}) {
-    if (name.ends_with(suffix)) name.resize(name.size() - suffix.size());
+    if (name.ends_with(suffix)) name = name.substr(0, name.size() - suffix.size());
   }
   return name;
 }

@@ -59,17 +59,19 @@ std::string tidy(std::string_view name) {
   return out;
 }
 
+}  // namespace
+
 /// The file, read from its first byte to its last, and what its bytes hash to.
-struct Input {
-  explicit Input(const std::filesystem::path& path) : buffer(kBlock) {
+struct TarInput {
+  explicit TarInput(const std::filesystem::path& path) : buffer(kBlock) {
     require_regular_file(path);
     fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
     if (fd < 0) throw DataError(path.string(), std::strerror(errno), "Check that it can be read");
     ::fstat(fd, &before);
   }
-  ~Input() { ::close(fd); }
-  Input(const Input&) = delete;
-  Input& operator=(const Input&) = delete;
+  ~TarInput() { ::close(fd); }
+  TarInput(const TarInput&) = delete;
+  TarInput& operator=(const TarInput&) = delete;
 
   ssize_t read() {
     ssize_t n = 0;
@@ -96,8 +98,10 @@ struct Input {
   Sha256 hash;
 };
 
+namespace {
+
 la_ssize_t on_read(struct archive* archive, void* input, const void** bytes) {
-  auto& from = *static_cast<Input*>(input);
+  auto& from = *static_cast<TarInput*>(input);
   *bytes = from.buffer.data();
   const ssize_t n = from.read();
   if (n < 0) archive_set_error(archive, errno, "%s", std::strerror(errno));
@@ -138,7 +142,7 @@ struct TarReader::Impl {
 
   std::filesystem::path path;
   KeyEnd key_end;
-  Input input;
+  TarInput input;
   struct archive* archive = archive_read_new();
   std::string name;  // of the member that stands open
   bool ended = false, end_mark = true;
