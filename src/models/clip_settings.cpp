@@ -149,7 +149,8 @@ void ClipSettings::unset(std::initializer_list<const char*> keys) {
 
 void ClipSettings::only(const char* key, std::initializer_list<SettingsJson> built) {
   const SettingsJson& said = value(key);
-  if (is_unset(said) || std::ranges::find(built, said) != built.end()) return;
+  const bool is_flag = built.begin()->is_boolean();
+  if ((is_unset(said) && !(is_flag && said.is_boolean())) || std::ranges::find(built, said) != built.end()) return;
   std::vector<std::string> names;
   for (const SettingsJson& one : built) names.push_back(shown(one));
   refuse(key, fmt::format("{}", fmt::join(names, ", ")));

@@ -139,19 +139,17 @@ std::optional<ClipView> clip_view_of(std::string_view text, std::string_view whe
 FoundClipView find_clip_view(const fs::path& weights, const fs::path& config, int side) {
   FoundClipView found;
   found.view.side = side;
-  std::vector<fs::path> candidates;
   constexpr std::string_view kNamed = ".config.json";
   const std::string name = config.filename().string();
-  if (name == "config.json" || config.empty()) {
+  std::vector<fs::path> candidates;
+  if (!config.empty()) candidates.push_back(config);
+  if (name == "config.json" || (config.empty() && fs::is_directory(weights))) {
     const fs::path folder = config.empty() ? weights : config.parent_path();
-    if (config.empty() && !fs::is_directory(weights)) return found;
-    candidates = {folder / "preprocessor_config.json", folder / "processor_config.json"};
-  } else {
-    candidates = {config};
-    if (name.ends_with(kNamed)) {
-      const std::string stem = name.substr(0, name.size() - kNamed.size());
-      candidates.push_back(config.parent_path() / (stem + ".preprocessor_config.json"));
-    }
+    candidates.push_back(folder / "preprocessor_config.json");
+    candidates.push_back(folder / "processor_config.json");
+  } else if (name.ends_with(kNamed)) {
+    const std::string stem = name.substr(0, name.size() - kNamed.size());
+    candidates.push_back(config.parent_path() / (stem + ".preprocessor_config.json"));
   }
   for (const fs::path& candidate : candidates) {
     if (!fs::is_regular_file(candidate)) continue;

@@ -27,16 +27,17 @@ void append_point(std::string& out, std::int64_t c) {
   append_utf8(out, impossible ? 0xFFFD : static_cast<char32_t>(c));
 }
 
-/// Whether the word around `at` is the path of a file in Windows: "C:\Users\me", "pictures\new.jpg".
-bool is_path(std::string_view word, std::size_t slash) {
+/// Whether a word with a backslash is the path of a file in Windows: "C:\\Users\\me", "pictures\\new.jpg".
+bool is_path(std::string_view word) {
+  const std::size_t slash = word.find('\\');
   if (slash >= 2 && word[slash - 1] == ':' && latin(word[slash - 2]) && (slash == 2 || !word_byte(word[slash - 3]))) {
     return true;
   }
-  const std::size_t end = word.find_last_of('.');
-  if (end == word.npos) return false;
-  std::size_t behind = end + 1;
-  while (behind < word.size() && word_byte(word[behind])) ++behind;
-  return web_words("extension").contains(small(word.substr(end + 1, behind - end - 1)));
+  const std::size_t point = word.find_last_of('.');
+  if (point == word.npos) return false;
+  std::size_t end = point + 1;
+  while (end < word.size() && word_byte(word[end])) ++end;
+  return web_words("extension").contains(small(word.substr(point + 1, end - point - 1)));
 }
 
 }  // namespace
@@ -44,19 +45,20 @@ bool is_path(std::string_view word, std::size_t slash) {
 /// Escapes that nobody has read: \n, \u00e9, \xc3\xa9, \303\251, \".
 std::string without_escapes(std::string_view text) {
   std::string out;
-  std::size_t word = 0, word_out = 0;  // where the word began, here and in `out`
+  std::size_t word_end = 0;  // of the word that was looked at for a path
   for (std::size_t at = 0; at < text.size();) {
+    if (at >= word_end && !blank(text[at])) {
+      word_end = at;
+      bool escapes = false;
+      for (; word_end < text.size() && !blank(text[word_end]); ++word_end) escapes = escapes || text[word_end] == '\\';
+      if (escapes && is_path(text.substr(at, word_end - at))) {
+        out += ',';
+        at = word_end;
+        continue;
+      }
+    }
     if (text[at] != '\\') {
       out += text[at++];
-      if (blank(text[at - 1])) word = at, word_out = out.size();
-      continue;
-    }
-    std::size_t word_end = at;
-    while (word_end < text.size() && !blank(text[word_end])) ++word_end;
-    if (is_path(text.substr(word, word_end - word), at - word)) {
-      out.resize(word_out);
-      out += ',';
-      at = word_end;
       continue;
     }
     while (at < text.size() && text[at] == '\\') ++at;  // escaped once more, or twice

@@ -89,12 +89,6 @@ void ClauseReader::phrase() {
   at_ = std::max(end, at_ + 1);
 }
 
-// A letter alone and what begins with a digit ("4x4") name no thing.
-static bool names_a_thing(std::string_view lemma) {
-  if (lemma.empty() || (lemma.front() >= '0' && lemma.front() <= '9')) return false;
-  return std::ranges::count_if(lemma, [](char c) { return (c & 0xC0) != 0x80; }) > 1;  // characters of UTF-8
-}
-
 std::size_t ClauseReader::add_noun(const NounPhrase& phrase) {
   std::ranges::copy_if(phrase.owners, std::back_inserter(graph_.objects), names_a_thing);
   ClauseNoun noun;

@@ -128,6 +128,10 @@ class PhraseReader {
       return advance();
     }
     std::string head = lemma(text);
+    if (!names_a_thing(head) && !modifiers_.empty()) {  // "the letter K"
+      head = lemma(modifiers_.back());
+      modifiers_.pop_back();
+    }
     const bool of_follows = tag(at_ + 1) == Tag::kPreposition && words_[at_ + 1].text == "of";
     if (of_follows && is(head, WordKind::kCollective) && goes_on_at(at_ + 2)) {
       collective_ = std::move(head);
@@ -191,6 +195,11 @@ class PhraseReader {
 };
 
 }  // namespace
+
+bool names_a_thing(std::string_view lemma) {
+  if (lemma.empty() || (lemma.front() >= '0' && lemma.front() <= '9')) return false;
+  return std::ranges::count_if(lemma, [](char c) { return (c & 0xC0) != 0x80; }) > 1;  // characters of UTF-8
+}
 
 NounPhrase read_noun_phrase(const CaptionSentence& sentence, std::size_t at, Lexicon& lexicon) {
   return PhraseReader(sentence, at, lexicon).read();

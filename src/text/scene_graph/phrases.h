@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "text/scene_graph/dictionary.h"
@@ -21,6 +22,9 @@ struct NounPhrase {
 
   bool found() const { return pronoun || !head.empty(); }
 };
+
+/// Whether an object may have that name: a letter alone and what begins with a digit ("4x4") name no thing.
+bool names_a_thing(std::string_view lemma);
 
 /// The noun phrase that starts at `at`; `end` is `at` if none does. Without a noun at its end (`found()` false) the
 /// attributes are those that were read: predicates as in "is yellow and blue".
