@@ -51,23 +51,20 @@ void add_data_from_tar(CLI::App& group, Action& chosen) {
   command->add_option("--out", options.out, "Folder to fill: images/ARCHIVE/…, the manifest and lost.jsonl")
       ->required();
   command->add_option("--manifest", options.manifest, "The manifest's name in there")->capture_default_str();
-  command
-      ->add_option("--caption-member", options.sample.caption_members,
-                   "Member that is the caption, by what follows the key: txt, outputs.txt; json: see --caption-field; "
-                   "several: the first that has one (default: txt, then field caption of json)")
+  add_repeated(*command, "--caption-member", options.sample.caption_members,
+               "Member that is the caption, by what follows the key: txt, outputs.txt; json: see --caption-field; "
+               "several: the first that has one (default: txt, then field caption of json)")
       ->delimiter(',');
-  command
-      ->add_option("--caption-field", options.sample.caption_fields,
-                   "Field of the JSON that is the caption, or a list of them: re_caption, meta.title, "
-                   "sentences.raw; several: the first that has one")
+  add_repeated(*command, "--caption-field", options.sample.caption_fields,
+               "Field of the JSON that is the caption, or a list of them: re_caption, meta.title, sentences.raw; "
+               "several: the first that has one")
       ->delimiter(',');
-  command
-      ->add_option("--image-member", options.sample.image_members,
-                   "Member that is the picture, whatever its extension: input.jpg, img")
+  add_repeated(*command, "--image-member", options.sample.image_members,
+               "Member that is the picture, whatever its extension: input.jpg, img")
       ->delimiter(',');
   add_choice(*command, "--key-end", options.key_end, {{"first-dot", KeyEnd::kFirstDot}, {"last-dot", KeyEnd::kLastDot}},
              "Dot of a file's name where its key ends: first-dot, as WebDataset, or last-dot");
-  command->add_option("--fields", options.sample.fields, "Fields of a sample's JSON to keep")
+  add_repeated(*command, "--fields", options.sample.fields, "Fields of a sample's JSON to keep")
       ->capture_default_str()
       ->delimiter(',');
   command->add_flag("--skip-damaged", options.skip_damaged, "Leave out archives that are damaged or cut short");

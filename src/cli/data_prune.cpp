@@ -30,7 +30,8 @@ void add_data_prune(CLI::App& group, Action& chosen) {
       ->capture_default_str()
       ->check(between(0, 1000));
   command->add_flag("--presence", given->presence, "Only look whether the files are there: fast");
-  command->add_flag("--drop-truncated", given->truncated, "Truncated pictures are dead too");
+  command->add_flag("--drop-truncated", given->truncated,
+                    "Pictures that end early or have a wrong checksum are dead too");
   command->add_option("--threads", given->options.threads, "0: one for each core")
       ->capture_default_str()
       ->check(between(0, kMostThreads));
@@ -48,10 +49,11 @@ void add_data_prune(CLI::App& group, Action& chosen) {
       if (given->image_root.empty()) warn_if_moved(given->manifest, given->out);
       const PruneReport report = prune_manifest(given->manifest, given->out, list, options);
       log::status("");
-      print(fmt::format("{}: {} of {} records; {} of {} pictures are dead{}, {} truncated{}\n", given->out.string(),
-                        report.kept, report.records, report.dead, report.images,
-                        report.dead > 0 ? " (" + list.string() + ")" : "", report.truncated,
-                        report.known > 0 ? fmt::format("; {} looked at before", report.known) : ""));
+      print(
+          fmt::format("{}: {} of {} records; {} of {} pictures are dead{}, {} truncated, {} with a wrong checksum{}\n",
+                      given->out.string(), report.kept, report.records, report.dead, report.images,
+                      report.dead > 0 ? " (" + list.string() + ")" : "", report.truncated, report.wrong_checksums,
+                      report.known > 0 ? fmt::format("; {} looked at before", report.known) : ""));
       return 0;
     };
   });

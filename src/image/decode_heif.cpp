@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -17,10 +18,12 @@ namespace {
 void check(const Source& source, const heif_error& error) {
   if (error.code == heif_error_Ok) return;
   if (error.subcode == heif_suberror_End_of_data) source.truncated();
+  std::string why = error.message;
+  while (!why.empty() && (why.back() == '\n' || why.back() == '.')) why.pop_back();
   if (error.code == heif_error_Unsupported_filetype || error.code == heif_error_Unsupported_feature) {
-    source.fail(fmt::format("a HEIF file of a kind that is not read: {}", error.message));
+    source.fail(fmt::format("a HEIF file of a kind that is not read: {}", why));
   }
-  source.fail(fmt::format("not a readable HEIC: {}", error.message));
+  source.fail(fmt::format("not a readable HEIC: {}", why));
 }
 
 /// Bits of HEVC's parameter sets, most significant first; 0 beyond the end.

@@ -1,88 +1,21 @@
 // TIFF by libtiff: the first page, its samples as Pillow takes them. What is neither grey, RGB, CMYK nor a palette of 1
 // to 16 bits is refused by name.
 #include <fmt/format.h>
-#include <tiffio.h>
 
 #include <algorithm>
 #include <cstring>
-#include <memory>
 #include <string>
 #include <vector>
 
 #include "image/native.h"
 #include "image/orientation.h"
-#include "image/samples.h"
+#include "image/tiff_file.h"
 
 namespace vicha::decoders {
 namespace {
 
-constexpr std::uint64_t kMostBuffer = std::uint64_t{1} << 30;  // bytes of a row or a tile
-constexpr int kMostSamples = 16;                               // of a pixel
-
-struct TiffReader {
-  const Source* source = nullptr;
-  std::uint64_t position = 0;
-  bool ended = false;  ///< libtiff wanted bytes beyond the end
-  std::string message;
-  TIFF* tiff = nullptr;
-
-  TiffReader() = default;
-  TiffReader(const TiffReader&) = delete;
-  TiffReader& operator=(const TiffReader&) = delete;
-  ~TiffReader() {
-    if (tiff != nullptr) TIFFClose(tiff);
-  }
-  [[noreturn]] void fail() const {
-    if (ended) source->truncated();
-    source->fail("not a readable TIFF: " + message);
-  }
-  template <class T>
-  T field(std::uint32_t tag, T standard) const {
-    T value = standard;
-    return TIFFGetFieldDefaulted(tiff, tag, &value) == 1 ? value : standard;
-  }
-};
-
-tmsize_t on_read(thandle_t handle, void* out, tmsize_t count) {
-  auto& reader = *static_cast<TiffReader*>(handle);
-  const std::span<const std::uint8_t> bytes = reader.source->bytes;
-  const std::uint64_t left = reader.position < bytes.size() ? bytes.size() - reader.position : 0;
-  const std::uint64_t taken = std::min<std::uint64_t>(left, static_cast<std::uint64_t>(std::max<tmsize_t>(count, 0)));
-  if (taken < static_cast<std::uint64_t>(count)) reader.ended = true;
-  std::memcpy(out, bytes.data() + reader.position * (taken > 0), taken);
-  reader.position += taken;
-  return static_cast<tmsize_t>(taken);
-}
-
-toff_t on_seek(thandle_t handle, toff_t offset, int whence) {
-  auto& reader = *static_cast<TiffReader*>(handle);
-  if (whence == SEEK_CUR) offset += reader.position;
-  if (whence == SEEK_END) offset += reader.source->bytes.size();
-  return reader.position = offset;
-}
-
-int on_error(TIFF*, void* handle, const char*, const char* format, va_list arguments) {
-  auto& reader = *static_cast<TiffReader*>(handle);
-  char text[256];
-  std::vsnprintf(text, sizeof text, format, arguments);
-  if (reader.message.empty()) reader.message = text;
-  return 1;
-}
-
-void open(TiffReader& reader) {
-  const std::unique_ptr<TIFFOpenOptions, void (*)(TIFFOpenOptions*)> options(TIFFOpenOptionsAlloc(),
-                                                                             TIFFOpenOptionsFree);
-  TIFFOpenOptionsSetMaxSingleMemAlloc(options.get(), static_cast<tmsize_t>(kMostBuffer));
-  TIFFOpenOptionsSetErrorHandlerExtR(options.get(), on_error, &reader);
-  TIFFOpenOptionsSetWarningHandlerExtR(
-      options.get(), [](TIFF*, void*, const char*, const char*, va_list) { return 1; }, nullptr);
-  reader.tiff = TIFFClientOpenExt(
-      "picture", "rm", &reader, on_read, [](thandle_t, void*, tmsize_t) { return tmsize_t{0}; }, on_seek,
-      [](thandle_t) { return 0; },
-      [](thandle_t handle) { return toff_t{static_cast<TiffReader*>(handle)->source->bytes.size()}; },
-      [](thandle_t, void**, toff_t*) { return 0; }, [](thandle_t, void*, toff_t) {}, options.get());
-  if (reader.tiff == nullptr) reader.fail();
-}
+constexpr std::int64_t kMostTile = 4096 * 4096;  // pixels beyond those of the picture
+constexpr int kMostSamples = 16;                 // of a pixel
 
 /// How the samples of a pixel lie in the file.
 struct Layout {
@@ -239,6 +172,9 @@ Extent read_tiles(const TiffReader& reader, const Layout& layout, Image& image) 
   const auto width = static_cast<int>(reader.field<std::uint32_t>(TIFFTAG_TILEWIDTH, 0));
   const auto height = static_cast<int>(reader.field<std::uint32_t>(TIFFTAG_TILELENGTH, 0));
   reader.source->check_size(width, height);
+  if (std::int64_t{width} * height > kMostTile + std::int64_t{layout.width} * layout.height) {
+    reader.source->fail(fmt::format("a TIFF whose tiles are {} x {} pixels", width, height));
+  }
   std::vector<std::uint8_t> tile(static_cast<std::size_t>(TIFFTileSize64(reader.tiff)));
   const auto stride = static_cast<std::size_t>(TIFFTileRowSize64(reader.tiff));
   if (stride == 0 || tile.size() / stride < static_cast<std::size_t>(height)) return Extent::kNothing;
@@ -292,6 +228,15 @@ void check_length(const TiffReader& reader, const Layout& layout) {
     case COMPRESSION_ADOBE_DEFLATE:
       fold = 1032;
       break;
+    case COMPRESSION_JPEG:
+      fold = 16 * 1024;  // a bit or more for each 32 x 32 pixels, as in decode_jpeg.cpp
+      break;
+    case COMPRESSION_CCITTRLE:
+    case COMPRESSION_CCITTRLEW:
+    case COMPRESSION_CCITTFAX3:
+    case COMPRESSION_CCITTFAX4:
+      fold = static_cast<std::uint64_t>(layout.width);  // a bit or more for each row
+      break;
     default:
       return;
   }
@@ -333,8 +278,7 @@ void divide_by_alpha(Image& image) {
 
 NativeImage tiff(const Source& source) {
   TiffReader reader;
-  reader.source = &source;
-  open(reader);
+  reader.open(source);
   const Layout layout = layout_of(reader);
   check_length(reader, layout);
   const bool jpeg = layout.compression == COMPRESSION_JPEG;
@@ -342,8 +286,8 @@ NativeImage tiff(const Source& source) {
   if (layout.photometric == PHOTOMETRIC_YCBCR && jpeg) {
     TIFFSetField(reader.tiff, TIFFTAG_JPEGCOLORMODE, JPEGCOLORMODE_RGB);
   }
-  if (!converted && TIFFIsTiled(reader.tiff) != 0 ? TIFFTileSize64(reader.tiff) > kMostBuffer
-                                                  : TIFFScanlineSize64(reader.tiff) > kMostBuffer) {
+  if (!converted && TIFFIsTiled(reader.tiff) != 0 ? TIFFTileSize64(reader.tiff) > kMostTiffBuffer
+                                                  : TIFFScanlineSize64(reader.tiff) > kMostTiffBuffer) {
     source.fail("a TIFF whose rows or tiles take more than 1 GiB each");
   }
   const auto orientation = reader.field<std::uint16_t>(TIFFTAG_ORIENTATION, ORIENTATION_TOPLEFT);
@@ -354,10 +298,13 @@ NativeImage tiff(const Source& source) {
   image.mode = converted ? PixelMode::kRgb : layout.mode;
   image.pixels = Image(layout.width, layout.height, kBytes[static_cast<int>(image.mode)]);
   if (image.mode == PixelMode::kPalette) read_palette(reader, layout, image);
+  reader.message.clear();
   const Extent extent = converted                       ? read_converted(reader, layout, image.pixels)
                         : TIFFIsTiled(reader.tiff) != 0 ? read_tiles(reader, layout, image.pixels)
                                                         : read_strips(reader, layout, image.pixels);
-  if (extent == Extent::kNothing || (extent == Extent::kSome && !source.options.accept_truncated)) reader.fail();
+  // Some decoders of libtiff tell of damage and go on.
+  const bool whole = extent == Extent::kAll && reader.message.empty();
+  if (extent == Extent::kNothing || (!whole && !source.options.accept_truncated)) reader.fail();
   if (layout.premultiplied && !converted) divide_by_alpha(image.pixels);
   if (orientation >= 1 && orientation <= 8) image.pixels = oriented(std::move(image.pixels), orientation);
   return image;

@@ -96,6 +96,65 @@ TEST(Formats, LimitsHoldBeforeAnythingIsDecoded) {
   }
 }
 
+/// A TIFF of one strip or tile: tags that are given, then `pixels`, where strips and tiles begin.
+std::string make_tiff(const std::map<std::uint16_t, std::uint32_t>& tags, const std::string& pixels) {
+  const auto u16 = [](std::uint32_t v) { return std::string{static_cast<char>(v), static_cast<char>(v >> 8)}; };
+  const auto u32 = [&](std::uint32_t v) { return u16(v) + u16(v >> 16); };
+  std::string file = std::string("II*\0", 4) + u32(8) + u16(static_cast<std::uint32_t>(tags.size()));
+  const auto start = static_cast<std::uint32_t>(8 + 2 + 12 * tags.size() + 4);
+  for (const auto& [tag, value] : tags) {
+    const bool place = tag == 273 || tag == 324;
+    file += u16(tag) + u16(4) + u32(1) + u32(place ? start : value);
+  }
+  return file + u32(0) + pixels;
+}
+
+TEST(Formats, TiffsThatLieAboutTheirSizeTakeNoMemory) {
+  const std::string pixels(100, 'x');
+  for (const std::uint32_t compression : {1, 2, 3, 4, 5, 7, 8, 32773}) {
+    const std::uint32_t bits = compression >= 2 && compression <= 4 ? 1 : 8;
+    const std::string file = make_tiff({{256, 12000},
+                                        {257, 12000},
+                                        {258, bits},
+                                        {259, compression},
+                                        {262, 1},
+                                        {273, 0},
+                                        {277, 1},
+                                        {278, 12000},
+                                        {279, 100}},
+                                       pixels);
+    try {
+      decode_rgb(bytes_of(file), "a.tif");
+      ADD_FAILURE() << compression;
+    } catch (const ImageError& error) {
+      EXPECT_EQ(error.fault(), ImageFault::kEndsEarly) << compression << ": " << error.what();
+    }
+  }
+  const auto refusal = [&](const std::map<std::uint16_t, std::uint32_t>& tags) -> std::string {
+    try {
+      decode_rgb(bytes_of(make_tiff(tags, pixels)), "a.tif");
+      return "";
+    } catch (const ImageError& error) {
+      return error.what();
+    }
+  };
+  EXPECT_NE(refusal({{256, 10},
+                     {257, 10},
+                     {258, 8},
+                     {259, 8},
+                     {262, 1},
+                     {277, 1},
+                     {322, 16384},
+                     {323, 8192},
+                     {324, 0},
+                     {325, 100}})
+                .find("whose tiles are 16384 x 8192"),
+            std::string::npos);
+  EXPECT_NE(refusal({{256, 10}, {257, 10}, {258, 8}, {259, 1}, {262, 2}, {273, 0}, {277, 65535}, {278, 10}, {279, 100}})
+                .find("65535 samples a pixel"),
+            std::string::npos);
+}
+
 TEST(Formats, WhatIsNoPictureIsNamed) {
   const std::map<std::string, std::string> files = {
       {"<!DOCTYPE HTML PUBLIC \"-//IETF//DTD HTML 2.0//EN\">", "an HTML page"},

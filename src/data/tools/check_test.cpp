@@ -103,6 +103,22 @@ TEST_F(CheckTest, CountsTokensAndConceptsWhereAsked) {
   EXPECT_TRUE(report.clean()) << "training copes with both";
 }
 
+TEST_F(CheckTest, WrongChecksumsAndOrientationAreCountedAsWhatTheyAre) {
+  const fs::path pictures = fs::path(VICHA_SOURCE_DIR) / "tests/golden/reported/pictures";
+  std::string manifest;
+  for (const char* name : {"badcrc_idat.png", "exif6.jpg", "plain.avif", "plain.tiff", "cmyk_noadobe.jpg"}) {
+    manifest += fmt::format("{{\"image\": \"{}\", \"caption\": \"x\"}}\n", (pictures / name).string());
+  }
+  const CheckReport report = check(manifest);
+  EXPECT_EQ(report.finding("wrong_checksums").count, 1);
+  EXPECT_TRUE(contains(report.finding("wrong_checksums").examples[0], "record 0: "));
+  EXPECT_EQ(report.finding("exif_turned").count, 1);
+  EXPECT_TRUE(contains(report.finding("exif_turned").examples[0], "exif6.jpg has EXIF orientation 6"));
+  for (const Finding& finding : report.findings) {
+    EXPECT_EQ(finding.count, finding.key == "wrong_checksums" || finding.key == "exif_turned") << finding.key;
+  }
+}
+
 TEST_F(CheckTest, KeepsOnlyTheFirstExamples) {
   std::string manifest;
   for (int i = 0; i < 50; ++i) manifest += fmt::format("{{\"image\": \"{}.png\", \"caption\": \"x\"}}\n", i);

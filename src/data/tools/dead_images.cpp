@@ -141,9 +141,10 @@ class Pruner {
   void note_fresh() {
     for (const Fresh& fresh : fresh_) {
       const bool truncated = fresh.state == ImageFileState::kTruncated;
-      const bool partial = truncated || fresh.state == ImageFileState::kWrongChecksum;
-      const bool dead = fresh.state != ImageFileState::kGood && !(partial && options_.keep_truncated);
+      const bool wrong = fresh.state == ImageFileState::kWrongChecksum;
+      const bool dead = fresh.state != ImageFileState::kGood && !((truncated || wrong) && options_.keep_truncated);
       report_.truncated += truncated ? 1 : 0;
+      report_.wrong_checksums += wrong ? 1 : 0;
       report_.dead += dead ? 1 : 0;
       dead_.push_back(dead);
       if (!dead) continue;

@@ -22,6 +22,7 @@ struct PruneOptions {
 struct PruneReport {
   std::int64_t records = 0, kept = 0;
   std::int64_t images = 0, dead = 0, truncated = 0;  ///< distinct ones; truncated ones may be dead or kept
+  std::int64_t wrong_checksums = 0;                  ///< these too
   std::int64_t known = 0;                            ///< images that a run that was killed had read well
 };
 

@@ -206,5 +206,16 @@ TEST_F(TarTest, AnArchiveCutBetweenMembersIsSaidToBe) {
   EXPECT_TRUE(contains(report.notes[0], "no end mark")) << report.notes[0];
 }
 
+TEST_F(TarTest, AnArchiveBehindAnotherIsSaidToBeThere) {
+  const fs::path tar = write_tar(folder_ / "tars/0.tar", sample("a", png_, "one", "u"));
+  EXPECT_TRUE(unpack({tar}).notes.empty());
+  const std::string bytes = read_text(tar);
+  folder_.write("tars/0.tar", bytes + read_text(reported("plain.tar")));
+  const UnpackReport report = unpack({tar});
+  EXPECT_EQ(report.records, 1);
+  ASSERT_FALSE(report.notes.empty());
+  EXPECT_TRUE(contains(report.notes[0], "behind the archive's end mark")) << report.notes[0];
+}
+
 }  // namespace
 }  // namespace vicha

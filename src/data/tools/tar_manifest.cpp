@@ -33,7 +33,9 @@ constexpr std::size_t kNotes = 10;
 class FolderLock {
  public:
   explicit FolderLock(const fs::path& folder) : folder_(folder), was_there_(fs::exists(folder)) {
-    fs::create_directories(folder);
+    std::error_code failed;
+    fs::create_directories(folder, failed);
+    if (failed) throw DataError(folder.string(), "cannot be made a folder: " + failed.message(), "Name another --out");
     fd_ = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd_ < 0 || ::flock(fd_, LOCK_EX | LOCK_NB) != 0) {
       const bool taken = fd_ >= 0 && errno == EWOULDBLOCK;

@@ -86,10 +86,15 @@ struct TarInput {
     return ::fstat(fd, &now) != 0 || now.st_size != before.st_size || now.st_mtim.tv_sec != before.st_mtim.tv_sec ||
            now.st_mtim.tv_nsec != before.st_mtim.tv_nsec;
   }
-  bool ends_in_zeros() const {
-    std::array<char, kEndMark> end{};
-    const ssize_t n = ::pread(fd, end.data(), end.size(), std::max<off_t>(0, before.st_size - off_t{kEndMark}));
-    return n == ssize_t{kEndMark} && std::all_of(end.begin(), end.end(), [](char c) { return c == 0; });
+  /// Whether only zeros lie from `begin` to `end`.
+  bool zeros(std::int64_t begin, std::int64_t end) const {
+    std::array<char, kEndMark> block{};
+    while (begin < end) {
+      const ssize_t n = ::pread(fd, block.data(), std::min<std::size_t>(block.size(), end - begin), begin);
+      if (n <= 0 || std::any_of(block.begin(), block.begin() + n, [](char c) { return c != 0; })) return false;
+      begin += n;
+    }
+    return true;
   }
 
   std::vector<char> buffer;
@@ -140,12 +145,25 @@ struct TarReader::Impl {
     return true;
   }
 
+  /// What lies where the archive ended.
+  void look_behind() {
+    const std::int64_t end = archive_filter_bytes(archive, 0), size = input.before.st_size;
+    if (end < std::int64_t{kEndMark} || !input.zeros(end - std::int64_t{kEndMark}, end)) {
+      oddity = "the archive has no end mark: it may have been cut short between two members";
+    } else if (!input.zeros(end, size)) {
+      oddity =
+          "something lies behind the archive's end mark and was not read: if archives were put one behind the other, "
+          "take them apart, or join them by tar --concatenate";
+    }
+  }
+
   std::filesystem::path path;
   KeyEnd key_end;
   TarInput input;
   struct archive* archive = archive_read_new();
   std::string name;  // of the member that stands open
-  bool ended = false, end_mark = true;
+  std::string_view oddity;
+  bool ended = false;
 };
 
 TarReader::TarReader(const std::filesystem::path& tar, KeyEnd key_end) {
@@ -230,10 +248,10 @@ std::string TarReader::finish() {
   if (impl_->input.changed()) {
     throw DataError(impl_->path.string(), "has changed while it was read", "Repeat when nothing writes it any more");
   }
-  impl_->end_mark = archive_filter_code(impl_->archive, 0) != ARCHIVE_FILTER_NONE || impl_->input.ends_in_zeros();
+  if (impl_->ended && archive_filter_code(impl_->archive, 0) == ARCHIVE_FILTER_NONE) impl_->look_behind();
   return impl_->input.hash.hex();
 }
 
-bool TarReader::has_end_mark() const { return impl_->end_mark; }
+std::string_view TarReader::oddity() const { return impl_->oddity; }
 
 }  // namespace vicha

@@ -44,9 +44,9 @@ class TarReader {
 
   /// Reads what is left of the file. The SHA-256 of all its bytes.
   std::string finish();
-  /// Whether the archive ends in the mark that tells it from one that was cut between two members; true where it is
-  /// compressed. After `finish`.
-  bool has_end_mark() const;
+  /// After `finish`: that the archive lacks its end mark, as one does that was cut between two members, or that
+  /// something lies behind it. Empty if all is right, or the archive is compressed.
+  std::string_view oddity() const;
 
  private:
   struct Impl;

@@ -35,6 +35,10 @@ std::string_view last_extension(std::string_view part) {
 
 bool is_json_part(std::string_view part) { return last_extension(part) == "json"; }
 
+bool is_foreign_image(std::string_view part) {
+  return std::find(kForeignImages.begin(), kForeignImages.end(), last_extension(part)) != kForeignImages.end();
+}
+
 std::string trimmed(std::string_view text) {
   if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);  // the byte order mark
   const auto blank = [](char c) { return c == '\n' || c == '\r' || c == ' ' || c == '\t' || c == '\0'; };
@@ -78,9 +82,7 @@ class Reading {
  private:
   bool is_sample() const {
     return std::any_of(first_.begin(), first_.end(), [this](const Member* member) {
-      return member->kind != Kind::kOther || is_text_part(member->part, options_) ||
-             std::find(kForeignImages.begin(), kForeignImages.end(), last_extension(member->part)) !=
-                 kForeignImages.end();
+      return member->kind != Kind::kOther || is_text_part(member->part, options_) || is_foreign_image(member->part);
     });
   }
 
@@ -144,10 +146,16 @@ class Reading {
     for (const Member* member : first_) {
       if (member->kind == Kind::kRefused) return lose_for(*member);
     }
+    if (!options_.image_members.empty()) {
+      return lose(LostCause::kNoPicture, "no member is there of those that were named");
+    }
     const auto stranger = std::find_if(first_.begin(), first_.end(), [this](const Member* member) {
       return member->kind == Kind::kOther && !is_text_part(member->part, options_);
     });
     if (stranger == first_.end()) return lose(LostCause::kNoPicture, "no member is a picture");
+    if (is_foreign_image((*stranger)->part)) {
+      return lose(LostCause::kUnknownExtension, fmt::format("pictures in \"{}\" are not read", (*stranger)->part));
+    }
     if ((*stranger)->part.empty()) return lose(LostCause::kUnknownExtension, "the member has no extension");
     lose(LostCause::kUnknownExtension,
          fmt::format("\"{}\" is no extension of a picture; if it is one all the same, name it by --image-member",

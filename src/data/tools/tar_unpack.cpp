@@ -63,7 +63,7 @@ class Unpacker {
       name_the_damaged();
       throw;
     }
-    if (!reader_.has_end_mark()) note("the archive has no end mark: it may have been cut short between two members");
+    if (!reader_.oddity().empty()) note(std::string(reader_.oddity()));
     ManifestWriter records(folder_ / kTarRecords, true), lost(folder_ / kTarLost, true);
     spool_.for_each_sample([&](const TarSpool::Sample& sample) { join(sample, records, lost); });
     unpacked_.records = records.size();
