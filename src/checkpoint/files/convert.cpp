@@ -72,23 +72,44 @@ Conversion convert_safetensors_to_pth(const fs::path& from, const fs::path& to) 
   return {tensors.size(), "", {}};
 }
 
+namespace {
+
+void require_other_file(const fs::path& from, const fs::path& to) {
+  std::error_code none;
+  if (!fs::equivalent(from, to, none)) return;
+  throw UsageError(from.string() + " and " + to.string() + " are the same file: the result needs another name");
+}
+
+/// Several files become one.
+Conversion join_shards(const fs::path& from, const fs::path& to) {
+  const Weights weights = open_weights(from, /*map=*/true);
+  for (const fs::path& file : weights.files) require_other_file(file, to);
+  warn_of_bad_numbers(weights.tensors, from);
+  if (to.extension() == ".safetensors") {
+    write_safetensors(to, weights.tensors, {{"format", "pt"}});
+  } else {
+    write_pth(to, weights.tensors);
+  }
+  return {weights.tensors.size(), weights.what, {}};
+}
+
+}  // namespace
+
 Conversion convert_weights(const fs::path& from, const fs::path& to) {
-  if (!fs::exists(from)) throw DataError(from.string(), "is not there", "Check the path");
-  if (fs::is_directory(from)) throw DataError(from.string(), "is a folder", "Name the file of weights in it");
+  require_there(from);
+  require_other_file(from, to);
+  if (fs::is_directory(from) || is_shard_index(from)) return join_shards(from, to);
   const bool from_pth = is_pth_file(from), to_safetensors = to.extension() == ".safetensors";
   if (from_pth != to_safetensors) {
+    if (from_pth) require_pth_archive(from);
     throw UsageError(from.string() + " is " + (from_pth ? "a PyTorch file" : "a safetensors file") +
                      ", so the result is to end in " + (from_pth ? ".safetensors" : ".pth, .pt or .bin") + ", not as " +
                      to.string());
   }
-  std::error_code none;
-  if (fs::equivalent(from, to, none)) {
-    throw UsageError(from.string() + " and " + to.string() + " are the same file: the result needs another name");
-  }
   try {
     return from_pth ? convert_pth_to_safetensors(from, to) : convert_safetensors_to_pth(from, to);
-  } catch (const std::bad_alloc&) {
-    throw DataError(from.string(), "needs more memory than there is", "Free memory, or raise its limit");
+  } catch (...) {
+    rethrow_named(from);
   }
 }
 

@@ -78,7 +78,8 @@ Weights open_shards(const fs::path& path, bool map) {
   for (const auto& [name, file] : index) {
     if (shards.contains(file)) continue;
     const fs::path shard_path = path.parent_path() / file;
-    if (!fs::exists(shard_path)) {
+    std::error_code none;
+    if (!fs::exists(shard_path, none)) {
       throw DataError(path.string(), "names the shard " + in_quotes(file) + ", which is not there",
                       "Download all files that the index names");
     }
@@ -118,10 +119,20 @@ Weights open_folder(const fs::path& path, bool map) {
 
 Weights open_any(const fs::path& path, bool map) {
   if (fs::is_directory(path)) return open_folder(path, map);
-  return looks_like_json(first_bytes_of(path)) ? open_shards(path, map) : open_file(path, map);
+  return is_shard_index(path) ? open_shards(path, map) : open_file(path, map);
 }
 
 }  // namespace
+
+void require_there(const fs::path& path) {
+  std::error_code failed;
+  if (fs::exists(path, failed)) return;
+  const bool odd = failed && failed != std::errc::no_such_file_or_directory && failed != std::errc::not_a_directory;
+  throw DataError(path.string(), odd ? "cannot be opened (" + failed.message() + ")" : "is not there",
+                  "Check the path");
+}
+
+bool is_shard_index(const fs::path& path) { return looks_like_json(first_bytes_of(path)); }
 
 bool is_pth_file(const fs::path& path) {
   const std::string head = first_bytes_of(path);
@@ -156,12 +167,9 @@ void require_usable(const StateDict& tensors, const fs::path& path) {
   }
 }
 
-Weights open_weights(const fs::path& path, bool map) {
-  if (!fs::exists(path)) throw DataError(path.string(), "is not there", "Check the path");
+void rethrow_named(const fs::path& path) {
   try {
-    Weights weights = open_any(path, map);
-    require_usable(weights.tensors, path);
-    return weights;
+    throw;
   } catch (const std::bad_alloc&) {
     throw DataError(path.string(), "needs more memory than there is", "Free memory, or raise its limit");
   } catch (const c10::Error& error) {
@@ -169,6 +177,17 @@ Weights open_weights(const fs::path& path, bool map) {
     const bool memory = what.find("not enough memory") != what.npos || what.find("allocate memory") != what.npos;
     if (memory) throw DataError(path.string(), "needs more memory than there is", "Free memory, or raise its limit");
     throw DataError(path.string(), "cannot be read: " + std::string(what));
+  }
+}
+
+Weights open_weights(const fs::path& path, bool map) {
+  require_there(path);
+  try {
+    Weights weights = open_any(path, map);
+    require_usable(weights.tensors, path);
+    return weights;
+  } catch (...) {
+    rethrow_named(path);
   }
 }
 

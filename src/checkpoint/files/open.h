@@ -36,5 +36,12 @@ void require_usable(const StateDict& tensors, const std::filesystem::path& path)
 /// Throws DataError unless `path` is a regular file that begins as weights do; what it is instead. True if it is
 /// PyTorch's, false if it is a safetensors file.
 bool is_pth_file(const std::filesystem::path& path);
+/// Throws the exception that is being handled again; where memory or LibTorch failed, as a DataError naming `path`.
+[[noreturn]] void rethrow_named(const std::filesystem::path& path);
+
+/// Throws DataError unless there is something of that name.
+void require_there(const std::filesystem::path& path);
+/// Whether the file begins as JSON, so that it is to be read as an index of shards.
+bool is_shard_index(const std::filesystem::path& path);
 
 }  // namespace vicha

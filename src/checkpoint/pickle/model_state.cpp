@@ -1,6 +1,7 @@
 #include "checkpoint/pickle/model_state.h"
 
 #include <algorithm>
+#include <array>
 #include <functional>
 #include <optional>
 #include <set>
@@ -19,7 +20,8 @@ constexpr std::string_view kModelKeys[] = {"model",      "state_dict",     "mode
                                            "network",    "module",         "weights",          "params",      "teacher",
                                            "model_ema",  "state_dict_ema", "ema_state_dict",   "ema_model",   "ema",
                                            "params_ema", "student"};
-constexpr int kMostWrappers = 4;
+constexpr std::size_t kLongestModelKey = 20;
+constexpr int kMostWrappers = 3;
 
 // Shared parts have many places; walks from place to place end here.
 constexpr std::size_t kMostSteps = 4 << 20, kMostNames = 64 << 20;
@@ -166,10 +168,28 @@ void refuse_ambiguity(const PickleDict& dict, const std::string& place, std::str
   }
 }
 
+using UsualParts = std::array<const PickleValue*, std::size(kModelKeys)>;
+
+/// What the dict has under each of kModelKeys, in one pass: it may be a state dict of 200,000 names.
+UsualParts usual_parts(const PickleValue& value) {
+  UsualParts parts{};
+  const auto* dict = value.get_if<PickleDict>();
+  if (dict == nullptr) return parts;
+  for (const auto& [key, inner] : dict->items) {
+    const auto* text = key.get_if<std::string>();
+    if (text == nullptr || text->size() > kLongestModelKey) continue;
+    const auto at = std::ranges::find(kModelKeys, *text);
+    if (at != std::end(kModelKeys)) parts[static_cast<std::size_t>(at - std::begin(kModelKeys))] = &inner;
+  }
+  return parts;
+}
+
 /// Weights below the keys that programs use, in the order of preference.
 void collect(const PickleValue& value, const std::string& path, int depth, std::vector<ModelState>& found) {
-  for (const std::string_view key : kModelKeys) {
-    const PickleValue* inner = value.find(key);
+  const UsualParts parts = usual_parts(value);
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    const std::string_view key = kModelKeys[i];
+    const PickleValue* inner = parts[i];
     if (inner == nullptr) continue;
     const std::string place = path.empty() ? std::string(key) : path + "." + std::string(key);
     if (is_state_dict(*inner)) {
@@ -240,8 +260,7 @@ ModelState locate_model_state(const PickleValue& root, std::string_view where) {
     refuse_ambiguity(*top, "the file", where);
     found.push_back({"", top, {}});
   }
-  const bool has_usual_key =
-      std::ranges::any_of(kModelKeys, [&](std::string_view key) { return root.find(key) != nullptr; });
+  const bool has_usual_key = std::ranges::any_of(usual_parts(root), [](const auto* part) { return part != nullptr; });
   if (found.empty() && top != nullptr && !has_usual_key) {
     for (const auto& [key, value] : top->items) {
       if (is_state_dict(value)) found.push_back({key_text(key), value.get_if<PickleDict>(), {}});

@@ -104,7 +104,7 @@ void Machine::reduce(bool new_object) {
   push(call(*callee, tuple->items));
 }
 
-Ref Machine::call(const Node& callee, const std::vector<Ref>& args) {
+Ref Machine::call(const Node& callee, const RefList& args) {
   switch (callee.callable) {
     case Callable::kOrderedDict:
       return collect(Kind::kOrderedDict, args, callee);
@@ -155,7 +155,7 @@ Ref Machine::call(const Node& callee, const std::vector<Ref>& args) {
 }
 
 /// The containers that a pickle makes by calling their class, from nothing or from one list or tuple.
-Ref Machine::collect(Kind kind, const std::vector<Ref>& args, const Node& callee) {
+Ref Machine::collect(Kind kind, const RefList& args, const Node& callee) {
   Node made{.kind = kind};
   if (args.size() > 1) fail("calls " + in_quotes(callee.text) + " with too many arguments");
   if (args.size() == 1) {
@@ -167,21 +167,21 @@ Ref Machine::collect(Kind kind, const std::vector<Ref>& args, const Node& callee
     for (const Ref item : items->items) {
       if (kind != Kind::kOrderedDict) {
         if (callee.callable == Callable::kSize) whole_number(item, "a size");
-        made.items.push_back(item);
+        refs_.append(made.items, {&item, 1});
         continue;
       }
       const Node* pair = node(item);  // the form of Python 2: a list of [key, value]
       if (pair == nullptr || (pair->kind != Kind::kList && pair->kind != Kind::kTuple) || pair->items.size() != 2) {
         fail("makes an OrderedDict of something that is no list of pairs");
       }
-      made.items.insert(made.items.end(), pair->items.begin(), pair->items.end());
+      refs_.append(made.items, pair->items);
     }
   }
   return add(std::move(made));
 }
 
 /// Protocol 2 writes bytes as a Latin-1 text to be encoded.
-Ref Machine::encode(const std::vector<Ref>& args) {
+Ref Machine::encode(const RefList& args) {
   if (args.size() != 2 || text_of(args[1], "an encoding") != "latin1")
     fail("encodes a text in a way that is not Latin-1");
   const std::string& text = text_of(args[0], "a text");
@@ -247,7 +247,7 @@ void Machine::persistent() {
   push_node({.kind = Kind::kStorage, .dtype = dtype, .index = at->second});
 }
 
-Ref Machine::rebuild_tensor(const Node& callee, const std::vector<Ref>& args) {
+Ref Machine::rebuild_tensor(const Node& callee, const RefList& args) {
   const bool v1 = callee.callable == Callable::kRebuildTensor, v3 = callee.callable == Callable::kRebuildTensorV3;
   const std::size_t least = v1 ? 4 : v3 ? 7 : 6;
   if (args.size() < least || args.size() > least + !v1) fail("rebuilds a tensor with a wrong number of arguments");
@@ -275,15 +275,15 @@ Ref Machine::rebuild_tensor(const Node& callee, const std::vector<Ref>& args) {
   return add({.kind = Kind::kTensor, .index = static_cast<std::uint32_t>(tensors_.size() - 1)});
 }
 
-Ref Machine::rebuild_parameter(const std::vector<Ref>& args) {
+Ref Machine::rebuild_parameter(const RefList& args) {
   const Node* data = args.size() == 3 ? node(args[0], Kind::kTensor) : nullptr;
   if (data == nullptr || args[1].tag != Ref::Tag::kBool) fail("rebuilds a parameter of something that is no tensor");
   expect_empty(args[2], "hooks on a parameter");
   return args[0];
 }
 
-at::Tensor Machine::view_storage(std::uint32_t storage, c10::ScalarType type, std::int64_t offset,
-                                 const std::vector<std::int64_t>& sizes, const std::vector<std::int64_t>& strides) {
+at::Tensor Machine::view_storage(std::uint32_t storage, c10::ScalarType type, std::int64_t offset, const Numbers& sizes,
+                                 const Numbers& strides) {
   const at::Tensor& bytes = storages_[storage].bytes;
   const auto item = static_cast<std::int64_t>(c10::elementSize(type));
   const std::int64_t elements = bytes.numel() / item;
@@ -318,13 +318,13 @@ std::int64_t Machine::whole_number(Ref ref, const char* what) {
   return ref.integer;
 }
 
-std::vector<std::int64_t> Machine::whole_numbers(Ref ref, const char* what) {
+Machine::Numbers Machine::whole_numbers(Ref ref, const char* what) {
   const Node* items = node(ref);
   if (items == nullptr || (items->kind != Kind::kTuple && items->kind != Kind::kList)) {
     fail(std::string("has ") + what + " that is no list of numbers");
   }
   if (items->items.size() > kMaxRank) fail(std::string("has ") + what + " of more than 64 dimensions");
-  std::vector<std::int64_t> numbers;
+  Numbers numbers;
   for (const Ref item : items->items) numbers.push_back(whole_number(item, what));
   return numbers;
 }

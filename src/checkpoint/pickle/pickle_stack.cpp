@@ -1,6 +1,7 @@
 // The machine's stack, memo and input.
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "base/error.h"
 #include "base/printable.h"
@@ -14,6 +15,38 @@ constexpr std::size_t kMaxStack = 4 << 20;  // Python empties its stack every th
 
 }  // namespace
 
+Ref* RefArena::take(std::size_t count) {
+  constexpr std::size_t kBlock = 4096;
+  if (count > kBlock / 4) return blocks_.emplace_back(std::make_unique<Ref[]>(count)).get();
+  if (count > left_) {
+    next_ = blocks_.emplace_back(std::make_unique<Ref[]>(kBlock)).get();
+    left_ = kBlock;
+  }
+  left_ -= count;
+  return std::exchange(next_, next_ + count);
+}
+
+/// Capacities double; what is left behind is at most as much again.
+void RefArena::append(RefList& list, std::span<const Ref> refs) {
+  const std::size_t size = list.size_ + refs.size();
+  if (size > list.capacity_) {
+    const std::size_t capacity = list.capacity_ == 0 ? size : std::max<std::size_t>(size, 2 * list.capacity_);
+    Ref* const data = take(capacity);
+    std::copy(list.begin(), list.end(), data);
+    list.data_ = data;
+    list.capacity_ = static_cast<std::uint32_t>(capacity);
+  }
+  std::copy(refs.begin(), refs.end(), list.data_ + list.size_);
+  list.size_ = static_cast<std::uint32_t>(size);
+}
+
+void Machine::add_to(RefList& items, std::vector<Ref>* instead, std::size_t from) {
+  const std::span<const Ref> added = std::span(stack_).subspan(from);
+  held_ += added.size();
+  if (held_ > kMaxNodes) fail("makes more than 8 million values");
+  instead == nullptr ? refs_.append(items, added) : void(instead->insert(instead->end(), added.begin(), added.end()));
+}
+
 void Machine::append_items(std::size_t from) {
   need(stack_.size() - from + 1);  // the container itself too
   const Ref target = stack_[from - 1];
@@ -21,8 +54,7 @@ void Machine::append_items(std::size_t from) {
   const bool sequence = found != nullptr && (found->kind == Kind::kList || found->kind == Kind::kSet);
   if (!sequence && (found == nullptr || found->kind != Kind::kObject)) fail("appends to something that is no list");
   Node& into = mutable_node(target);
-  std::vector<Ref>& items = sequence ? into.items : into.extra->appended;
-  items.insert(items.end(), stack_.begin() + static_cast<std::ptrdiff_t>(from), stack_.end());
+  add_to(into.items, sequence ? nullptr : &into.extra->appended, from);
   stack_.resize(from);
 }
 
@@ -34,8 +66,7 @@ void Machine::set_items(std::size_t from) {
   if (!dict && (found == nullptr || found->kind != Kind::kObject)) fail("sets a key of something that is no dict");
   if ((stack_.size() - from) % 2 != 0) fail("has a key without a value");
   Node& into = mutable_node(target);
-  std::vector<Ref>& items = dict ? into.items : into.extra->pairs;
-  items.insert(items.end(), stack_.begin() + static_cast<std::ptrdiff_t>(from), stack_.end());
+  add_to(into.items, dict ? nullptr : &into.extra->pairs, from);
   stack_.resize(from);
 }
 
@@ -101,7 +132,8 @@ void Machine::push_long(std::string_view bytes) {
 }
 
 void Machine::push_tuple(std::size_t from, Kind kind) {
-  Node made{.kind = kind, .items = {stack_.begin() + static_cast<std::ptrdiff_t>(from), stack_.end()}};
+  Node made{.kind = kind};
+  refs_.append(made.items, std::span(stack_).subspan(from));
   stack_.resize(from);
   push_node(std::move(made));
 }
@@ -141,9 +173,9 @@ void Machine::fetch(std::uint64_t index) {
 }
 
 /// What the machine may take for a pickle: memory in proportion to what it has read of it. A tensor of torch.save's
-/// takes 100 bytes there and 1,700 here. Called before memory is taken.
+/// takes 100 bytes there and 1,400 here. Called before memory is taken.
 void Machine::spend(std::size_t bytes) {
-  constexpr std::uint64_t kFree = 64 << 20, kPerByte = 32;
+  constexpr std::uint64_t kFree = 64 << 20, kPerByte = 20;
   spent_ += bytes;
   if (spent_ > kFree + kPerByte * at_) fail("takes far more memory than its size warrants");
 }

@@ -175,7 +175,7 @@ PickleValue TreeBuilder::made(Node& node, int depth, int& height) {
   fail("holds something unknown");
 }
 
-PickleItems TreeBuilder::items(const std::vector<Ref>& refs, int depth, int& height) {
+PickleItems TreeBuilder::items(std::span<const Ref> refs, int depth, int& height) {
   PickleItems items;
   items.reserve(refs.size());
   for (const Ref ref : refs) items.push_back(value(ref, depth + 1, height));
@@ -183,7 +183,7 @@ PickleItems TreeBuilder::items(const std::vector<Ref>& refs, int depth, int& hei
 }
 
 /// As Python fills a dict: a key that comes again replaces the value and keeps its place.
-PicklePairs TreeBuilder::pairs(const std::vector<Ref>& refs, int depth, int& height) {
+PicklePairs TreeBuilder::pairs(std::span<const Ref> refs, int depth, int& height) {
   PicklePairs pairs;
   pairs.reserve(refs.size() / 2);
   std::unordered_map<KeyTokens::Token, std::size_t, KeyTokens::Hash> seen;

@@ -4,6 +4,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -26,8 +27,8 @@ class TreeBuilder {
 
   PickleValue value(Ref ref, int depth, int& height);
   PickleValue made(Node& node, int depth, int& height);
-  PickleItems items(const std::vector<Ref>& refs, int depth, int& height);
-  PicklePairs pairs(const std::vector<Ref>& refs, int depth, int& height);
+  PickleItems items(std::span<const Ref> refs, int depth, int& height);
+  PicklePairs pairs(std::span<const Ref> refs, int depth, int& height);
   [[noreturn]] void fail(const std::string& what) const;
 
   std::deque<Node>& nodes_;

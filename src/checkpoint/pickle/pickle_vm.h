@@ -1,9 +1,12 @@
 // The machine behind read_pickle; not for use elsewhere.
 #pragma once
 
+#include <c10/util/SmallVector.h>
+
 #include <deque>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -65,6 +68,36 @@ struct Ref {
   };
 };
 
+/// Values one after another in memory of the machine's, which lives as long as it does: a checkpoint has four tuples a
+/// tensor, and a vector for each took a quarter of the time. Tuples never grow, so that they may share theirs.
+class RefList {
+ public:
+  std::size_t size() const { return size_; }
+  bool empty() const { return size_ == 0; }
+  const Ref* begin() const { return data_; }
+  const Ref* end() const { return data_ + size_; }
+  const Ref& operator[](std::size_t i) const { return data_[i]; }
+  const Ref& back() const { return data_[size_ - 1]; }
+  operator std::span<const Ref>() const { return {data_, size_}; }
+
+ private:
+  friend class RefArena;
+  Ref* data_ = nullptr;
+  std::uint32_t size_ = 0, capacity_ = 0;
+};
+
+class RefArena {
+ public:
+  void append(RefList& list, std::span<const Ref> refs);
+
+ private:
+  Ref* take(std::size_t count);
+
+  std::vector<std::unique_ptr<Ref[]>> blocks_;
+  std::size_t left_ = 0;  ///< in the last block
+  Ref* next_ = nullptr;
+};
+
 struct Extra {
   std::vector<Ref> pairs;     ///< items set on an object
   std::vector<Ref> appended;  ///< to an object
@@ -77,7 +110,7 @@ struct Node {
   c10::ScalarType dtype = c10::ScalarType::Float;  // kDtype, kStorage, kGlobal of a storage type
   std::uint32_t index = 0;                         // kTensor, kStorage
   std::string text = {};                           // kText, kBytes, kBigInt; "module name" of kGlobal and kObject
-  std::vector<Ref> items = {};                     // sequences; keys and values in turn of dicts; arguments of objects
+  RefList items = {};                              // sequences; keys and values in turn of dicts; arguments of objects
   std::unique_ptr<Extra> extra = nullptr;
 };
 
@@ -93,6 +126,7 @@ class Machine {
   bool step_text(unsigned char opcode);
   void set_items(std::size_t from);
   void append_items(std::size_t from);
+  void add_to(RefList& items, std::vector<Ref>* instead, std::size_t from);
   std::uint64_t number(int bytes);
   std::string_view take(std::uint64_t count);
   std::string_view line();
@@ -115,14 +149,15 @@ class Machine {
   void reduce(bool new_object);
   void build();
   void persistent();
-  Ref call(const Node& callee, const std::vector<Ref>& args);
-  Ref rebuild_tensor(const Node& callee, const std::vector<Ref>& args);
-  Ref rebuild_parameter(const std::vector<Ref>& args);
-  Ref encode(const std::vector<Ref>& args);
-  Ref collect(Kind kind, const std::vector<Ref>& args, const Node& callee);
-  at::Tensor view_storage(std::uint32_t storage, c10::ScalarType type, std::int64_t offset,
-                          const std::vector<std::int64_t>& sizes, const std::vector<std::int64_t>& strides);
-  std::vector<std::int64_t> whole_numbers(Ref ref, const char* what);
+  Ref call(const Node& callee, const RefList& args);
+  Ref rebuild_tensor(const Node& callee, const RefList& args);
+  Ref rebuild_parameter(const RefList& args);
+  Ref encode(const RefList& args);
+  Ref collect(Kind kind, const RefList& args, const Node& callee);
+  using Numbers = c10::SmallVector<std::int64_t, 8>;
+  at::Tensor view_storage(std::uint32_t storage, c10::ScalarType type, std::int64_t offset, const Numbers& sizes,
+                          const Numbers& strides);
+  Numbers whole_numbers(Ref ref, const char* what);
   std::int64_t whole_number(Ref ref, const char* what);
   const std::string& text_of(Ref ref, const char* what);
   void expect_empty(Ref ref, const char* what);
@@ -143,6 +178,7 @@ class Machine {
   const PickleOptions& options_;
   std::size_t at_ = 0;
   std::deque<Node> nodes_;
+  RefArena refs_;
   std::vector<Ref> stack_;
   std::vector<std::size_t> marks_;
   std::vector<Ref> memo_;  // in real pickles the indices count up from 0, so a plain vector holds them
@@ -155,7 +191,7 @@ class Machine {
   std::unordered_map<std::string, std::uint32_t> storage_index_;
   std::vector<PickleTensor> tensors_;
   std::int64_t storage_bytes_ = 0, expanded_bytes_ = 0;
-  std::uint64_t copies_ = 0, spent_ = 0;
+  std::uint64_t copies_ = 0, spent_ = 0, held_ = 0;
 };
 
 bool is_utf8(std::string_view text);

@@ -29,5 +29,7 @@ void write_pth(const std::filesystem::path& path, const StateDict& tensors);
 
 /// Whether the file begins as one that `read_pth` reads.
 bool looks_like_pth(const std::filesystem::path& path);
+/// Throws DataError if such a file is a zip archive of something else, saying what.
+void require_pth_archive(const std::filesystem::path& path);
 
 }  // namespace vicha

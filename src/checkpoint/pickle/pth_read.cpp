@@ -191,6 +191,10 @@ bool looks_like_pth(const std::filesystem::path& path) {
   return head.starts_with(kZipMagic) || starts_as_legacy(head);
 }
 
+void require_pth_archive(const std::filesystem::path& path) {
+  if (first_bytes(path, 4) == kZipMagic) archive_root(ZipReader(path), path.string());
+}
+
 PickleValue read_pth(const std::filesystem::path& path, PthFormat* format) {
   const std::string head = first_bytes(path, 32);
   PthFormat found = PthFormat::kLegacy;

@@ -69,7 +69,7 @@ Layout read_layout(std::ifstream& file, const std::filesystem::path& path) {
     throw DataError(where,
                     "says that its header has " + std::to_string(length) + " bytes, but " +
                         (length > size - 8 ? "the file has only " + std::to_string(size) : "100 MB is the limit"),
-                    "It is cut off or not a safetensors file");
+                    "It is cut off: copy or download it again");
   }
   std::string text(length, '\0');
   if (!file.read(text.data(), static_cast<std::streamsize>(length))) throw DataError(where, "cannot read the header");
