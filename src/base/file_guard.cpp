@@ -52,10 +52,11 @@ fs::path full_path(const fs::path& path) {
 
 [[noreturn]] void refuse(const fs::path& output, const fs::path& input) {
   const bool same_name = full_path(output).lexically_normal() == full_path(input).lexically_normal();
-  throw DataError(output.string(),
-                  same_name ? "is read by this command, which would write over it"
-                            : "is the same file as " + input.string() + ", which this command reads",
-                  "Name another file for the output");
+  // No DataError: who passes over bad pictures must not take this for one.
+  throw UsageError(output.string() + ": is " +
+                   (same_name ? "read by this command, which would write over it"
+                              : "the same file as " + input.string() + ", which this command reads") +
+                   ". Name another file for the output");
 }
 
 /// The input that is now at `path`. A number alone can be that of a file which was removed, and given to a new one.
@@ -140,8 +141,8 @@ void require_no_input_below(const fs::path& folder) {
   if (s.guards == 0) return;
   for (const fs::directory_entry& entry : fs::recursive_directory_iterator(folder, none)) {
     if (const fs::path* input = input_at(s, entry.path())) {
-      throw DataError(folder.string(), "would be replaced, but this command reads " + input->string() + " in it",
-                      "Name another folder for the output");
+      throw UsageError(folder.string() + ": would be replaced, but this command reads " + input->string() +
+                       " in it. Name another folder for the output");
     }
   }
 }

@@ -19,13 +19,13 @@ class FileGuard {
   FileGuard& operator=(const FileGuard&) = delete;
 };
 
-/// The file was opened to be read. Throws DataError if it is one that this command is about to write.
+/// The file was opened to be read. Throws UsageError if it is one that this command is about to write.
 void note_input(const std::filesystem::path& path, const struct stat& info);
 
 /// A file that will be replaced, or that is written where it stands, from its making on.
 class GuardedOutput {
  public:
-  /// Throws DataError, naming both, if `path` stands for a file that was read.
+  /// Throws UsageError, naming both, if `path` stands for a file that was read.
   explicit GuardedOutput(const std::filesystem::path& path);
   ~GuardedOutput();
   GuardedOutput(const GuardedOutput&) = delete;
@@ -45,7 +45,7 @@ class GuardedOutput {
 void require_no_input_below(const std::filesystem::path& folder);
 
 /// What stands at `path`, if anything, is what an earlier run of this command left to go on with: reading it does not
-/// make it an input. Throws DataError if it was read as one before.
+/// make it an input. Throws UsageError if it was read as one before.
 void go_on_with(const std::filesystem::path& path);
 
 }  // namespace vicha

@@ -26,7 +26,7 @@ class Guarded : public ::testing::Test {
   static std::string refusal(const std::function<void()>& act) {
     try {
       act();
-    } catch (const DataError& error) {
+    } catch (const UsageError& error) {
       return error.what();
     }
     return "accepted";

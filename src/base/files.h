@@ -67,7 +67,7 @@ class AtomicFile {
 /// Without `commit` (an exception on the way) the temporary folder is removed.
 class AtomicFolder {
  public:
-  /// Throws Error if `final_path` is there and no folder, DataError if this command reads a file in it.
+  /// Throws Error if `final_path` is there and no folder, UsageError if this command reads a file in it.
   explicit AtomicFolder(fs::path final_path);
   ~AtomicFolder();
   AtomicFolder(const AtomicFolder&) = delete;

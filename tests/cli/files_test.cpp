@@ -34,7 +34,13 @@ class CommandFiles : public ColourWorld {
     for (const char* name : {"one.emb", "two.emb"}) {
       EmbeddingStoreWriter writer(folder_ / name, {"clip", "a test", std::string(64, '0'), "clip 24"},
                                   {4, 1, StoreType::kFloat32});
-      writer.add(std::vector<std::string>{"images/red0.png"}, std::vector<std::uint64_t>{1}, at::ones({1, 1, 4}));
+      std::vector<std::string> keys;
+      for (const auto& [colour, rgb] : kColours) {
+        keys.push_back("a " + colour + " picture");
+        for (const int copy : {0, 1, 2, 3, 4, 5, 100}) keys.push_back(fmt::format("images/{}{}.png", colour, copy));
+      }
+      const auto count = static_cast<std::int64_t>(keys.size());
+      writer.add(keys, std::vector<std::uint64_t>(keys.size(), 1), at::rand({count, 1, 4}));
       writer.finish();
     }
     write_file_atomic(folder_ / "words.tsv", "red\t3\tobject\nblue\t2\tobject\n");
@@ -62,6 +68,7 @@ class CommandFiles : public ColourWorld {
 
 TEST_F(CommandFiles, NoCommandWritesOverWhatItReads) {
   const auto before = inputs();
+  int turn = 0;  // each way of naming the file is tried, but not with each command
   for (const auto& [input, arguments] : std::initializer_list<std::pair<const char*, const char*>>{
            {"train.json", "data subset train.json --count 2 --out {}"},
            {"train.json", "data join test.json train.json --out {}"},
@@ -79,9 +86,9 @@ TEST_F(CommandFiles, NoCommandWritesOverWhatItReads) {
             "data nearest-captions test.json --from train.json --store one.emb --caption-store two.emb "
             "--out {}"},
            {"train.json", "concepts parse train.json --out {}"},
-           {"train.json", "concepts vocab train.json --out {}"},
-           {"parsed.jsonl", "concepts vocab parsed.jsonl --out {}"},
-           {"words.tsv", "concepts vocab parsed.jsonl --stop words.tsv --out {}"},
+           {"train.json", "concepts vocab train.json --no-default-stop --out {}"},
+           {"parsed.jsonl", "concepts vocab parsed.jsonl --no-default-stop --out {}"},
+           {"words.tsv", "concepts vocab parsed.jsonl --no-default-stop --stop words.tsv --out {}"},
            {"train.json", "concepts assign train.json --source manifest:kwords --out {}"},
            {"one.emb", "concepts store merge two.emb one.emb --out {}"},
            {"one.emb", "concepts store export one.emb {}"},
@@ -89,17 +96,27 @@ TEST_F(CommandFiles, NoCommandWritesOverWhatItReads) {
        }) {
     fs::create_hard_link(folder_ / input, folder_ / "hard");
     fs::create_symlink(folder_ / input, folder_ / "soft");
-    const std::string ending = fs::path(input).extension().string();
-    for (const std::string& name : {std::string(input), "./" + std::string(input), "hard" + ending, "soft" + ending}) {
+    std::string ending = fs::path(input).extension().string();
+    if (contains(arguments, "store export")) ending = ".safetensors";  // these two look at the ending first
+    if (contains(arguments, "weights convert")) ending = ".pth";
+    std::vector<std::string> names = {(++turn % 2 == 0 ? "hard" : "soft") + ending};
+    if (ending == fs::path(input).extension()) names.push_back((turn % 4 < 2 ? "" : "./") + std::string(input));
+    for (const std::string& name : names) {
       if (name.starts_with("hard")) fs::rename(folder_ / "hard", folder_ / name);
       if (name.starts_with("soft")) fs::rename(folder_ / "soft", folder_ / name);
       const std::string line = fmt::format(fmt::runtime(arguments), name);
       const ProgramResult result = vicha(line);
       EXPECT_TRUE(result.status == 2 || result.status == 3) << line << "\n" << result.status << " " << result.output;
+      EXPECT_TRUE(contains(result.output, "command reads") || contains(result.output, "read by this command") ||
+                  contains(result.output, "input"))
+          << line << "\n"
+          << result.output;
       EXPECT_TRUE(contains(result.output, name) || contains(result.output, input)) << line << "\n" << result.output;
       EXPECT_EQ(inputs(), before) << line;
       if (!name.ends_with(input)) fs::remove(folder_ / name);
     }
+    fs::remove(folder_ / "hard");
+    fs::remove(folder_ / "soft");
   }
   for (const auto& entry : fs::directory_iterator(folder_)) {
     EXPECT_FALSE(entry.path().filename().string().starts_with('.')) << entry.path();
@@ -111,9 +128,9 @@ TEST_F(CommandFiles, WhatACommandGoesOnWithIsItsOwn) {
     for (const char* arguments :
          {"concepts parse train.json --out captions.jsonl", "data prune train.json --out p.json",
           "data titles train.json --out t.json", "data check train.json --out c.json",
-          "concepts vocab train.json --out v.tsv --min-count 1",
-          "concepts store import one.emb.safetensors in.emb --like in.emb", "pretrain recipe.toml --out run",
-          "report run"}) {
+          "concepts vocab train.json --out v.tsv --min-count 1 --no-default-stop",
+          "concepts store import one.emb.safetensors in.emb --like in.emb --precision fp32",
+          "pretrain recipe.toml --out run", "report run"}) {
       if (time == 0 && contains(arguments, "--like")) {
         ASSERT_EQ(vicha("concepts store export one.emb one.emb.safetensors").status, 0);
         fs::copy_file(folder_ / "one.emb", folder_ / "in.emb");
@@ -129,7 +146,7 @@ TEST_F(CommandFiles, WhatACommandGoesOnWithIsItsOwn) {
         "eval retrieval run test.json --k-test 4 --out run/checkpoints/step-000006/vocab.txt",
         "report run --out run/metrics.jsonl"}) {
     const ProgramResult result = vicha(arguments);
-    EXPECT_EQ(result.status, 3) << arguments << "\n" << result.output;
+    EXPECT_EQ(result.status, 2) << arguments << "\n" << result.output;
     EXPECT_TRUE(contains(result.output, "is read by this command, which would write over it")) << result.output;
     EXPECT_EQ(inputs(), before);
   }
@@ -138,6 +155,7 @@ TEST_F(CommandFiles, WhatACommandGoesOnWithIsItsOwn) {
 TEST_F(CommandFiles, PipesAndDevicesAreRefusedByNameBeforeAnythingIsRead) {
   ASSERT_EQ(::mkfifo((folder_ / "pipe").c_str(), 0600), 0);
   fs::create_symlink("/dev/zero", folder_ / "zero.json");
+  int turn = 0;
   for (const char* path : {"pipe", "zero.json", "/dev/zero", "images"}) {
     for (const char* arguments : {"data check {}",
                                   "data subset {} --count 1 --out o.json",
@@ -161,6 +179,7 @@ TEST_F(CommandFiles, PipesAndDevicesAreRefusedByNameBeforeAnythingIsRead) {
                                   "weights show {}",
                                   "weights convert {} o.safetensors"}) {
       const std::string line = fmt::format(fmt::runtime(arguments), path);
+      if (path != std::string("pipe") && ++turn % 3 != 0) continue;              // each with some of the commands
       if (path == std::string("images") && contains(line, "weights")) continue;  // a folder may hold shards
       const ProgramResult result = vicha(line);
       EXPECT_TRUE(result.status == 2 || result.status == 3) << line << "\n" << result.status << " " << result.output;
@@ -236,7 +255,8 @@ TEST_F(CommandFiles, NothingRawReachesTheTerminal) {
   for (const std::string& manifest : {esc.string(), std::string("names.jsonl")}) {
     for (const char* arguments :
          {"data check {}", "data check {} --json", "data prune {} --out o.json", "data titles {} --out o.json",
-          "concepts parse {}", "concepts parse {} --json", "concepts vocab {} --out v.tsv --min-count 1",
+          "concepts parse {}", "concepts parse {} --json",
+          "concepts vocab {} --out v.tsv --min-count 1 --no-default-stop",
           "concepts assign {} --source manifest:kwords --out o.json",
           "pretrain recipe.toml --out run --resume none --set data.manifests={} --set data.batch_size=1",
           "data subset {} --count \x1b[31m --out o.json", "\x1b[31m{}", "data check 'a\x1b[2J\u202e.json' {}"}) {
@@ -299,7 +319,8 @@ TEST_F(CommandFiles, NumbersOutOfRangeAreUsage) {
       for (std::string& word : words) argv.push_back(word.data());
       testing::internal::CaptureStderr();
       const int status = cli::run(static_cast<int>(argv.size()), argv.data());
-      EXPECT_EQ(status, 2) << arguments << " " << value << "\n" << testing::internal::GetCapturedStderr();
+      const std::string said = testing::internal::GetCapturedStderr();
+      EXPECT_EQ(status, 2) << arguments << " " << value << "\n" << said;
     }
   }
 }
