@@ -27,6 +27,7 @@ extern "C" int LLVMFuzzerInitialize(int*, char***) {
   // Warnings are formed, as their text is made of the input too, and not shown.
   vicha::log::set_sink([](vicha::log::Level, std::string_view) {});
   vicha::log::set_level(vicha::log::Level::kDebug);
+  if (vicha_fuzz_prepare != nullptr) vicha_fuzz_prepare();
   return 0;
 }
 

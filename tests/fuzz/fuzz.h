@@ -13,6 +13,9 @@
 
 #include "base/error.h"
 
+/// A target may define this to load what it needs once: the first input's ten seconds are not for that.
+extern "C" __attribute__((weak)) void vicha_fuzz_prepare();
+
 namespace vicha::fuzz {
 
 using Bytes = std::span<const std::uint8_t>;

@@ -30,8 +30,7 @@ void use(const Manifest& manifest) {
     manifest.captions(record);
     manifest.concepts(record);
     manifest.image_numbers(record);
-    const auto json = nlohmann::json::parse(manifest.json(record), nullptr, false);
-    fuzz::require(json.is_object(), "a record's text is that of an object");
+    fuzz::require(manifest.json(record).starts_with('{'), "a record's text is that of an object");
     manifest.where(record);
   }
 }

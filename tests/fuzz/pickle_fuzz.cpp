@@ -3,7 +3,6 @@
 
 #include "checkpoint/pickle/pickle_describe.h"
 #include "checkpoint/pickle/pickle_reader.h"
-#include "checkpoint/pickle/pth.h"
 #include "checkpoint/pickle/torchscript.h"
 #include "fuzz.h"
 #include "tensors.h"
@@ -23,7 +22,8 @@ void use(const PickleValue& root) {
   describe_pickle(root);
   fuzz::accepted([&] { fuzz::check_tensors(flatten_tensors(root)); });
   fuzz::accepted([&] {
-    if (const auto found = try_locate_model_state(root)) holds_more(root, *found->dict);
+    const ModelState found = locate_model_state(root);
+    if (holds_more(root, *found.dict)) describe_pickle(root, found.dict);
   });
   fuzz::accepted([&] { fuzz::check_tensors(find_model_state(root)); });
   fuzz::accepted([&] { torchscript_state(root, "fuzz"); });
@@ -45,8 +45,5 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       use(root);
     }
   }
-  static fuzz::MemoryFile file;
-  file.write(text);
-  fuzz::accepted([&] { describe_pickle(read_plain_pickle(file.path())); });
   return 0;
 }
