@@ -15,6 +15,7 @@ enum Kind : std::size_t {
   kTruncated,
   kUnknownFormat,
   kSharedIds,
+  kSeveralIds,
   kEmptyCaptions,
   kNoConcepts,
   kEqualFiles,

@@ -20,6 +20,7 @@ std::array<Finding, kKinds> no_findings() {
   kind(kTruncated, "truncated_pictures", "Pictures whose file ends early", true);
   kind(kUnknownFormat, "unknown_formats", "Pictures of an unknown format", true);
   kind(kSharedIds, "shared_image_ids", "Records whose image_id belongs to another picture", true);
+  kind(kSeveralIds, "several_image_ids", "Records that give their picture another image_id", true);
   kind(kEmptyCaptions, "empty_captions", "Captions of which cleaning leaves nothing", true);
   kind(kNoConcepts, "empty_concepts", "Records without any concept", false);
   kind(kEqualFiles, "equal_pictures", "Pictures that are copies of another one", false);
