@@ -71,7 +71,8 @@ int likeness(const std::string& asked, const std::string& there) {
 }
 
 std::string sentence(int kind, const std::string& there, const fs::path& folder) {
-  const std::string in = fmt::format("{} has {}", folder.empty() ? "." : folder.string(), quoted_name(there));
+  const std::string in = folder.empty() ? fmt::format("There is {}", quoted_name(there))
+                                        : fmt::format("In {} there is {}", folder.string(), quoted_name(there));
   switch (kind) {
     case 1:
       return in + ": the names differ in white space at their ends";

@@ -53,9 +53,11 @@ std::string json_remedy(std::string_view text, std::string_view reason) {
     return "Write the file in UTF-8 (of Latin-1: iconv -f LATIN1 -t UTF-8), or correct the text there";
   }
   const std::size_t first = text.find_first_not_of(" \t\r\n{[");
-  if (first != std::string_view::npos && text[first] == '\'') {
-    return "This is how Python prints a dict, with single quotation marks: write it by json.dumps";
-  }
+  const auto has = [&](std::string_view word) { return text.find(word) != std::string_view::npos; };
+  const bool python = (first != std::string_view::npos && text[first] == '\'') ||
+                      (reason.find("invalid literal") != std::string_view::npos &&
+                       (has(": None") || has(":None") || has(": True") || has(": False")));
+  if (python) return "This is how Python prints a dict ('a', None, True), not JSON: write it by json.dumps";
   return kCorrect;
 }
 

@@ -165,6 +165,7 @@ TEST(ReportedManifests, OtherFormsAreNamedWithTheCommandThatConvertsThem) {
   expect(made("i", "<!DOCTYPE html><p>"), "web page", "");
   expect(made("j", "version https://git-lfs.github.com/spec/v1\n"), "Git LFS", "git lfs pull");
   expect(made("k", "{'image': 'a.png'}"), "not JSON", "json.dumps");
+  expect(made("l", "[{\"image\": \"a.png\", \"caption\": None}]"), "not JSON at byte ", "json.dumps");
 }
 
 TEST(ReportedManifests, RecordsAreNotTakenForOtherForms) {

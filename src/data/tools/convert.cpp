@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "data/manifest/byte_stream.h"
 #include "data/manifest/foreign_form.h"
+#include "data/manifest/image_names.h"
 #include "data/tools/convert_sink.h"
 
 namespace vicha {
@@ -123,7 +124,11 @@ void ConvertSink::add(const std::string& where, const std::string& image, const 
   }
   if (image.empty()) return lose(where, "has no name of a picture");
   if (kept.empty()) return lose(where, "has no caption");
-  Json record = {{"image", options_.folder.empty() ? image : (fs::path(options_.folder) / image).string()}};
+  const std::string name = options_.folder.empty() ? image : (fs::path(options_.folder) / image).string();
+  if (const std::optional<NameFault> fault = foreign_name(image, out_.parent_path() / name)) {
+    return lose(where, fmt::format("the picture's name {}. {}", fault->what, fault->remedy));
+  }
+  Json record = {{"image", name}};
   if (!id.is_null()) record["image_id"] = id;
   if (kept.size() == 1 && !as_list) {
     record["caption"] = kept.front();

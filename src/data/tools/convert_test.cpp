@@ -158,6 +158,8 @@ TEST_F(ConvertTest, RefusesWhatItCannotTell) {
   EXPECT_TRUE(
       contains(refusal("image,caption\na.png,\"x\n"), "in (line 2): a quotation mark of this row has no second"));
   EXPECT_TRUE(contains(refusal("url,alt\nhttp://x,y\n"), "has the fields url, alt; none is known to hold the picture"));
+  EXPECT_TRUE(
+      contains(refusal("a red car\thttps://x.org/a.jpg\n"), "is an address in the web, \"https://x.org/a.jpg\""));
   EXPECT_TRUE(contains(refusal("PAR1xx"), "Parquet"));
   EXPECT_TRUE(contains(refusal("hello"), "in no form that is known"));
   EXPECT_TRUE(contains(
