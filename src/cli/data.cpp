@@ -111,6 +111,7 @@ void add_data(CLI::App& app, Action& chosen) {
   CLI::App* data = app.add_subcommand("data", "Build and check data sets")->require_subcommand(1);
   add_demo(*data, chosen);
   add_check(*data, chosen);
+  add_data_convert(*data, chosen);
   add_data_filter(*data, chosen);
   add_data_from_tar(*data, chosen);
   add_data_join(*data, chosen);

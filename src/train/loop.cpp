@@ -176,11 +176,14 @@ void TrainingRun::start_or_resume() {
 
 TrainState TrainingRun::restore(const fs::path& checkpoint) {
   const TrainState state = load_checkpoint(checkpoint, task_, *optimizer_, setup_.may_change);
-  if (state.seed != options_.length.seed || state.batches_per_epoch != batches_per_epoch_) {
-    throw DataError((checkpoint / "state.json").string(),
-                    fmt::format("was written with seed {} and {} batches an epoch, the run now has seed {} and {}",
-                                state.seed, state.batches_per_epoch, options_.length.seed, batches_per_epoch_),
-                    "Restore recipe and data, or start a new run with --resume none or another --out");
+  const bool other_length = state.batches_per_epoch != batches_per_epoch_ && !setup_.may_change_data;
+  if (state.seed != options_.length.seed || other_length) {
+    throw DataError(
+        (checkpoint / "state.json").string(),
+        fmt::format("was written with seed {} and {} batches an epoch, the run now has seed {} and {}", state.seed,
+                    state.batches_per_epoch, options_.length.seed, batches_per_epoch_),
+        "Restore recipe and data, or start a new run with --resume none or another --out (other data alone: "
+        "--allow-changed-data)");
   }
   // Another kernel would round differently: what was measured when the run began holds to its end.
   try {

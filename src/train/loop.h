@@ -21,6 +21,7 @@ struct RunSetup {
   ResumeChoice resume = {};
   std::string device = "auto";                             ///< see choose_device
   std::vector<std::string> may_change = resumable_keys();  ///< configuration keys free to change on resume
+  bool may_change_data = false;  ///< resume although an epoch has another number of batches than at the checkpoint
   /// Who trains together; must outlive the run. Every rank calls run_training with the same options and `out`, a folder
   /// they share, and is called back; only the writer touches files.
   const Group& group = Group::alone();

@@ -78,7 +78,10 @@ std::string ImageColumn::parse(const Value& value, const Value*, const ImagePath
   const auto* name = value.get_ptr<const std::string*>();
   if (name == nullptr || !is_file_name(*name)) return is_not(value, wanted());
   std::optional<std::string> found = paths.find(*name);
-  if (!found) return fmt::format("is {}; {}", paths.too_short(*name), ImagePaths::kRemedy);
+  if (!found) {
+    const NameFault fault = paths.fault(*name);
+    return fmt::format("{}. {}", fault.what, fault.remedy);
+  }
   path_ = *std::move(found);
   return "";
 }

@@ -12,21 +12,34 @@ ImagePaths::ImagePaths(const std::filesystem::path& manifest, const std::filesys
                        std::int64_t strip_parts)
     : root_(image_root.empty() ? manifest.parent_path() : image_root), strip_parts_(strip_parts) {}
 
-std::optional<std::string> ImagePaths::find(std::string_view name) const {
+std::optional<std::string_view> ImagePaths::stripped(std::string_view name) const {
   for (std::int64_t i = 0; i < strip_parts_; ++i) {
     const std::size_t slash = name.find('/');
     if (slash == std::string_view::npos) return std::nullopt;
     name.remove_prefix(slash + 1);
   }
-  return (root_ / name).lexically_normal().string();
+  return name;
 }
 
-std::string ImagePaths::too_short(std::string_view name) const {
-  return fmt::format("\"{}\" has no more than {} parts between slashes", name, strip_parts_);
+std::optional<std::string> ImagePaths::find(std::string_view name) const {
+  const std::optional<std::string_view> rest = stripped(name);
+  if (!rest) return std::nullopt;
+  const std::filesystem::path path = (root_ / *rest).lexically_normal();
+  if (foreign_name(*rest, path)) return std::nullopt;
+  return path.string();
+}
+
+NameFault ImagePaths::fault(std::string_view name) const {
+  if (const std::optional<std::string_view> rest = stripped(name)) {
+    return foreign_name(*rest, (root_ / *rest).lexically_normal()).value_or(NameFault{"is no file name", ""});
+  }
+  return {fmt::format("has no more than {} parts between slashes: {}", strip_parts_, quoted_name(name)),
+          "Make data.strip_parts (--strip-parts) smaller"};
 }
 
 void ImagePaths::fail(std::string_view name, const std::string& where) const {
-  throw DataError(where, too_short(name), kRemedy);
+  const NameFault wrong = fault(name);
+  throw DataError(where, "field \"image\" " + wrong.what, wrong.remedy);
 }
 
 }  // namespace vicha

@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include "data/manifest/image_names.h"
+
 namespace vicha {
 
 /// Whether it can be the name of a file: not empty, no zero byte.
@@ -18,7 +20,7 @@ class ImagePaths {
  public:
   ImagePaths(const std::filesystem::path& manifest, const std::filesystem::path& image_root, std::int64_t strip_parts);
 
-  /// None if the name has too few parts.
+  /// None if the name has too few parts, or stands for no file of this machine (data/manifest/image_names.h).
   std::optional<std::string> find(std::string_view name) const;
   /// Throws DataError then, with `where()` ("train.json, record 12").
   template <class Where>
@@ -28,12 +30,23 @@ class ImagePaths {
     return *std::move(found);
   }
 
-  /// What is wrong with a name that has too few parts, and what to do.
-  std::string too_short(std::string_view name) const;
-  static constexpr const char* kRemedy = "Make data.strip_parts (--strip-parts) smaller";
+  /// The same for those who look at each file and expect some not to be there: of names that stand for no file of this
+  /// machine, a path that does not exist.
+  template <class Where>
+  std::string path_or_none(std::string_view name, Where&& where) const {
+    const std::optional<std::string_view> rest = stripped(name);
+    if (!rest) fail(name, where());
+    const std::optional<std::string> found = find(name);
+    return found ? *found : (root_ / *rest).string();
+  }
+
+  /// What is wrong with a name for which `find` has none, and what to do.
+  NameFault fault(std::string_view name) const;
 
  private:
   [[noreturn]] void fail(std::string_view name, const std::string& where) const;
+  /// Without the leading parts; none if it has too few.
+  std::optional<std::string_view> stripped(std::string_view name) const;
 
   std::filesystem::path root_;
   std::int64_t strip_parts_;

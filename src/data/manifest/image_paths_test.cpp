@@ -22,8 +22,20 @@ TEST(ImagePaths, NamesTheRecordWhoseNameIsTooShort) {
   EXPECT_EQ(paths.path("a/b/c.png", where), "/d/c.png");
   const std::string message = testing_data::message_of([&] { paths.path("b/c.png", where); });
   EXPECT_TRUE(testing_data::contains(message, "m.json, record 3")) << message;
-  EXPECT_TRUE(testing_data::contains(message, "\"b/c.png\" has no more than 2 parts")) << message;
+  EXPECT_TRUE(testing_data::contains(message, "has no more than 2 parts between slashes: \"b/c.png\"")) << message;
   EXPECT_TRUE(testing_data::contains(message, "--strip-parts")) << message;
+}
+
+TEST(ImagePaths, StripsAddressesToFilesAndRefusesThemOtherwise) {
+  EXPECT_EQ(ImagePaths("/d/m.json", "/coco", 3).find("https://images.org/train/a.jpg"), "/coco/train/a.jpg");
+  const ImagePaths plain("/d/m.json", "/coco", 0);
+  EXPECT_EQ(plain.find("https://images.org/train/a.jpg"), std::nullopt);
+  EXPECT_EQ(plain.path_or_none("s3://x/a.jpg", [] { return std::string(); }), "/coco/s3://x/a.jpg");
+  const std::string message = testing_data::message_of(
+      [&] { plain.path("https://images.org/a.jpg", [] { return std::string("m, record 3"); }); });
+  EXPECT_TRUE(
+      message.starts_with("m, record 3: field \"image\" is an address in the web, \"https://images.org/a.jpg\""))
+      << message;
 }
 
 TEST(ImagePaths, KnowsFileNames) {

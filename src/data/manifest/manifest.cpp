@@ -10,6 +10,7 @@
 #include <stdexcept>
 
 #include "base/error.h"
+#include "data/manifest/not_numbers.h"
 
 namespace vicha {
 
@@ -28,15 +29,24 @@ Manifest Manifest::load(const std::vector<fs::path>& files, const ManifestOption
   for (const fs::path& file : files) {
     manifest.files_.push_back({file, manifest.size()});
     const ImagePaths paths(file, options.image_root, options.strip_parts);
+    ContentDigester digester;
+    const bool has_columns = !options.schema.columns.empty();
     const auto add = [&](const ManifestRecord& record) {
       const std::optional<std::string> path = paths.find(record.image);
       if (!path) {
+        const NameFault fault = paths.fault(record.image);
         on_problem({fmt::format("{}, record {}", file.string(), record.number), record.number, "image",
-                    paths.too_short(record.image), ImagePaths::kRemedy});
+                    "field \"image\" " + fault.what, fault.remedy});
       }
-      if (manifest.read_columns(record, paths, on_problem) && path) manifest.add(record, *path);
+      nlohmann::json json;
+      if (has_columns) json = nlohmann::json::parse(record.json);
+      if (has_columns && !manifest.read_columns(record, json, paths, on_problem)) return;
+      if (!path) return;
+      manifest.add(record, *path);
+      digester.add(record, options.schema, has_columns ? &json : nullptr);
     };
     read_manifest(file, options.schema, add, on_problem);
+    manifest.digests_.push_back(digester.finish(file.string()));
   }
   manifest.finish_loading();
   return manifest;
@@ -52,12 +62,21 @@ void Manifest::finish_loading() {
   records_.shrink_to_fit();
 }
 
-bool Manifest::read_columns(const ManifestRecord& record, const ImagePaths& paths, const ProblemHandler& on_problem) {
-  if (columns_.empty()) return true;
-  const nlohmann::json json = nlohmann::json::parse(record.json);
+bool Manifest::read_columns(const ManifestRecord& record, const nlohmann::json& json, const ImagePaths& paths,
+                            const ProblemHandler& on_problem) {
   bool right = true;
   for (const auto& column : columns_) {
-    const std::optional<ColumnFault> fault = column->read(json, paths);
+    const ColumnSpec& spec = column->spec();
+    const auto no_number = std::find_if(record.not_numbers.begin(), record.not_numbers.end(), [&](const NaNField& one) {
+      return one.field == spec.field || (!spec.beside.empty() && one.field == spec.beside);
+    });
+    std::optional<ColumnFault> fault;
+    if (no_number == record.not_numbers.end()) {
+      fault = column->read(json, paths);
+    } else {
+      fault = {no_number->field, fmt::format("field \"{}\" holds {}", no_number->field, no_number->word),
+               kNotANumberRemedy};
+    }
     if (!fault) continue;
     right = false;
     on_problem({fmt::format("{}, record {}", files_.back().path.string(), record.number), record.number, fault->field,
@@ -95,7 +114,7 @@ void Manifest::add(const ManifestRecord& record, const std::string& path) {
 
   const std::uint32_t image = images_.intern(path);
   const std::uint32_t id = image_id_of(record, image);
-  records_.push_back({arena_.append(strings), record.offset, static_cast<std::uint32_t>(record.json.size()), image, id,
+  records_.push_back({arena_.append(strings), record.offset, static_cast<std::uint32_t>(record.length), image, id,
                       static_cast<std::uint32_t>(record.number)});
   captions_ += static_cast<std::int64_t>(record.captions.size());
   for (const auto& column : columns_) column->keep(images_);

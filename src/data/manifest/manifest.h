@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "data/manifest/column.h"
+#include "data/manifest/content_digest.h"
 #include "data/manifest/image_paths.h"
 #include "data/manifest/manifest_reader.h"
 #include "data/manifest/schema.h"
@@ -73,7 +74,11 @@ class Manifest {
   std::vector<std::string_view> captions(std::int64_t record) const;
   std::vector<std::string_view> concepts(std::int64_t record) const;
 
-  /// The record's JSON text with all its fields, read from the file again. Throws DataError if the file has changed.
+  /// What the files say, one digest each: equal for readings that nobody can tell apart by their records.
+  const std::vector<ContentDigest>& digests() const { return digests_; }
+
+  /// The record's text with all its fields, read from the file again: JSON, but for NaN in fields that are not read.
+  /// Throws DataError if the file has changed.
   std::string json(std::int64_t record) const;
   /// What it takes in memory.
   std::uint64_t memory_bytes() const {
@@ -105,13 +110,15 @@ class Manifest {
   const Source& source_of(std::int64_t record) const;
   const Column& find_column(std::string_view field, ColumnType type) const;
   /// Tells what is wrong in a column; false if anything is.
-  bool read_columns(const ManifestRecord& record, const ImagePaths& paths, const ProblemHandler& on_problem);
+  bool read_columns(const ManifestRecord& record, const nlohmann::json& json, const ImagePaths& paths,
+                    const ProblemHandler& on_problem);
   void add(const ManifestRecord& record, const std::string& path);
   std::uint32_t image_id_of(const ManifestRecord& record, std::uint32_t image);
   void finish_loading();
 
   ManifestOptions options_;
   std::vector<Source> files_;
+  std::vector<ContentDigest> digests_;
   std::vector<Record> records_;
   std::vector<std::unique_ptr<Column>> columns_;  // in the schema's order
   ByteArena arena_;

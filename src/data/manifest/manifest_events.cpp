@@ -15,7 +15,9 @@ constexpr std::array<std::string_view, 4> kFieldNames = {"image", "caption", "kw
 constexpr std::array<std::string_view, 4> kWanted = {"a string", "a string or a list of strings", "a list of strings",
                                                      "a string or an integer"};
 constexpr std::array<std::string_view, 4> kMissingRemedy = {
-    "Every record names its picture", "Add the caption, a string or a list of strings",
+    "Every record names its picture; where another field does, `vicha data convert --image FIELD` writes a manifest",
+    "Add the caption, a string or a list of strings; where another field has it, `vicha data convert --caption FIELD` "
+    "writes a manifest",
     "Assign concepts to the pictures first, or train without them (data.concepts.enabled = false)",
     "Add the picture's id, a string or an integer"};
 
@@ -45,10 +47,33 @@ class Cursor {
 }  // namespace
 
 const ManifestRecord* ManifestEvents::read(const RecordText& text) {
-  begin_record(text);
-  const char *begin = text.json.data(), *end = begin + text.json.size();
-  if (nlohmann::json::sax_parse(Cursor(begin, &at_), Cursor(end, &at_), this)) check_record();
+  const std::vector<NotANumber> none;
+  bool right = parse(text, none);
+  if (!right) {
+    if (const std::optional<MendedJson> mended = without_not_numbers(text.json)) {
+      mended_ = {mended->text, text.number, text.offset};
+      right = parse(mended_, mended->places);
+    }
+  }
+  if (right) {
+    check_record();
+  } else {
+    problem("", reader_.not_json(*text_, static_cast<std::size_t>(at_ - text_->json.data()), reason_),
+            json_remedy(text.json, reason_));
+    if (!inside_string(reason_)) reader_.give_up_list();
+  }
+  record_.length = text.json.size();
+  tell_problems();
   return bad_ ? nullptr : &record_;
+}
+
+bool ManifestEvents::parse(const RecordText& text, const std::vector<NotANumber>& places) {
+  begin_record(text);
+  places_ = &places;
+  next_place_ = 0;
+  problems_.clear();
+  const char *begin = text.json.data(), *end = begin + text.json.size();
+  return nlohmann::json::sax_parse(Cursor(begin, &at_), Cursor(end, &at_), this);
 }
 
 ManifestEvents::FieldName ManifestEvents::field_named(std::string_view key) {
@@ -62,10 +87,26 @@ ManifestEvents::FieldName ManifestEvents::field_named(std::string_view key) {
 void ManifestEvents::problem(std::string_view field, std::string what, std::string_view remedy) {
   bad_ = true;
   const auto byte = static_cast<std::size_t>(at_ - text_->json.data());
-  on_problem_({reader_.where(*text_, byte), text_->number, std::string(field), std::move(what), std::string(remedy)});
+  problems_.push_back(
+      {reader_.where(*text_, byte), text_->number, std::string(field), std::move(what), std::string(remedy)});
 }
 
-bool ManifestEvents::null() { return value("null", nullptr); }
+/// The handler may throw.
+void ManifestEvents::tell_problems() {
+  for (const ManifestProblem& one : problems_) on_problem_(one);
+}
+
+bool ManifestEvents::null() {
+  constexpr std::size_t kLength = 4;  // of "null", which the parser has just passed
+  if (next_place_ < places_->size() &&
+      (*places_)[next_place_].at + kLength == static_cast<std::size_t>(at_ - text_->json.data())) {
+    const std::string& word = (*places_)[next_place_++].word;
+    record_.not_numbers.push_back({top_key_, word});
+    not_wanted(word, kNotANumberRemedy);
+    return true;
+  }
+  return value("null", nullptr);
+}
 bool ManifestEvents::boolean(bool) { return value("true or false", nullptr); }
 bool ManifestEvents::number_integer(nlohmann::json::number_integer_t n) { return integer(fmt::format("n{}", n)); }
 bool ManifestEvents::number_unsigned(nlohmann::json::number_unsigned_t n) { return integer(fmt::format("n{}", n)); }
@@ -75,7 +116,10 @@ bool ManifestEvents::number_float(nlohmann::json::number_float_t, const std::str
 bool ManifestEvents::string(std::string& text) { return value("a string", &text); }
 
 bool ManifestEvents::key(std::string& name) {
-  if (depth_ == 1) field_ = field_named(name);
+  if (depth_ == 1) {
+    field_ = field_named(name);
+    if (!places_->empty()) top_key_ = name;
+  }
   return true;
 }
 
@@ -108,20 +152,19 @@ bool ManifestEvents::end_array() {
 }
 
 bool ManifestEvents::parse_error(std::size_t, const std::string&, const nlohmann::detail::exception& error) {
-  problem("", "not JSON: " + json_reason(error.what()), "Correct the text there, or write the file again");
-  reader_.give_up_list();
+  reason_ = json_reason(error.what());
   return false;
 }
 
 /// A value that cannot be right where it stands, unless nobody reads it.
-void ManifestEvents::not_wanted(std::string_view kind) {
+void ManifestEvents::not_wanted(std::string_view kind, const char* remedy) {
   if (field_ != FieldName::kOther && (depth_ == 1 || (open_list_ && depth_ == 2))) {
     const auto i = static_cast<std::size_t>(field_);
     seen(field_);
     problem(kFieldNames[i],
             open_list_ ? fmt::format("field \"{}\" holds {}, where only strings may be", kFieldNames[i], kind)
                        : fmt::format("field \"{}\" is {}, not {}", kFieldNames[i], kind, kWanted[i]),
-            "Correct the record or take it out");
+            remedy);
   }
 }
 
@@ -161,6 +204,7 @@ void ManifestEvents::begin_record(const RecordText& text) {
   record_.number = text.number;
   record_.offset = text.offset;
   record_.json = text.json;
+  record_.not_numbers.clear();
   record_.image.clear();
   record_.captions.clear();
   record_.concepts.clear();
@@ -175,7 +219,8 @@ void ManifestEvents::check_record() {
     }
   }
   if (seen_[0] && !bad_ && !is_file_name(record_.image)) {
-    problem("image", "field \"image\" is no file name", kMissingRemedy[0]);
+    problem("image", record_.image.empty() ? "field \"image\" is empty" : "field \"image\" is no file name",
+            "Name the picture's file, or take the record out");
   }
   if (schema_.caption && seen_[1] && !bad_ && record_.captions.empty()) {
     problem("caption", "field \"caption\" is an empty list", "Add a caption or take the record out");

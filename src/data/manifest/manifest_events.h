@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "data/manifest/manifest_reader.h"
+#include "data/manifest/not_numbers.h"
 
 namespace vicha {
 
@@ -38,13 +39,18 @@ class ManifestEvents {
   bool parse_error(std::size_t, const std::string&, const nlohmann::detail::exception& error);
 
  private:
+  /// Of a text, mended or not; false if it is not JSON, `reason_` says why.
+  bool parse(const RecordText& text, const std::vector<NotANumber>& places);
+
+  static constexpr const char* kCorrectRecord = "Correct the record or take it out";
   enum class FieldName { kImage, kCaption, kConcepts, kImageId, kOther };
   static constexpr std::size_t kKnownFields = 4;
 
   static FieldName field_named(std::string_view key);
   std::vector<std::string>& list() { return field_ == FieldName::kCaption ? record_.captions : record_.concepts; }
   void seen(FieldName field) { seen_[static_cast<std::size_t>(field)] = true; }
-  void not_wanted(std::string_view kind);
+  void not_wanted(std::string_view kind, const char* remedy = kCorrectRecord);
+  void tell_problems();
   bool integer(std::string text);
   bool value(std::string_view kind, std::string* text);
   void begin_record(const RecordText& text);
@@ -58,6 +64,11 @@ class ManifestEvents {
 
   const RecordText* text_ = nullptr;
   const char* at_ = nullptr;  // to where the parser has read `text_`
+  RecordText mended_;         // what is parsed of a record with NaN
+  const std::vector<NotANumber>* places_ = nullptr;
+  std::size_t next_place_ = 0;
+  std::string top_key_, reason_;
+  std::vector<ManifestProblem> problems_;  // of the record, told when it has been read
   int depth_ = 0;
   ManifestRecord record_;
   FieldName field_ = FieldName::kOther;

@@ -15,11 +15,18 @@
 
 namespace vicha {
 
+struct NaNField {
+  std::string field;
+  std::string word;  ///< "NaN", "-Infinity", "1e999"
+};
+
 /// Lent to the callback: its strings are reused for the next record.
 struct ManifestRecord {
   std::int64_t number = 0;
-  std::uint64_t offset = 0;  ///< of its JSON text in the file, bytes
-  std::string_view json;     ///< all of it, right JSON
+  std::uint64_t offset = 0;           ///< of its text in the file, bytes
+  std::uint64_t length = 0;           ///< of it
+  std::string_view json;              ///< all of it as right JSON: what is NaN or infinite there is null here
+  std::vector<NaNField> not_numbers;  ///< fields that hold such a value, perhaps within
   std::string image;
   std::vector<std::string> captions;
   std::vector<std::string> concepts;

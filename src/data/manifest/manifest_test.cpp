@@ -144,7 +144,7 @@ INSTANTIATE_TEST_SUITE_P(
         WrongCase{R"({"image": 5, "caption": "x", "kwords": [], "image_id": 1})", "image", "is a number"},
         WrongCase{R"({"image": ["x"], "caption": "x", "kwords": [], "image_id": 1})", "image", "is a list"},
         WrongCase{R"({"image": null, "caption": "x", "kwords": [], "image_id": 1})", "image", "is null"},
-        WrongCase{R"({"image": "", "caption": "x", "kwords": [], "image_id": 1})", "image", "is no file name"},
+        WrongCase{R"({"image": "", "caption": "x", "kwords": [], "image_id": 1})", "image", "is empty"},
         WrongCase{R"({"image": "a\u0000b", "caption": "x", "kwords": [], "image_id": 1})", "image", "is no file name"},
         WrongCase{R"({"image": "x", "caption": true, "kwords": [], "image_id": 1})", "caption", "true or false"},
         WrongCase{R"({"image": "x", "caption": {"a": "b"}, "kwords": [], "image_id": 1})", "caption", "an object"},
@@ -167,7 +167,7 @@ TEST(Manifest, NamesWhatIsNoManifest) {
   EXPECT_TRUE(contains(message_of([&] { load(folder.path()); }), "is a folder"));
   EXPECT_TRUE(contains(message_of([&] { load(folder.write("e.json", "")); }), "is empty"));
   EXPECT_TRUE(contains(message_of([&] { load(folder.write("e.json", "[ ]")); }), "holds no records"));
-  EXPECT_TRUE(contains(message_of([&] { load(folder.write("e.json", "image,caption")); }), "neither a JSON list"));
+  EXPECT_TRUE(contains(message_of([&] { load(folder.write("e.json", "image,caption")); }), "is a table (CSV)"));
   EXPECT_TRUE(contains(message_of([&] { load(folder.write("e.json", "  \n ")); }), "neither a JSON list"));
   EXPECT_TRUE(contains(message_of([&] { load(folder.write("e.json", as_list() + "x")); }), "not JSON"));
   EXPECT_TRUE(contains(message_of([&] { Manifest::load({}); }), "data.manifests"));

@@ -9,7 +9,9 @@
 #include <utility>
 
 #include "base/error.h"
+#include "data/manifest/foreign_form.h"
 #include "data/manifest/json_kind.h"
+#include "data/manifest/not_numbers.h"
 
 namespace vicha {
 namespace {
@@ -40,6 +42,25 @@ std::optional<SyntaxError> syntax_error(const std::string& text) {
 
 void ManifestProblem::raise() const { throw DataError(where, what, remedy); }
 
+bool inside_string(std::string_view reason) { return reason.find("invalid string") != std::string_view::npos; }
+
+std::string json_remedy(std::string_view text, std::string_view reason) {
+  if (reason.find("surrogate") != std::string_view::npos) {
+    return "A character outside of the first 65,536 (an emoji) was cut in two: put the other half back, or take both "
+           "out";
+  }
+  if (reason.find("UTF-8") != std::string_view::npos) {
+    return "Write the file in UTF-8 (of Latin-1: iconv -f LATIN1 -t UTF-8), or correct the text there";
+  }
+  const std::size_t first = text.find_first_not_of(" \t\r\n{[");
+  const auto has = [&](std::string_view word) { return text.find(word) != std::string_view::npos; };
+  const bool python = (first != std::string_view::npos && text[first] == '\'') ||
+                      (reason.find("invalid literal") != std::string_view::npos &&
+                       (has(": None") || has(":None") || has(": True") || has(": False")));
+  if (python) return "This is how Python prints a dict ('a', None, True), not JSON: write it by json.dumps";
+  return kCorrect;
+}
+
 std::string json_reason(std::string_view message) {
   const std::size_t start = message.find(": ");
   if (message.starts_with("[json.exception.parse_error") && start != std::string_view::npos) {
@@ -59,6 +80,9 @@ RecordReader::RecordReader(const std::filesystem::path& file, ProblemHandler on_
 }
 
 void RecordReader::begin() {
+  if (const std::optional<ForeignForm> other = foreign_form(file_, stream_.ahead())) {
+    return whole_file(other->what, other->remedy);
+  }
   if (stream_.at_end()) return whole_file("is empty", "A manifest is a JSON list of records, or one record a line");
   if (stream_.sgetc() == 0xEF) {  // the byte order mark that some editors put in front
     for (const int expected : {0xEF, 0xBB, 0xBF}) {
@@ -193,11 +217,15 @@ void RecordReader::not_an_object(const RecordText& record) {
   if (record.json == ",") {
     return syntax_problem(where(), "the record is not an object but missing: two commas follow each other", kForm);
   }
-  if (const auto error = syntax_error(record.json)) {
-    return syntax_problem(where(record, error->byte), "not JSON: " + error->reason, kCorrect);
+  if (is_not_a_number(record.json)) {
+    problem(where(), fmt::format("the record is {}, not an object", record.json), kForm);
+  } else if (const auto error = syntax_error(record.json)) {
+    return syntax_problem(where(record, error->byte), not_json(record, error->byte, error->reason),
+                          json_remedy(record.json, error->reason));
+  } else {
+    const std::string_view kind = json_kind(nlohmann::json::parse(record.json));
+    problem(where(), fmt::format("the record is {}, not an object", kind), kForm);
   }
-  const std::string_view kind = json_kind(nlohmann::json::parse(record.json));
-  problem(where(), fmt::format("the record is {}, not an object", kind), kForm);
   if (lines_) skip_line();
 }
 
@@ -205,7 +233,8 @@ void RecordReader::cut_short(Stop stop, const RecordText& record) {
   // What is wrong earlier in the text says more than where it stopped.
   const std::optional<SyntaxError> error = record.json.empty() ? std::nullopt : syntax_error(record.json);
   if (error && error->byte <= record.json.size()) {
-    return syntax_problem(where(record, error->byte), "not JSON: " + error->reason, kCorrect);
+    return syntax_problem(where(record, error->byte), not_json(record, error->byte, error->reason),
+                          json_remedy(record.json, error->reason));
   }
   switch (stop) {
     case Stop::kComplete:
@@ -231,12 +260,20 @@ void RecordReader::cut_short(Stop stop, const RecordText& record) {
 nlohmann::ordered_json RecordReader::parse(const RecordText& record) const {
   VICHA_ASSERT(record.number == number_);
   try {
-    return nlohmann::ordered_json::parse(record.json);
+    const nlohmann::ordered_json value = nlohmann::ordered_json::parse(record.json, nullptr, false);
+    if (!value.is_discarded()) return value;
+    const std::optional<MendedJson> mended = without_not_numbers(record.json);
+    return nlohmann::ordered_json::parse(mended ? mended->text : record.json);
   } catch (const nlohmann::json::parse_error& error) {
-    throw DataError(where(record, error.byte), "not JSON: " + json_reason(error.what()), kCorrect);
+    const std::string reason = json_reason(error.what());
+    throw DataError(where(record, error.byte), not_json(record, error.byte, reason), json_remedy(record.json, reason));
   } catch (const nlohmann::json::exception& error) {
     throw DataError(where(), "cannot be read: " + json_reason(error.what()), kCorrect);
   }
+}
+
+std::string RecordReader::not_json(const RecordText& record, std::size_t byte, std::string_view reason) {
+  return fmt::format("not JSON at byte {} of the file: {}", record.offset + byte, reason);
 }
 
 std::string RecordReader::where() const {

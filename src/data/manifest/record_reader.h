@@ -2,7 +2,8 @@
 // memory (manifest.h) and the tools that rewrite one (rewrite.h) are both fed from here.
 //
 // A manifest is a JSON list of objects, or JSON lines; the first character tells. A byte order mark, CR LF and blank
-// lines are skipped. Records count from 0, lines from 1. Memory: one record.
+// lines are skipped. Records count from 0, lines from 1. Memory: one record. What is no manifest is told by what it is
+// (data/manifest/foreign_form.h).
 #pragma once
 
 #include <cstdint>
@@ -47,7 +48,8 @@ class RecordReader {
   bool lines() const { return lines_; }
   /// False at the end. Brackets and quotation marks of the record match; whether it is JSON, only a parser knows.
   bool next(RecordText& record);
-  /// The record that was read last as a value. Throws DataError naming file, record, line and what is wrong with it.
+  /// The record that was read last as a value, null where it has NaN or an infinity. Throws DataError naming file,
+  /// record, line and what is wrong with it.
   nlohmann::ordered_json parse(const RecordText& record) const;
   /// For parsers that meet a syntax error in the record: a list cannot be trusted any further.
   void give_up_list() { ended_ = ended_ || !lines_; }
@@ -56,6 +58,8 @@ class RecordReader {
   std::string where() const;
   /// The same with the line of a byte of the record that was read last.
   std::string where(const RecordText& record, std::size_t byte) const;
+  /// "not JSON at byte 120 of the file: <reason>", for a byte of that record.
+  static std::string not_json(const RecordText& record, std::size_t byte, std::string_view reason);
 
  private:
   enum class Stop { kComplete, kFileEnds, kLineEnds, kTooDeep };
@@ -89,5 +93,10 @@ class RecordReader {
 /// What is wrong with text that should be JSON, as a parser says it but without its prefix, position and copy of the
 /// text.
 std::string json_reason(std::string_view parser_message);
+/// Whether that reason lies within a string whose end was found all the same (half a surrogate pair, bytes that are no
+/// UTF-8): what follows the record can still be trusted.
+bool inside_string(std::string_view reason);
+/// What to do about text that is not JSON for that reason.
+std::string json_remedy(std::string_view text, std::string_view reason);
 
 }  // namespace vicha

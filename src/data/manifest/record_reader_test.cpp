@@ -36,13 +36,13 @@ TEST(RecordReader, TellsAllThatIsWrongWithLinesAndReadsTheRest) {
   const Read read = read_all("{\"a\": 1}\n{broken\n7\n\"x\" y\n[{}]\n{} {}\n{\"a\":\n{\"b\": 2}\nnope\n{}");
   EXPECT_EQ(read.records, (std::vector<std::string>{"0 {\"a\": 1}", "7 {\"b\": 2}", "9 {}"}));
   ASSERT_EQ(read.problems.size(), 7u);
-  EXPECT_TRUE(read.problems[0].starts_with("1 (line 2) not JSON: ")) << read.problems[0];
+  EXPECT_TRUE(read.problems[0].starts_with("1 (line 2) not JSON at byte ")) << read.problems[0];
   EXPECT_EQ(read.problems[1], "2 (line 3) the record is a number, not an object");
   EXPECT_EQ(read.problems[2], "3 (line 4) the record is a string, not an object");
   EXPECT_EQ(read.problems[3], "4 (line 5) the record is a list, not an object");
   EXPECT_EQ(read.problems[4], "5 (line 6) not JSON: text after the record's end");
   EXPECT_EQ(read.problems[5], "6 (line 7) not JSON: the line ends in the middle of the record");
-  EXPECT_TRUE(read.problems[6].starts_with("8 (line 9) not JSON: ")) << read.problems[6];
+  EXPECT_TRUE(read.problems[6].starts_with("8 (line 9) not JSON at byte ")) << read.problems[6];
 }
 
 TEST(RecordReader, GoesOnInAListBehindWhatIsNoObject) {
@@ -65,7 +65,7 @@ TEST(RecordReader, EndsAListAtASyntaxErrorAndNamesItsLine) {
   const Read missing = read_all(no_bracket + "{}]");
   EXPECT_EQ(missing.records.size(), 1u);
   ASSERT_EQ(missing.problems.size(), 1u);
-  EXPECT_TRUE(missing.problems[0].starts_with("1 (line 3) not JSON: ")) << missing.problems[0];
+  EXPECT_TRUE(missing.problems[0].starts_with("1 (line 3) not JSON at byte ")) << missing.problems[0];
 }
 
 TEST(RecordReader, PassesOverARecordThatIsTooLong) {
@@ -94,7 +94,7 @@ TEST(RecordReader, ReadsRecordsOverTheEdgesOfItsBuffer) {
 TEST(RecordReader, TellsWhatIsNoManifest) {
   EXPECT_EQ(read_all("").problems, std::vector<std::string>{"0  is empty"});
   EXPECT_EQ(read_all("\xEF\xBB?").problems, std::vector<std::string>{"0  is no text"});
-  EXPECT_EQ(read_all("a,b").problems, std::vector<std::string>{"0  is neither a JSON list nor JSON lines"});
+  EXPECT_EQ(read_all("7").problems, std::vector<std::string>{"0  is neither a JSON list nor JSON lines"});
   EXPECT_TRUE(read_all("[]").problems.empty());
   EXPECT_THROW(read_records_of(fs::path("/nowhere/m.json")), DataError);
 }

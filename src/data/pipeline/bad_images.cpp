@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
+#include "data/manifest/image_names.h"
 
 namespace vicha {
 namespace {
@@ -63,9 +64,13 @@ BadImageLog::BadImageLog(std::shared_ptr<const Manifest> manifest, double max_sh
       settings_(std::move(settings)),
       written_(file_.empty() ? std::unordered_set<std::string>{} : already_written(file_)) {}
 
-void BadImageLog::report(std::int64_t record, const std::string& reason) {
+void BadImageLog::report(std::int64_t record, const std::string& plain_reason) {
   if (!seen_.insert(manifest_->image_number(record)).second) return;
-  if (first_reasons_.size() < kNamed) first_reasons_.push_back(reason);
+  std::string reason = plain_reason;
+  if (first_reasons_.size() < kNamed) {  // the hint may cost the reading of a folder
+    if (const std::string hint = missing_file_hint(manifest_->image_path(record)); !hint.empty()) reason += ". " + hint;
+    first_reasons_.push_back(reason);
+  }
   log::warning("{}: skipped. {}", manifest_->where(record), reason);
   append(record, reason);
   if (count() > allowed_) stop();

@@ -1,23 +1,64 @@
 #include "data/pipeline/evaluation.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
 #include "base/error.h"
+#include "base/log.h"
+#include "data/manifest/identity.h"
+#include "data/manifest/image_names.h"
 #include "data/pipeline/collate.h"
 #include "image/decode.h"
 
 namespace vicha {
+namespace {
+
+/// `file_of`: as same_files gives it.
+void warn_of_identity(const Manifest& manifest, const std::vector<std::int64_t>& file_of) {
+  const IdConflicts conflicts = find_id_conflicts(manifest);
+  const std::string file = manifest.file(0).string();
+  if (conflicts.files > 0) {
+    log::warning("{}: {} pictures have several image_ids; each counts as one picture, by its file. The first: {}", file,
+                 conflicts.files, conflicts.first_file);
+  }
+  if (conflicts.ids > 0) {
+    log::warning("{}: {} image_ids stand for several files; each file counts as a picture. The first: {}", file,
+                 conflicts.ids, conflicts.first_id);
+  }
+  std::int64_t links = 0, first = -1;
+  for (std::size_t image = 0; image < file_of.size(); ++image) {
+    if (file_of[image] == static_cast<std::int64_t>(image)) continue;
+    if (links++ == 0) first = static_cast<std::int64_t>(image);
+  }
+  if (links > 0) {
+    log::warning(
+        "{}: {} names are links to, or other spellings of, files that have another name too; each file counts "
+        "as one picture. The first: {} is {}",
+        file, links, manifest.image_file(first), manifest.image_file(file_of[static_cast<std::size_t>(first)]));
+  }
+}
+
+}  // namespace
 
 EvaluationSet::EvaluationSet(std::shared_ptr<const Manifest> manifest, std::shared_ptr<const WordPiece> tokenizer,
                              const DataOptions& options, const EvaluationPadding& padding)
     : manifest_(std::move(manifest)), options_(options), padding_(padding), text_(std::move(tokenizer), options) {
   if (padding_.text < 0) padding_.text = options.max_tokens;
   if (padding_.concepts < 0) padding_.concepts = options.concepts.max_tokens;
-  // Image ids are numbered in the order of first appearance, so they number the images.
-  std::vector<std::vector<std::int64_t>> records_of_image(static_cast<std::size_t>(manifest_->image_id_count()));
+  const std::vector<std::int64_t> file_of = same_files(*manifest_);
+  warn_of_identity(*manifest_, file_of);
+  std::vector<std::int64_t> place(file_of.size(), -1);  // among records_of_image, of each file
+  std::vector<std::vector<std::int64_t>> records_of_image;
   for (std::int64_t record = 0; record < manifest_->size(); ++record) {
-    records_of_image[static_cast<std::size_t>(manifest_->image_id(record))].push_back(record);
+    const std::int64_t file = file_of[static_cast<std::size_t>(manifest_->image_number(record))];
+    std::int64_t& at = place[static_cast<std::size_t>(file)];
+    if (at < 0) {
+      at = static_cast<std::int64_t>(records_of_image.size());
+      records_of_image.emplace_back();
+    }
+    records_of_image[static_cast<std::size_t>(at)].push_back(record);
   }
   for (const std::vector<std::int64_t>& records : records_of_image) {
     for (const std::int64_t record : records) {
@@ -85,11 +126,25 @@ EvaluationImages::EvaluationImages(std::shared_ptr<const EvaluationSet> set, std
             return draft;
           },
           [this](DraftBatch& draft, std::int64_t slot) {
-            const Sample& sample = draft.samples[static_cast<std::size_t>(slot)];
-            const std::string_view path = set_->manifest().image_path(sample.record);
-            transform_.evaluate(load_rgb(path, set_->options_.decode_options()), draft.pixels(slot));
+            read(draft.samples[static_cast<std::size_t>(slot)], draft.pixels(slot));
           }) {
   VICHA_ASSERT(batch_size > 0 && first >= 0 && last <= set_->image_count());
+}
+
+void EvaluationImages::read(const Sample& sample, std::span<float> out) const {
+  const Manifest& manifest = set_->manifest();
+  const std::string path(manifest.image_path(sample.record));
+  try {
+    transform_.evaluate(load_rgb(path, set_->options_.decode_options()), out);
+  } catch (const DataError& error) {
+    std::string what = error.what();
+    if (const std::string hint = missing_file_hint(path); !hint.empty()) what += ". " + hint;
+    throw DataError(
+        manifest.where(sample.record), "the picture cannot be read: " + what,
+        fmt::format("Mend it, name the folder of the pictures (--image-root, data.image_root), or leave out "
+                    "all records whose picture is dead: vicha data prune {} --out OUT",
+                    manifest.file(sample.record).string()));
+  }
 }
 
 std::optional<Batch> EvaluationImages::next() {

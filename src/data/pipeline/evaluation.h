@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,8 +24,9 @@ struct EvaluationPadding {
   std::int64_t concepts = -1;
 };
 
-/// Records of equal image id are one image, whose captions follow each other. Images and captions are numbered in
-/// the order in which the manifest names them first; an image's captions keep theirs.
+/// Records of one file are one image, whose captions follow each other, whatever its ids say; links count as the file
+/// they lead to. Where ids and files disagree the log says so once. Images and captions are numbered in the order in
+/// which the manifest names them first; an image's captions keep theirs.
 class EvaluationSet {
  public:
   EvaluationSet(std::shared_ptr<const Manifest> manifest, std::shared_ptr<const WordPiece> tokenizer,
@@ -73,10 +75,13 @@ class EvaluationImages {
                    std::int64_t last = -1);
 
   /// `image`, `concepts`, `image_ids` (the images' numbers) and `records`; nothing after the last batch.
-  /// Throws DataError if an image cannot be read: a result without it would be another result.
+  /// Throws DataError naming manifest, record and remedy if an image cannot be read: a result without it would be
+  /// another result.
   std::optional<Batch> next();
 
  private:
+  void read(const Sample& sample, std::span<float> out) const;
+
   std::shared_ptr<const EvaluationSet> set_;
   ImageTransform transform_;
   BatchQueue queue_;

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "base/log.h"
 #include "data/manifest/data_test_support.h"
 
 namespace vicha {
@@ -94,10 +95,41 @@ TEST_F(EvaluationTest, GivesEveryImageOnceWithoutChance) {
 }
 
 TEST_F(EvaluationTest, StopsAtAImageThatCannotBeRead) {
-  fs::remove(folder_ / "2.png");
+  fs::rename(folder_ / "2.png", folder_ / "2.PNG");
   EvaluationImages images(set(kManifest), 2);
   EXPECT_TRUE(images.next());
-  EXPECT_TRUE(contains(message_of([&] { images.next(); }), (folder_ / "2.png").string()));
+  const std::string message = message_of([&] { images.next(); });
+  EXPECT_TRUE(contains(message, (folder_ / "2.png").string())) << message;
+  EXPECT_TRUE(message.starts_with((folder_ / "m.json").string() + ", record 2: the picture cannot be read")) << message;
+  EXPECT_TRUE(contains(message, "\"2.PNG\": the names differ in upper and lower case")) << message;
+  EXPECT_TRUE(contains(message, "--image-root")) << message;
+  EXPECT_TRUE(contains(message, "vicha data prune")) << message;
+}
+
+TEST_F(EvaluationTest, GroupsByFileWhereIdsDisagreeAndSaysSoOnce) {
+  std::vector<std::string> warnings;
+  log::set_sink([&](log::Level level, std::string_view line) {
+    if (level == log::Level::kWarning) warnings.emplace_back(line);
+  });
+  fs::create_symlink("1.png", folder_ / "link.png");
+  const auto s = set(R"([
+    {"image": "0.png", "caption": "a", "kwords": [], "image_id": 1},
+    {"image": "./0.png", "caption": "b", "kwords": [], "image_id": "1"},
+    {"image": "1.png", "caption": "c", "kwords": [], "image_id": 5},
+    {"image": "2.png", "caption": "d", "kwords": [], "image_id": 5},
+    {"image": ".//0.png", "caption": "e", "kwords": []},
+    {"image": "link.png", "caption": "f", "kwords": [], "image_id": 9}])");
+  log::set_sink({});
+  EXPECT_EQ(s->image_count(), 3);
+  EXPECT_EQ(s->caption_images(), (std::vector<std::int64_t>{0, 0, 0, 1, 1, 2}));
+  EXPECT_EQ(s->caption(2), "e");
+  EXPECT_EQ(s->caption(4), "f");
+  EXPECT_EQ(s->caption(5), "d");
+  ASSERT_EQ(warnings.size(), 3u);
+  EXPECT_TRUE(contains(warnings[0], "1 pictures have several image_ids")) << warnings[0];
+  EXPECT_TRUE(contains(warnings[0], "image_id 1 in ")) << warnings[0];
+  EXPECT_TRUE(contains(warnings[1], "1 image_ids stand for several files")) << warnings[1];
+  EXPECT_TRUE(contains(warnings[2], "link.png is " + (folder_ / "1.png").string())) << warnings[2];
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/threads.h"
+#include "data/manifest/image_names.h"
 #include "data/tools/check_findings.h"
 #include "data/tools/check_image.h"
 #include "image/decode.h"
@@ -35,7 +36,10 @@ class Checker {
   Checker(const std::vector<fs::path>& files, const CheckOptions& options) : options_(options) {
     for (const fs::path& file : files) report_.manifests.push_back(file.string());
     manifest_ = Manifest::load(files, options.manifest, [this](const ManifestProblem& problem) {
-      found(kFields, [&] { return fmt::format("{}: {}", problem.where, problem.what); });
+      found(kFields, [&] {
+        return fmt::format("{}: {}{}{}", problem.where, problem.what, problem.remedy.empty() ? "" : ". ",
+                           problem.remedy);
+      });
     });
     report_.records = manifest_.size();
     report_.captions = manifest_.caption_count();
@@ -135,7 +139,24 @@ class Checker {
     }
   }
 
+  /// Files with several ids, then ids of several files.
   void check_ids() {
+    std::vector<std::int64_t> first_of_file(static_cast<std::size_t>(manifest_.image_count()), -1);
+    for (std::int64_t record = 0; record < manifest_.size(); ++record) {
+      std::int64_t& first = first_of_file[static_cast<std::size_t>(manifest_.image_number(record))];
+      if (first < 0) first = record;
+      // Ids of different manifests are different ones.
+      if (manifest_.file(first) != manifest_.file(record)) continue;
+      if (manifest_.image_id(first) == manifest_.image_id(record)) continue;
+      found(kSeveralIds, [&] {
+        return fmt::format("{} gives {} another \"image_id\" than {}", manifest_.where(record),
+                           manifest_.image_path(record), manifest_.where(first));
+      });
+    }
+    check_files_of_ids();
+  }
+
+  void check_files_of_ids() {
     std::vector<std::int64_t> first_of_id(static_cast<std::size_t>(manifest_.image_id_count()), -1);
     for (std::int64_t record = 0; record < manifest_.size(); ++record) {
       std::int64_t& first = first_of_id[static_cast<std::size_t>(manifest_.image_id(record))];
@@ -207,8 +228,10 @@ class Checker {
   /// Reads the image once more: keeping the messages of all bad ones would not be bounded.
   std::string reason(std::size_t image) const {
     const std::string record = manifest_.where(first_record_[image]);
-    if (images_[image].state == ImageFileState::kMissing)
-      return fmt::format("{}: {} does not exist", record, path_of(image));
+    if (images_[image].state == ImageFileState::kMissing) {
+      const std::string hint = missing_file_hint(path_of(image));
+      return fmt::format("{}: {} does not exist{}{}", record, path_of(image), hint.empty() ? "" : ". ", hint);
+    }
     try {
       load_rgb(path_of(image));
     } catch (const DataError& error) {

@@ -16,6 +16,7 @@ enum Kind : std::size_t {
   kChecksum,
   kUnknownFormat,
   kSharedIds,
+  kSeveralIds,
   kEmptyCaptions,
   kNoConcepts,
   kEqualFiles,

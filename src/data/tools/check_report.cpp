@@ -22,6 +22,7 @@ std::array<Finding, kKinds> no_findings() {
   kind(kChecksum, "wrong_checksums", "Pictures with a wrong checksum", true);
   kind(kUnknownFormat, "unknown_formats", "Pictures of an unknown format", true);
   kind(kSharedIds, "shared_image_ids", "Records whose image_id belongs to another picture", true);
+  kind(kSeveralIds, "several_image_ids", "Records that give their picture another image_id", true);
   kind(kEmptyCaptions, "empty_captions", "Captions of which cleaning leaves nothing", true);
   kind(kNoConcepts, "empty_concepts", "Records without any concept", false);
   kind(kEqualFiles, "equal_pictures", "Pictures that are copies of another one", false);

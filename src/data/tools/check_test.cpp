@@ -60,7 +60,7 @@ TEST_F(CheckTest, FindsEachKindAndGoesOn) {
 {{"image": "short.png", "caption": "A cat"}}
 {{"image": "broken.png", "caption": 3}}
 {{"image": "broken.png", "caption": "x"}}
-{{"image": "good.png", "caption": "A dog"}}
+{{"image": "good.png", "caption": "A dog", "image_id": 8}}
 {{"caption": "no picture" "broken"}}
 )",
                                                many));
@@ -73,6 +73,7 @@ TEST_F(CheckTest, FindsEachKindAndGoesOn) {
   EXPECT_FALSE(report.clean());
   EXPECT_EQ(report.records, 9);
   expect("wrong_fields", 2, "record 7 (line 8): field \"caption\" is a number");
+  expect("several_image_ids", 1, "record 9 gives");
   expect("missing_pictures", 1, "record 3: " + (folder_ / "gone.png").string() + " does not exist");
   expect("unknown_formats", 1, "record 4: ");
   expect("corrupt_pictures", 2, "empty.png");

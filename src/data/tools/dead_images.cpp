@@ -101,7 +101,7 @@ class Pruner {
       const std::uint32_t image_number = names_.intern(image);
       if (image_number == report_.images) {
         ++report_.images;
-        fresh_.push_back({image, paths_.path(image, [this] { return reader_.where(); }), text.number});
+        fresh_.push_back({image, paths_.path_or_none(image, [this] { return reader_.where(); }), text.number});
         recall(fresh_.back());
       }
       waiting_.push_back({text, std::move(record), image_number});

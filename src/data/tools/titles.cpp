@@ -19,9 +19,9 @@
 namespace vicha {
 namespace {
 
-constexpr std::size_t kRecordsAtOnce = 4096;  // enough work for many threads
-constexpr std::size_t kRecordsAPiece = 32;    // a thread takes so many at a time
-constexpr int kTitleVersion = 1;              // changes with what the parser finds
+constexpr std::size_t kTitledAtOnce = 4096;  // enough work for many threads
+constexpr std::size_t kRecordsAPiece = 32;   // a thread takes so many at a time
+constexpr int kTitleVersion = 1;             // changes with what the parser finds
 
 /// A parser is for one thread at a time: threads borrow them.
 class Parsers {
@@ -125,7 +125,7 @@ TitleReport add_titles(const fs::path& in, const fs::path& out, const TitleOptio
   RecordText text;
   for (bool more = true; more;) {
     waiting.clear();
-    while (waiting.size() < kRecordsAtOnce && (more = reader.next(text))) {
+    while (waiting.size() < kTitledAtOnce && (more = reader.next(text))) {
       nlohmann::ordered_json record = reader.parse(text);
       std::vector<std::string> captions = captions_of(record, reader);
       waiting.push_back({std::move(record), std::move(captions), {}});

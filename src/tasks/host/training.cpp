@@ -9,10 +9,12 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "config/serialize.h"
+#include "data/manifest/identity.h"
 #include "nn/kernel_choice.h"
+#include "tasks/host/data_record.h"
 #include "tasks/host/model_files.h"
-#include "train/checkpoint_folder.h"
 #include "train/device.h"
+#include "train/resume.h"
 #include "train/run_lock.h"
 
 namespace vicha {
@@ -58,9 +60,12 @@ class LoaderSource : public BatchSource {
   Loader& loader_;
 };
 
-bool starts_fresh(const TrainCommand& command) {
-  if (command.resume.kind == ResumeChoice::Kind::kNone) return true;
-  return command.resume.kind == ResumeChoice::Kind::kAuto && list_checkpoints(command.out).empty();
+/// Of ids that make several pictures of one: contrast that goes by them takes right answers for wrong ones.
+void warn_of_ids(const Manifest& manifest) {
+  const IdConflicts conflicts = find_id_conflicts(manifest);
+  if (conflicts.files == 0) return;
+  log::warning("{} pictures have several image_ids (`vicha data check` lists them). The first: {}", conflicts.files,
+               conflicts.first_file);
 }
 
 /// How the training set's concepts were found. Without it the model can be trained, but not asked about new images.
@@ -103,12 +108,16 @@ RunResult train_task(const TrainCommand& command, const Group& group) {
   const auto manifest = load_manifests(recipe.data, kind->schema ? kind->schema(recipe) : Schema());
   log::info("{} records, {} pictures, {} captions", manifest->size(), manifest->image_count(),
             manifest->caption_count());
+  warn_of_ids(*manifest);
+  const std::optional<fs::path> checkpoint = starting_point(command.resume, command.out);
+  const DataMatch match =
+      checkpoint ? compare_data(*checkpoint, manifest->digests(), command.allow_changed_data) : DataMatch::kUnknown;
 
   const at::Device device = choose_device(command.device);
   const std::unique_ptr<TaskModel> model =
       kind->make_model(recipe, static_cast<std::uint64_t>(recipe.training.length.seed));
   Vicha& vicha = model->vicha();
-  if (starts_fresh(command)) {
+  if (!checkpoint) {
     initialise_model(*model, recipe.init);
     if (recipe.init.text_projection == TextProjection::kWhiten) {
       whiten_text_projections(*model, *manifest, SampleText(tokenizer, recipe.data));
@@ -121,7 +130,8 @@ RunResult train_task(const TrainCommand& command, const Group& group) {
   if (model->trains_fusion()) vicha.parameters().set_begin("fusion", 0.0);
   vicha.to(device);
   const std::optional<ConceptKit> kit = training_kit(recipe.data);
-  std::vector<std::pair<std::string, std::string>> files = {{"vocab.txt", read_file(recipe.init.vocabulary)}};
+  std::vector<std::pair<std::string, std::string>> files = {{"vocab.txt", read_file(recipe.init.vocabulary)},
+                                                            {kDataRecord, data_record(manifest->digests())}};
   if (kit) std::ranges::move(concept_kit_files(*kit), std::back_inserter(files));
   const std::unique_ptr<TaskTraining> training =
       kind->begin_training({recipe, *model, manifest, tokenizer, kit, command.out, command.device, group});
@@ -135,6 +145,12 @@ RunResult train_task(const TrainCommand& command, const Group& group) {
   for (const char* key :
        {"data.workers", "data.prefetch", "data.cache_mib", "data.image_root", "text_cache_mib", "init.", "eval."}) {
     run.may_change.emplace_back(key);
+  }
+  // Where what a manifest says has been compared, its name makes no difference.
+  if (match != DataMatch::kUnknown) run.may_change.emplace_back("data.manifests.");
+  run.may_change_data = match == DataMatch::kChanged || command.allow_changed_data;
+  if (run.may_change_data) {
+    for (const char* key : {"data.manifests.", "data.strip_parts"}) run.may_change.emplace_back(key);
   }
   run.on_checkpoint = [&](const fs::path&, std::int64_t step) { training->on_checkpoint(step); };
   return run_training(task, source, recipe.training, run);

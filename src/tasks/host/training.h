@@ -15,11 +15,13 @@ struct TrainCommand {
   std::filesystem::path out;
   ResumeChoice resume = {};
   std::string device = "auto";
+  /// Resume although the manifests say something else than they did (tasks/host/data_record.h).
+  bool allow_changed_data = false;
 };
 
 /// Loads data and model, trains, and lets the task evaluate at each checkpoint. In a group every rank calls it with the
 /// same command and has its share of each step's samples. Throws DataError if the concepts of two manifests come from
-/// different sources.
+/// different sources, and on resume if the manifests have changed and that is not allowed.
 RunResult train_task(const TrainCommand& command, const Group& group = Group::alone());
 
 }  // namespace vicha
