@@ -101,7 +101,7 @@ TEST_F(Embed, TheThreadsAndWhatIsThereAlreadyChangeNoBit) {
   shape.vision = {48, 2, 3, 192, Activation::kQuickGelu, 1e-5};
   shape.text = {32, 1, 2, 64, Activation::kQuickGelu, 1e-5};
   shape.image_res = 32, shape.patch = 8, shape.vocabulary = 2, shape.context = 2, shape.embed = 24;
-  ClipSource source(std::make_unique<Clip>(shape, 7), std::nullopt, true);
+  ClipSource source(std::make_unique<Clip>(shape, 7), std::nullopt, true, ClipView{.side = 32});
   const auto made = [&](const std::string& name, std::int64_t threads, const fs::path& some = {}) {
     const EmbedOptions options{.type = StoreType::kFloat32, .batch_size = 4, .threads = threads};
     if (!some.empty()) embed_images(source, list_images({some}), folder_ / name, options);

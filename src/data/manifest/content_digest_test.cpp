@@ -1,5 +1,6 @@
 #include "data/manifest/content_digest.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "data/manifest/data_test_support.h"
@@ -15,7 +16,7 @@ class ContentDigests : public ::testing::Test {
   std::vector<ContentDigest> of(const std::vector<std::string>& contents, const ManifestOptions& options = {}) const {
     std::vector<fs::path> files;
     for (const std::string& content : contents) {
-      files.push_back(folder_.write("m" + std::to_string(files.size()) + ".json", content));
+      files.push_back(folder_.write(fmt::format("m{}.json", files.size()), content));
     }
     return Manifest::load(files, options).digests();
   }

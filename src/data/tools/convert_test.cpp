@@ -1,5 +1,6 @@
 #include "data/tools/convert.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "data/manifest/data_test_support.h"
@@ -177,12 +178,12 @@ TEST_F(ConvertTest, RefusesWhatItCannotTell) {
 TEST(RowReader, ReadsOverTheEdgesOfItsBufferAndCountsLines) {
   const TemporaryFolder folder;
   std::string text;
-  for (int i = 0; i < 20'000; ++i) text += "a" + std::to_string(i) + ",\"b\n" + std::to_string(i) + "\"\n";
+  for (int i = 0; i < 20'000; ++i) text += fmt::format("a{0},\"b\n{0}\"\n", i);
   RowReader rows(folder.write("t.csv", text), ',', true);
   std::vector<std::string> cells;
   std::int64_t count = 0;
   while (rows.next(cells)) {
-    ASSERT_EQ(cells, (std::vector<std::string>{"a" + std::to_string(count), "b\n" + std::to_string(count)}));
+    ASSERT_EQ(cells, (std::vector<std::string>{fmt::format("a{}", count), fmt::format("b\n{}", count)}));
     ASSERT_EQ(rows.line(), 1 + 2 * count);
     ++count;
   }
