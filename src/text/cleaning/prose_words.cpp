@@ -208,6 +208,7 @@ class Words {
         every(word.substr(2), name_byte)) {
       return gone();
     }
+    if (word.size() > 2 && latin(word[0]) && word[1] == '/' && digit(word[2])) return gone();  // "f/2.8"
     if (word.find('#') != word.npos) return hashtags(word);
     if (number_before && word.size() == 3 && every(word, digit)) {  // "12 000"
       while (blank(out_.back())) out_.pop_back();

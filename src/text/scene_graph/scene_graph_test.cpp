@@ -110,6 +110,8 @@ TEST(SceneGraph, WhatIsNoWordNamesNothing) {
   EXPECT_EQ(objects_of("A dog :D on a beach https://t.co/x via @some.one"), (Names{"dog", "beach"}));
   EXPECT_EQ(objects_of("2 dogs at 5pm, 300dpi, 4x4, $12.50, 12/31/2020, \xF0\x9F\x90\xB6 x"), (Names{"dog"}));
   EXPECT_EQ(objects_of("a t-shirt with the letter K"), (Names{"t-shirt", "letter"}));
+  EXPECT_EQ(objects_of("I'm at the beach, we've a dog and they'll see the cat"), (Names{"beach", "dog", "cat"}));
+  EXPECT_EQ(objects_of("['a dog', 'two cats'] and the dogs' bowl"), (Names{"dog", "cat", "bowl"}));
   EXPECT_EQ(objects_of("dog.jpg"), Names{});
   EXPECT_EQ(objects_of("caf\xE9 \xEF\xBF\xBD table"), (Names{"table"}));
   EXPECT_EQ(graph_of("12,000 cats on 3.5 mats").attributes, (Rows2{{"cat", "12000"}, {"mat", "3.5"}}));

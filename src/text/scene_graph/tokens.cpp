@@ -106,6 +106,7 @@ struct Splitter {
   std::vector<CaptionSentence> sentences{1};
   std::string word;
   bool foreign = false, hashtag = false;
+  bool quoted = false;  // behind an apostrophe that began a word
 
   CaptionSentence& sentence() { return sentences.back(); }
 
@@ -113,8 +114,9 @@ struct Splitter {
 
   void end_word() {
     while (!word.empty() && (word.back() == '-' || word.back() == '\'')) {
-      // "the dogs' bowl": what is left is a genitive; a closing quote is rarer in captions.
-      if (word.back() == '\'' && word.size() > 2 && word[word.size() - 2] == 's') {
+      // "the dogs' bowl": what is left is a genitive, unless a quotation is open: "'two dogs'".
+      const bool closes = word.back() == '\'' && std::exchange(quoted, false);
+      if (!closes && word.back() == '\'' && word.size() > 2 && word[word.size() - 2] == 's') {
         word.pop_back();
         add_plain();
         add("'s", Tag::kGenitive);
@@ -147,9 +149,13 @@ struct Splitter {
       add(stem, closed_class(stem));
       return verb ? add("is", Tag::kBe) : add("'s", Tag::kGenitive);
     }
-    if (rest == "'re") {
+    if (rest == "'re" || rest == "'m") {
       add(stem, closed_class(stem));
-      return add("are", Tag::kBe);
+      return add(rest == "'m" ? "am" : "are", Tag::kBe);
+    }
+    if (rest == "'ll" || rest == "'ve" || rest == "'d") {
+      add(stem, closed_class(stem));
+      return add(rest == "'ll" ? "will" : rest == "'ve" ? "have" : "would", Tag::kAuxiliary);
     }
     if (text.ends_with("n't")) return add(text, Tag::kAuxiliary);
     add(text, Tag::kUnknown);
@@ -248,6 +254,8 @@ std::vector<CaptionSentence> split_caption(std::string_view caption) {
       case CharKind::kApostrophe:
         if (!split.word.empty()) {
           split.word += static_cast<char>(c);
+        } else if (c == U'\'') {
+          split.quoted = next_kind() == CharKind::kLetter;
         } else if (c == U'-' && next_kind() == CharKind::kSpace) {
           split.comma();
         }
