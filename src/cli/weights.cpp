@@ -16,18 +16,20 @@
 namespace vicha::cli {
 namespace {
 
-std::string naming(const StateDict& tensors, const std::string& where) {
+std::string naming(const StateDict& tensors, const std::string& where) try {
   const Naming known = detect_naming(tensors);
-  if (known != Naming::kUnknown) return std::string(to_string(known));
+  const auto prefix = known == Naming::kUnknown ? wrapper_prefix(tensors, where) : std::nullopt;
+  if (!prefix) return std::string(to_string(known));
   const ClipNaming clip = detect_clip_naming(tensors, where);
   if (clip != ClipNaming::kUnknown) return std::string(to_string(clip));
-  const auto prefix = wrapper_prefix(tensors, where);
-  if (!prefix || prefix->empty()) return std::string(to_string(known));
+  if (prefix->empty()) return std::string(to_string(known));
   StateDict model;
   for (const auto& [name, tensor] : tensors) {
     if (name.starts_with(*prefix)) model.set(name.substr(prefix->size()), tensor);
   }
   return fmt::format("{}, under '{}'", to_string(detect_naming(model)), printable(*prefix));
+} catch (const DataError&) {  // who wants one of them is told; here all are shown
+  return "of several models";
 }
 
 std::string listing(const fs::path& path, bool released_names) {

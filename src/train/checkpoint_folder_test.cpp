@@ -173,6 +173,31 @@ TEST_F(Checkpoints, OtherShapesAreNamed) {
                             "recipe.toml"});
 }
 
+TEST_F(Checkpoints, NumbersThatAreNoneAreNeitherWrittenNorRead) {
+  TinyTask diverged;
+  diverged.parameters().parameter("first.weight").value.data_ptr<float>()[3] = NAN;
+  try {
+    save(1, std::move(diverged));
+    FAIL();
+  } catch (const Error& error) {
+    expect_mentions(error.what(), {"first.weight", "not saved"});
+  }
+  EXPECT_FALSE(fs::exists(out_ / "checkpoints" / "step-000001"));
+  const fs::path path = save(1);
+  for (const char* file : {"model.safetensors", "optimizer.safetensors"}) {
+    const std::string good = read_file(path / file);
+    StateDict tensors = read_safetensors(path / file);
+    for (const auto& [name, tensor] : tensors) {
+      if (!tensor.is_floating_point() || tensor.numel() == 0) continue;
+      tensor.flatten()[0] = INFINITY;
+      write_safetensors(path / file, tensors);
+      expect_mentions(refusal(path), {file, name.c_str(), "holds NaN or an infinity", "earlier checkpoint"});
+      break;
+    }
+    write_file_atomic(path / file, good);
+  }
+}
+
 TEST_F(Checkpoints, MissingAndForeignTensorsAreNamed) {
   const fs::path path = save(1);
   StateDict model = read_safetensors(path / "model.safetensors");
