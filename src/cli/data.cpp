@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <optional>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -81,6 +82,8 @@ void add_check(CLI::App& data, Action& chosen) {
   command->add_option("--out", given->out, "Also write the JSON to a file");
   command->callback([given, &chosen] {
     chosen = [given] {
+      std::optional<GuardedOutput> out;  // before the work, so that it is not in vain
+      if (!given->out.empty()) out.emplace(given->out);
       CheckOptions options = given->options;
       options.manifest.image_root = given->image_root;
       options.manifest.schema.concepts = given->concepts;

@@ -1,4 +1,5 @@
 #include <CLI/CLI.hpp>
+#include <optional>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -69,6 +70,8 @@ void add_evaluation(CLI::App& eval, const TaskKind& kind, Action& chosen) {
   command->callback([given, &kind, &chosen] {
     chosen = [given, &kind] {
       EvaluateCommand& run = given->command;
+      std::optional<GuardedOutput> out;  // before the work, so that it is not in vain
+      if (!given->out.empty()) out.emplace(given->out);
       run.precision = parse_precision(given->precision);
       LoadedModel loaded = load_trained(run.checkpoint, run.device, &kind);
       const EvaluateResult result = [&] {
