@@ -1,5 +1,6 @@
 // A pickle as the data.pkl of an archive with whole storages beside it: what a pickle says, and what lies there, meet.
 // The first byte tells whether the archive has a program, as torch.jit.save's have.
+#include "checkpoint/pickle/model_state.h"
 #include "checkpoint/pickle/pickle_describe.h"
 #include "checkpoint/pickle/pth.h"
 #include "checkpoint/pickle/zip.h"

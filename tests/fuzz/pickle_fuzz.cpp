@@ -1,6 +1,7 @@
 // Pickles, one after the other as older .pth files have them, and all that is done with a tree that was read.
 #include <ATen/ATen.h>
 
+#include "checkpoint/pickle/model_state.h"
 #include "checkpoint/pickle/pickle_describe.h"
 #include "checkpoint/pickle/pickle_reader.h"
 #include "checkpoint/pickle/torchscript.h"

@@ -1,4 +1,5 @@
 // Whole files of torch.save, zip and older, and of torch.jit.save.
+#include "checkpoint/pickle/model_state.h"
 #include "checkpoint/pickle/pickle_describe.h"
 #include "checkpoint/pickle/pth.h"
 #include "fuzz.h"

@@ -5,9 +5,6 @@
 
 #include <cstring>
 
-#if __has_include("checkpoint/pickle/model_state.h")  // a header of its own since the tree shares its parts
-#include "checkpoint/pickle/model_state.h"
-#endif
 #include "checkpoint/tensors/state_dict.h"
 #include "fuzz.h"
 
