@@ -26,7 +26,8 @@ Conversion convert_pth_to_safetensors(const std::filesystem::path& from, const s
 Conversion convert_safetensors_to_pth(const std::filesystem::path& from, const std::filesystem::path& to);
 
 /// Either of the two, by what `from` contains; a folder or an index of shards becomes one file of the kind that `to`
-/// ends as. Throws UsageError if `to` ends as a file of the same kind or is the same file. Tensors that hold NaN or an infinity are converted with a warning.
+/// ends as. Throws UsageError if `to` ends as a file of the same kind or is the same file. Tensors that hold NaN or an
+/// infinity are converted with a warning.
 Conversion convert_weights(const std::filesystem::path& from, const std::filesystem::path& to);
 
 /// Without the tensors under `vicha.pth/`, as which an earlier version kept a checkpoint's optimizer states.
