@@ -153,7 +153,7 @@ exec '{0}' "$@"
   }
 
   static void look_up(const Block& block) {
-    const std::string makefile = "\n" + read_file(kRoot / "Makefile");
+    const std::string makefile = fmt::format("\n{}", read_file(kRoot / "Makefile"));
     const Json presets = Json::parse(read_file(kRoot / "CMakePresets.json"));
     const auto is_preset = [&](const std::string& name, const char* of) {
       return std::ranges::any_of(presets.at(of), [&](const Json& preset) { return preset.at("name") == name; });
@@ -162,7 +162,7 @@ exec '{0}' "$@"
       std::smatch match;
       static const std::regex target("make ([a-z-]+).*"), preset(".*cmake --(build --)?preset ([a-z]+).*");
       if (std::regex_match(line, match, target)) {
-        EXPECT_NE(makefile.find("\n" + match[1].str() + ":"), std::string::npos) << block.place << ": " << line;
+        EXPECT_NE(makefile.find(fmt::format("\n{}:", match[1].str())), std::string::npos) << block.place << ": " << line;
       } else if (std::regex_match(line, match, preset)) {
         EXPECT_TRUE(is_preset(match[2].str(), match[1].length() > 0 ? "buildPresets" : "configurePresets"))
             << block.place << ": " << line;

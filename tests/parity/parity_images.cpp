@@ -1,6 +1,9 @@
 // Images: decoding, resizing, CLIP's preprocessing and RandAugment against Pillow, OpenCV and the public code.
 #include <ATen/ATen.h>
+#include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
@@ -23,6 +26,16 @@
 
 namespace vicha::parity {
 namespace {
+
+/// An operation by its name in the public code.
+AugmentOp parse_augment_op(std::string_view name) {
+  constexpr std::array<std::string_view, kAugmentOpCount> kNames = {
+      "Identity", "AutoContrast", "Equalize",   "Brightness", "Sharpness",
+      "ShearX",   "ShearY",       "TranslateX", "TranslateY", "Rotate"};
+  const auto found = std::find(kNames.begin(), kNames.end(), name);
+  if (found == kNames.end()) throw DataError("randaugment", fmt::format("there is no augmentation \"{}\"", name));
+  return static_cast<AugmentOp>(found - kNames.begin());
+}
 
 using nlohmann::json;
 
