@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/json_depth.h"
 #include "models/clip_options.h"
 #include "models/clip_settings.h"
 
@@ -233,15 +234,18 @@ bool is_open_clip(const Json& json) {
   return model.is_object() && model.contains("vision_cfg") && model.contains("text_cfg");
 }
 
+/// Values are shown in messages, by recursion.
+Json read_settings(std::string_view text) { return nests_deeper(text) ? Json() : Json::parse(text, nullptr, false); }
+
 }  // namespace
 
 bool is_clip_config(std::string_view text) {
-  const Json json = Json::parse(text, nullptr, false);
+  const Json json = read_settings(text);
   return is_hugging_face(json) || is_open_clip(json);
 }
 
 void apply_clip_config(ClipOptions& options, std::string_view text, std::string_view where) {
-  const Json json = Json::parse(text, nullptr, false);
+  const Json json = read_settings(text);
   if (is_hugging_face(json)) return apply_hugging_face(options, json, where);
   if (is_open_clip(json)) return apply_open_clip(options, json, where);
   throw DataError(where,

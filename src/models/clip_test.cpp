@@ -293,6 +293,10 @@ TEST(ClipOptions, ConfigurationsAreReadAndHeldAgainstTheShapes) {
   config["text_config"] = {{"hidden_act", "relu"}};
   EXPECT_NE(refused(config).find("relu"), std::string::npos);
   EXPECT_NE(refused({{"model_type", "bert"}}).find("no configuration of a CLIP"), std::string::npos);
+  const std::string deep = "{\"vision_config\": {}, \"text_config\": {\"hidden_act\": " + std::string(200'000, '[') +
+                           std::string(200'000, ']') + "}}";
+  EXPECT_FALSE(is_clip_config(deep));
+  EXPECT_THROW(apply_clip_config(options, deep, "config.json"), DataError);
 
   nlohmann::json open_clip = nlohmann::json::parse(kConfig);
   open_clip["model_cfg"].erase("quick_gelu");

@@ -7,6 +7,7 @@
 #include <unordered_map>
 
 #include "base/error.h"
+#include "base/json_depth.h"
 #include "data/manifest/foreign_form.h"
 #include "data/manifest/not_numbers.h"
 #include "data/manifest/record_reader.h"
@@ -59,6 +60,10 @@ void for_each_element(const fs::path& file, const SeeElement& see) {
     }
     return true;
   };
+  if (nests_deeper(text)) {
+    throw DataError(file.string(),
+                    fmt::format("lists and objects stand in one another, more than {} deep", kMostJsonLevels));
+  }
   try {
     [[maybe_unused]] const Parsed whole = Parsed::parse(text, event);
   } catch (const Parsed::parse_error& error) {
