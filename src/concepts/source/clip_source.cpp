@@ -103,19 +103,20 @@ std::unique_ptr<ClipSource> ClipSource::open(const fs::path& weights, const Clip
   return std::make_unique<ClipSource>(std::move(loaded.clip), std::move(tokenizer), options.exact, found.view);
 }
 
-ClipSource::ClipSource(std::unique_ptr<Clip> clip, std::optional<ClipBpe> tokenizer, bool exact, const ClipView& view)
+ClipSource::ClipSource(std::unique_ptr<Clip> clip, std::optional<ClipBpe> tokenizer, bool exact, ClipView view)
     : clip_(std::move(clip)),
       tokenizer_(std::move(tokenizer)),
       exact_(exact),
       view_(view),
-      normalizer_(view.mean, view.std),
+      normalizer_(view_.mean, view_.std),
       scale_(clip_->logit_scale()) {
-  VICHA_ASSERT(view.side == side());
+  if (view_.side == 0) view_.side = side();
+  VICHA_ASSERT(view_.side == side());
   weights_.kind = "clip";
   weights_.name = fmt::format("{}, {:.0f} M parameters", clip_->options().name(),
                               static_cast<double>(clip_->options().parameters()) * 1e-6);
   weights_.sha256 = clip_sha256(*clip_);
-  weights_.view = fmt::format("clip {}{}{}", side(), view.describe(), exact ? "" : kScaledView);
+  weights_.view = fmt::format("clip {}{}{}", side(), view_.describe(), exact ? "" : kScaledView);
 }
 
 void ClipSource::prepare(std::span<const std::uint8_t> bytes, std::string_view name, std::span<float> out) const {

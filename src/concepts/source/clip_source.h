@@ -32,7 +32,8 @@ class ClipSource final : public ConceptSource {
   /// Reads the weights (load_clip) and hashes them. Throws DataError as load_clip does, or if the tokenizer cannot be
   /// read or has another number of tokens than the model.
   static std::unique_ptr<ClipSource> open(const std::filesystem::path& weights, const ClipSourceOptions& options = {});
-  ClipSource(std::unique_ptr<Clip> clip, std::optional<ClipBpe> tokenizer, bool exact, const ClipView& view);
+  /// `view`: OpenAI's way where none is given; its side is the model's.
+  ClipSource(std::unique_ptr<Clip> clip, std::optional<ClipBpe> tokenizer, bool exact, ClipView view = {});
 
   const SourceWeights& weights() const override { return weights_; }
   std::int64_t width() const override { return clip_->options().embed; }
