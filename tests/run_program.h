@@ -15,7 +15,8 @@ struct ProgramResult {
   std::string output;  ///< of both streams
 };
 
-/// In `folder`, on so many threads.
+/// In `folder`, on so many threads. Products by one library: which is faster on a busy machine is chance, and bits
+/// differ.
 inline ProgramResult run_program(const std::filesystem::path& folder, const std::string& program,
                                  const std::string& arguments, int threads = 1) {
   const std::string line = "cd '" + folder.string() + "' && OMP_NUM_THREADS=" + std::to_string(threads) + " '" +

@@ -19,6 +19,7 @@
 #include "base/printable.h"
 #include "base/signals.h"
 #include "cli/commands.h"
+#include "nn/kernel_choice.h"
 #include "nn/precision.h"
 
 namespace vicha::cli {
@@ -58,6 +59,11 @@ int run(int argc, char** argv) {
   app.require_subcommand(1);
   app.set_version_flag("--version", VICHA_VERSION);
   bool quiet = false, verbose = false;
+  std::string matmul = "auto";
+  app.add_option("--matmul", matmul, "Library of fp32 products: auto (what is measured to be faster), blas, onednn")
+      ->check(CLI::IsMember({"auto", "blas", "onednn"}))
+      ->capture_default_str()
+      ->envname("VICHA_MATMUL");
   app.add_flag("-q,--quiet", quiet, "Only warnings and errors");
   app.add_flag("-v,--verbose", verbose, "Also what helps to find a fault");
   Action chosen;
@@ -80,6 +86,7 @@ int run(int argc, char** argv) {
   end_cleanly_on_signals();
   const FileGuard guard;
   try {
+    if (matmul != "auto") set_matmul_kernel(matmul);
     return chosen();
   } catch (const Error& error) {
     log::error("{}", error.what());

@@ -33,7 +33,7 @@ struct TextOptions {
     v.field({"inner", "channels", "Width inside the MLP", 1, 1e6}, inner);
     v.field({"text_layers", "layers", "Layers that read text alone", 1, 1024}, text_layers);
     v.field({"fusion_layers", "layers", "Layers that also look at the picture", 0, 1024}, fusion_layers);
-    v.field({"dropout", "", "Dropout of hidden states and attention in BERT", 0, 0.9}, dropout);
+    v.field({"dropout", "", "Dropout of hidden states and attention in BERT", 0, 0.5}, dropout);
     v.field({"pad_id", "", "Token id of [PAD]", 0, 1e7}, pad_id);
     v.field({"cls_id", "", "Token id of [CLS]", 0, 1e7}, cls_id);
     v.field({"sep_id", "", "Token id of [SEP]", 0, 1e7}, sep_id);

@@ -28,7 +28,6 @@ struct BertLayer {
   /// Registers its parameters under `prefix` ("text_encoder.bert.encoder.layer.0.").
   BertLayer(ParameterStore& store, const std::string& prefix, const BertLayerShape& shape);
 
-
   /// Self-attention and MLP: (T, D) -> (T, D).
   at::Tensor operator()(const at::Tensor& x, const SegmentsPtr& self, const Dropout& dropout) const;
 

@@ -25,7 +25,7 @@ class RunRecorder {
   void sync() { metrics_.sync(); }
 
  private:
-  std::int64_t metrics_every_steps_;
+  std::int64_t metrics_every_steps_, total_steps_;
   MetricsFile metrics_;
   std::optional<EventWriter> events_;
   StepProgress progress_;

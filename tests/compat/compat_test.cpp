@@ -205,11 +205,12 @@ TEST_F(OldFiles, ConceptsComeFromTheStore) {
       "--vocab train.concepts.parts/vocabulary.tsv --k 4 --out assigned.json --device cpu");
   expect_same("assigned.json");
 
-  // The chain finds all its parts done.
+  // The chain finds its parts done, but for what an earlier parser made of the captions: it says so, and parses anew.
   const std::string built = run_well(
       "concepts build --captions train.jsonl --out train.concepts.json --source vicha:source --k 4 --device cpu");
   EXPECT_NE(built.find("16 pictures embedded, 16 of them before"), std::string::npos) << built;
-  EXPECT_NE(built.find("20 captions parsed, 20 of them before"), std::string::npos) << built;
+  EXPECT_NE(built.find("captions.jsonl: was made with"), std::string::npos) << built;
+  EXPECT_NE(built.find("20 captions parsed, 0 of them before"), std::string::npos) << built;
   expect_same("train.concepts.json");
 
   // What a checkpoint keeps finds the same in the image itself.

@@ -98,8 +98,9 @@ class OptionEnds : public ColourWorld {
       ADD_FAILURE() << assignment << ": " << failure.what();
       return failure.what();
     }
-    if (!why.empty())
+    if (!why.empty()) {
       EXPECT_NE(why.find(path.substr(path.rfind('.') + 1)), std::string::npos) << assignment << ": " << why;
+    }
     return why;
   }
   /// One run for several of them that leave each other alone; halves where it ends early, down to the one to blame.
