@@ -162,7 +162,8 @@ exec '{0}' "$@"
       std::smatch match;
       static const std::regex target("make ([a-z-]+).*"), preset(".*cmake --(build --)?preset ([a-z]+).*");
       if (std::regex_match(line, match, target)) {
-        EXPECT_NE(makefile.find(fmt::format("\n{}:", match[1].str())), std::string::npos) << block.place << ": " << line;
+        EXPECT_NE(makefile.find(fmt::format("\n{}:", match[1].str())), std::string::npos)
+            << block.place << ": " << line;
       } else if (std::regex_match(line, match, preset)) {
         EXPECT_TRUE(is_preset(match[2].str(), match[1].length() > 0 ? "buildPresets" : "configurePresets"))
             << block.place << ": " << line;
