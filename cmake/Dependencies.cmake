@@ -32,9 +32,12 @@ if(NOT VICHA_FUZZ)
 endif()
 find_package(Threads REQUIRED)
 if(VICHA_FUZZ)
-  # Readers run on one thread; clang's own run time would be one package more.
+  # Readers run on one thread; clang's own run time would be one package more. FAISS asks for g++'s.
   set(OpenMP_CXX_FLAGS "")
-  set(VICHA_OPENMP_LIBRARY "")
+  set(VICHA_OPENMP_LIBRARY "gomp")
+  if(_torch_omp)
+    list(GET _torch_omp 0 VICHA_OPENMP_LIBRARY)
+  endif()
 elseif(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
   # clang's code calls libomp, which also answers calls of g++'s run time: found before LibTorch's, it is the one used.
   set(VICHA_OPENMP_LIBRARY ${OpenMP_CXX_LIBRARIES})
@@ -103,5 +106,5 @@ if(NOT VICHA_CORE_ONLY)
   # Header-and-library only: its package file asks for a BLAS of its own, LibTorch's is in the process already.
   find_library(FAISS_LIBRARY faiss REQUIRED)
   add_library(faiss INTERFACE IMPORTED)
-  target_link_libraries(faiss INTERFACE ${FAISS_LIBRARY})
+  target_link_libraries(faiss INTERFACE ${FAISS_LIBRARY} ${VICHA_OPENMP_LIBRARY})
 endif()
