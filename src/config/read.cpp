@@ -206,6 +206,8 @@ void apply_text(OptionsRef options, std::string_view text, const fs::path& file,
     table = toml::parse(text);
   } catch (const toml::parse_error& error) {
     origin.fail(error.source(), error.description(), "The file must be TOML");
+  } catch (const config_detail::TomlFault& fault) {
+    throw DataError(file.string(), fault.what(), "Look at the headers of its sections: [name]");
   }
   if (const toml::node* base = table.get(kBaseKey)) {
     if (!base->is_string() || base->as_string()->get().empty() ||
@@ -249,10 +251,13 @@ std::optional<toml::table> parse_value(std::string_view value) {
     auto parsed = toml::parse("value = " + std::string(value));
     if (parsed.size() == 1) return parsed;  // more: a line break let further assignments in
   } catch (const toml::parse_error&) {
+  } catch (const config_detail::TomlFault&) {
   }
   try {
     return toml::parse("value = " + toml_string(value));
   } catch (const toml::parse_error&) {
+    return std::nullopt;
+  } catch (const config_detail::TomlFault&) {
     return std::nullopt;
   }
 }
@@ -272,6 +277,8 @@ std::optional<std::string> root_string(const fs::path& file, std::string_view ke
       table = toml::parse(read_file(next, kMostRecipe));
     } catch (const toml::parse_error&) {
       return std::nullopt;  // reading the values says what is wrong
+    } catch (const config_detail::TomlFault&) {
+      return std::nullopt;
     }
     if (const auto value = table[key].value<std::string>()) return value;
     const auto base = table[kBaseKey].value<std::string>();

@@ -3,9 +3,23 @@
 
 #include <fmt/format.h>
 
+#include <stdexcept>
+
+namespace vicha::config_detail {
+/// toml++ takes some wrong files for impossible ("[;key]"): it asserts, and without assertions anything may happen.
+struct TomlFault : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+[[noreturn]] inline void toml_fault() { throw TomlFault("the text is no TOML"); }
+}  // namespace vicha::config_detail
+
+#pragma push_macro("NDEBUG")
+#undef NDEBUG
+#define TOML_ASSERT(expr) ((expr) ? static_cast<void>(0) : ::vicha::config_detail::toml_fault())
 #define TOML_ENABLE_FORMATTERS 0
 #define TOML_ENABLE_WINDOWS_COMPAT 0
 #include <toml++/toml.h>
+#pragma pop_macro("NDEBUG")
 
 #include <filesystem>
 #include <optional>

@@ -126,12 +126,14 @@ ConceptVocabulary ConceptVocabulary::load(const std::filesystem::path& path) {
   if (left.starts_with("\xEF\xBB\xBF")) left.remove_prefix(3);
   std::vector<ConceptWord> words;
   std::unordered_map<std::string, std::int64_t> lines;
+  bool commented = false;  // JSON has no comments: behind one, a bracket is a word
   for (std::int64_t number = 1; !left.empty(); ++number) {
     const std::string_view line = left.substr(0, left.find('\n'));
     left.remove_prefix(std::min(line.size() + 1, left.size()));
     const std::string_view text = without_blanks(line);
+    commented = commented || text.starts_with('#');
     if (text.empty() || text.starts_with('#')) continue;
-    if (words.empty() && (text.starts_with('{') || text.starts_with('['))) {
+    if (words.empty() && !commented && (text.starts_with('{') || text.starts_with('['))) {
       throw DataError(path.string(), "is JSON and no vocabulary", "Make one: vicha concepts vocab");
     }
     ConceptWord word = word_of_line(line, fmt::format("{}, line {}", path.string(), number));

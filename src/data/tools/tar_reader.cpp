@@ -225,17 +225,13 @@ bool TarReader::next(TarMember& member) {
 
 std::optional<std::string> TarReader::content(std::int64_t most) {
   std::string bytes;
+  std::vector<char> block(kBlock);
   while (true) {
-    const std::size_t before = bytes.size();
-    bytes.resize(before + kBlock);
-    const la_ssize_t n = archive_read_data(impl_->archive, bytes.data() + before, kBlock);
-    if (n == ARCHIVE_RETRY) {
-      bytes.resize(before);
-      continue;
-    }
+    const la_ssize_t n = archive_read_data(impl_->archive, block.data(), block.size());
+    if (n == ARCHIVE_RETRY) continue;
     if (n < 0) impl_->damaged(impl_->name);
-    bytes.resize(before + static_cast<std::size_t>(n));
     if (n == 0) return bytes;
+    bytes.append(block.data(), static_cast<std::size_t>(n));
     if (static_cast<std::int64_t>(bytes.size()) > most) return std::nullopt;
   }
 }
