@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/log.h"
 #include "checkpoint/files/open.h"
 #include "checkpoint/names/load_report.h"
@@ -21,7 +23,7 @@ std::int64_t rows(const StateDict& named, const std::string& name, std::string_v
 }
 
 /// Heads of published models of that width: MiniLM, BGE and E5 of 384 have 12.
-std::int64_t published_heads(std::int64_t width) { return width == 384 ? 12 : width % 64 == 0 ? width / 64 : 0; }
+std::int64_t published_bert_heads(std::int64_t width) { return width == 384 ? 12 : width % 64 == 0 ? width / 64 : 0; }
 
 TextOptions bert_options(const StateDict& named, std::string_view where) {
   const std::string bert = "text_encoder.bert.";
@@ -34,7 +36,7 @@ TextOptions bert_options(const StateDict& named, std::string_view where) {
   while (named.contains(fmt::format("{}encoder.layer.{}.output.dense.weight", bert, o.text_layers))) ++o.text_layers;
   if (o.text_layers == 0) throw DataError(where, "has no layers ('encoder.layer.0.output.dense.weight')");
   o.inner = rows(named, bert + "encoder.layer.0.intermediate.dense.weight", where);
-  o.heads = published_heads(o.width);
+  o.heads = published_bert_heads(o.width);
   return o;
 }
 

@@ -123,7 +123,7 @@ at::Tensor BertTower::plain(const Ids& ids) const {
       const at::Tensor hidden = at::gelu(linear(x, layer + "intermediate.dense"));
       x = norm(x + linear(hidden, layer + "output.dense"), layer + "output.LayerNorm");
     }
-    at::Tensor pooled = options_.pooling == TextPooling::kClass ? x.slice(0, 0, 1) : x.mean(0, true);
+    at::Tensor pooled = options_.pooling == TextPooling::kClass ? x.slice(0, 0, 1) : x.mean(at::IntArrayRef{0}, true);
     for (std::size_t i = 0; i < dense_.size(); ++i) {
       pooled = at::linear(pooled, dense_[i].weight, dense_[i].bias);
       if (options_.dense[i].tanh) pooled = pooled.tanh();

@@ -148,7 +148,7 @@ TEST(ClipTextTower, GivesWhatClipGives) {
   const LoadedClip clip = load_clip(file);
   const auto tower = load_clip_text_tower(file);
   const std::int64_t end = clip.clip->options().vocabulary - 1;
-  const at::Tensor padded = at::tensor({5, 6, 7, end, 3, 9, end, 0}, at::kLong).view({2, 4});
+  const at::Tensor padded = at::tensor(std::vector<std::int64_t>{5, 6, 7, end, 3, 9, end, 0}, at::kLong).view({2, 4});
   EXPECT_LT(furthest(tower->encode({{5, 6, 7, end}, {3, 9, end}}), clip.clip->encode_text(padded)), 1e-6);
   EXPECT_EQ(tower->input().tokenizer, TextInput::Tokenizer::kClipBpe);
   EXPECT_TRUE(contains(message([&] { tower->encode({{end + 1}}); }), "token id"));

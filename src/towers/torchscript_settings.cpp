@@ -1,5 +1,6 @@
 #include "towers/torchscript_settings.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "config/suggestion.h"

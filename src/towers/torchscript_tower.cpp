@@ -40,7 +40,7 @@ std::string message_of(const std::exception& error) {
   return shown.size() > 200 ? shown.substr(0, 200) + "…" : shown;
 }
 
-std::string shape_text(const at::Tensor& x) { return fmt::format("({})", fmt::join(x.sizes(), ", ")); }
+std::string shape_of(const at::Tensor& x) { return fmt::format("({})", fmt::join(x.sizes(), ", ")); }
 
 fs::path settings_beside(const fs::path& file) {
   fs::path named = file, added = file;
@@ -118,7 +118,7 @@ class TorchScriptTower final : public ImageTower {
                       fmt::format("If it can, say so in {} ('output')", json_.string()));
     }
     if (pixels.dim() != 4 || pixels.size(1) != 3 || pixels.size(2) != input_.height || pixels.size(3) != input_.width) {
-      throw DataError("pictures", fmt::format("have the shape {}, but {} reads (B, 3, {}, {})", shape_text(pixels),
+      throw DataError("pictures", fmt::format("have the shape {}, but {} reads (B, 3, {}, {})", shape_of(pixels),
                                               identity_.name, input_.height, input_.width));
     }
     const at::NoGradGuard no_grad;
@@ -169,7 +169,7 @@ class TorchScriptTower final : public ImageTower {
       output = torch::jit::Module(module_).forward({pixels});
     } catch (const std::exception& error) {
       throw DataError(file_.string(),
-                      fmt::format("the script fails on pictures of the shape {} on {}: {}", shape_text(pixels),
+                      fmt::format("the script fails on pictures of the shape {} on {}: {}", shape_of(pixels),
                                   device_.str(), message_of(error)),
                       fmt::format("If it wants another size, say so in {} ('image_size')", json_.string()));
     }
@@ -219,7 +219,7 @@ class TorchScriptTower final : public ImageTower {
   [[noreturn]] void refuse(const OutputPlace& place, const at::Tensor& got, const char* what,
                            const std::string& wanted) const {
     throw DataError(file_.string(), fmt::format("{} has the shape {}, but {} says it is \"{}\", of the shape {}",
-                                                place.describe(), shape_text(got), json_.string(), what, wanted));
+                                                place.describe(), shape_of(got), json_.string(), what, wanted));
   }
 
   at::Tensor tensor_at(const c10::IValue& output, const OutputPlace& place) const {
@@ -228,7 +228,8 @@ class TorchScriptTower final : public ImageTower {
     if (output.isTuple() && !place.whole()) {
       const auto tuple = output.toTuple();
       auto index = place.index;
-      const auto* schema = tuple->type()->schema().get();
+      const auto type = tuple->type();
+      const auto& schema = type->schema();
       for (std::size_t i = 0; schema != nullptr && !index && i < schema->arguments().size(); ++i) {
         if (schema->arguments()[i].name() == place.name) index = static_cast<std::int64_t>(i);
       }
@@ -259,7 +260,7 @@ class TorchScriptTower final : public ImageTower {
       throw DataError(file_.string(), fmt::format("{} holds {}, not floating-point numbers", place.describe(),
                                                   c10::toString(tensor.scalar_type())));
     }
-    if (tensor.device() != device_) {
+    if (tensor.device().type() != device_.type() || (device_.has_index() && tensor.device() != device_)) {
       throw DataError(
           file_.string(),
           fmt::format("{} lies on {}, but the tower is on {}", place.describe(), tensor.device().str(), device_.str()),
