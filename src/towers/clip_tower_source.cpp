@@ -116,6 +116,14 @@ std::unique_ptr<VitNet> clip_image_net(const Clip& clip) {
   LoadPolicy policy;
   policy.where = "CLIP's picture tower";
   load_into(targets, named, policy);
+  // CLIPs that pool in another way, or have other parts, would pass everything above.
+  at::Tensor pixels = at::arange(3 * c.image_res * c.image_res, at::kFloat).view({1, 3, c.image_res, c.image_res});
+  pixels = pixels.mul_(0.7).sin_();
+  const at::Tensor ours = net->encode(pixels, false).pooled_BP, theirs = clip.encode_image(pixels).to(ours.device());
+  if (!((ours - theirs).abs().max().item<double>() <= 1e-2 * theirs.abs().max().item<double>())) {
+    throw DataError("CLIP's picture tower",
+                    "gives another feature than the CLIP: it pools in a way that is not built here");
+  }
   return net;
 }
 
