@@ -55,7 +55,8 @@ TEST(TorchScript, PooledFeatures) {
     const at::Tensor pixels = at::randn({count, 3, 16, 16});
     const TowerFeatures features = tower->encode(pixels, false);
     ASSERT_EQ(features.pooled_BP.sizes(), (std::vector<std::int64_t>{count, 5}));
-    if (count > 0) EXPECT_LT(furthest(features.pooled_BP, at::mm(pixels.mean(at::IntArrayRef{2, 3}), w)), 1e-5);
+    if (count == 0) continue;
+    EXPECT_LT(furthest(features.pooled_BP, at::mm(pixels.mean(at::IntArrayRef{2, 3}), w)), 1e-5);
   }
   EXPECT_TRUE(contains(message([&] { tower->encode(at::zeros({1, 3, 16, 16}), true); }), "gives no patches"));
   EXPECT_TRUE(contains(message([&] { tower->encode(at::zeros({1, 3, 16, 20}), false); }), "reads (B, 3, 16, 16)"));
@@ -117,7 +118,7 @@ TEST(TorchScript, WholeNumbersAreNoFeatures) {
 }
 
 TEST(TorchScript, AScriptThatThrowsIsQuoted) {
-  const std::string said = Script("  raise RuntimeError('no\\x1bsuch picture')\n  return x\n").refused();
+  const std::string said = Script("  assert False, 'no\\033such picture'\n  return x\n").refused();
   EXPECT_TRUE(contains(said, "such picture"));
   EXPECT_TRUE(contains(said, "(2, 3, 16, 16)"));
   EXPECT_EQ(said.find('\x1b'), std::string::npos);
@@ -128,8 +129,7 @@ TEST(TorchScript, SizesThatDoNotFitAreQuoted) {
       contains(Script("  return torch.matmul(x.flatten(1), self.w)\n").refused(), "the script fails on pictures"));
 }
 TEST(TorchScript, AScriptThatThrowsLaterNamesItsFile) {
-  const Script script(
-      "  if bool(x.sum() > 0):\n    raise RuntimeError('too bright')\n  return x.mean([2, 3])\n");
+  const Script script("  if bool(x.sum() > 0):\n    assert False, 'too bright'\n  return x.mean([2, 3])\n");
   const auto tower = script.open();
   const std::string said = message([&] { tower->encode(at::ones({40, 3, 16, 16}), false); });
   EXPECT_TRUE(contains(said, "net.pt"));
@@ -152,7 +152,7 @@ TEST(TorchScript, AFileThatIsNoScript) {
 }
 
 TEST(TorchScript, OnlyItsPrefixRunsOne) {
-  const Script script("  raise RuntimeError('I ran')\n  return x\n");
+  const Script script("  assert False, 'I ran'\n  return x\n");
   for (const char* prefix : {"vit:", "dinov2:", "siglip:", "clip:", ""}) {
     try {
       open_image_tower(prefix + script.file().string());

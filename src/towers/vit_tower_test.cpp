@@ -61,10 +61,10 @@ TEST_P(VitPaths, TheFastPathEqualsThePlainOne) {
     const TowerFeatures both = net.encode(pixels, true), alone = net.encode(pixels, false);
     EXPECT_EQ(both.rows, height / 8);
     EXPECT_EQ(both.columns, width / 8);
-    EXPECT_LT(furthest(both.pooled_BP, plain.pooled), 1e-5) << count;
-    EXPECT_LT(furthest(alone.pooled_BP, plain.pooled), 1e-5) << count;
+    EXPECT_LT(furthest(both.pooled_BP, plain.pooled), 1e-4) << count;
+    EXPECT_LT(furthest(alone.pooled_BP, plain.pooled), 1e-4) << count;
     EXPECT_FALSE(alone.patches_BND.defined());
-    EXPECT_LT(furthest(both.patches_BND, plain.last.slice(1, options.prefix + options.registers)), 1e-5) << count;
+    EXPECT_LT(furthest(both.patches_BND, plain.last.slice(1, options.prefix + options.registers)), 1e-4) << count;
     EXPECT_FALSE(both.pooled_BP.requires_grad());
   }
 }

@@ -126,8 +126,8 @@ void tidy_tokens(StateDict& tensors, std::string_view where) {
     count = joined.size(0);
     tensors.set("prefix_tokens", joined);
   }
-  if (tensors.contains("register_tokens")) {
-    tensors.set("register_tokens", rows_of(tensors, "register_tokens", where));
+  for (const char* name : {"register_tokens", "attn_pool.probe"}) {
+    if (tensors.contains(name)) tensors.set(name, rows_of(tensors, name, where));
   }
   at::Tensor positions = rows_of(tensors, "pos_embed", where);
   // timm's models with registers have positions for patches alone.
