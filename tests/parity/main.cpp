@@ -23,6 +23,7 @@ const Group kGroups[] = {
     {"bert", "bert/bert_tiny.io.safetensors", check_bert},
     {"vit", "vit/vit_tiny.safetensors", check_vit},
     {"clip", "clip", check_clip},
+    {"towers", "towers", check_towers},
     {"metrics", "metrics/retrieval.json", check_metrics},
     {"pth", "pth/expected.json", check_pth},
     {"safetensors_bad", "safetensors_bad/expected.json", check_safetensors_bad},

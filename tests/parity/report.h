@@ -46,6 +46,7 @@ void check_retrieval(const fs::path& folder, Report& report);
 void check_bert(const fs::path& folder, Report& report);
 void check_vit(const fs::path& folder, Report& report);
 void check_clip(const fs::path& folder, Report& report);
+void check_towers(const fs::path& folder, Report& report);
 void check_metrics(const fs::path& folder, Report& report);
 void check_pth(const fs::path& folder, Report& report);
 void check_safetensors_bad(const fs::path& folder, Report& report);
