@@ -45,8 +45,9 @@ LoadedClip load_or_name(const fs::path& path) {
 }
 
 std::string text_settings(const ClipOptions& o) {
-  return fmt::format("{} heads, {}, eps {}, end {}", o.text.heads,
-                     o.text.activation == Activation::kGelu ? "gelu" : "quick_gelu", o.text.eps, o.end_id.value_or(-1));
+  return fmt::format("{} heads, {}, eps {}, end {}, pool {}, {}", o.text.heads,
+                     o.text.activation == Activation::kGelu ? "gelu" : "quick_gelu", o.text.eps, o.end_id.value_or(-1),
+                     static_cast<int>(o.text_pool), o.text_causal ? "causal" : "open");
 }
 
 class ClipTextTower final : public TextTower {
