@@ -47,8 +47,8 @@ void on_read(png_structp png, png_bytep out, std::size_t count) {
 
 // The two functions below contain the only frames between setjmp and longjmp: no destructors there.
 
-/// Of a text or a profile, which are not used: a small file may claim gigabytes.
-constexpr png_alloc_size_t kMostOfAChunk = png_alloc_size_t{8} << 20;
+/// Texts, profiles and the like, which are not used: a small file may claim gigabytes of them.
+constexpr png_byte kPassedOver[] = "iTXt\0tEXt\0zTXt\0iCCP\0sPLT\0pCAL\0eXIf";
 
 bool read_header(PngReader& reader) {
   reader.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &reader, on_error, [](png_structp, png_const_charp) {});
@@ -58,7 +58,7 @@ bool read_header(PngReader& reader) {
   if (reader.info == nullptr) return false;
   png_set_read_fn(reader.png, &reader, on_read);
   png_set_user_limits(reader.png, 0x7fffffff, 0x7fffffff);  // Source::check_size is what limits
-  png_set_chunk_malloc_max(reader.png, kMostOfAChunk);
+  png_set_keep_unknown_chunks(reader.png, PNG_HANDLE_CHUNK_NEVER, kPassedOver, sizeof(kPassedOver) / 5);
   if (reader.source->options.accept_truncated) {
     png_set_crc_action(reader.png, PNG_CRC_QUIET_USE, PNG_CRC_QUIET_USE);
     png_set_compression_buffer_size(reader.png, 64);  // what is lost at the end
