@@ -228,8 +228,8 @@ std::optional<std::string> TarReader::content(std::int64_t most) {
   std::vector<char> block(kBlock);
   while (true) {
     const la_ssize_t n = archive_read_data(impl_->archive, block.data(), block.size());
-    if (n == ARCHIVE_RETRY) continue;
-    if (n < 0) impl_->damaged(impl_->name);
+    if (n < 0)
+      impl_->damaged(impl_->name);  // "retry" too: it is what out-of-order parts of a sparse file get, for ever
     if (n == 0) return bytes;
     bytes.append(block.data(), static_cast<std::size_t>(n));
     if (static_cast<std::int64_t>(bytes.size()) > most) return std::nullopt;
