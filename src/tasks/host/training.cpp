@@ -83,6 +83,14 @@ std::optional<ConceptKit> training_kit(const DataOptions& data) {
   return kit;
 }
 
+/// Under another vocabulary the same words would be other tokens.
+void require_same_vocabulary(const fs::path& checkpoint, const fs::path& vocabulary) {
+  const fs::path kept = checkpoint / "vocab.txt";
+  if (!fs::exists(kept) || read_file(kept) == read_file(vocabulary)) return;
+  throw DataError(vocabulary.string(), fmt::format("is not the vocabulary that {} was trained with", kept.string()),
+                  "Restore it (init.vocabulary), or start a new run with --resume none or another --out");
+}
+
 LoaderSetup loader_setup(const TrainCommand& command, const Group& group, const at::Device& device,
                          std::vector<TargetMaker> targets) {
   LoaderSetup setup;
@@ -112,6 +120,7 @@ RunResult train_task(const TrainCommand& command, const Group& group) {
   const std::optional<fs::path> checkpoint = starting_point(command.resume, command.out);
   const DataMatch match =
       checkpoint ? compare_data(*checkpoint, manifest->digests(), command.allow_changed_data) : DataMatch::kUnknown;
+  if (checkpoint) require_same_vocabulary(*checkpoint, recipe.init.vocabulary);
 
   const at::Device device = choose_device(command.device);
   const std::unique_ptr<TaskModel> model =

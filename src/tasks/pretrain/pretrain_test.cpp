@@ -68,6 +68,23 @@ TEST_F(PretrainRun, ResumedRunEndsWithTheSameBits) {
   EXPECT_EQ(read_file(folder_ / "whole" / "evaluations.jsonl"), read_file(folder_ / "parts" / "evaluations.jsonl"));
 }
 
+TEST_F(PretrainRun, IsNotResumedUnderAnotherVocabulary) {
+  PretrainRecipe r = recipe();
+  r.training.length.max_steps = 3;
+  run(r, "words");
+  std::string words = read_file(folder_ / "vocab.txt");
+  const std::size_t at = words.find("a\npicture\n");
+  ASSERT_NE(at, std::string::npos);
+  write_file_atomic(folder_ / "vocab.txt", words.replace(at, 10, "picture\na\n"));
+  r.training.length.max_steps = 6;
+  try {
+    run(r, "words");
+    FAIL() << "resumed with other words";
+  } catch (const DataError& error) {
+    EXPECT_NE(std::string(error.what()).find("vocab.txt"), std::string::npos) << error.what();
+  }
+}
+
 TEST_F(PretrainRun, FrozenTextStaysAsItIs) {
   PretrainRecipe r = recipe();
   r.freeze = {"text"};
