@@ -94,7 +94,7 @@ std::vector<fs::path> weights_of(const fs::path& folder, const std::string& set)
   return files;
 }
 
-void check_set(const fs::path& config, const std::string& set, Report& report) {
+void check_tower_set(const fs::path& config, const std::string& set, Report& report) {
   const fs::path folder = config.parent_path();
   const auto prefix = tower_prefix_of_config(read_file(config));
   if (!prefix) throw DataError(config.string(), "is of no tower that is built");
@@ -122,7 +122,7 @@ void check_towers(const fs::path& folder, Report& report) {
   report.expect("there is at least one set", !configs.empty());
   for (const fs::path& config : configs) {
     const std::string name = config.filename().string();
-    check_set(config, name.substr(0, name.size() - ending.size()), report);
+    check_tower_set(config, name.substr(0, name.size() - ending.size()), report);
   }
   if (configs.empty()) report.close("towers");
 }
