@@ -6,6 +6,7 @@
 #include "checkpoint/files/open.h"
 #include "checkpoint/names/clip_names.h"
 #include "models/clip.h"
+#include "models/named_weights.h"
 
 namespace vicha {
 namespace {
@@ -55,14 +56,8 @@ std::unique_ptr<Clip> make_clip(const StateDict& tensors, std::string_view where
   if (!config.empty()) apply_clip_config(options, config, config_where);
   check_clip_options(options, where);
   auto clip = std::make_unique<Clip>(options);
-  NamedTensors targets;
-  for (const Parameter& parameter : clip->parameters().parameters()) {
-    targets.emplace_back(parameter.name, parameter.value);
-  }
-  LoadPolicy policy;
-  policy.where = where;
-  policy.remedy = "The weights are of a kind of CLIP that is not built here, or incomplete";
-  load_into(targets, named, policy);
+  fill_parameters(clip->parameters(), named, where,
+                  "The weights are of a kind of CLIP that is not built here, or incomplete");
   return clip;
 }
 

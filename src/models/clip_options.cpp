@@ -5,22 +5,10 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "models/named_weights.h"
 
 namespace vicha {
 namespace {
-
-std::string shape_text(at::IntArrayRef shape) { return fmt::format("({})", fmt::join(shape, ", ")); }
-
-/// The tensor, which must have that many dimensions.
-const at::Tensor& shaped(const StateDict& named, const std::string& name, std::int64_t dimensions,
-                         std::string_view where) {
-  const at::Tensor& tensor = named.at(name, where);
-  if (tensor.dim() != dimensions || tensor.numel() == 0) {
-    throw DataError(where, fmt::format("'{}' has the shape {}, not one of {} dimensions", name,
-                                       shape_text(tensor.sizes()), dimensions));
-  }
-  return tensor;
-}
 
 ClipTowerOptions tower(const StateDict& named, const std::string& prefix, std::int64_t width, std::string_view where) {
   ClipTowerOptions options;

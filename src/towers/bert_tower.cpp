@@ -7,9 +7,9 @@
 #include <cmath>
 
 #include "models/in_parts.h"
+#include "models/weights_hash.h"
 #include "nn/norm.h"
 #include "nn/vit_block.h"
-#include "towers/weights_hash.h"
 
 namespace vicha {
 namespace {
@@ -142,8 +142,8 @@ void BertTower::identify(const std::filesystem::path& vocabulary, bool lower_cas
   if (options_.normalize) settings += ", normalised";
   identity_.kind = "bert";
   identity_.name = fmt::format("BERT {}x{}, {}, {}", options_.bert.width, options_.bert.text_layers,
-                               towers::parameter_count(*store_), settings.substr(settings.find("pooled")));
-  identity_.sha256 = towers::weights_sha256(*store_, settings);
+                               parameter_count(*store_), settings.substr(settings.find("pooled")));
+  identity_.sha256 = weights_sha256(*store_, settings);
   identity_.view = input_.describe();
 }
 

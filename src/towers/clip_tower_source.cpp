@@ -9,9 +9,10 @@
 #include "base/files.h"
 #include "checkpoint/files/open.h"
 #include "checkpoint/names/load_report.h"
+#include "models/named_weights.h"
+#include "models/weights_hash.h"
 #include "towers/naming.h"
 #include "towers/preprocess.h"
-#include "towers/weights_hash.h"
 
 namespace vicha {
 namespace {
@@ -59,8 +60,8 @@ class ClipTextTower final : public TextTower {
     input_.vocabulary_size = o.vocabulary;
     input_.max_tokens = o.context;
     identity_.kind = "clip";
-    identity_.name = fmt::format("{}, {}", o.name(), towers::parameter_count(clip_->parameters()));
-    identity_.sha256 = towers::weights_sha256(clip_->parameters(), text_settings(o));
+    identity_.name = fmt::format("{}, {}", o.name(), parameter_count(clip_->parameters()));
+    identity_.sha256 = weights_sha256(clip_->parameters(), text_settings(o));
     identity_.view = input_.describe();
   }
   std::int64_t width() const override { return clip_->options().embed; }
@@ -112,11 +113,7 @@ std::unique_ptr<VitNet> clip_image_net(const Clip& clip) {
     }
   }
   auto net = std::make_unique<VitNet>(o);
-  NamedTensors targets;
-  for (const Parameter& p : net->parameters().parameters()) targets.emplace_back(p.name, p.value);
-  LoadPolicy policy;
-  policy.where = "CLIP's picture tower";
-  load_into(targets, named, policy);
+  fill_parameters(net->parameters(), named, "CLIP's picture tower", "");
   // CLIPs that pool in another way, or have other parts, would pass everything above.
   at::Tensor pixels = at::arange(3 * c.image_res * c.image_res, at::kFloat).view({1, 3, c.image_res, c.image_res});
   pixels = pixels.mul_(0.7).sin_();

@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "models/named_weights.h"
 #include "towers/json_fields.h"
 
 namespace vicha {
@@ -12,19 +13,6 @@ namespace {
 
 using towers::Fields;
 using towers::Json;
-
-std::string shape_text(at::IntArrayRef shape) { return fmt::format("({})", fmt::join(shape, ", ")); }
-
-/// The tensor, which must have that many dimensions.
-const at::Tensor& shaped(const StateDict& named, const std::string& name, std::int64_t dimensions,
-                         std::string_view where) {
-  const at::Tensor& tensor = named.at(name, where);
-  if (tensor.dim() != dimensions || tensor.numel() == 0) {
-    throw DataError(where, fmt::format("'{}' has the shape {}, not one of {} dimensions", name,
-                                       shape_text(tensor.sizes()), dimensions));
-  }
-  return tensor;
-}
 
 /// Heads of published models; most are 64 wide.
 std::int64_t published_heads(std::int64_t width) {

@@ -10,10 +10,11 @@
 #include "checkpoint/files/open.h"
 #include "checkpoint/names/load_report.h"
 #include "models/image_pipeline.h"
+#include "models/named_weights.h"
+#include "models/weights_hash.h"
 #include "towers/json_fields.h"
 #include "towers/naming.h"
 #include "towers/preprocess.h"
-#include "towers/weights_hash.h"
 
 namespace vicha {
 namespace {
@@ -89,9 +90,9 @@ VitTower::VitTower(std::unique_ptr<VitNet> net, TowerInput input, std::string ki
     : net_(std::move(net)) {
   input_ = input;
   identity_.kind = std::move(kind);
-  identity_.name = fmt::format("{}, {}{}", net_->options().name(), towers::parameter_count(net_->parameters()),
+  identity_.name = fmt::format("{}, {}{}", net_->options().name(), parameter_count(net_->parameters()),
                                what.empty() ? "" : " (" + what + ")");
-  identity_.sha256 = towers::weights_sha256(net_->parameters(), net_->options().settings());
+  identity_.sha256 = weights_sha256(net_->parameters(), net_->options().settings());
   identity_.view = input_.describe();
 }
 
@@ -117,14 +118,8 @@ std::unique_ptr<VitNet> make_vit_net(const StateDict& tensors, VitKind kind, std
   if (!config.empty()) apply_vit_config(options, kind, config, config_where);
   check_vit_tower_options(options, where);
   auto net = std::make_unique<VitNet>(options);
-  NamedTensors targets;
-  for (const Parameter& parameter : net->parameters().parameters()) {
-    targets.emplace_back(parameter.name, parameter.value);
-  }
-  LoadPolicy policy;
-  policy.where = where;
-  policy.remedy = "The weights are of a kind of vision transformer that is not built here, or incomplete";
-  load_into(targets, named, policy);
+  fill_parameters(net->parameters(), named, where,
+                  "The weights are of a kind of vision transformer that is not built here, or incomplete");
   return net;
 }
 

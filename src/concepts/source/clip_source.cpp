@@ -13,6 +13,7 @@
 #include "base/sha256.h"
 #include "base/threads.h"
 #include "concepts/source/clip_view.h"
+#include "models/weights_hash.h"
 
 namespace vicha {
 namespace {
@@ -62,24 +63,9 @@ NativeImage native_of(const Image& image) {
 bool decodes_exactly(std::string_view view) { return !view.ends_with(kScaledView); }
 
 std::string clip_sha256(const Clip& clip) {
-  std::vector<const Parameter*> tensors;
-  for (const Parameter& parameter : clip.parameters().parameters()) tensors.push_back(&parameter);
-  std::sort(tensors.begin(), tensors.end(), [](const Parameter* a, const Parameter* b) { return a->name < b->name; });
-  // A digest of each, so that threads can share the work.
-  std::vector<std::string> digests(tensors.size());
-  for_each_index(tensors.size(), std::max(1, at::get_num_threads()), [&](std::size_t i) {
-    const at::Tensor value = tensors[i]->value.detach().to(at::kCPU, at::kFloat).contiguous();
-    Sha256 hash;
-    hash.update(fmt::format("{} F32 {}\n", tensors[i]->name, fmt::join(value.sizes(), "x")));
-    hash.update({static_cast<const char*>(value.data_ptr()), value.nbytes()});
-    digests[i] = hash.hex();
-  });
   const ClipOptions& o = clip.options();
-  Sha256 all;
-  all.update(fmt::format("clip: pictures {}; texts {}; end {}{}\n", tower_text(o.vision), tower_text(o.text),
-                         o.end_id.value_or(-1), pooling_text(o)));
-  for (const std::string& digest : digests) all.update(digest);
-  return all.hex();
+  return weights_sha256(clip.parameters(), fmt::format("clip: pictures {}; texts {}; end {}{}", tower_text(o.vision),
+                                                       tower_text(o.text), o.end_id.value_or(-1), pooling_text(o)));
 }
 
 std::unique_ptr<ClipSource> ClipSource::open(const fs::path& weights, const ClipSourceOptions& options) {

@@ -1,4 +1,4 @@
-#include "towers/weights_hash.h"
+#include "models/weights_hash.h"
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -10,7 +10,7 @@
 #include "base/sha256.h"
 #include "base/threads.h"
 
-namespace vicha::towers {
+namespace vicha {
 
 std::string weights_sha256(const ParameterStore& store, std::string_view settings) {
   std::vector<const Parameter*> tensors;
@@ -38,4 +38,4 @@ std::string parameter_count(const ParameterStore& store) {
                      : fmt::format("{:.0f} M parameters", count * 1e-6);
 }
 
-}  // namespace vicha::towers
+}  // namespace vicha

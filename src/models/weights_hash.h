@@ -1,4 +1,4 @@
-// What identifies weights. Used inside this room only.
+// What identifies weights.
 #pragma once
 
 #include <string>
@@ -6,7 +6,7 @@
 
 #include "nn/parameters.h"
 
-namespace vicha::towers {
+namespace vicha {
 
 /// SHA-256 of the parameters' names, shapes and fp32 values, and of `settings`: equal for the same weights under other
 /// names, in another file or stored as fp16.
@@ -15,4 +15,4 @@ std::string weights_sha256(const ParameterStore& store, std::string_view setting
 /// How many numbers the parameters hold, in millions: "86 M parameters".
 std::string parameter_count(const ParameterStore& store);
 
-}  // namespace vicha::towers
+}  // namespace vicha
