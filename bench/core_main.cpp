@@ -1,4 +1,4 @@
-// vicha_core_bench pretrain|retrieval-eval [--key value …]: the model benchmarks of a core-only build.
+// vicha_core_bench pretrain|retrieval-eval|align [--key value …]: the model benchmarks of a core-only build.
 #include <ATen/Parallel.h>
 
 #include <algorithm>
@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "benchmark/align_bench.h"
 #include "benchmark/model_bench.h"
 #include "config/serialize.h"
 #include "nn/precision.h"
@@ -47,8 +48,9 @@ std::string run(int argc, char** argv) {
   const std::string task = argc > 1 ? argv[1] : "";
   if (task == "pretrain") return run(vicha::bench::bench_pretrain, argc, argv);
   if (task == "retrieval-eval") return run(vicha::bench::bench_retrieval, argc, argv);
+  if (task == "align") return run(vicha::bench::bench_align, argc, argv);
   throw UsageError(
-      "usage: vicha_core_bench pretrain|retrieval-eval [--config small|base] [--batch N] [--image-res R] …");
+      "usage: vicha_core_bench pretrain|retrieval-eval|align [--config small|base] [--batch N] [--image-res R] …");
 }
 
 }  // namespace

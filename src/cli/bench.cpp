@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "benchmark/align_bench.h"
 #include "benchmark/clip_bench.h"
 #include "benchmark/data_bench.h"
 #include "benchmark/model_bench.h"
@@ -103,6 +104,8 @@ void add_bench(CLI::App& app, Action& chosen) {
       app.add_subcommand("bench", "Speed on synthetic data, with the fields of bench/peer")->require_subcommand(1);
   add_benchmark(*bench, chosen, "pretrain", "Whole pretraining steps", bench::bench_pretrain);
   add_benchmark(*bench, chosen, "retrieval-eval", "Two-stage retrieval evaluation", bench::bench_retrieval);
+  add_benchmark(*bench, chosen, "align", "Heads on stored features: gather, heads, contrast, update",
+                bench::bench_align);
   add_benchmark(*bench, chosen, "data", "The input pipeline: decode, crop, RandAugment, normalise", bench::bench_data);
   add_benchmark(*bench, chosen, "clip-image", "CLIP embeddings of JPEG files, ViT-B/32 shape", bench::bench_clip_image);
 }

@@ -56,7 +56,10 @@ struct Batch {
   at::Tensor caption_ids;             ///< (B) int64, equal for the same caption text
   std::vector<std::int64_t> records;  ///< (B) index of each sample in the source, for messages
 
-  std::int64_t size() const { return text.defined() ? text.size() : (image.defined() ? image.size(0) : 0); }
+  std::int64_t size() const {
+    if (text.defined()) return text.size();
+    return image.defined() ? image.size(0) : static_cast<std::int64_t>(records.size());
+  }
 
   /// Takes targets of a type that the batch does not have yet.
   template <class T>

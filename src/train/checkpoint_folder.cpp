@@ -259,12 +259,13 @@ void load_model(const fs::path& file, ParameterStore& store) {
   copy_into(store, weights);
 }
 
-void prune_checkpoints(const fs::path& out, std::int64_t keep) {
+void prune_checkpoints(const fs::path& out, std::int64_t keep, std::optional<std::int64_t> also) {
   if (keep == 0) return;
   const std::vector<FoundCheckpoint> found = list_checkpoints(out);
   for (std::int64_t i = 0; i + keep < static_cast<std::int64_t>(found.size()); ++i) {
     // Renamed first: a name must not stand for a folder that is half removed.
-    const fs::path& path = found[static_cast<std::size_t>(i)].path;
+    const auto& [step, path] = found[static_cast<std::size_t>(i)];
+    if (step == also) continue;
     const fs::path going = vanishing_name(path);
     std::error_code failed;
     fs::rename(path, going, failed);

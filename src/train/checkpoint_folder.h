@@ -55,8 +55,8 @@ TrainState load_checkpoint(const std::filesystem::path& folder, Task& task, Adam
 /// Only the weights of a checkpoint, strictly: every tensor of the store and no other.
 void load_model(const std::filesystem::path& file, ParameterStore& store);
 
-/// Removes all but the newest `keep` checkpoints; 0: none.
-void prune_checkpoints(const std::filesystem::path& out, std::int64_t keep);
+/// Removes all but the newest `keep` checkpoints, 0: none, and that of step `also`.
+void prune_checkpoints(const std::filesystem::path& out, std::int64_t keep, std::optional<std::int64_t> also = {});
 /// Renames checkpoints after `step` to superseded-step-…: a run that starts over there would pass them again.
 void set_aside_checkpoints(const std::filesystem::path& out, std::int64_t step);
 /// Removes what processes that were killed were writing in the run's folders (base/temporary.h).

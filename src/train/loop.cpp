@@ -55,6 +55,11 @@ class TrainingRun {
   void stop_if_not_finite(const NamedValues& values, std::int64_t step) const;
   bool checkpoint_due() const;
   void save();
+  void judge();
+  bool had_enough() const;
+  std::optional<std::int64_t> best_step() const {
+    return setup_.validation != nullptr ? setup_.validation->best_step() : std::nullopt;
+  }
   TrainState state() const;
 
   std::int64_t epoch() const { return step_ / steps_per_epoch_; }
@@ -108,19 +113,43 @@ RunResult TrainingRun::run() {
   start_or_resume();
   if (!setup_.stop_signal) caught_.emplace();
   int signal = 0;
-  while (step_ < total_steps_ && (signal = asked_to_stop()) == 0) {
-    if (train_step() && checkpoint_due()) save();
+  bool enough = had_enough();
+  while (step_ < total_steps_ && !enough && (signal = asked_to_stop()) == 0) {
+    if (!train_step() || !checkpoint_due()) continue;
+    judge();
+    save();
+    enough = had_enough();
   }
-  if (step_ < total_steps_) {
+  const bool finished = enough || step_ >= total_steps_;
+  if (!finished) {
     if (saved_step_ != step_) save();
     if (group_.is_writer()) {
       log::warning("stopped by {} after step {} of {}; last checkpoint: {}. Go on with --resume auto",
                    ::strsignal(signal), step_, total_steps_, checkpoint_name());
     }
   } else if (group_.is_writer()) {
-    log::info("trained {} steps in {}; last checkpoint: {}", step_, format_duration(seconds()), checkpoint_name());
+    log::info("trained {} steps in {}{}; last checkpoint: {}", step_, format_duration(seconds()),
+              enough && step_ < total_steps_ ? fmt::format(" of {} planned, as it became no better", total_steps_) : "",
+              checkpoint_name());
   }
-  return {step_, total_steps_, last_checkpoint_, seconds(), step_ >= total_steps_};
+  RunResult result{.step = step_, .total_steps = total_steps_, .last_checkpoint = last_checkpoint_};
+  if (const auto best = best_step()) result.best_checkpoint = checkpoint_path(setup_.out, *best);
+  result.seconds = seconds();
+  result.finished = finished;
+  result.enough = enough;
+  return result;
+}
+
+/// What is learnt of the run is part of the checkpoint that follows.
+void TrainingRun::judge() {
+  if (setup_.validation == nullptr) return;
+  record(/*wait=*/true);  // a loss that is not finite must be noticed before its weights are judged
+  setup_.validation->judge(step_);
+}
+
+bool TrainingRun::had_enough() const {
+  if (setup_.validation == nullptr) return false;
+  return std::ranges::max(group_.all_gather(std::int64_t{setup_.validation->enough()})) != 0;
 }
 
 int TrainingRun::signal_here() const {
@@ -314,7 +343,7 @@ void TrainingRun::save() {
   if (recorder_) recorder_->sync();  // the curve up to here must be on the disk when the checkpoint is
   if (group_.is_writer()) {
     save_checkpoint(setup_.out, task_, *optimizer_, state());
-    prune_checkpoints(setup_.out, options_.checkpoint.keep);
+    prune_checkpoints(setup_.out, options_.checkpoint.keep, best_step());
   }
   group_.barrier();  // complete for everyone, or all end with the writer's error
   last_checkpoint_ = checkpoint_path(setup_.out, step_);

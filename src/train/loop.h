@@ -13,6 +13,7 @@
 #include "train/resume.h"
 #include "train/task.h"
 #include "train/train_options.h"
+#include "train/validation.h"
 
 namespace vicha {
 
@@ -29,6 +30,8 @@ struct RunSetup {
   /// After each checkpoint is complete: periodic evaluation. The last checkpoint is included; that of a run which is
   /// stopped is not, and a signal on the way ends the process at once.
   std::function<void(const std::filesystem::path& checkpoint, std::int64_t step)> on_checkpoint = {};
+  /// Judges the run at its checkpoints and may end it early; null: nobody does. Must outlive the run.
+  Validation* validation = nullptr;
   /// The signal that asks the run to stop, 0 while there is none; read before each step and while it waits for a batch.
   /// Not given: SIGINT and SIGTERM are caught. Heard by one rank it stops all, after the same step.
   std::function<int()> stop_signal = {};
@@ -37,13 +40,15 @@ struct RunSetup {
 struct RunResult {
   std::int64_t step = 0, total_steps = 0;
   std::filesystem::path last_checkpoint;
-  double seconds = 0.0;   ///< of training, earlier sessions of the run included
-  bool finished = false;  ///< false: a signal ended it early
+  std::filesystem::path best_checkpoint = {};  ///< as the validation judged; empty where nobody did
+  double seconds = 0.0;                        ///< of training, earlier sessions of the run included
+  bool finished = false;                       ///< false: a signal ended it early
+  bool enough = false;                         ///< the validation ended it: finished before total_steps
 };
 
-/// Trains until the run's length is reached or SIGINT or SIGTERM comes, either way with a checkpoint at the end. Killed
-/// at any moment and resumed on the same machine, a run ends with the same weights, optimiser state and metrics (but
-/// for the timings) as one that was never stopped.
+/// Trains until the run's length is reached, its validation has had enough or SIGINT or SIGTERM comes, either way with
+/// a checkpoint at the end. Killed at any moment and resumed on the same machine, a run ends with the same weights,
+/// optimiser state and metrics (but for the timings) as one that was never stopped.
 ///
 /// In a group, a step learns from the batches of all ranks as from one that joins them: gradients, losses and measures
 /// are means over ranks. An exception on one rank ends the others with an Error.
