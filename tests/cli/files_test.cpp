@@ -222,10 +222,12 @@ TEST_F(CommandFiles, PicturesThatAreNoFilesAreBadPictures) {
 
 TEST_F(CommandFiles, ASignalEndsAnyPhase) {
   for (const char* command : {"concepts parse -"}) {
-    const ProgramResult waits =
-        shell(fmt::format("mkfifo in; (sleep 20 > in 2> /dev/null &)\n$vicha {} < in & run=$!\nsleep 2\n"
-                          "kill -TERM $run; wait $run; echo status $?\n",
-                          command));
+    const ProgramResult waits = shell(fmt::format(
+        "mkfifo in; sleep 300 > in & writer=$!\n$vicha {} < in & run=$!\n"
+        // Until it listens: bit 14 of the signals that it catches is SIGTERM.
+        "until sed -n 's/^SigCgt:.*\\(.\\)...$/\\1/p' /proc/$run/status | grep -q '[4-7c-f]'; do sleep 0.2; done\n"
+        "kill -TERM $run; wait $run; echo status $?; kill $writer\n",
+        command));
     EXPECT_TRUE(contains(waits.output, "stopped by SIGTERM")) << waits.output;
     EXPECT_TRUE(contains(waits.output, "status 143")) << waits.output;
   }

@@ -210,6 +210,7 @@ TEST_F(Documented, InTheOtherPages) {
   run_blocks("docs/cli.md", {{"--batch 16", "--batch 2"},
                              {"--image-res 128", "--image-res 32"},
                              {"--steps 6", "--steps 1 --warmup 0"},
+                             {"--pairs 1000000 --batch 4096 --steps 0", "--pairs 512 --batch 64 --steps 1"},
                              {"--config base --images 64 --captions 320 --k-test 32",
                               "--config small --images 4 --captions 8 --k-test 2"}});
   run_blocks("CONTRIBUTING.md");
