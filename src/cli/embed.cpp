@@ -59,6 +59,9 @@ struct EmbedCommand {
       text +=
           fmt::format(" ({:.1f} {}/s)", static_cast<double>(report.embedded) / std::max(report.seconds, 1e-9), things);
     }
+    if (report.bad > 0) {
+      text += fmt::format("\n{}.bad_pictures.jsonl lists the bad ones", report.stores.front().file.string());
+    }
     for (const EmbedReport::Store& store : report.stores) {
       text += fmt::format("\n{}: {:.1f} MB", store.file.string(), static_cast<double>(store.bytes) * 1e-6);
       if (store.loss.vectors == 0) continue;

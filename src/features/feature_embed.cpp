@@ -9,6 +9,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/file_guard.h"
 #include "base/files.h"
 #include "base/log.h"
 #include "base/printable.h"
@@ -44,6 +45,7 @@ PictureView crop_number(std::int64_t n) {
 /// Before a writer's own check, whose words are those of concepts.
 void require_tower(const fs::path& file, const SourceWeights& weights) {
   if (!fs::exists(file)) return;
+  go_on_with(file);
   const MappedFile map(file);
   const auto header = store_detail::decode_file_header(map.bytes(), file.string());
   if (!header || header->source.same(weights)) return;

@@ -29,6 +29,9 @@ std::string name_of(FeatureKind kind) {
 std::string command_for(const FeatureStore& store, std::string_view manifest) {
   std::string file = store.path().string(), options;
   const std::string& kind = store.source().kind;
+  if (!store.store().shape().layout) {
+    return fmt::format("vicha concepts embed {} --source {}:FILE --out {}", manifest, kind, file);
+  }
   if (store.layout().kind == FeatureKind::kTexts && kind != "bert") options = " --texts";
   if (store.layout().kind == FeatureKind::kPatches) {
     options = " --patches";
