@@ -16,38 +16,42 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string_view type_name(StoreType type) { return type == StoreType::kFloat32 ? "float32" : "float16"; }
-
 struct Summary {
   explicit Summary(const EmbeddingStore& store)
       : store(store), images(static_cast<std::int64_t>(store.newest().size())) {}
 
   std::string json() const {
     const auto& shape = store.shape();
-    return nlohmann::ordered_json{{"path", store.path().string()},
-                                  {"source", nlohmann::ordered_json::parse(to_json(store.source()))},
-                                  {"vectors", shape.vectors},
-                                  {"width", shape.width},
-                                  {"type", type_name(shape.type)},
-                                  {"pictures", images},
-                                  {"records", store.size()},
-                                  {"blocks", store.blocks()},
-                                  {"bytes", fs::file_size(store.path())},
-                                  {"lost_bytes", store.lost_bytes()}}
-               .dump() +
-           "\n";
+    nlohmann::ordered_json json{{"path", store.path().string()},
+                                {"source", nlohmann::ordered_json::parse(to_json(store.source()))},
+                                {"vectors", shape.vectors},
+                                {"width", shape.width},
+                                {"type", to_string(shape.type)},
+                                {things(), images},
+                                {"records", store.size()},
+                                {"blocks", store.blocks()},
+                                {"bytes", fs::file_size(store.path())},
+                                {"lost_bytes", store.lost_bytes()}};
+    if (shape.layout) json["features"] = shape.layout->describe();
+    return json.dump() + "\n";
   }
   std::string text() const {
     const auto& shape = store.shape();
     std::string text =
-        fmt::format("{}\n  source    {}\n  shape     {} x {} {}\n  pictures  {}", store.path().string(),
-                    store.source().describe(), shape.vectors, shape.width, type_name(shape.type), images);
+        fmt::format("{}\n  source    {}\n  shape     {} x {} {}\n  {:<9} {}", store.path().string(),
+                    store.source().describe(), shape.vectors, shape.width, to_string(shape.type), things(), images);
     if (images != store.size()) text += fmt::format(" ({} records, older ones included)", store.size());
+    if (shape.layout) text += fmt::format("\n  features  {}", shape.layout->describe());
     text += fmt::format("\n  size      {} bytes in {} blocks\n", fs::file_size(store.path()), store.blocks());
     if (store.lost_bytes() > 0) {
       text += fmt::format("  lost      {} bytes of a last block that is not whole\n", store.lost_bytes());
     }
     return text;
+  }
+
+  std::string_view things() const {
+    const auto& layout = store.shape().layout;
+    return layout && layout->kind == FeatureKind::kTexts ? "texts" : "pictures";
   }
 
   const EmbeddingStore& store;

@@ -9,8 +9,8 @@
 namespace vicha::towers {
 namespace {
 
-const std::string kKeys[] = {"image_size", "mean",   "std",  "interpolation", "resize",
-                             "resize_to",  "output", "name", "channels_last", "skip_tokens"};
+const std::string kKeys[] = {"image_size", "mean", "std",           "interpolation", "resize",     "resize_to",
+                             "output",     "name", "channels_last", "optimize",      "skip_tokens"};
 
 std::int64_t side(const Json& value, const char* key, const Fields& fields) {
   if (!value.is_number_integer() || value.get<std::int64_t>() < 1 || value.get<std::int64_t>() > 8192) {
@@ -129,6 +129,7 @@ TorchScriptSettings torchscript_settings(std::string_view text, const std::strin
   }
   read_output(settings, fields);
   settings.channels_last = fields.get_or("channels_last", true);
+  settings.optimize = fields.get_or("optimize", true);
   settings.skip_tokens = fields.get_or<std::int64_t>("skip_tokens", 0);
   if (settings.skip_tokens < 0 || (settings.skip_tokens > 0 && !settings.patches)) {
     fields.refuse("skip_tokens", "wanted is how many tokens stand before the patches, where patches are given");

@@ -24,6 +24,7 @@ struct TorchScriptSettings {
   TowerInput input;
   std::optional<OutputPlace> pooled, patches;  ///< at least one; pooled is the patches' mean where only these are given
   bool channels_last = true;                   ///< how pixels lie in memory on a CPU: convolutions are faster so
+  bool optimize = true;                        ///< frozen on a CPU, what can be done at once joined
   std::int64_t skip_tokens = 0;                ///< rows before the patches in an output (B, tokens, D)
 };
 

@@ -78,6 +78,22 @@ TEST(TorchScript, AMapOfPatchesWhateverTheLayoutInMemory) {
   }
 }
 
+TEST(TorchScript, TheFastFormGivesTheSameNumbers) {
+  const std::string body =
+      "  a = torch.conv2d(x, self.k, stride=4)\n"
+      "  m = torch.mean(self.w) * torch.ones([4])\n"
+      "  b = torch.relu(torch.batch_norm(a, m, m * 2, m, m + 1, False, 0.1, 0.001, False))\n"
+      "  return torch.conv2d(b, self.k[:, :1].repeat([1, 4, 1, 1]), padding=2)\n";
+  const at::Tensor pixels = at::randn({9, 3, 16, 16});
+  at::Tensor plain;
+  for (const char* optimize : {"false", "true"}) {
+    const Script script(body, json_with("\"patches\", \"optimize\": " + std::string(optimize)));
+    const TowerFeatures features = script.open()->encode(pixels, true);
+    if (!plain.defined()) plain = features.patches_BND;
+    EXPECT_LT(furthest(features.patches_BND, plain), 1e-5);
+  }
+}
+
 TEST(TorchScript, TokensWithAClassTokenAndOutputsByPlaceOrName) {
   const std::string tokens =
       "  map = torch.conv2d(x, self.k, stride=4).flatten(2).transpose(1, 2)\n"

@@ -51,8 +51,9 @@ std::uint64_t number_in(std::string_view header, std::string_view key) {
 }
 
 std::uint64_t record_bytes(std::string_view header) {
-  const std::uint64_t number = header.find("float32") != std::string_view::npos ? 4 : 2;
-  return number_in(header, "\"width\":") * number_in(header, "\"vectors\":") * number;
+  const std::uint64_t width = number_in(header, "\"width\":"), vectors = number_in(header, "\"vectors\":");
+  if (header.find("\"int8\"") != std::string_view::npos) return vectors * (width + 4);
+  return width * vectors * (header.find("float32") != std::string_view::npos ? 4 : 2);
 }
 
 }  // namespace
