@@ -75,7 +75,7 @@ std::unique_ptr<PictureEncoder> open_feature_tower(const DataOptions& data, cons
   }
   std::unique_ptr<PictureEncoder> encoder;
   try {
-    encoder = PictureEncoder::open(spec, device, data.decode_options());
+    encoder = PictureEncoder::open(spec, device, {.accept_truncated = data.decode_options().accept_truncated});
   } catch (const Error& error) {
     throw DataError(fmt::format("the tower {}", printable(spec)),
                     fmt::format("cannot be opened: {}. {} reads the features that {} made", error.what(), where,

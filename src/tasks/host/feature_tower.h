@@ -36,9 +36,9 @@ std::shared_ptr<const FeatureStore> open_feature_store(const FeatureInputOptions
 /// naming both where it says otherwise.
 void fit_to_store(ModelOptions& model, const FeatureStore& store);
 
-/// Opens the tower that `data.features.tower` names; pictures are decoded as `data` says. Throws DataError if it is
-/// none, if it is another than `expected` (naming both), or if nothing is named: `expected`, which `where` holds, then
-/// is what to name.
+/// Opens the tower that `data.features.tower` names; pictures that end early are read or not as `data` says. Throws
+/// DataError if it is none, if it is another than `expected` (naming both), or if nothing is named: `expected`, which
+/// `where` holds, then is what to name.
 std::unique_ptr<PictureEncoder> open_feature_tower(const DataOptions& data, const SourceWeights& expected,
                                                    std::string_view where, const std::string& device);
 

@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <unordered_map>
 
 #include "base/error.h"
@@ -47,10 +46,8 @@ class StoredPictures : public PictureFeatures {
       throw DataError(stores_.front()->path().string(), "has no features of this picture",
                       "`vicha embed --patches` adds those of readable files");
     }
-    const FeatureStore& store = *stores_[static_cast<std::size_t>(place.store)];
-    const at::Tensor features = store.gather(std::array{place.record}, std::array{view}).contiguous();
-    VICHA_ASSERT(features.numel() == static_cast<std::int64_t>(out.size()));
-    std::copy_n(features.const_data_ptr<float>(), out.size(), out.data());
+    VICHA_ASSERT(patches() * width() == static_cast<std::int64_t>(out.size()));
+    stores_[static_cast<std::size_t>(place.store)]->store().read(place.record, view * patches(), patches(), out.data());
   }
 
  private:

@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <optional>
 #include <unordered_map>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -16,6 +15,7 @@
 #include "base/log.h"
 #include "base/printable.h"
 #include "base/progress.h"
+#include "concepts/embed/captions.h"
 #include "concepts/embed/embed.h"
 #include "nn/norm.h"
 #include "tasks/concepts/concept_sources.h"
@@ -41,25 +41,21 @@ class Teacher {
 };
 
 /// Appends the captions that the store does not have.
-void embed_captions(ConceptSource& source, const Manifest& manifest, const fs::path& file) {
+void embed_captions(ConceptSource& source, const DataOptions& data, const fs::path& file) {
   EmbeddingStoreWriter writer(file, source.weights(), {source.width(), 1, StoreType::kFloat16});
-  std::unordered_set<std::string_view> seen;
+  const StringPool captions = distinct_captions({data.manifests.begin(), data.manifests.end()});
   std::vector<std::string> fresh;
-  for (std::int64_t record = 0; record < manifest.size(); ++record) {
-    for (const std::string_view caption : manifest.captions(record)) {
-      if (seen.insert(caption).second && !writer.content(caption)) fresh.emplace_back(caption);
-    }
+  for (std::uint32_t i = 0; i < captions.size(); ++i) {
+    if (!writer.content(caption_key(captions[i]))) fresh.emplace_back(captions[i]);
   }
   const at::NoGradGuard guard;
   Progress progress("embedding captions", "captions", static_cast<std::int64_t>(fresh.size()));
   for (std::size_t begin = 0; begin < fresh.size(); begin += kTextsAtOnce) {
-    const std::span keys(fresh.data() + begin, std::min(kTextsAtOnce, fresh.size() - begin));
-    std::vector<std::uint64_t> contents;
-    for (const std::string& key : keys) {
-      contents.push_back(content_hash({reinterpret_cast<const std::uint8_t*>(key.data()), key.size()}));
-    }
-    writer.add(keys, contents, source.embed_texts(keys));
-    progress.update(static_cast<std::int64_t>(begin + keys.size()));
+    const std::span texts(fresh.data() + begin, std::min(kTextsAtOnce, fresh.size() - begin));
+    std::vector<std::string> keys;
+    for (const std::string& text : texts) keys.push_back(caption_key(text));
+    writer.add(keys, std::vector<std::uint64_t>(keys.size(), 0), source.embed_texts(texts));
+    progress.update(static_cast<std::int64_t>(begin + texts.size()));
   }
   writer.finish();
   if (!fresh.empty()) log::info("{}: the teacher's vectors of {} captions", file.string(), fresh.size());
@@ -101,7 +97,7 @@ std::unordered_map<std::int64_t, std::int64_t> records_of_captions(const Embeddi
   std::vector<std::string_view> without;
   for (std::int64_t i = 0; i < manifest.size(); ++i) {
     for (const std::string_view caption : manifest.captions(i)) {
-      const std::optional<std::int64_t> record = store.find(caption);
+      const std::optional<std::int64_t> record = store.find(caption_key(caption));
       if (record) {
         records.try_emplace(text_id(text.clean(caption)), *record);
       } else {
@@ -163,7 +159,7 @@ TargetMaker teacher_targets(const TeacherSetup& setup) {
     if (options.image > 0 && options.pictures.empty()) {
       embed_images(teacher.source(), list, pictures, {.max_bad_share = setup.data.max_bad_share});
     }
-    if (options.text > 0 && options.captions.empty()) embed_captions(teacher.source(), *setup.manifest, captions);
+    if (options.text > 0 && options.captions.empty()) embed_captions(teacher.source(), setup.data, captions);
   }
   setup.group.barrier();
   const auto stores = std::make_shared<TeacherStores>();
