@@ -12,7 +12,7 @@
 namespace vicha {
 namespace {
 
-constexpr std::uint64_t kMostBytes = 1 << 20;
+constexpr std::uint64_t kMostOfTowerFile = 1 << 20;
 
 }  // namespace
 
@@ -25,7 +25,7 @@ std::string to_json(const FeatureTower& tower) {
 std::optional<FeatureTower> feature_tower_of(const fs::path& checkpoint) {
   const fs::path file = checkpoint / kFeatureTowerFile;
   if (!fs::exists(file)) return std::nullopt;
-  const auto json = nlohmann::json::parse(read_file(file, kMostBytes), nullptr, false);
+  const auto json = nlohmann::json::parse(read_file(file, kMostOfTowerFile), nullptr, false);
   if (!json.is_object() || !json.contains("weights") || !json.contains("views") || !json["views"].is_number_integer()) {
     throw DataError(file.string(), "does not say which tower made the features that the model reads",
                     "The checkpoint is damaged; use another one");

@@ -28,8 +28,7 @@ namespace {
 
 constexpr const char* kLayer = "text_encoder.bert.encoder.layer.";
 // A model on features may go on from one on pixels, and the reverse: what embeds the patches then starts anew.
-constexpr const char *kPixelEmbed = "visual_encoder*.patch_embed.**",
-                     *kFeatureEmbed = "visual_encoder*.feature_embed.**";
+constexpr const char *kPixelEmbed = "*.patch_embed.**", *kFeatureEmbed = "*.feature_embed.**";
 
 /// Released tensors of the parameters that `chosen` takes.
 template <class Chosen>

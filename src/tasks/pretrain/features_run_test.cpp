@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "checkpoint/safetensors/safetensors.h"
 #include "features/feature_embed.h"
+#include "objectives/teach.h"
 #include "tasks/concepts/concept_sources.h"
 #include "tasks/host/feature_tower.h"
 #include "tasks/host/model_files.h"
@@ -65,8 +66,11 @@ class FeaturesRun : public ColourWorld {
   static nlohmann::json evaluation(const fs::path& checkpoint, const fs::path& manifest) {
     LoadedModel loaded = load_trained(checkpoint, "cpu");
     const TaskKind kind = retrieval_kind();
-    auto json = nlohmann::json::parse(
-        kind.evaluate(loaded, {.checkpoint = checkpoint, .manifest = manifest, .settings = {"k_test=4"}}).json);
+    EvaluateCommand command;
+    command.checkpoint = checkpoint;
+    command.manifest = manifest;
+    command.settings = {"k_test=4"};
+    auto json = nlohmann::json::parse(kind.evaluate(loaded, command).json);
     json.erase("seconds");
     return json;
   }
