@@ -7,6 +7,7 @@
 #include "cli/options.h"
 #include "report/comparison.h"
 #include "tasks/host/model_files.h"
+#include "tasks/host/picture_feed.h"
 #include "train/device.h"
 
 namespace vicha::cli {
@@ -49,7 +50,7 @@ std::string as_given(std::string message, const std::vector<EvaluationFlag>& fla
 void add_evaluation(CLI::App& eval, const TaskKind& kind, Action& chosen) {
   struct Given {
     EvaluateCommand command;
-    std::string out, precision = "fp32";
+    std::string out, precision = "fp32", tower;
   };
   const auto given = std::make_shared<Given>();
   EvaluateCommand& run = given->command;
@@ -66,6 +67,7 @@ void add_evaluation(CLI::App& eval, const TaskKind& kind, Action& chosen) {
   add_finder_options(*command, run.concepts);
   command->add_option("--image-root", run.image_root, "Folder of the pictures (default: the manifest's)");
   command->add_option("--precision", given->precision, "auto, fp32 or bf16")->capture_default_str();
+  add_tower(*command, given->tower);
   add_device(*command, run.device);
   command->callback([given, &kind, &chosen] {
     chosen = [given, &kind] {
@@ -74,6 +76,7 @@ void add_evaluation(CLI::App& eval, const TaskKind& kind, Action& chosen) {
       if (!given->out.empty()) out.emplace(given->out);
       run.precision = parse_precision(given->precision);
       LoadedModel loaded = load_trained(run.checkpoint, run.device, &kind);
+      if (!given->tower.empty()) set_tower(loaded, given->tower);
       const EvaluateResult result = [&] {
         try {
           return kind.evaluate(loaded, run);

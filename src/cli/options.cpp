@@ -24,6 +24,12 @@ void add_device(CLI::App& command, std::string& device) {
   command.add_option("--device", device, "auto, cpu or cuda:N")->capture_default_str();
 }
 
+void add_tower(CLI::App& command, std::string& tower) {
+  command.add_option("--tower", tower,
+                     "Of a model that reads features of a tower: where that is now, vit:FILE, torchscript:FILE, … "
+                     "(default: where it was in training)");
+}
+
 void add_prompts(CLI::App& command, std::vector<std::string>& prompts) {
   add_repeated(command, "--prompt", prompts, "Template of the texts, with {} for the word; repeated: the mean of all");
 }

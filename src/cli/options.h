@@ -64,6 +64,9 @@ constexpr double kMostThreads = 1024, kMostThings = 1e9;  ///< of options that c
 /// --device.
 void add_device(CLI::App& command, std::string& device);
 
+/// --tower: of a model that reads features.
+void add_tower(CLI::App& command, std::string& tower);
+
 /// --prompt.
 void add_prompts(CLI::App& command, std::vector<std::string>& prompts);
 

@@ -5,6 +5,7 @@
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "tasks/host/model_files.h"
+#include "tasks/host/picture_feed.h"
 
 namespace vicha::cli {
 
@@ -17,7 +18,7 @@ void add_predict(CLI::App& app, Action& chosen) {
     }
     struct Given {
       PredictCommand command;
-      std::string input;
+      std::string input, tower;
     };
     const auto given = std::make_shared<Given>();
     CLI::App* command = predict->add_subcommand(kind.key, kind.about);
@@ -26,10 +27,12 @@ void add_predict(CLI::App& app, Action& chosen) {
         ->required();
     command->add_option("INPUT", given->input, "A JSON object; without it, one a line from standard input");
     add_finder_options(*command, given->command.concepts);
+    add_tower(*command, given->tower);
     add_device(*command, given->command.device);
     command->callback([given, &kind, &chosen] {
       chosen = [given, &kind] {
         LoadedModel loaded = load_trained(given->command.checkpoint, given->command.device, &kind);
+        if (!given->tower.empty()) set_tower(loaded, given->tower);
         const Predictor predict = kind.predict(loaded, given->command);
         if (!given->input.empty()) {
           print_json(predict(given->input) + "\n");

@@ -49,7 +49,7 @@ struct Tokens {
 
 /// Moved, never copied: copies would share tensors that `to` replaces.
 struct Batch {
-  at::Tensor image;                   ///< (B, 3, R, R) fp32, normalised
+  at::Tensor image;                   ///< (B, 3, R, R) fp32, normalised; or features of patches (B, N, P) fp32
   Tokens text;                        ///< captions
   Tokens concepts;                    ///< joined concept words; undefined where the model has none
   at::Tensor image_ids;               ///< (B) int64, equal for the same image

@@ -50,14 +50,14 @@ Encoders::Encoders(ParameterStore& store, const ModelOptions& options, const std
 ImageStates Encoders::encode_image(const ImageInput& input, const Dropout& dropout, std::int64_t levels,
                                    JoinedRows* joined, const JoinImage& join) const {
   ImageStates image;
-  const at::Device device = input.pixels.device();
+  const at::Device device = input.patches.device();
   const bool reads_concepts = concepts && input.concepts.defined();
   if (reads_concepts) {
     const ConceptEncoder::Output out = (*concepts)(input.concepts, device, dropout);
     image.concept_hidden = out.hidden;
     image.concept_tokens = out.tokens;
   }
-  const at::Tensor patches = vit.embed(input.pixels, input.count).to(at::kFloat);
+  const at::Tensor patches = vit.embed(input.patches, input.count).to(at::kFloat);
   const at::Tensor tokens = vit.assemble(patches, image.concept_tokens);
   image.tokens = tokens.size(1);
   image.real.assign(static_cast<std::size_t>(input.count), image.tokens);

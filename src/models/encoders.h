@@ -16,7 +16,7 @@
 namespace vicha {
 
 struct ImageInput {
-  at::Tensor pixels;       ///< (B * N, 3 p p), unfolded (nn/position.h)
+  at::Tensor patches;      ///< (B * N, P): patch_rows (models/vit.h)
   std::int64_t count = 0;  ///< B
   Tokens concepts = {};    ///< undefined where the model has none
 };

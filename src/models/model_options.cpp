@@ -19,7 +19,7 @@ void divides(std::int64_t heads, std::int64_t width, std::string_view where) {
 void ModelOptions::check() const {
   divides(vit.heads, vit.width, "vit");
   divides(text.heads, text.width, "text");
-  if (vit.image_res < vit.patch) {
+  if (!vit.reads_features() && vit.image_res < vit.patch) {
     throw UsageError(
         fmt::format("model.vit.image_res = {} is smaller than model.vit.patch = {}", vit.image_res, vit.patch));
   }

@@ -5,16 +5,46 @@
 
 namespace vicha {
 
+/// What the image encoder reads of a picture.
+enum class PictureInput {
+  kPixels,   ///< patches cut out of the picture
+  kFeatures  ///< the map of patches that another network, a tower, made of it
+};
+inline constexpr Choice<PictureInput> kPictureInputNames[] = {{"pixels", PictureInput::kPixels},
+                                                              {"features", PictureInput::kFeatures}};
+
+struct PictureInputOptions {
+  PictureInput input = PictureInput::kPixels;
+  std::int64_t rows = 0, columns = 0, width = 0;
+
+  void describe(Visitor& v) {
+    v.choice({.key = "input",
+              .meaning = "What the image encoder reads: patches of pixels, or the features of patches that a frozen "
+                         "tower gives (data.features)"},
+             input, kPictureInputNames);
+    v.field({"rows", "patches", "Rows of the tower's map of features; 0: as the store says", 0, 4096}, rows);
+    v.field({"columns", "patches", "Columns of that map; 0: as the store says", 0, 4096}, columns);
+    v.field({"width", "numbers", "Numbers of a patch's features; 0: as the store says", 0, 1 << 20}, width);
+  }
+};
+
 struct VitOptions {
   std::int64_t image_res = 256, patch = 16, width = 768, depth = 12, heads = 12;
+  PictureInputOptions picture = {};
 
+  bool reads_features() const { return picture.input == PictureInput::kFeatures; }
+  /// Patches along a side of a picture of pixels.
   std::int64_t side() const { return image_res / patch; }
-  std::int64_t patches() const { return side() * side(); }
+  std::int64_t rows() const { return reads_features() ? picture.rows : side(); }
+  std::int64_t columns() const { return reads_features() ? picture.columns : side(); }
+  std::int64_t patches() const { return rows() * columns(); }
+  /// Numbers of a patch: its pixels' samples, or its features.
+  std::int64_t patch_numbers() const { return reads_features() ? picture.width : 3 * patch * patch; }
   void describe(Visitor& v) {
     v.field({"image_res", "pixels", "Side of the square picture the model reads", 1, 8192}, image_res);
     v.field({"patch", "pixels", "Side of a patch", 1, 1024}, patch);
     v.field({"width", "channels", "Width of the image encoder", 1, 65536}, width);
-    v.field({"depth", "blocks", "Transformer blocks", 1, 1024}, depth);
+    v.field({"depth", "blocks", "Transformer blocks; 0: none, the patches as they are embedded", 0, 1024}, depth);
     v.field({"heads", "", "Attention heads; must divide the width", 1, 1024}, heads);
   }
 };
@@ -64,6 +94,7 @@ struct ModelOptions {
 
   void describe(Visitor& v) {
     v.section("vit", "Image encoder", vit);
+    v.section("image", "What the image encoder reads", vit.picture);
     v.section("text", "Text and fusion encoders (BERT)", text);
     v.section("concepts", "Visual concepts", concepts);
     v.field({"embed_dim", "channels", "Size of the common embedding of pictures and texts", 1, 65536}, embed_dim);

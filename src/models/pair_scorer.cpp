@@ -8,7 +8,6 @@
 
 #include "base/error.h"
 #include "models/fusion.h"
-#include "nn/position.h"
 
 namespace vicha {
 namespace {
@@ -29,8 +28,8 @@ at::Tensor matched_first(const at::Tensor& both, const at::Tensor& contrast, con
 }  // namespace
 
 ImageStates PairScorer::encode(const ScoredImages& images) const {
-  const at::Tensor pixels = unfold_patches(images.image.to(model_.device()), model_.options().vit.patch);
-  return model_.online().encode_image({pixels, images.image.size(0), images.concepts}, Dropout());
+  const at::Tensor patches = patch_rows(images.image.to(model_.device()), model_.options().vit);
+  return model_.online().encode_image({patches, images.image.size(0), images.concepts}, Dropout());
 }
 
 void PairScorer::add_images(const at::Tensor& image, const Tokens& concepts) {

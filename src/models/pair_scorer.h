@@ -12,7 +12,7 @@
 
 namespace vicha {
 
-/// (n, 3, R, R) and their concepts (undefined where the model has none).
+/// (n, 3, R, R), or features (n, N, P), and their concepts (undefined where the model has none).
 struct ScoredImages {
   at::Tensor image;
   Tokens concepts;

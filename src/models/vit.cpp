@@ -4,20 +4,34 @@
 
 #include <optional>
 
+#include "base/error.h"
 #include "nn/position.h"
 
 namespace vicha {
 
 constexpr double kVitEps = 1e-6;
 
+at::Tensor patch_rows(const at::Tensor& pictures, const VitOptions& options) {
+  return options.reads_features() ? pictures.flatten(0, 1) : unfold_patches(pictures, options.patch);
+}
+
 Vit::Vit(ParameterStore& store, const std::string& prefix, const VitOptions& options) : options_(options) {
-  const std::int64_t width = options.width, pixels = 3 * options.patch * options.patch;
+  const std::int64_t width = options.width, numbers = options.patch_numbers();
+  if (options.reads_features() && (options.patches() == 0 || numbers == 0)) {
+    throw UsageError(
+        "model.image.input = features: nothing says how large the map of features is; name a store "
+        "(data.features.store), "
+        "or give model.image.rows, model.image.columns and model.image.width");
+  }
   std::optional<ParameterStore::Layer> embeddings(std::in_place, store, "image", 0);
   cls_token_ = store.add(prefix + "cls_token", {1, 1, width}, Init::kTruncatedNormal002);
   pos_embed_ = store.add(prefix + "pos_embed", {1, options.patches() + 1, width}, Init::kTruncatedNormal002);
-  patch_embed_.weight = store.add(prefix + "patch_embed.proj.weight", {width, 3, options.patch, options.patch},
-                                  Init::kTruncatedNormal002, pixels);
-  patch_embed_.bias = store.add(prefix + "patch_embed.proj.bias", {width}, Init::kZeros);
+  const std::string embed = prefix + (options.reads_features() ? "feature_embed." : "patch_embed.proj.");
+  const std::vector<std::int64_t> shape = options.reads_features()
+                                              ? std::vector{width, numbers}
+                                              : std::vector{width, std::int64_t{3}, options.patch, options.patch};
+  embed_.weight = store.add(embed + "weight", shape, Init::kTruncatedNormal002, numbers);
+  embed_.bias = store.add(embed + "bias", {width}, Init::kZeros);
   embeddings.reset();
   for (std::int64_t i = 0; i < options.depth; ++i) {
     const ParameterStore::Layer layer(store, "image", i + 1);
@@ -27,26 +41,30 @@ Vit::Vit(ParameterStore& store, const std::string& prefix, const VitOptions& opt
   norm_ = add_layer_norm(store, prefix + "norm.", width, kVitEps);
 }
 
-at::Tensor Vit::embed(const at::Tensor& pixels, std::int64_t batch) const {
-  const Linear flat{patch_embed_.weight.flatten(1), patch_embed_.bias};
-  return flat(pixels).view({batch, options_.patches(), options_.width}) + pos_embed_.slice(1, 1);
+at::Tensor Vit::embed(const at::Tensor& patches, std::int64_t batch) const {
+  const Linear flat{embed_.weight.flatten(1), embed_.bias};
+  return flat(patches).view({batch, options_.patches(), options_.width}) + pos_embed_.slice(1, 1);
+}
+
+at::Tensor Vit::class_tokens(const at::Tensor& cls_11D, const at::Tensor& patches_BND) const {
+  if (blocks_.empty() && patches_BND.size(1) > 0) return cls_11D + patches_BND.mean(1, /*keepdim=*/true);
+  return cls_11D.expand({patches_BND.size(0), 1, options_.width});
 }
 
 at::Tensor Vit::assemble(const at::Tensor& patches_BND, const at::Tensor& concepts_BKD) const {
-  const at::Tensor cls = (cls_token_ + pos_embed_.slice(1, 0, 1)).expand({patches_BND.size(0), 1, options_.width});
-  std::vector<at::Tensor> parts = {cls, patches_BND};
+  std::vector<at::Tensor> parts = {class_tokens(cls_token_ + pos_embed_.slice(1, 0, 1), patches_BND), patches_BND};
   if (concepts_BKD.defined()) parts.push_back(concepts_BKD.to(at::kFloat));
   return at::cat(parts, 1);
 }
 
 at::Tensor Vit::assemble_visible(const at::Tensor& patches_BVD) const {
-  return at::cat({cls_token_.expand({patches_BVD.size(0), 1, options_.width}), patches_BVD}, 1);
+  return at::cat({class_tokens(cls_token_, patches_BVD), patches_BVD}, 1);
 }
 
 Vit::Output Vit::run(const at::Tensor& tokens_TD, const SegmentsPtr& segments, const at::Tensor& rows,
                      std::int64_t hidden_from) const {
   Output output;
-  ResidualNorm x{tokens_TD, blocks_.front().norm1(tokens_TD)};
+  ResidualNorm x{tokens_TD, (blocks_.empty() ? norm_ : blocks_.front().norm1)(tokens_TD)};
   for (std::size_t i = 0; i < blocks_.size(); ++i) {
     const bool last = i + 1 == blocks_.size();
     x = blocks_[i](x.sum, x.out, segments, last ? norm_ : blocks_[i + 1].norm1);

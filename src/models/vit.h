@@ -1,5 +1,5 @@
-// The image encoder: ViT with concept tokens (method, section 2).
-// B images, N patches, K concept tokens, S = 1 + N + K tokens of an image, D width.
+// The image encoder: ViT with concept tokens (method, section 2), over patches of pixels or over features of patches.
+// B images, N patches, P numbers of a patch, K concept tokens, S = 1 + N + K tokens of an image, D width.
 #pragma once
 
 #include <string>
@@ -10,15 +10,21 @@
 
 namespace vicha {
 
+/// What `Vit::embed` takes of a batch's pictures: pixels (B, 3, R, R) unfolded (nn/position.h), features (B, N, P) as
+/// they are -> (B * N, P).
+at::Tensor patch_rows(const at::Tensor& pictures, const VitOptions& options);
+
 class Vit {
  public:
-  /// Registers its parameters under `prefix` ("visual_encoder.").
+  /// Registers its parameters under `prefix` ("visual_encoder."). Throws UsageError if it is to read features of which
+  /// the options do not say how many there are.
   Vit(ParameterStore& store, const std::string& prefix, const VitOptions& options);
 
-  /// Unfolded pixels (B * N, 3 p p) -> patch tokens with their positions (B, N, D).
-  at::Tensor embed(const at::Tensor& pixels, std::int64_t batch) const;
+  /// patch_rows -> patch tokens with their positions (B, N, D).
+  at::Tensor embed(const at::Tensor& patches, std::int64_t batch) const;
 
-  /// Class token with its position, patches, then concepts (B, K, D; may be undefined): (B, S, D).
+  /// Class token with its position, patches, then concepts (B, K, D; may be undefined): (B, S, D). Without blocks no
+  /// token sees another: the patches' mean is added to the class token.
   at::Tensor assemble(const at::Tensor& patches_BND, const at::Tensor& concepts_BKD) const;
   /// The visible patches of MAE behind a class token *without* its position (as the released weights were trained).
   at::Tensor assemble_visible(const at::Tensor& patches_BVD) const;
@@ -35,9 +41,12 @@ class Vit {
   const VitOptions& options() const { return options_; }
 
  private:
+  /// The class tokens as they enter, given the patches beside them.
+  at::Tensor class_tokens(const at::Tensor& cls_11D, const at::Tensor& patches_BND) const;
+
   VitOptions options_;
   at::Tensor cls_token_, pos_embed_;
-  Linear patch_embed_;  ///< weight is stored (D, 3, p, p)
+  Linear embed_;  ///< weight is stored (D, 3, p, p), or (D, P) of features
   std::vector<VitBlock> blocks_;
   LayerNorm norm_;
 };

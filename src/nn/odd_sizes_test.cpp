@@ -154,6 +154,25 @@ TEST(Positions, ResizeIsCubicConvolutionAndKeepsTheClass) {
   EXPECT_THROW(resize_positions(at::zeros({1, 1 + 8, 4}), 3), DataError);
 }
 
+TEST(Positions, ResizeTakesEachSideOfAGridByItself) {
+  const PatchGrid from{2, 5}, to{4, 3};
+  const at::Tensor positions = leaf({1, 1 + from.patches(), 7});
+  const at::Tensor grid = exact(positions).slice(1, 1).reshape({from.rows, from.columns, 7});
+  const at::Tensor resized =
+      at::einsum("ai,bj,ijd->abd", {cubic_weights(from.rows, to.rows), cubic_weights(from.columns, to.columns), grid});
+  const at::Tensor plain = at::cat({exact(positions).slice(1, 0, 1), resized.reshape({1, to.patches(), 7})}, 1);
+  expect_near(resize_positions(positions, from, to), plain, {positions}, 3e-6);
+  // As many patches in another shape are other positions.
+  EXPECT_FALSE(at::equal(resize_positions(positions, from, {5, 2}), positions));
+}
+
+TEST(Positions, SinesAndCosinesOfARectangleAreThoseOfASquareAroundIt) {
+  const at::Tensor square = sincos_positions(8, 5).slice(1, 1).view({5, 5, 8});
+  const at::Tensor rectangle = sincos_positions(8, 3, 5).slice(1, 1).view({3, 5, 8});
+  EXPECT_TRUE(at::equal(rectangle, square.slice(0, 0, 3)));
+  EXPECT_TRUE(at::equal(sincos_positions(8, 5, 3).slice(1, 1).view({5, 3, 8}), square.slice(1, 0, 3)));
+}
+
 TEST(Positions, UnfoldedPatchesAreThoseOfTheLibrary) {
   for (const std::int64_t patch : {1, 3, 7}) {
     const at::Tensor image = at::randn({2, 3, 23, 23});

@@ -6,7 +6,6 @@
 #include <span>
 
 #include "base/error.h"
-#include "nn/position.h"
 
 namespace vicha {
 
@@ -40,7 +39,7 @@ Encodings::Encodings(Vicha& model, const Batch& batch, Draws& draws, const Wants
       options_(options),
       cache_(cache),
       batch_size_(batch.size()) {
-  pixels_ = unfold_patches(batch.image.to(model.device(), /*non_blocking=*/true), model.options().vit.patch);
+  patches_ = patch_rows(batch.image.to(model.device(), /*non_blocking=*/true), model.options().vit);
 }
 
 Dropout Encodings::dropout() const {
@@ -59,7 +58,7 @@ const ImageStates& Encodings::image() {
   const auto join = [&](const at::Tensor& patches_BND, JoinedRows& pass) {
     for (PassGuest* guest : guests_) guest->join_image(patches_BND, pass);
   };
-  return image_.emplace(model_.online().encode_image({pixels_, batch_size_, batch_.concepts}, dropout(), wants_.levels,
+  return image_.emplace(model_.online().encode_image({patches_, batch_size_, batch_.concepts}, dropout(), wants_.levels,
                                                      &image_pass_, join));
 }
 
@@ -167,7 +166,7 @@ const Encodings::MomentumStates& Encodings::momentum() {
   const at::NoGradGuard guard;
   MomentumStates m;
   const Encoders& copy = model_.momentum();
-  m.image = copy.encode_image({pixels_, batch_size_, batch_.concepts}, dropout());
+  m.image = copy.encode_image({patches_, batch_size_, batch_.concepts}, dropout());
   const TextStates& online_text = text();
   if (model_.text_frozen()) {
     // The copy of a frozen encoder is that encoder.

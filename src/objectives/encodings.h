@@ -148,7 +148,7 @@ class Encodings {
   TextCache* cache_;
   std::int64_t batch_size_;
   std::vector<PassGuest*> guests_;
-  at::Tensor pixels_;  ///< unfolded once, read by the online and the momentum ViT
+  at::Tensor patches_;  ///< patch_rows, once; read by the online and the momentum ViT
 
   JoinedRows image_pass_;
   TextPass text_pass_;

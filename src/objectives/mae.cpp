@@ -25,7 +25,12 @@ void MaeOptions::describe(Visitor& v) {
 std::string MaeOptions::note() const { return fmt::format("{:.0f} % hidden", mask_ratio * 100); }
 
 void MaeOptions::check(const ModelOptions& model) const {
-  if (model.vit.image_res % model.vit.patch != 0) {
+  if (model.vit.reads_features() && model.vit.picture.width == 1) {
+    throw UsageError(
+        "masked image modelling normalises each patch's features, which needs more than the one number of "
+        "model.image.width = 1");
+  }
+  if (!model.vit.reads_features() && model.vit.image_res % model.vit.patch != 0) {
     throw UsageError(
         fmt::format("masked image modelling needs model.vit.image_res = {} divisible by model.vit.patch = {}",
                     model.vit.image_res, model.vit.patch));
@@ -109,7 +114,7 @@ at::Tensor MaeStep::loss() {
   const at::Tensor& order = patch_order();
   if (visible_ == order.size(1)) return encodings_.nothing();
   const Vicha& model = encodings_.model();
-  const at::Tensor target = mae_target(encodings_.batch().image.to(model.device()), model.options().vit.patch);
+  const at::Tensor target = mae_target(encodings_.batch().image.to(model.device()), model.options().vit);
   const MaeVariant kind = objective_.mae_options().variant;
   at::Tensor by_decoder, by_fusion;
   if (kind != MaeVariant::kCrossModal) by_decoder = mae_loss(unimodal(), target, order);

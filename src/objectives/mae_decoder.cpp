@@ -20,19 +20,19 @@ at::Tensor gather_tokens(const at::Tensor& x, const at::Tensor& index) {
 MaeDecoder::MaeDecoder(ParameterStore& store, const VitOptions& vit, const MaeDecoderOptions& options,
                        MaeVariant variant)
     : variant_(variant) {
-  const std::int64_t pixels = 3 * vit.patch * vit.patch;
+  const std::int64_t numbers = vit.patch_numbers();
   const bool decoder = variant != MaeVariant::kCrossModal;
   const std::int64_t width = decoder ? options.width : vit.width;
   mask_token_ = store.add("mask_token", {1, 1, width}, Init::kZeros);
   if (decoder) {
     embed_ = add_linear(store, "decoder_embed.", vit.width, width, Init::kLinearDefault);
-    positions_ = store.add_table("decoder_pos_embed", sincos_positions(width, vit.side()));
+    positions_ = store.add_table("decoder_pos_embed", sincos_positions(width, vit.rows(), vit.columns()));
     for (std::int64_t i = 0; i < options.depth; ++i) {
       blocks_.emplace_back(store, "decoder_blocks." + std::to_string(i) + ".", width, options.heads, kBlockEps);
     }
     norm_ = add_layer_norm(store, "decoder_norm.", width, kLastEps);
   }
-  proj_ = add_linear(store, "mae_proj.", variant == MaeVariant::kUnimodal ? width : vit.width, pixels,
+  proj_ = add_linear(store, "mae_proj.", variant == MaeVariant::kUnimodal ? width : vit.width, numbers,
                      Init::kLinearDefault);
   if (variant == MaeVariant::kUniCrossModal) {
     if (width != vit.width) {
@@ -40,7 +40,7 @@ MaeDecoder::MaeDecoder(ParameterStore& store, const VitOptions& vit, const MaeDe
           "mae.variant = \"uni_cross_modal\" shares one mask token between decoder and fusion layers, which needs "
           "mae.decoder.width equal to model.vit.width");
     }
-    proj_uni_ = add_linear(store, "mae_proj_uni.", width, pixels, Init::kLinearDefault);
+    proj_uni_ = add_linear(store, "mae_proj_uni.", width, numbers, Init::kLinearDefault);
   }
 }
 
@@ -93,13 +93,20 @@ at::Tensor MaeDecoder::cross_modal_stream(const at::Tensor& latent, const at::Te
 
 at::Tensor MaeDecoder::cross_modal_head(const at::Tensor& fused) const { return proj_(fused).to(at::kFloat); }
 
+at::Tensor normalised_patches(const at::Tensor& patches_BNP) {
+  const auto [variance, mean] = at::var_mean(patches_BNP, at::OptionalIntArrayRef({-1}), c10::Scalar(1), true);
+  return (patches_BNP - mean) / (variance + 1e-6).sqrt();
+}
+
 at::Tensor mae_target(const at::Tensor& image, std::int64_t patch) {
   const std::int64_t batch = image.size(0), rows = image.size(2) / patch, columns = image.size(3) / patch;
-  const at::Tensor pixels = image.view({batch, 3, rows, patch, columns, patch})
+  return normalised_patches(image.view({batch, 3, rows, patch, columns, patch})
                                 .permute({0, 2, 4, 3, 5, 1})
-                                .reshape({batch, rows * columns, patch * patch * 3});
-  const auto [variance, mean] = at::var_mean(pixels, at::OptionalIntArrayRef({-1}), c10::Scalar(1), true);
-  return (pixels - mean) / (variance + 1e-6).sqrt();
+                                .reshape({batch, rows * columns, patch * patch * 3}));
+}
+
+at::Tensor mae_target(const at::Tensor& pictures, const VitOptions& vit) {
+  return vit.reads_features() ? normalised_patches(pictures) : mae_target(pictures, vit.patch);
 }
 
 }  // namespace vicha

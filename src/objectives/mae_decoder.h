@@ -1,5 +1,6 @@
 // Masked image modelling's decoder (method, section 3, MAE).
-// B images, N patches, V visible ones, H = N - V hidden ones, D decoder width, P = 3 p p pixels of a patch.
+// B images, N patches, V visible ones, H = N - V hidden ones, D decoder width, P numbers of a patch: 3 p p samples of
+// pixels, or its features.
 #pragma once
 
 #include "models/model_options.h"
@@ -25,8 +26,8 @@ class MaeDecoder {
   /// checkpoints name them.
   MaeDecoder(ParameterStore& store, const VitOptions& vit, const MaeDecoderOptions& options, MaeVariant variant);
 
-  /// Predicted pixels of the hidden patches (B * H, P), in the order of `order`'s tail. `latent` (B, 1 + V, D_image):
-  /// class token and visible patches; `order` (B, N): the patches, visible ones first.
+  /// Predicted pixels (or features) of the hidden patches (B * H, P), in the order of `order`'s tail. `latent` (B, 1 +
+  /// V, D_image): class token and visible patches; `order` (B, N): the patches, visible ones first.
   at::Tensor unimodal(const at::Tensor& latent, const at::Tensor& order) const;
 
   /// Every step of the decoder's plain path, for comparison with recorded tensors (not for kCrossModal, which has
@@ -57,8 +58,11 @@ class MaeDecoder {
   Linear proj_, proj_uni_;
 };
 
-/// Patches normalised by their own mean and unbiased variance (+ 1e-6): pixels in the order row, column, channel.
-/// (B, 3, R, R) -> (B, N, P).
+/// Each patch's numbers by their own mean and unbiased variance (+ 1e-6).
+at::Tensor normalised_patches(const at::Tensor& patches_BNP);
+/// What is to be predicted, normalised: pixels in the order row, column, channel, (B, 3, R, R) -> (B, N, P).
 at::Tensor mae_target(const at::Tensor& image, std::int64_t patch);
+/// The same of what the encoder reads: pixels, or features (B, N, P).
+at::Tensor mae_target(const at::Tensor& pictures, const VitOptions& vit);
 
 }  // namespace vicha

@@ -6,6 +6,7 @@
 #include "objectives/itm.h"
 #include "objectives/mae.h"
 #include "objectives/mlm.h"
+#include "objectives/teach.h"
 
 namespace vicha {
 namespace {
@@ -13,7 +14,7 @@ namespace {
 Registry<ObjectiveKind>& registry() {
   static Registry<ObjectiveKind> kinds([] {
     return std::vector<ObjectiveKind>{
-        itc_kind(), hitc_kind(), itm_kind(), mlm_kind(), mae_kind(),
+        itc_kind(), hitc_kind(), itm_kind(), mlm_kind(), mae_kind(), teach_kind(),
     };
   });
   return kinds;

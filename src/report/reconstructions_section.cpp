@@ -88,6 +88,11 @@ void write_reconstructions(Html& html, ReportData& data) {
     write_absence(html, "This run learned without masked image modelling: its recipe has mae.enabled = false.");
     return;
   }
+  if (loaded.tower) {
+    write_absence(html, "The model reads features of patches, made by " + loaded.tower->describe() +
+                            ", and predicts those: there is no picture to draw of them.");
+    return;
+  }
   try {
     write_examples(html, data.run, loaded);
   } catch (const Error& error) {

@@ -48,9 +48,13 @@ class Facts {
 
 void add_recipe_facts(Facts& facts, const TaskRecipe& recipe) {
   const ModelOptions& model = recipe.model;
-  facts.add("Picture encoder", fmt::format("ViT: {} px in patches of {} px, {} blocks, width {}, {} heads{}",
-                                           model.vit.image_res, model.vit.patch, model.vit.depth, model.vit.width,
-                                           model.vit.heads, model.concepts.enabled ? "; reads concepts" : ""));
+  const std::string patches = model.vit.reads_features()
+                                  ? fmt::format("features of {} × {} patches, {} numbers each", model.vit.picture.rows,
+                                                model.vit.picture.columns, model.vit.picture.width)
+                                  : fmt::format("{} px in patches of {} px", model.vit.image_res, model.vit.patch);
+  facts.add("Picture encoder",
+            fmt::format("ViT: {}, {} blocks, width {}, {} heads{}", patches, model.vit.depth, model.vit.width,
+                        model.vit.heads, model.concepts.enabled ? "; reads concepts" : ""));
   facts.add("Text and fusion", fmt::format("BERT: {} + {} layers, width {}, {} heads", model.text.text_layers,
                                            model.text.fusion_layers, model.text.width, model.text.heads));
   facts.add("Common embedding",

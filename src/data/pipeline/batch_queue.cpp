@@ -5,7 +5,7 @@
 
 namespace vicha {
 
-std::span<float> DraftBatch::pixels(std::int64_t slot) {
+std::span<float> DraftBatch::picture(std::int64_t slot) {
   const std::int64_t size = image.stride(0);
   return {image.data_ptr<float>() + slot * size, static_cast<std::size_t>(size)};
 }

@@ -21,10 +21,10 @@ namespace vicha {
 /// A batch before collation.
 struct DraftBatch {
   std::int64_t number = 0;
-  at::Tensor image;             ///< (B, 3, R, R) fp32, filled in by the workers
+  at::Tensor image;             ///< (B, 3, R, R) pixels or (B, N, P) features, fp32, filled in by the workers
   std::vector<Sample> samples;  ///< B
 
-  std::span<float> pixels(std::int64_t slot);  ///< of one sample
+  std::span<float> picture(std::int64_t slot);  ///< of one sample
 };
 
 /// What is made when depends on the threads; what comes out does not.

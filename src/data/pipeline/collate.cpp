@@ -56,10 +56,18 @@ Batch collate(DraftBatch& draft, const CollateOptions& options) {
   return batch;
 }
 
-std::unique_ptr<DraftBatch> make_draft(std::int64_t number, std::int64_t batch_size, std::int64_t side, bool pinned) {
+std::vector<std::int64_t> picture_shape(std::int64_t side, const PictureFeatures* features) {
+  if (features == nullptr) return {3, side, side};
+  return {features->patches(), features->width()};
+}
+
+std::unique_ptr<DraftBatch> make_draft(std::int64_t number, std::int64_t batch_size,
+                                       const std::vector<std::int64_t>& shape, bool pinned) {
   auto draft = std::make_unique<DraftBatch>();
   draft->number = number;
-  draft->image = at::empty({batch_size, 3, side, side}, at::TensorOptions(at::kFloat).pinned_memory(pinned));
+  std::vector<std::int64_t> whole = {batch_size};
+  whole.insert(whole.end(), shape.begin(), shape.end());
+  draft->image = at::empty(whole, at::TensorOptions(at::kFloat).pinned_memory(pinned));
   draft->samples.resize(static_cast<std::size_t>(batch_size));
   return draft;
 }

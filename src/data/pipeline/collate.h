@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "data/pipeline/batch_queue.h"
+#include "data/pipeline/picture_features.h"
 #include "models/batch.h"
 
 namespace vicha {
@@ -26,7 +27,11 @@ struct CollateOptions {
 /// The core of a batch, without targets. The image tensor is taken over, not copied.
 Batch collate(DraftBatch& draft, const CollateOptions& options);
 
-/// (B, 3, side, side) fp32 with whatever is in memory, and room for B samples.
-std::unique_ptr<DraftBatch> make_draft(std::int64_t number, std::int64_t batch_size, std::int64_t side, bool pinned);
+/// Of one picture as a model reads it: (3, side, side) pixels, or (N, P) features where there are such.
+std::vector<std::int64_t> picture_shape(std::int64_t side, const PictureFeatures* features);
+
+/// Pictures of that shape, fp32, with whatever is in memory, and room for B samples.
+std::unique_ptr<DraftBatch> make_draft(std::int64_t number, std::int64_t batch_size,
+                                       const std::vector<std::int64_t>& shape, bool pinned);
 
 }  // namespace vicha

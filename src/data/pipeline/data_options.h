@@ -38,6 +38,28 @@ enum class TruncatedImages { kReject, kAccept };
 /// Which way up images are read: as their pixels lie in the file, or turned as EXIF says.
 enum class ImageOrientation { kFile, kExif };
 
+struct FeatureInputOptions {
+  std::string store, tower;
+  bool trust_names = false;
+
+  void describe(Visitor& v) {
+    v.field({"store", "",
+             "Features of the pictures' patches, by `vicha embed --patches` (FILE.patches), where model.image.input is "
+             "\"features\"; a view of each picture is drawn anew in every epoch"},
+            store);
+    v.field(
+        {"tower", "",
+         "The network that made them, as `vicha embed --tower` takes it: pictures that the store does not hold pass "
+         "it first. Without it the model is trained and evaluated on stored features alone"},
+        tower);
+    v.field(
+        {"trust_names", "",
+         "Take the store's features by the pictures' names alone; otherwise the files are read at the start, and one "
+         "that has changed since is an error"},
+        trust_names);
+  }
+};
+
 struct DataOptions {
   std::vector<std::string> manifests;
   std::string image_root;
@@ -53,6 +75,7 @@ struct DataOptions {
   double max_bad_share = 0.01;
   ImageTransformOptions transform;
   ConceptInputOptions concepts;
+  FeatureInputOptions features;
 
   void describe(Visitor& v) {
     v.field({"manifests", "", "Files of records, one after the other: JSON lists or JSON lines"}, manifests);
@@ -83,6 +106,7 @@ struct DataOptions {
         max_bad_share);
     v.section("transform", "From the decoded picture to the model's input", transform);
     v.section("concepts", "Concept words beside the picture", concepts);
+    v.section("features", "Stored features of patches instead of pixels", features);
   }
 
   /// Of manifests that have what the schema says, and concepts where they are read.

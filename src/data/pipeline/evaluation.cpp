@@ -117,7 +117,8 @@ EvaluationImages::EvaluationImages(std::shared_ptr<const EvaluationSet> set, std
             const std::int64_t from = first + number * batch_size;
             const std::int64_t count = std::min(batch_size, last - from);
             if (count <= 0) return std::unique_ptr<DraftBatch>();
-            auto draft = make_draft(number, count, set_->options_.transform.image_res, false);
+            auto draft = make_draft(number, count,
+                                    picture_shape(set_->options_.transform.image_res, set_->features_.get()), false);
             for (std::int64_t slot = 0; slot < count; ++slot) {
               Sample& sample = draft->samples[static_cast<std::size_t>(slot)];
               sample.image_id = from + slot;
@@ -126,13 +127,18 @@ EvaluationImages::EvaluationImages(std::shared_ptr<const EvaluationSet> set, std
             return draft;
           },
           [this](DraftBatch& draft, std::int64_t slot) {
-            read(draft.samples[static_cast<std::size_t>(slot)], draft.pixels(slot));
+            read(draft.samples[static_cast<std::size_t>(slot)], draft.picture(slot));
           }) {
   VICHA_ASSERT(batch_size > 0 && first >= 0 && last <= set_->image_count());
+  VICHA_ASSERT(set_->features_ || set_->options_.features.store.empty());
 }
 
 void EvaluationImages::read(const Sample& sample, std::span<float> out) const {
   const Manifest& manifest = set_->manifest();
+  if (set_->features_) {
+    set_->features_->read(manifest.image_number(sample.record), /*view=*/0, out);
+    return;
+  }
   const std::string path(manifest.image_path(sample.record));
   try {
     transform_.evaluate(load_rgb(path, set_->options_.decode_options()), out);

@@ -7,11 +7,13 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "data/manifest/manifest.h"
 #include "data/pipeline/batch_queue.h"
 #include "data/pipeline/data_options.h"
+#include "data/pipeline/picture_features.h"
 #include "data/pipeline/sample_maker.h"
 #include "models/batch.h"
 
@@ -48,6 +50,8 @@ class EvaluationSet {
   /// Concepts found in the images themselves, a list for each, instead of the manifest's.
   void set_concepts(std::vector<std::vector<std::string>> words);
   bool has_concepts() const { return text_.has_concepts(); }
+  /// For a model that reads features of its pictures: those of the set's manifest. Its files are not read then.
+  void set_features(std::shared_ptr<const PictureFeatures> features) { features_ = std::move(features); }
 
   const Manifest& manifest() const { return *manifest_; }
 
@@ -65,6 +69,7 @@ class EvaluationSet {
   std::vector<Caption> captions_;
   std::vector<std::int64_t> caption_images_;
   std::vector<std::vector<std::string>> found_concepts_;  // empty: the manifest's
+  std::shared_ptr<const PictureFeatures> features_;       // null: pixels
 };
 
 /// The images in batches, read ahead by worker threads; the last batch may be smaller.

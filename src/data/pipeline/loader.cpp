@@ -26,16 +26,16 @@ Loader::Loader(std::shared_ptr<const Manifest> manifest, std::shared_ptr<const W
                 .rank = setup.rank,
                 .world = setup.world}),
       bad_log_(manifest, options.max_bad_share, setup.bad_samples),
-      maker_(manifest, std::move(tokenizer), options, mix_seed({setup.seed, kSamples}), bad_log_.allowed()),
+      maker_(manifest, std::move(tokenizer), options, mix_seed({setup.seed, kSamples}), bad_log_.allowed(),
+             setup.features),
       queue_(
           options.workers, options.prefetch,
-          [size = options.batch_size, side = options.transform.image_res, pin = setup.pin_memory](std::int64_t number) {
-            return make_draft(number, size, side, pin);
-          },
+          [size = options.batch_size, shape = picture_shape(options.transform.image_res, setup.features.get()),
+           pin = setup.pin_memory](std::int64_t number) { return make_draft(number, size, shape, pin); },
           [this](DraftBatch& draft, std::int64_t slot) {
             const std::int64_t epoch = draft.number / batches_per_epoch();
             const std::int64_t record = sampler_.sample(epoch, draft.number % batches_per_epoch(), slot);
-            draft.samples[static_cast<std::size_t>(slot)] = maker_.make(epoch, record, draft.pixels(slot));
+            draft.samples[static_cast<std::size_t>(slot)] = maker_.make(epoch, record, draft.picture(slot));
           }) {}
 
 void Loader::seek(std::int64_t epoch, std::int64_t batch_in_epoch) {

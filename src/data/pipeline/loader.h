@@ -19,6 +19,7 @@
 #include "data/pipeline/bad_images.h"
 #include "data/pipeline/batch_queue.h"
 #include "data/pipeline/data_options.h"
+#include "data/pipeline/picture_features.h"
 #include "data/pipeline/sample_maker.h"
 #include "data/pipeline/sampler.h"
 #include "models/batch.h"
@@ -36,6 +37,8 @@ struct LoaderSetup {
   std::vector<TargetMaker> targets = {};   ///< in turn, each with random numbers of its own
   bool pin_memory = false;                 ///< for copies to a GPU
   std::filesystem::path bad_samples = {};  ///< JSON lines of unreadable images, appended to; empty: logged only
+  /// Of the manifest's pictures, which then are not read; a view of each is drawn. Null: pixels.
+  std::shared_ptr<const PictureFeatures> features = {};
 };
 
 /// The manifests that the options name, with what the schema says of their records (its `concepts` are the options').

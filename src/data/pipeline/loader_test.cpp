@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -305,6 +306,65 @@ TEST_F(LoaderTest, ReadsWhatATaskDeclaresAndDoesWithoutCaptions) {
   const auto& texts = batch.get<Questions>().texts;
   ASSERT_EQ(texts.size(), 2u);
   EXPECT_EQ(texts[0], batch.records[0] == 0 ? "how many?" : "is it red?");
+}
+
+/// Features that say whose they are: image, view, place.
+class CountedFeatures : public PictureFeatures {
+ public:
+  explicit CountedFeatures(std::int64_t views, std::vector<std::int64_t> without = {})
+      : views_(views), without_(std::move(without)) {}
+  std::int64_t patches() const override { return 3; }
+  std::int64_t width() const override { return 5; }
+  std::int64_t views() const override { return views_; }
+  void read(std::int64_t image, std::int64_t view, std::span<float> out) const override {
+    if (std::ranges::find(without_, image) != without_.end()) throw DataError("store", "has none of it");
+    for (std::size_t i = 0; i < out.size(); ++i) {
+      out[i] = static_cast<float>(image * 1000 + view * 100 + static_cast<std::int64_t>(i));
+    }
+  }
+
+ private:
+  std::int64_t views_;
+  std::vector<std::int64_t> without_;
+};
+
+TEST_F(LoaderTest, FeaturesTakeThePlaceOfFiles) {
+  fs::remove_all(folder_ / "images");  // nobody reads them
+  const LoaderSetup setup = {.seed = 3, .features = std::make_shared<CountedFeatures>(4)};
+  options_.workers = 1;
+  std::vector<Batch> expected;
+  {
+    Loader one = loader(setup);
+    for (int i = 0; i < 16; ++i) expected.push_back(one.next());
+  }
+  std::set<std::int64_t> views;
+  for (const Batch& batch : expected) {
+    ASSERT_EQ(batch.image.sizes(), (at::IntArrayRef{4, 3, 5}));
+    for (std::int64_t i = 0; i < 4; ++i) {
+      const auto first = static_cast<std::int64_t>(batch.image[i][0][0].item<float>());
+      EXPECT_EQ(first / 1000, batch.records[static_cast<std::size_t>(i)]);
+      EXPECT_EQ(batch.image[i][2][4].item<float>(), static_cast<float>(first + 14));
+      views.insert(first % 1000 / 100);
+    }
+  }
+  EXPECT_EQ(views.size(), 4U);
+  options_.workers = 5;
+  Loader many = loader(setup), later = loader(setup);
+  for (const Batch& batch : expected) expect_equal(many.next(), batch);
+  later.seek(1, 2);
+  expect_equal(later.next(), expected[9]);
+}
+
+TEST_F(LoaderTest, PicturesWithoutFeaturesGiveWayAsUnreadableOnesDo) {
+  const LoaderSetup setup = {.seed = 3,
+                             .bad_samples = folder_ / "bad.jsonl",
+                             .features = std::make_shared<CountedFeatures>(1, std::vector<std::int64_t>{5})};
+  Loader source = loader(setup);
+  for (int i = 0; i < 7; ++i) {
+    for (const std::int64_t record : source.next().records) EXPECT_NE(record, 5);
+  }
+  EXPECT_EQ(source.skipped(), 1);
+  EXPECT_TRUE(contains(read_text(folder_ / "bad.jsonl"), "has none of it"));
 }
 
 TEST_F(LoaderTest, OptionsAreDescribed) {

@@ -51,44 +51,54 @@ std::int64_t text_id(std::string_view text) {
 }
 
 SampleMaker::SampleMaker(std::shared_ptr<const Manifest> manifest, std::shared_ptr<const WordPiece> tokenizer,
-                         const DataOptions& options, std::uint64_t seed, std::int64_t max_bad)
+                         const DataOptions& options, std::uint64_t seed, std::int64_t max_bad,
+                         std::shared_ptr<const PictureFeatures> features)
     : images_(std::move(manifest), options.decode_options(), static_cast<std::size_t>(options.cache_mib) << 20),
       transform_(options.transform),
       text_(std::move(tokenizer), options),
       seed_(seed),
-      max_bad_(max_bad) {}
+      max_bad_(max_bad),
+      features_(std::move(features)) {}
 
-std::shared_ptr<const Image> SampleMaker::readable(std::int64_t record) {
+bool SampleMaker::show(std::int64_t record, Rng& rng, std::span<float> out) {
   const std::int64_t image = images_.manifest().image_number(record);
-  if (bad_.reason(image)) return nullptr;
+  if (bad_.reason(image)) return false;
+  std::shared_ptr<const Image> decoded;
   try {
-    return images_.load(record);
+    if (features_) {
+      features_->read(image, static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>(features_->views()))), out);
+      return true;
+    }
+    decoded = images_.load(record);
   } catch (const DataError& error) {
     bad_.add(image, error.what());
-    return nullptr;
+    return false;
   }
+  transform_.train(*decoded, rng, out);
+  return true;
 }
 
 Sample SampleMaker::make(std::int64_t epoch, std::int64_t record, std::span<float> out) {
   const Manifest& manifest = images_.manifest();
   Sample sample;
-  std::shared_ptr<const Image> image;
   std::int64_t chosen = record;
   std::unordered_set<std::int64_t> bad_ones;
-  while (!(image = readable(chosen))) {
+  const auto rng_for = [&](Purpose purpose) {
+    return Rng(mix_seed({seed_, static_cast<std::uint64_t>(epoch), static_cast<std::uint64_t>(record),
+                         static_cast<std::uint64_t>(chosen), purpose}));
+  };
+  const auto shown = [&] {
+    Rng rng = rng_for(kPixels);
+    return show(chosen, rng, out);
+  };
+  while (!shown()) {
     sample.passed_over.push_back(chosen);
     bad_ones.insert(manifest.image_number(chosen));
     chosen = (chosen + 1) % manifest.size();
     if (chosen == record || static_cast<std::int64_t>(bad_ones.size()) > max_bad_) return sample;
   }
   sample.record = chosen;
-
-  const auto rng_for = [&](Purpose purpose) {
-    return Rng(mix_seed({seed_, static_cast<std::uint64_t>(epoch), static_cast<std::uint64_t>(record),
-                         static_cast<std::uint64_t>(chosen), purpose}));
-  };
-  Rng pixel_rng = rng_for(kPixels), caption_rng = rng_for(kCaption), concept_rng = rng_for(kConcepts);
-  transform_.train(*image, pixel_rng, out);
+  Rng caption_rng = rng_for(kCaption), concept_rng = rng_for(kConcepts);
   if (manifest.schema().caption) {
     const auto captions = static_cast<std::uint64_t>(manifest.caption_count(chosen));
     const std::string caption =

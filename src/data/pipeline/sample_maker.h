@@ -1,4 +1,4 @@
-// One training sample, from its record to tokens and normalised pixels.
+// One training sample, from its record to tokens and normalised pixels, or a picture's features.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +13,7 @@
 #include "data/pipeline/bad_images.h"
 #include "data/pipeline/data_options.h"
 #include "data/pipeline/images.h"
+#include "data/pipeline/picture_features.h"
 #include "image/transform.h"
 #include "text/wordpiece/wordpiece.h"
 
@@ -54,11 +55,14 @@ std::int64_t text_id(std::string_view text);
 /// Thread-safe. A sample depends on (seed, epoch, record) only: not on who makes it or when.
 class SampleMaker {
  public:
-  /// `max_bad`: after more bad images in a row the search for a readable one is given up.
+  /// `max_bad`: after more bad images in a row the search for a readable one is given up. `features`: read instead of
+  /// the images' files, unless null.
   SampleMaker(std::shared_ptr<const Manifest> manifest, std::shared_ptr<const WordPiece> tokenizer,
-              const DataOptions& options, std::uint64_t seed, std::int64_t max_bad);
+              const DataOptions& options, std::uint64_t seed, std::int64_t max_bad,
+              std::shared_ptr<const PictureFeatures> features = {});
 
-  /// Pixels go to `out` (3, R, R). A record whose image cannot be read gives way to the next one of the manifest.
+  /// Pixels go to `out` (3, R, R), or features (N, P). A record whose image cannot be read gives way to the next one of
+  /// the manifest.
   Sample make(std::int64_t epoch, std::int64_t record, std::span<float> out);
 
   const Manifest& manifest() const { return images_.manifest(); }
@@ -66,7 +70,8 @@ class SampleMaker {
   const BadImages& bad_images() const { return bad_; }
 
  private:
-  std::shared_ptr<const Image> readable(std::int64_t record);
+  /// The record's picture into `out`, augmented by `rng`; false if it cannot be read.
+  bool show(std::int64_t record, Rng& rng, std::span<float> out);
 
   Images images_;
   BadImages bad_;
@@ -74,6 +79,7 @@ class SampleMaker {
   SampleText text_;
   std::uint64_t seed_;
   std::int64_t max_bad_;
+  std::shared_ptr<const PictureFeatures> features_;
 };
 
 }  // namespace vicha

@@ -12,6 +12,7 @@
 #include "concepts/source/clip_source.h"
 #include "concepts/store/store.h"
 #include "data/pipeline/loader.h"
+#include "tasks/host/stored_pictures.h"
 
 namespace vicha {
 namespace {
@@ -49,24 +50,6 @@ at::Tensor stored_rows(const ImageList& images, const fs::path& store) {
     records.push_back(*record);
   }
   return embeddings.rows(records).select(1, 0);
-}
-
-/// Where a manifest's embeddings are kept: beside it, or in a folder for temporary files where that cannot be written.
-fs::path cache_of(const fs::path& manifest, const SourceWeights& weights) {
-  const std::string name = fmt::format("{}.{}.emb", manifest.filename().string(), weights.sha256.substr(0, 12));
-  const fs::path beside = manifest.parent_path() / name;
-  std::error_code ignored;
-  const fs::path folder = manifest.parent_path().empty() ? fs::path(".") : manifest.parent_path();
-  const fs::path probe = folder / fmt::format(".{}.probe", name);
-  try {
-    write_file_atomic(probe, "");
-    fs::remove(probe, ignored);
-    return beside;
-  } catch (const Error&) {
-    const fs::path elsewhere = fs::temp_directory_path(ignored) / name;
-    log::warning("{} cannot be written: embeddings are kept in {}", folder.string(), elsewhere.string());
-    return elsewhere;
-  }
 }
 
 }  // namespace
@@ -140,9 +123,8 @@ std::string ConceptFinder::describe(const DataOptions& data) const {
   }
 }
 
-std::shared_ptr<const EvaluationSet> ConceptFinder::load(const DataOptions& data,
-                                                         std::shared_ptr<const WordPiece> tokenizer,
-                                                         const Schema& schema) {
+std::shared_ptr<EvaluationSet> ConceptFinder::load(const DataOptions& data, std::shared_ptr<const WordPiece> tokenizer,
+                                                   const Schema& schema) {
   const ConceptsFrom where = from(data);
   if (where == ConceptsFrom::kFind) source();  // what is missing there should be said before all is read
   DataOptions reading = data;
@@ -156,7 +138,7 @@ std::shared_ptr<const EvaluationSet> ConceptFinder::load(const DataOptions& data
     const fs::path file = data.manifests.front();
     const ImageList images = list_images({file}, {.image_root = data.image_root, .strip_parts = data.strip_parts});
     const std::vector<ImageConcepts> found =
-        find(images, options_.cache.empty() ? cache_of(file, kit().provenance.weights) : options_.cache);
+        find(images, options_.cache.empty() ? cache_beside(file, kit().provenance.weights, "emb") : options_.cache);
     std::unordered_map<std::string_view, std::size_t> number_of_path;
     for (std::int64_t i = 0; i < images.size(); ++i) {
       number_of_path.emplace(images.path(i), static_cast<std::size_t>(i));

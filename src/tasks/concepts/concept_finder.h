@@ -38,8 +38,8 @@ class ConceptFinder {
   /// to evaluate. Throws DataError if they can be had in no way, saying what is missing and that `--concepts none` does
   /// without; before anything is read, if the manifest's come from elsewhere than the model's.
   /// `schema`: what else the task reads of the records.
-  std::shared_ptr<const EvaluationSet> load(const DataOptions& data, std::shared_ptr<const WordPiece> tokenizer,
-                                            const Schema& schema = {});
+  std::shared_ptr<EvaluationSet> load(const DataOptions& data, std::shared_ptr<const WordPiece> tokenizer,
+                                      const Schema& schema = {});
   /// Where `load` takes them from; never kAuto. Throws as it does.
   ConceptsFrom from(const DataOptions& data) const;
   /// For results: "none", "the manifest's", or the provenance.

@@ -14,10 +14,9 @@
 #include "base/sha256.h"
 #include "data/pipeline/collate.h"
 #include "data/pipeline/sample_maker.h"
-#include "image/decode.h"
 #include "models/image_pipeline.h"
-#include "nn/position.h"
 #include "tasks/host/model_files.h"
+#include "tasks/host/picture_feed.h"
 
 namespace vicha {
 namespace {
@@ -49,15 +48,6 @@ std::string hash_of_towers(const Vicha& model) {
   return hash.hex();
 }
 
-std::string view_of(const ImageTransformOptions& transform) {
-  std::string view = fmt::format("whole {}", transform.image_res);
-  const ImageTransformOptions usual;
-  if (transform.mean != usual.mean || transform.std != usual.std) {
-    view += fmt::format(", mean {}, std {}", fmt::join(transform.mean, " "), fmt::join(transform.std, " "));
-  }
-  return view;
-}
-
 /// "demo1, step-004600".
 std::string name_of(const fs::path& folder) {
   const fs::path path = fs::absolute(folder).lexically_normal();
@@ -71,24 +61,21 @@ std::string name_of(const fs::path& folder) {
 
 class VichaSource : public ConceptSource {
  public:
-  VichaSource(LoadedModel loaded, std::string name)
-      : parts_(std::move(loaded.parts)),
-        text_(loaded.tokenizer, loaded.recipe->data),
-        transform_(loaded.recipe->data.transform),
-        decode_(loaded.recipe->data.decode_options()) {
-    weights_ = {"vicha", std::move(name), hash_of_towers(model()), view_of(loaded.recipe->data.transform)};
+  VichaSource(LoadedModel loaded, std::unique_ptr<PictureFeed> feed, std::string name)
+      : parts_(std::move(loaded.parts)), text_(loaded.tokenizer, loaded.recipe->data), feed_(std::move(feed)) {
+    weights_ = {"vicha", std::move(name), hash_of_towers(model()), feed_->view()};
     scale_ = 1.0 / model().temperature().item<double>();
   }
 
   const SourceWeights& weights() const override { return weights_; }
   std::int64_t width() const override { return model().options().embed_dim; }
-  int side() const override { return static_cast<int>(model().options().vit.image_res); }
+  int side() const override { return static_cast<int>(feed_->height()); }
   double scale() const override { return scale_; }
 
   void prepare(std::span<const std::uint8_t> bytes, std::string_view name, std::span<float> out) const override {
-    transform_.evaluate(decode_rgb(bytes, name, decode_), out);
+    feed_->prepare(bytes, name, out);
   }
-  void prepare(const Image& image, std::span<float> out) const override { transform_.evaluate(image, out); }
+  void prepare(const Image& image, std::span<float> out) const override { feed_->prepare(image, out); }
 
   std::int64_t batch() const override { return images_at_once(1 + model().options().vit.patches(), model().device()); }
   at::Tensor embed_images(const at::Tensor& pixels) override {
@@ -96,7 +83,8 @@ class VichaSource : public ConceptSource {
     std::unique_lock turn(on_device_, std::defer_lock);
     if (!model().device().is_cpu())
       turn.lock();  // a device has memory for one batch rather than for one of each thread
-    const at::Tensor patches = unfold_patches(pixels.to(model().device()), model().options().vit.patch);
+    const at::Tensor pictures = feed_->pictures(pixels).to(model().device());
+    const at::Tensor patches = patch_rows(pictures, model().options().vit);
     const Encoders& online = model().online();
     const ImageStates image = online.encode_image({patches, pixels.size(0)}, Dropout());
     return online.vision_proj(image.cls).to(at::kCPU, at::kFloat);
@@ -127,8 +115,7 @@ class VichaSource : public ConceptSource {
 
   std::unique_ptr<TaskModel> parts_;
   SampleText text_;
-  ImageTransform transform_;
-  DecodeOptions decode_;
+  std::unique_ptr<PictureFeed> feed_;
   SourceWeights weights_;
   double scale_ = 1;
   std::mutex on_device_;
@@ -144,7 +131,14 @@ std::unique_ptr<ConceptSource> open_vicha_source(const fs::path& checkpoint, con
                     "asked for them",
                     "Give a checkpoint that was trained without (model.concepts.enabled = false)");
   }
-  return std::make_unique<VichaSource>(std::move(loaded), name_of(checkpoint));
+  auto feed = open_picture_feed(loaded, device);
+  if (feed->height() != feed->width()) {
+    throw DataError(checkpoint.string(),
+                    fmt::format("reads pictures of {} x {} pixels, and a source of concepts reads squares",
+                                feed->height(), feed->width()),
+                    "Give a model whose tower reads squares");
+  }
+  return std::make_unique<VichaSource>(std::move(loaded), std::move(feed), name_of(checkpoint));
 }
 
 }  // namespace vicha

@@ -12,7 +12,8 @@
 namespace vicha {
 
 /// Online weights of a checkpoint folder of `vicha pretrain` (or a run's folder: its last checkpoint), in evaluation
-/// mode, fp32. Images pass the model's evaluation transform (the whole image, squashed); texts are cleaned and cut
+/// mode, fp32. Images pass the model's evaluation transform (the whole image, squashed), or the tower whose features
+/// it reads; texts are cleaned and cut
 /// as captions are. Throws DataError naming what is missing, or if the model reads concepts itself: its image tower
 /// cannot say what is in an image before it has been told.
 std::unique_ptr<ConceptSource> open_vicha_source(const std::filesystem::path& checkpoint, const std::string& device);

@@ -18,6 +18,7 @@
 #include "checkpoint/names/names.h"
 #include "nn/position.h"
 #include "objectives/registry.h"
+#include "tasks/host/feature_tower.h"
 #include "tasks/host/recipe_files.h"
 #include "train/checkpoint_folder.h"
 #include "train/device.h"
@@ -26,6 +27,8 @@ namespace vicha {
 namespace {
 
 constexpr const char* kLayer = "text_encoder.bert.encoder.layer.";
+// A model on features may go on from one on pixels, and the reverse: what embeds the patches then starts anew.
+constexpr const char *kPixelEmbed = "*.patch_embed.**", *kFeatureEmbed = "*.feature_embed.**";
 
 /// Released tensors of the parameters that `chosen` takes.
 template <class Chosen>
@@ -38,24 +41,27 @@ NamedTensors tensors_of(const ParameterStore& store, const Chosen& chosen) {
   return result;
 }
 
-std::optional<std::int64_t> side_of(std::int64_t positions) {
+std::optional<PatchGrid> square_of(std::int64_t positions) {
   const auto side = static_cast<std::int64_t>(std::llround(std::sqrt(static_cast<double>(positions - 1))));
-  return positions > 1 && side * side == positions - 1 ? std::optional(side) : std::nullopt;
+  return positions > 1 && side * side == positions - 1 ? std::optional(PatchGrid{side, side}) : std::nullopt;
 }
 
-/// Position embeddings of pictures of another size, from `file`.
-auto interpolation(const std::string& file) {
-  return [file](const std::string& name, const at::Tensor& source, at::IntArrayRef shape) {
+/// Position embeddings of pictures of another size, from `file`, for a model of `vit`. `grid`: of the file's patches,
+/// if anything says so; otherwise they are a square.
+auto interpolation(const std::string& file, const VitOptions& vit, std::optional<PatchGrid> grid = {}) {
+  return [file, grid, to = PatchGrid{vit.rows(), vit.columns()}](const std::string& name, const at::Tensor& source,
+                                                                 at::IntArrayRef shape) {
     if (!name.ends_with(".pos_embed") || source.dim() != 3 || source.size(2) != shape[2]) return at::Tensor();
-    const std::optional<std::int64_t> side = side_of(shape[1]);
-    if (!side) return at::Tensor();
-    if (!side_of(source.size(1))) {
+    if (shape[1] != 1 + to.patches()) return at::Tensor();
+    const std::optional<PatchGrid> from =
+        grid && 1 + grid->patches() == source.size(1) ? grid : square_of(source.size(1));
+    if (!from) {
       throw DataError(file,
                       fmt::format("tensor '{}' has {} positions, which are not [CLS] and a square of patches", name,
                                   source.size(1)),
                       "Give weights of square pictures with one token in front (no distillation token, no registers)");
     }
-    return resize_positions(source.to(at::kFloat), *side);
+    return resize_positions(source.to(at::kFloat), *from, to);
   };
 }
 
@@ -65,9 +71,13 @@ void say(std::string_view what, const std::string& file, const LoadReport& repor
 
 void initialise_vit(Vicha& model, const std::string& file) {
   const StateDict source = to_released_names(open_weights(file, true).tensors, file);
-  const LoadPolicy policy{.where = file,
-                          .reshape = interpolation(file),
-                          .remedy = "Give weights of the size that [model.vit] describes, or change that to theirs"};
+  const bool features = model.options().vit.reads_features();
+  const LoadPolicy policy{
+      .where = file,
+      .allow_missing = features ? std::vector<std::string>{kFeatureEmbed} : std::vector<std::string>(),
+      .allow_unexpected = features ? std::vector<std::string>{kPixelEmbed} : std::vector<std::string>(),
+      .reshape = interpolation(file, model.options().vit),
+      .remedy = "Give weights of the size that [model.vit] describes, or change that to theirs"};
   say("image encoder", file,
       load_into(tensors_of(model.parameters(), [](const Parameter& p) { return p.in("image"); }), source, policy));
 }
@@ -138,13 +148,23 @@ std::string weights_of(const std::string& checkpoint) {
   return fs::is_directory(checkpoint) ? (checkpoint_folder(checkpoint) / "model.safetensors").string() : checkpoint;
 }
 
+/// Of the patches of a checkpoint of ours, whose recipe lies beside its weights.
+std::optional<PatchGrid> grid_beside(const fs::path& weights) {
+  const fs::path recipe = weights.parent_path() / "recipe.toml";
+  if (weights.filename() != "model.safetensors" || !fs::exists(recipe)) return std::nullopt;
+  const auto read = load_task_recipe(recipe);
+  return PatchGrid{read->model.vit.rows(), read->model.vit.columns()};
+}
+
 /// ALBEF, and a first model of ours, have no concepts; a checkpoint has the heads of its own objectives only; models
 /// without momentum or queue start those anew.
-LoadPolicy checkpoint_policy(const ParameterStore& store, const std::string& file) {
+LoadPolicy checkpoint_policy(const Vicha& model, const std::string& file) {
+  const ParameterStore& store = model.parameters();
+  const VitOptions& vit = model.options().vit;
   LoadPolicy policy{.where = file,
-                    .allow_missing = {},
-                    .allow_unexpected = {"*_queue"},
-                    .reshape = interpolation(file),
+                    .allow_missing = {vit.reads_features() ? kFeatureEmbed : kPixelEmbed},
+                    .allow_unexpected = {"*_queue", vit.reads_features() ? kPixelEmbed : kFeatureEmbed},
+                    .reshape = interpolation(file, vit, grid_beside(file)),
                     .remedy = "Give a checkpoint of the size that [model] describes, or change that to its"};
   for (const ParameterStore::Released& r : store.released()) {
     const bool is_buffer = r.parameter < 0;
@@ -170,7 +190,7 @@ void initialise_all(Vicha& model, const std::string& file) {
   for (const ParameterStore::Released& r : store.released()) {
     if (!r.is_table) targets.emplace_back(r.name, store.view(r));
   }
-  const LoadReport report = load_into(targets, source, checkpoint_policy(store, file));
+  const LoadReport report = load_into(targets, source, checkpoint_policy(model, file));
   say("model", file, report);
   const std::unordered_set<std::string> missing(report.missing.begin(), report.missing.end());
   for (const auto& [name, tensor] : tensors_of(store, [](const Parameter& p) { return p.in("concept_encoder"); })) {
@@ -254,6 +274,15 @@ LoadedModel load_trained(const fs::path& folder, const std::string& device, cons
   for (const std::string& part : recipe.freeze) vicha.freeze(part);
   vicha.to(choose_device(device));
   loaded.tokenizer = load_tokenizer(vocabulary_of(checkpoint, recipe), recipe.model.text);
+  if (recipe.model.vit.reads_features()) {
+    const std::optional<FeatureTower> tower = feature_tower_of(checkpoint);
+    if (!tower) {
+      throw DataError((checkpoint / kFeatureTowerFile).string(),
+                      "is not there, so nothing says whose features the model reads",
+                      "The checkpoint is damaged; use another one");
+    }
+    loaded.tower = tower->weights;
+  }
   return loaded;
 }
 

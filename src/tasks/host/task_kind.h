@@ -27,7 +27,8 @@ struct TrainingSetup {
   TaskModel& model;
   std::shared_ptr<const Manifest> manifest;
   std::shared_ptr<const WordPiece> tokenizer;
-  const std::optional<ConceptKit>& kit;  ///< how the training set's concepts were found, if anything says so
+  const std::optional<ConceptKit>& kit;       ///< how the training set's concepts were found, if anything says so
+  const std::optional<SourceWeights>& tower;  ///< whose features of pictures the model reads, if it does
   std::filesystem::path out;
   std::string device;
   const Group& group;
@@ -52,6 +53,8 @@ struct LoadedModel {
   AnyOptions<TaskRecipe> recipe;
   std::unique_ptr<TaskModel> parts;
   std::shared_ptr<const WordPiece> tokenizer;
+  /// Whose features of pictures the model reads; nothing where it reads pixels.
+  std::optional<SourceWeights> tower = {};
 
   Vicha& vicha() const { return parts->vicha(); }
 };

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "tasks/host/feature_tower.h"
 
 namespace vicha {
 
@@ -84,7 +85,26 @@ void TaskRecipe::finish() {
         "schedule.late_parts = own draws the curve over a part of the run, and schedule.kind = released goes by "
         "epochs; set schedule.kind=step");
   }
+  const bool stored = !data.features.store.empty();
+  if (model.vit.reads_features() && !stored) {
+    throw UsageError(
+        "model.image.input = features reads stored features of pictures: name them in data.features.store (they are "
+        "made "
+        "by `vicha embed --patches`)");
+  }
+  if (!model.vit.reads_features() && stored) {
+    throw UsageError(
+        fmt::format("data.features.store = {} is of no use to a model that reads pixels; set model.image.input = "
+                    "\"features\", or leave the store out",
+                    data.features.store));
+  }
   model.check();
+}
+
+void TaskRecipe::read_sizes(const std::string&) {
+  if (!model.vit.reads_features()) return;
+  fit_to_store(model, *open_feature_store(data.features));
+  finish();
 }
 
 }  // namespace vicha

@@ -40,6 +40,9 @@ class TaskRecipe {
 
   /// Makes the parts fit each other (image size, concepts, …) and checks them. Throws UsageError naming the keys.
   virtual void finish();
+  /// Fills in, at the start of a training, what files say that the recipe names (the size of stored features), and
+  /// finishes it again. Throws DataError or UsageError naming both where recipe and file do not agree.
+  virtual void read_sizes(const std::string& device);
   /// What a report says of the recipe beyond what all recipes have: (name, value).
   virtual std::vector<std::pair<std::string, std::string>> facts() const { return {}; }
   /// What evaluations of the model take where the command line says nothing: key=value of the evaluating task's

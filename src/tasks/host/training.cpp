@@ -13,6 +13,7 @@
 #include "nn/kernel_choice.h"
 #include "tasks/host/data_record.h"
 #include "tasks/host/model_files.h"
+#include "tasks/host/stored_pictures.h"
 #include "train/device.h"
 #include "train/resume.h"
 #include "train/run_lock.h"
@@ -106,7 +107,9 @@ LoaderSetup loader_setup(const TrainCommand& command, const Group& group, const 
 
 }  // namespace
 
-RunResult train_task(const TrainCommand& command, const Group& group) {
+RunResult train_task(const TrainCommand& given, const Group& group) {
+  TrainCommand command = given;
+  command.recipe->read_sizes(command.device);
   const TaskRecipe& recipe = *command.recipe;
   const TaskKind* kind = find_task_kind(recipe.task);
   VICHA_ASSERT(kind != nullptr && kind->begin_training);
@@ -121,6 +124,22 @@ RunResult train_task(const TrainCommand& command, const Group& group) {
   const DataMatch match =
       checkpoint ? compare_data(*checkpoint, manifest->digests(), command.allow_changed_data) : DataMatch::kUnknown;
   if (checkpoint) require_same_vocabulary(*checkpoint, recipe.init.vocabulary);
+  std::shared_ptr<const PictureFeatures> features;
+  std::optional<SourceWeights> tower;
+  std::vector<std::pair<std::string, std::string>> files = {{"vocab.txt", read_file(recipe.init.vocabulary)},
+                                                            {kDataRecord, data_record(manifest->digests())}};
+  if (recipe.model.vit.reads_features()) {
+    const auto store = open_feature_store(recipe.data.features);
+    tower = store->source();
+    const FeatureTower kept{*tower, store->layout().views};
+    if (checkpoint) require_same_tower(*checkpoint, kept, recipe.data.features.store);
+    // A tower that is another one should be told of now, not when the first picture is to pass it.
+    if (!recipe.data.features.tower.empty() && group.is_writer()) {
+      open_feature_tower(recipe.data, *tower, recipe.data.features.store, command.device);
+    }
+    features = training_features(store, *manifest, recipe.data);
+    files.emplace_back(kFeatureTowerFile, to_json(kept));
+  }
 
   const at::Device device = choose_device(command.device);
   const std::unique_ptr<TaskModel> model =
@@ -139,20 +158,20 @@ RunResult train_task(const TrainCommand& command, const Group& group) {
   if (model->trains_fusion()) vicha.parameters().set_begin("fusion", 0.0);
   vicha.to(device);
   const std::optional<ConceptKit> kit = training_kit(recipe.data);
-  std::vector<std::pair<std::string, std::string>> files = {{"vocab.txt", read_file(recipe.init.vocabulary)},
-                                                            {kDataRecord, data_record(manifest->digests())}};
   if (kit) std::ranges::move(concept_kit_files(*kit), std::back_inserter(files));
   const std::unique_ptr<TaskTraining> training =
-      kind->begin_training({recipe, *model, manifest, tokenizer, kit, command.out, command.device, group});
+      kind->begin_training({recipe, *model, manifest, tokenizer, kit, tower, command.out, command.device, group});
   TrainedTask task(*training, vicha.parameters(), command.recipe, std::move(files));
   if (device.is_cpu()) log::info("{}", kernel_choice().describe());
-  Loader loader(manifest, tokenizer, recipe.data, loader_setup(command, group, device, training->target_makers()));
+  LoaderSetup setup = loader_setup(command, group, device, training->target_makers());
+  setup.features = features;
+  Loader loader(manifest, tokenizer, recipe.data, setup);
   LoaderSource source(loader);
 
   RunSetup run{.out = command.out, .resume = command.resume, .device = command.device, .group = group};
   // Neither where files lie nor who reads them changes a run.
-  for (const char* key :
-       {"data.workers", "data.prefetch", "data.cache_mib", "data.image_root", "text_cache_mib", "init.", "eval."}) {
+  for (const char* key : {"data.workers", "data.prefetch", "data.cache_mib", "data.image_root", "data.features.",
+                          "text_cache_mib", "init.", "eval.", "teach.source", "teach.pictures", "teach.captions"}) {
     run.may_change.emplace_back(key);
   }
   // Where what a manifest says has been compared, its name makes no difference.

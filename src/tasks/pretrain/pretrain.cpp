@@ -12,7 +12,9 @@
 #include "objectives/text_cache.h"
 #include "tasks/concepts/concept_finder.h"
 #include "tasks/host/evaluation_record.h"
+#include "tasks/host/stored_pictures.h"
 #include "tasks/pretrain/pretrain_recipe.h"
+#include "tasks/pretrain/teacher.h"
 #include "tasks/retrieval/retrieval.h"
 
 namespace vicha {
@@ -36,9 +38,15 @@ class PeriodicEvaluation {
     DataOptions data = recipe.data;
     data.manifests = {options_.manifest};
     const auto load = [&] {
-      set_ = ConceptFinder(setup.kit, "the training set",
-                           {.cache = run_image_cache(setup.out), .tower = {.device = setup.device}})
-                 .load(data, setup.tokenizer);
+      const auto set = ConceptFinder(setup.kit, "the training set",
+                                     {.cache = run_image_cache(setup.out), .tower = {.device = setup.device}})
+                           .load(data, setup.tokenizer);
+      if (setup.tower) {
+        set->set_features(evaluation_features(
+            set->manifest(),
+            {.data = data, .tower = *setup.tower, .device = setup.device, .cache = run_feature_cache(setup.out)}));
+      }
+      set_ = set;
     };
     // The writer embeds what has to be embedded; the others find it in the cache.
     if (group_.is_writer()) load();
@@ -73,6 +81,11 @@ class Pretraining : public TaskTraining {
         group_(setup.group),
         step_(recipe_.objectives, setup.model.objectives(), model_),
         evaluate_(recipe_, setup) {
+    const auto& teach = recipe_.objectives.get<TeachOptions>();
+    if (teach.enabled) {
+      const SampleText text(setup.tokenizer, recipe_.data);
+      teacher_ = teacher_targets({teach, recipe_.data, setup.manifest, text, setup.out, setup.device, group_});
+    }
     if (model_.text_frozen() && recipe_.text_cache_mib > 0)
       cache_ = std::make_unique<TextCache>(recipe_.text_cache_mib << 20);
   }
@@ -108,6 +121,7 @@ class Pretraining : public TaskTraining {
     for (const auto& make : step_.target_makers()) {
       makers.emplace_back([make](Batch& batch, const Manifest&, Rng& rng) { make(batch, rng); });
     }
+    if (teacher_) makers.push_back(teacher_);
     return makers;
   }
 
@@ -120,6 +134,7 @@ class Pretraining : public TaskTraining {
   PretrainStep step_;
   PeriodicEvaluation evaluate_;
   std::unique_ptr<TextCache> cache_;
+  TargetMaker teacher_;  ///< empty: nobody teaches
   struct Pending {
     at::Tensor image_feat, text_feat, ids;
   } pending_;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "objectives/registry.h"
+#include "tasks/pretrain/teacher.h"
 
 namespace vicha {
 
@@ -27,6 +28,12 @@ void PretrainRecipe::describe(Visitor& v) {
 void PretrainRecipe::finish() {
   TaskRecipe::finish();
   objectives.check(model);
+}
+
+void PretrainRecipe::read_sizes(const std::string& device) {
+  TaskRecipe::read_sizes(device);
+  auto& teach = objectives.get<TeachOptions>();
+  if (teach.enabled && teach.width == 0) teach.width = teacher_width(teach, device);
 }
 
 std::vector<std::string> PretrainRecipe::evaluation_settings() const {

@@ -27,6 +27,7 @@ struct PretrainRecipe : TaskRecipe {
   PretrainRecipe() : TaskRecipe("pretrain") {}
   void describe(Visitor& v);
   void finish() override;
+  void read_sizes(const std::string& device) override;
   std::vector<std::pair<std::string, std::string>> facts() const override;
   std::vector<std::string> evaluation_settings() const override;
   std::string evaluation_manifest() const override { return eval.manifest; }

@@ -20,6 +20,7 @@
 #include "nn/precision.h"
 #include "tasks/concepts/concept_finder.h"
 #include "tasks/host/model_files.h"
+#include "tasks/host/stored_pictures.h"
 #include "train/device.h"
 
 namespace vicha {
@@ -222,6 +223,10 @@ EvaluateResult evaluate(LoadedModel& loaded, const EvaluateCommand& command) {
   const fs::path checkpoint = checkpoint_folder(command.checkpoint);
   ConceptFinder finder(checkpoint_concept_kit(checkpoint), checkpoint.string(), finding);
   const auto set = finder.load(data, loaded.tokenizer);
+  if (loaded.tower) {
+    set->set_features(
+        evaluation_features(set->manifest(), {.data = data, .tower = *loaded.tower, .device = command.device}));
+  }
   const Bf16Scope scope(use_bf16(command.precision, loaded.vicha().device()));
   const RetrievalResult result = evaluate_retrieval(*loaded.parts, set, options);
   auto json = OrderedJson::parse(result.to_json());
