@@ -54,7 +54,9 @@ void add_evaluation(CLI::App& eval, const TaskKind& kind, Action& chosen) {
   const auto given = std::make_shared<Given>();
   EvaluateCommand& run = given->command;
   CLI::App* command = eval.add_subcommand(kind.key, kind.about);
-  command->add_option("CHECKPOINT", run.checkpoint, "Checkpoint folder, or a run's folder for its last one")
+  command
+      ->add_option("CHECKPOINT", run.checkpoint,
+                   "Checkpoint folder, or a run's folder for its last one (of `vicha align`: the best)")
       ->required();
   command->add_option("MANIFEST", run.manifest, "Evaluation set")->required();
   for (const EvaluationFlag& flag : kind.evaluation_flags) {
@@ -73,10 +75,9 @@ void add_evaluation(CLI::App& eval, const TaskKind& kind, Action& chosen) {
       std::optional<GuardedOutput> out;  // before the work, so that it is not in vain
       if (!given->out.empty()) out.emplace(given->out);
       run.precision = parse_precision(given->precision);
-      LoadedModel loaded = load_trained(run.checkpoint, run.device, &kind);
       const EvaluateResult result = [&] {
         try {
-          return kind.evaluate(loaded, run);
+          return evaluate_trained(kind, run);
         } catch (const UsageError& error) {
           throw UsageError(as_given(error.what(), kind.evaluation_flags));
         }

@@ -46,7 +46,7 @@ class Facts {
   Html::Element list_;
 };
 
-void add_recipe_facts(Facts& facts, const TaskRecipe& recipe) {
+void add_model_facts(Facts& facts, const TaskRecipe& recipe) {
   const ModelOptions& model = recipe.model;
   facts.add("Picture encoder", fmt::format("ViT: {} px in patches of {} px, {} blocks, width {}, {} heads{}",
                                            model.vit.image_res, model.vit.patch, model.vit.depth, model.vit.width,
@@ -55,6 +55,9 @@ void add_recipe_facts(Facts& facts, const TaskRecipe& recipe) {
                                            model.text.fusion_layers, model.text.width, model.text.heads));
   facts.add("Common embedding",
             fmt::format("{} channels, queue of {}", model.embed_dim, format_count(model.queue_size)));
+}
+
+void add_recipe_facts(Facts& facts, const TaskRecipe& recipe) {
   for (const auto& [name, value] : recipe.facts()) facts.add(name, value);
   facts.add("Frozen", fmt::format("{}", fmt::join(recipe.freeze, ", ")));
   facts.add("Training data", fmt::format("{}", fmt::join(recipe.data.manifests, ", ")));
@@ -114,6 +117,7 @@ void write_summary(Html& html, const ReportData& data) {
       const std::int64_t count = count_parameters(data.loaded.value->vicha());
       facts.add("Parameters", millions(count) + ", momentum copies not counted");
     }
+    if (recipe != nullptr && (data.kind == nullptr || data.kind->make_model)) add_model_facts(facts, *recipe);
     if (recipe != nullptr) add_recipe_facts(facts, *recipe);
     facts.add("Epochs", fmt::format("{} begun", data.metrics.epoch + 1));
     if (data.metrics.skipped > 0) facts.add("Unreadable", format_count(data.metrics.skipped) + " samples skipped");

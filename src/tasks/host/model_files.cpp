@@ -248,13 +248,28 @@ LoadedModel load_trained(const fs::path& folder, const std::string& device, cons
                                 "init.checkpoint = \"{}\"",
                                 asked->key, folder.string()));
   }
-  loaded.parts = find_task_kind(recipe.task)->make_model(recipe, 0);
+  const TaskKind& kind = *find_task_kind(recipe.task);
+  if (!kind.make_model) {
+    throw DataError(checkpoint.string(),
+                    fmt::format("is a model of the task '{}', which has no encoders of its own", recipe.task),
+                    "Where a model is wanted give one of `vicha pretrain`; where a source of concepts is, "
+                    "aligned:RUN");
+  }
+  loaded.parts = kind.make_model(recipe, 0);
   Vicha& vicha = loaded.vicha();
   load_model(checkpoint / "model.safetensors", vicha.parameters());
   for (const std::string& part : recipe.freeze) vicha.freeze(part);
   vicha.to(choose_device(device));
   loaded.tokenizer = load_tokenizer(vocabulary_of(checkpoint, recipe), recipe.model.text);
   return loaded;
+}
+
+EvaluateResult evaluate_trained(const TaskKind& kind, const EvaluateCommand& command) {
+  const AnyOptions<TaskRecipe> recipe = load_task_recipe(checkpoint_folder(command.checkpoint) / "recipe.toml");
+  const TaskKind& trained = *find_task_kind(recipe->task);
+  if (trained.evaluate_as) return trained.evaluate_as(kind, command);
+  LoadedModel loaded = load_trained(command.checkpoint, command.device, &kind);
+  return kind.evaluate(loaded, command);
 }
 
 }  // namespace vicha
