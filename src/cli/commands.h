@@ -23,6 +23,7 @@ void add_eval(CLI::App& app, Action& chosen);
 void add_report(CLI::App& app, Action& chosen);
 void add_data(CLI::App& app, Action& chosen);
 void add_concepts(CLI::App& app, Action& chosen);
+void add_embed(CLI::App& app, Action& chosen);
 void add_weights(CLI::App& app, Action& chosen);
 void add_config(CLI::App& app, Action& chosen);
 void add_bench(CLI::App& app, Action& chosen);

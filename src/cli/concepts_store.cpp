@@ -16,8 +16,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string_view type_name(StoreType type) { return type == StoreType::kFloat32 ? "float32" : "float16"; }
-
 struct Summary {
   explicit Summary(const EmbeddingStore& store)
       : store(store), images(static_cast<std::int64_t>(store.newest().size())) {}
@@ -28,7 +26,7 @@ struct Summary {
                                   {"source", nlohmann::ordered_json::parse(to_json(store.source()))},
                                   {"vectors", shape.vectors},
                                   {"width", shape.width},
-                                  {"type", type_name(shape.type)},
+                                  {"type", to_string(shape.type)},
                                   {"pictures", images},
                                   {"records", store.size()},
                                   {"blocks", store.blocks()},
@@ -41,7 +39,7 @@ struct Summary {
     const auto& shape = store.shape();
     std::string text =
         fmt::format("{}\n  source    {}\n  shape     {} x {} {}\n  pictures  {}", store.path().string(),
-                    store.source().describe(), shape.vectors, shape.width, type_name(shape.type), images);
+                    store.source().describe(), shape.vectors, shape.width, to_string(shape.type), images);
     if (images != store.size()) text += fmt::format(" ({} records, older ones included)", store.size());
     text += fmt::format("\n  size      {} bytes in {} blocks\n", fs::file_size(store.path()), store.blocks());
     if (store.lost_bytes() > 0) {

@@ -75,6 +75,7 @@ int run(int argc, char** argv) {
   add_report(app, chosen);
   add_data(app, chosen);
   add_concepts(app, chosen);
+  add_embed(app, chosen);
   add_weights(app, chosen);
   add_config(app, chosen);
   add_bench(app, chosen);

@@ -24,6 +24,24 @@ double bicubic(double x) {
 
 double bilinear(double x) { return std::max(0.0, 1.0 - std::fabs(x)); }
 
+double sinc(double x) {
+  if (x == 0.0) return 1.0;
+  x *= M_PI;
+  return std::sin(x) / x;
+}
+
+double lanczos(double x) { return -3.0 <= x && x < 3.0 ? sinc(x) * sinc(x / 3) : 0.0; }
+
+struct Kernel {
+  double support;  // half its width
+  double (*at)(double x);
+};
+
+Kernel kernel_of(Filter filter) {
+  if (filter == Filter::kBilinear) return {1.0, bilinear};
+  return filter == Filter::kBicubic ? Kernel{2.0, bicubic} : Kernel{3.0, lanczos};
+}
+
 std::uint8_t to_byte(std::int32_t sum) { return static_cast<std::uint8_t>(std::clamp(sum >> kFractionBits, 0, 255)); }
 
 /// One row: `weights.out` pixels.
@@ -143,10 +161,10 @@ void horizontal_avx2(const View& in, const Weights& weights, std::uint8_t* out) 
 }  // namespace
 
 Weights filter_weights(Filter filter, int in, int out, double extent) {
-  const bool cubic = filter == Filter::kBicubic;
+  const Kernel kernel = kernel_of(filter);
   const double scale = (extent > 0 ? extent : in) / out;
   const double stretch = std::max(scale, 1.0);  // of the kernel: antialiasing when the image shrinks
-  const double support = (cubic ? 2.0 : 1.0) * stretch, narrow = 1.0 / stretch;
+  const double support = kernel.support * stretch, narrow = 1.0 / stretch;
   Weights weights;
   weights.in = in;
   weights.out = out;
@@ -164,7 +182,7 @@ Weights filter_weights(Filter filter, int in, int out, double extent) {
     double total = 0.0;
     for (int t = 0; t < end - begin; ++t) {
       const double at = (t + begin - center + 0.5) * narrow;
-      total += exact[t] = cubic ? bicubic(at) : bilinear(at);
+      total += exact[t] = kernel.at(at);
     }
     for (int t = 0; t < end - begin; ++t) {
       if (total != 0.0) exact[t] /= total;

@@ -1,4 +1,4 @@
-// Pillow's resampling: antialiased bicubic (a = -0.5) or bilinear, weights in fixed point (22 bits), horizontal pass
+// Pillow's resampling: antialiased bicubic (a = -0.5), bilinear or Lanczos (a = 3), weights in fixed point (22 bits), horizontal pass
 // first, except where the height shrinks by more than twice as many pixels as the width does (Pillow 13).
 #pragma once
 
@@ -6,7 +6,7 @@
 
 namespace vicha {
 
-enum class Filter { kBicubic, kBilinear };
+enum class Filter { kBicubic, kBilinear, kLanczos };
 
 /// `image.resize((width, height), filter)`; grey + alpha and RGBA premultiplied. Equal to Pillow bit for bit. One
 /// thread.

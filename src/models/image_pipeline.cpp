@@ -111,7 +111,7 @@ void ImagePipeline::run(std::int64_t count) const {
   const auto work = [&] {
     const at::NoGradGuard no_grad;
     const Bf16Scope scope(bf16);
-    const at::Tensor space = at::empty({std::min(batch, count) * views, 3, side, side}, at::kFloat);
+    const at::Tensor space = at::empty({std::min(batch, count) * views, 3, side, width > 0 ? width : side}, at::kFloat);
     std::int64_t number = 0;
     for (ImageBatch b = batches.take(number); b.begin < b.end; b = batches.take(number)) {
       read_and_encode(*this, space, b);

@@ -1,7 +1,7 @@
 // Images from files through a tower: every thread reads a few images and carries them through all layers on its own,
 // so that reading overlaps the products of the other threads and no thread waits for another at every product. With a
 // tower on another device the threads read while one of them waits for it.
-// V square views of each image (itself, and cut-out regions), S pixels a side, E width of an embedding.
+// V views of each image (itself, and cut-out regions), of S rows and W columns of pixels, E width of an embedding.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -27,12 +27,13 @@ struct ImageBatch {
 
 struct ImagePipeline {
   std::int64_t side = 0;     ///< S
+  std::int64_t width = 0;    ///< W; 0: S, the views are squares
   std::int64_t views = 1;    ///< V
   std::int64_t batch = 1;    ///< images that a thread takes at a time; fewer towards the end, so that all end together
   std::int64_t threads = 0;  ///< at most; 0: all of LibTorch's
-  /// Image i into [V, 3, S, S]. Called by several threads concurrently; false: it is left out.
+  /// Image i into [V, 3, S, W]. Called by several threads concurrently; false: it is left out.
   std::function<bool(std::int64_t i, std::span<float> pixels)> read;
-  /// (b V, 3, S, S) -> (b V, E). Called by several threads concurrently, each in a parallel region. Images that are
+  /// (b V, 3, S, W) -> (b V, E). Called by several threads concurrently, each in a parallel region. Images that are
   /// left out keep their rows, blank: an image's row depends on the image and its index among `count` alone, on
   /// neither the threads nor the other images.
   std::function<at::Tensor(const at::Tensor& pixels)> encode;

@@ -133,6 +133,21 @@ std::optional<std::string> tower_prefix_of_config(std::string_view text) {
   return std::nullopt;
 }
 
+std::optional<std::string> tower_prefix_of(std::string_view spec) {
+  const std::string prefix(spec.substr(0, spec.find(':')));
+  const auto is = [&](const auto& kind) { return kind.prefix == prefix; };
+  if (prefix.size() < spec.size() &&
+      (std::ranges::any_of(image_kinds(), is) || std::ranges::any_of(text_kinds(), is))) {
+    return prefix;
+  }
+  if (!fs::is_directory(spec)) return std::nullopt;
+  for (const char* name : {"config.json", "open_clip_config.json"}) {
+    const fs::path file = fs::path(spec) / name;
+    if (fs::is_regular_file(file)) return tower_prefix_of_config(towers::read_small(file));
+  }
+  return std::nullopt;
+}
+
 std::unique_ptr<ImageTower> open_image_tower(std::string_view spec) {
   return open_tower(std::string(spec), image_kinds(), "picture");
 }

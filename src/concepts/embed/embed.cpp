@@ -1,6 +1,5 @@
 #include "concepts/embed/embed.h"
 
-#include <ATen/ATen.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -11,112 +10,12 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
-#include "base/progress.h"
 #include "base/random.h"
+#include "concepts/embed/embed_job.h"
 #include "concepts/embed/region_embedding.h"
 #include "data/manifest/manifest_reader.h"
-#include "data/pipeline/bad_images.h"
-#include "models/image_pipeline.h"
 
 namespace vicha {
-namespace {
-
-enum class Fate : std::uint8_t { kNew, kKnown, kBad };
-
-class Embedder {
- public:
-  Embedder(ConceptSource& source, const ImageList& images, const fs::path& store, const EmbedOptions& options)
-      : source_(source),
-        images_(images),
-        options_(options),
-        vectors_(vectors_with_regions(options.regions)),
-        count_(options.rank < images.size() ? (images.size() - options.rank - 1) / options.ranks + 1 : 0),
-        fates_(static_cast<std::size_t>(count_), Fate::kNew),
-        contents_(static_cast<std::size_t>(count_), 0),
-        writer_(store, source.weights(), {source.width(), vectors_, options.type}),
-        bad_log_(images.manifest, options.max_bad_share,
-                 options.bad_images.empty() ? fs::path(store.string() + ".bad_pictures.jsonl") : options.bad_images,
-                 options.settings),
-        progress_("embedding pictures", "pictures", count_) {
-    report_.images = count_;
-  }
-
-  EmbedReport run() {
-    const std::int64_t at_once = options_.batch_size > 0 ? options_.batch_size : source_.batch();
-    ImagePipeline pipeline;
-    pipeline.side = source_.side();
-    pipeline.views = vectors_;
-    pipeline.batch = std::max<std::int64_t>(1, at_once / vectors_);
-    pipeline.threads = options_.threads;
-    pipeline.read = [this](std::int64_t mine, std::span<float> pixels) {
-      return (fates_[static_cast<std::size_t>(mine)] = prepare(mine, pixels)) == Fate::kNew;
-    };
-    pipeline.encode = [this](const at::Tensor& pixels) { return source_.embed_images(pixels); };
-    pipeline.done = [this](const ImageBatch& batch) { store(batch); };
-    pipeline.run(count_);
-    writer_.finish();
-    report_.seconds = progress_.seconds();
-    return report_;
-  }
-
- private:
-  /// Of the images of this rank, in the whole list.
-  std::int64_t listed(std::int64_t mine) const { return options_.rank + mine * options_.ranks; }
-  const std::string& key(std::int64_t mine) const { return images_.keys[static_cast<std::size_t>(listed(mine))]; }
-
-  Fate prepare(std::int64_t mine, std::span<float> out) {
-    const std::optional<std::uint64_t> known = writer_.content(key(mine));
-    if (known && options_.trust_names) return Fate::kKnown;
-    const std::string path(images_.path(listed(mine)));
-    try {
-      const std::string file = read_file(path);
-      const std::span bytes(reinterpret_cast<const std::uint8_t*>(file.data()), file.size());
-      const std::uint64_t content = content_hash(bytes);
-      if (known && (*known == content || *known == 0)) return Fate::kKnown;
-      contents_[static_cast<std::size_t>(mine)] = content;
-      prepare_with_regions(source_, bytes, path, options_.regions, out);
-      return Fate::kNew;
-    } catch (const DataError& error) {
-      bad_.add(mine, error.what());
-      return Fate::kBad;
-    }
-  }
-
-  void store(const ImageBatch& batch) {
-    for (std::int64_t mine = batch.begin; mine < batch.end; ++mine) {
-      const Fate fate = fates_[static_cast<std::size_t>(mine)];
-      if (fate == Fate::kKnown) ++report_.known;
-      if (fate != Fate::kBad) continue;
-      ++report_.bad;
-      bad_log_.report(images_.records[static_cast<std::size_t>(listed(mine))], *bad_.reason(mine));
-    }
-    std::vector<std::string> keys;
-    std::vector<std::uint64_t> contents;
-    for (const std::int64_t mine : batch.images) {
-      keys.push_back(key(mine));
-      contents.push_back(contents_[static_cast<std::size_t>(mine)]);
-    }
-    const auto fresh = static_cast<std::int64_t>(keys.size());
-    if (fresh > 0) writer_.add(keys, contents, batch.rows.view({fresh, vectors_, source_.width()}));
-    report_.embedded += fresh;
-    progress_.update(batch.end, report_.known + report_.bad);
-  }
-
-  ConceptSource& source_;
-  const ImageList& images_;
-  EmbedOptions options_;
-  std::int64_t vectors_, count_;
-  std::vector<Fate> fates_;  // each is written by the thread that reads its image, then read when its batch is done
-  std::vector<std::uint64_t> contents_;
-  EmbeddingStoreWriter writer_;
-  BadImages bad_;
-  BadImageLog bad_log_;
-  EmbedReport report_;
-  Progress progress_;
-};
-
-}  // namespace
-
 std::uint64_t content_hash(std::span<const std::uint8_t> bytes) {
   // Four lanes, so that the multiplications do not wait for each other: several bytes a cycle.
   constexpr std::uint64_t kOdd = 0x9e3779b97f4a7c15ULL;
@@ -178,17 +77,18 @@ fs::path store_of_rank(const fs::path& store, std::int64_t rank, std::int64_t ra
 
 EmbedReport embed_images(ConceptSource& source, const ImageList& images, const fs::path& store,
                          const EmbedOptions& options) {
-  if (options.ranks < 1 || options.rank < 0 || options.rank >= options.ranks) {
-    throw UsageError(fmt::format("rank {} of {}: ranks count from 0", options.rank, options.ranks));
-  }
-  if (options.batch_size < 0) {
-    throw UsageError(
-        fmt::format("--batch {} is no number of vectors; 0 takes what suits the source", options.batch_size));
-  }
   if (options.regions < 0)
     throw UsageError(fmt::format("--regions {}: 0 for none, else the side of the grid", options.regions));
-  if (options.threads < 0) throw UsageError(fmt::format("--threads {}: 0 for all, else how many", options.threads));
-  const EmbedReport report = Embedder(source, images, store, options).run();
+  EmbedJob job;
+  job.height = job.width = source.side();
+  job.views = vectors_with_regions(options.regions);
+  job.images_at_once = (options.batch_size > 0 ? options.batch_size : source.batch()) / job.views;
+  job.prepare = [&](std::span<const std::uint8_t> bytes, std::string_view path, std::span<float> out) {
+    prepare_with_regions(source, bytes, path, options.regions, out);
+  };
+  job.encode = [&](const at::Tensor& pixels) { return source.embed_images(pixels); };
+  job.targets = {{store, source.weights(), {source.width(), job.views, options.type}}};
+  const EmbedReport report = embed_job(job, images, options);
   log::info("{}: {} pictures embedded in {:.1f} s ({:.1f}/s), {} were there, {} bad", store.string(), report.embedded,
             report.seconds, static_cast<double>(report.embedded) / std::max(report.seconds, 1e-9), report.known,
             report.bad);

@@ -52,10 +52,20 @@ struct EmbedOptions {
   std::filesystem::path bad_images = {};  ///< JSON lines; empty: STORE.bad_pictures.jsonl
 };
 
+/// Throws UsageError on numbers that these options cannot have.
+void check_embed_options(const EmbedOptions& options);
+
 struct EmbedReport {
   std::int64_t images = 0;  ///< of this rank
   std::int64_t embedded = 0, known = 0, bad = 0;
   double seconds = 0;
+
+  struct Store {
+    std::filesystem::path file;
+    std::uint64_t bytes = 0;  ///< of the file, older records included
+    StoreLoss loss = {};      ///< of what was added now, where it was rounded to int8
+  };
+  std::vector<Store> stores = {};
 };
 
 /// The store of a rank: "coco.emb" of 4 -> "coco.rank-0-of-4.emb"; the name itself of 1.

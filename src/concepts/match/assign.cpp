@@ -45,6 +45,11 @@ class Stores {
     if (files.empty()) throw UsageError("no embedding store is given");
     for (const fs::path& file : files) {
       stores_.push_back(EmbeddingStore::open(file));
+      require_embeddings(stores_.back(), FeatureKind::kPooled);
+      if (const auto& layout = stores_.back().shape().layout; layout && layout->views > 1) {
+        throw DataError(file.string(), fmt::format("holds {}: views are no regions", layout->describe()),
+                        "Embed the pictures without --views, or with `vicha concepts embed --regions N`");
+      }
       require_same(source, where_source, stores_.back().source(), file.string());
       if (const std::int64_t lost = stores_.back().lost_bytes(); lost > 0) {
         log::warning(

@@ -176,6 +176,10 @@ NearestCaptionsReport add_nearest_captions(const fs::path& in, const fs::path& o
                                            const EmbeddingStore& queries, const EmbeddingStore& captions,
                                            const NearestCaptionsOptions& options) {
   if (options.k < 1) throw UsageError("The number of captions must be at least 1");
+  require_embeddings(captions, FeatureKind::kTexts);
+  if (const auto& layout = queries.shape().layout; layout && layout->kind == FeatureKind::kPatches) {
+    require_embeddings(queries, FeatureKind::kPooled);
+  }
   require_same(queries.source(), queries.path().string(), captions.source(), captions.path().string());
   return Adder(in, out, others, queries, captions, options).run();
 }

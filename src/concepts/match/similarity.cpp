@@ -136,6 +136,8 @@ ManifestPairs saved_similarities(const fs::path& manifest) {
 
 ManifestPairs stored_similarities(const fs::path& manifest, const EmbeddingStore& images,
                                   const EmbeddingStore& captions) {
+  require_embeddings(images, FeatureKind::kPooled);
+  require_embeddings(captions, FeatureKind::kTexts);
   require_same(images.source(), images.path().string(), captions.source(), captions.path().string());
   if (images.shape().width != captions.shape().width) {
     throw DataError(captions.path().string(),

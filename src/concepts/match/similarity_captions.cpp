@@ -2,44 +2,11 @@
 
 #include <ATen/ATen.h>
 
-#include <nlohmann/json.hpp>
-
 #include "base/error.h"
 #include "base/files.h"
 #include "base/progress.h"
-#include "base/sha256.h"
-#include "data/manifest/record_fields.h"
-#include "data/manifest/record_reader.h"
-#include "data/manifest/string_pool.h"
 
 namespace vicha {
-namespace {
-
-constexpr std::size_t kLongestKey = 4096;
-constexpr std::size_t kKeptOfLong = 1024;
-
-/// Distinct captions in the order of their first appearance.
-StringPool distinct_captions(const std::vector<fs::path>& manifests) {
-  StringPool captions;
-  for (const fs::path& manifest : manifests) {
-    RecordReader reader(manifest);
-    RecordText text;
-    while (reader.next(text)) {
-      for (const std::string& caption : captions_of(reader.parse(text), reader)) {
-        if (!caption.empty()) captions.intern(caption);
-      }
-    }
-  }
-  captions.seal();
-  return captions;
-}
-
-}  // namespace
-
-std::string caption_key(std::string_view caption) {
-  if (caption.size() <= kLongestKey) return std::string(caption);
-  return std::string(caption.substr(0, kKeptOfLong)) + " sha256:" + sha256_hex(caption);
-}
 
 EmbedCaptionsReport embed_captions(ConceptSource& source, const std::vector<fs::path>& manifests, const fs::path& store,
                                    const EmbedCaptionsOptions& options) {

@@ -7,14 +7,11 @@
 #include <string_view>
 #include <vector>
 
+#include "concepts/embed/captions.h"
 #include "concepts/source/source.h"
 #include "concepts/store/store.h"
 
 namespace vicha {
-
-/// What a store calls a caption: itself; a beginning and a hash where it is longer than a key may be. Empty for an
-/// empty caption, which no store holds.
-std::string caption_key(std::string_view caption);
 
 struct EmbedCaptionsOptions {
   StoreType type = StoreType::kFloat16;

@@ -1,6 +1,7 @@
 #include "concepts/store/store.h"
 
 #include <ATen/Functions.h>
+#include <ATen/Parallel.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -11,6 +12,7 @@
 #include "base/files.h"
 #include "concepts/store/store_format.h"
 #include "concepts/store/store_keys.h"
+#include "concepts/store/store_numbers.h"
 
 namespace vicha {
 
@@ -101,25 +103,29 @@ at::Tensor EmbeddingStore::rows(std::span<const std::int64_t> records) const {
   const StoreShape& shape = this->shape();
   const auto count = static_cast<std::int64_t>(records.size());
   const at::Tensor out = at::empty({count, shape.vectors, shape.width}, at::kFloat);
-  for (std::int64_t i = 0; i < count;) {
-    const std::int64_t first = records[static_cast<std::size_t>(i)];
-    const std::size_t number = impl_->block_of(first);
-    const StoreBlock& block = impl_->scan.blocks[number];
-    impl_->check(number);
-    std::int64_t run = 1;  // consecutive records are copied together
-    while (i + run < count && first + run < block.first_record + block.records &&
-           records[static_cast<std::size_t>(i + run)] == first + run) {
-      ++run;
-    }
-    const std::uint64_t at =
-        block.vectors + static_cast<std::uint64_t>(first - block.first_record) * record_bytes(shape);
-    auto* const data = const_cast<std::byte*>(impl_->map.bytes().data() + at);  // from_blob; only read
-    const at::Tensor stored = at::from_blob(data, {run, shape.vectors, shape.width},
-                                            shape.type == StoreType::kFloat32 ? at::kFloat : at::kHalf);
-    out.narrow(0, i, run).copy_(stored);
-    i += run;
-  }
+  const std::int64_t each = shape.vectors * shape.width;
+  constexpr std::int64_t kNumbersOfAThread = 1 << 16;  // fewer are not worth waking one
+  float* const data = out.data_ptr<float>();
+  at::parallel_for(0, count, std::max<std::int64_t>(1, kNumbersOfAThread / each),
+                   [&](std::int64_t begin, std::int64_t end) {
+                     for (std::int64_t i = begin; i < end; ++i) {
+                       read(records[static_cast<std::size_t>(i)], 0, shape.vectors, data + i * each);
+                     }
+                   });
   return out;
+}
+
+std::span<const std::byte> EmbeddingStore::stored(std::int64_t record) const {
+  const std::size_t number = impl_->block_of(record);
+  const StoreBlock& block = impl_->scan.blocks[number];
+  impl_->check(number);
+  const std::uint64_t each = record_bytes(shape());
+  return impl_->map.bytes().subspan(block.vectors + static_cast<std::uint64_t>(record - block.first_record) * each,
+                                    each);
+}
+
+void EmbeddingStore::read(std::int64_t record, std::int64_t first, std::int64_t count, float* out) const {
+  store_detail::decode_numbers(shape(), stored(record), first, count, out);
 }
 
 void EmbeddingStore::verify() const {

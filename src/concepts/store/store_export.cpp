@@ -27,7 +27,8 @@ std::vector<std::int64_t> shape_of(const StoreShape& shape, std::size_t records)
 
 std::string hexadecimal(std::uint64_t content) { return fmt::format("{:016x}", content); }
 
-/// The numbers of the records, piece by piece, in the store's own type.
+/// The numbers of the records, piece by piece, in the store's own type; of int8 what it stands for, as fp32, which
+/// holds it exactly.
 void write_rows(const EmbeddingStore& store, std::span<const std::int64_t> records, const ExportSink& out) {
   const std::size_t at_once = std::max<std::size_t>(1, kBlockBytes / record_bytes(store.shape()));
   for (std::size_t i = 0; i < records.size(); i += at_once) {
@@ -44,15 +45,18 @@ void export_safetensors(const EmbeddingStore& store, std::span<const std::int64_
     contents.push_back(hexadecimal(store.content(record)));
   }
   const bool half = store.shape().type == StoreType::kFloat16;
+  const StoreShape& shape = store.shape();
+  const auto numbers = records.size() * static_cast<std::size_t>(shape.vectors) * static_cast<std::size_t>(shape.width);
   std::string text;
   try {
-    const ExportJson header = {
+    ExportJson header = {
         {"__metadata__",
          {{"format", "pt"}, {"source", to_json(store.source())}, {"contents", contents.dump()}, {"keys", keys.dump()}}},
         {"embeddings",
          {{"dtype", half ? "F16" : "F32"},
-          {"shape", shape_of(store.shape(), records.size())},
-          {"data_offsets", {0, records.size() * record_bytes(store.shape())}}}}};
+          {"shape", shape_of(shape, records.size())},
+          {"data_offsets", {0, numbers * (half ? 2 : 4)}}}}};
+    if (shape.layout) header["__metadata__"]["layout"] = store_detail::layout_json(*shape.layout);
     text = header.dump();
   } catch (const ExportJson::exception&) {
     throw DataError(store.path().string(), "a picture's name is not UTF-8, and safetensors has no other names",

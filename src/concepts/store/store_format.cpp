@@ -6,6 +6,7 @@
 #include <bit>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "base/error.h"
 #include "base/json_depth.h"
@@ -46,7 +47,21 @@ bool all_zero(std::span<const std::byte> bytes) {
   return std::ranges::all_of(bytes, [](std::byte b) { return b == std::byte{0}; });
 }
 
-std::string_view name_of(StoreType type) { return type == StoreType::kFloat32 ? "float32" : "float16"; }
+constexpr std::pair<FeatureKind, std::string_view> kKinds[] = {
+    {FeatureKind::kPooled, "pooled"}, {FeatureKind::kPatches, "patches"}, {FeatureKind::kTexts, "texts"}};
+
+StoreJson json_of(const FeatureLayout& layout) {
+  StoreJson json = {{"kind", ""}, {"views", layout.views}};
+  for (const auto& [kind, name] : kKinds) {
+    if (kind == layout.kind) json["kind"] = name;
+  }
+  if (layout.kind == FeatureKind::kPatches) {
+    json["rows"] = layout.rows;
+    json["columns"] = layout.columns;
+  }
+  if (!layout.view_list.empty()) json["view_list"] = layout.view_list;
+  return json;
+}
 
 std::uint32_t header_crc(const BlockHeader& header) {
   constexpr std::size_t kAfterCrc = offsetof(BlockHeader, tag);
@@ -58,13 +73,43 @@ std::int64_t whole_number(const StoreJson& json, const char* key) {
   return found != json.end() && found->is_number_integer() ? found->get<std::int64_t>() : 0;
 }
 
-StoreShape shape_from_json(const StoreJson& json, const std::string& where) {
+FeatureLayout layout_of(const StoreJson& json, const std::string& where) {
+  FeatureLayout layout;
+  const auto kind = json.find("kind"), list = json.find("view_list");
+  const auto named =
+      std::ranges::find_if(kKinds, [&](const auto& k) { return kind != json.end() && *kind == k.second; });
+  constexpr std::int64_t kMost = 1 << 20;
+  const auto right = [](std::int64_t n) { return n >= 1 && n <= kMost; };
+  layout.views = whole_number(json, "views");
+  bool fine = named != std::end(kKinds) && right(layout.views);
+  if (fine) layout.kind = named->first;
+  if (fine && layout.kind == FeatureKind::kPatches) {
+    layout.rows = whole_number(json, "rows");
+    layout.columns = whole_number(json, "columns");
+    fine = right(layout.rows) && right(layout.columns);
+  }
+  if (list != json.end()) {
+    fine = fine && list->is_string();
+    if (fine) layout.view_list = list->get<std::string>();
+  }
+  if (!fine) throw DataError(where, "says in its layout of features what is not known here");
+  return layout;
+}
+
+StoreShape shape_from_json(const StoreJson& json, std::uint32_t version, const std::string& where) {
   StoreShape shape{whole_number(json, "width"), whole_number(json, "vectors"), StoreType::kFloat32};
-  const auto type = json.find("type");
-  if (type != json.end() && *type == name_of(StoreType::kFloat16)) {
+  const auto type = json.find("type"), layout = json.find("layout");
+  const auto is = [&](StoreType wanted) { return type != json.end() && *type == to_string(wanted); };
+  if (is(StoreType::kFloat16)) {
     shape.type = StoreType::kFloat16;
-  } else if (type == json.end() || *type != name_of(StoreType::kFloat32)) {
+  } else if (is(StoreType::kInt8) && version >= kFeatureVersion) {
+    shape.type = StoreType::kInt8;
+  } else if (!is(StoreType::kFloat32)) {
     throw DataError(where, "the store's header names no type of numbers that is known here");
+  }
+  if (layout != json.end() && version >= kFeatureVersion) {
+    if (!layout->is_object()) throw DataError(where, "the store's layout of features is not readable");
+    shape.layout = layout_of(*layout, where);
   }
   check_shape(shape, where);
   return shape;
@@ -144,11 +189,21 @@ std::uint64_t longest_block(const StoreShape& shape) {
 
 std::uint64_t record_bytes(const StoreShape& shape) {
   const auto numbers = static_cast<std::uint64_t>(shape.width) * static_cast<std::uint64_t>(shape.vectors);
+  if (shape.type == StoreType::kInt8) return numbers + static_cast<std::uint64_t>(shape.vectors) * sizeof(float);
   return numbers * (shape.type == StoreType::kFloat32 ? 4 : 2);
 }
 
 std::string describe(const StoreShape& shape) {
-  return fmt::format("{} x {} {}", shape.vectors, shape.width, name_of(shape.type));
+  const std::string text = fmt::format("{} x {} {}", shape.vectors, shape.width, to_string(shape.type));
+  return shape.layout ? fmt::format("{} ({})", text, shape.layout->describe()) : text;
+}
+
+std::string layout_json(const FeatureLayout& layout) { return json_of(layout).dump(); }
+
+FeatureLayout layout_from_json(std::string_view text, const std::string& where) {
+  const StoreJson json = StoreJson::parse(text, nullptr, false);
+  if (!json.is_object() || nests_deeper(text)) throw DataError(where, "its layout of features is not readable");
+  return layout_of(json, where);
 }
 
 void check_shape(const StoreShape& shape, std::string_view where) {
@@ -156,17 +211,20 @@ void check_shape(const StoreShape& shape, std::string_view where) {
     throw DataError(where,
                     fmt::format("a store cannot hold {} vectors of {} numbers a record", shape.vectors, shape.width));
   }
+  if (shape.layout && shape.layout->vectors() != shape.vectors) {
+    throw DataError(where, fmt::format("{} are not {} vectors", shape.layout->describe(), shape.vectors));
+  }
 }
 
 std::string encode_file_header(const SourceWeights& source, const StoreShape& shape) {
-  const std::string json = StoreJson{
-      {"source", StoreJson::parse(to_json(source))},
-      {"width", shape.width},
-      {"vectors", shape.vectors},
-      {"type",
-       name_of(shape.type)}}.dump();
+  StoreJson described = {{"source", StoreJson::parse(to_json(source))},
+                         {"width", shape.width},
+                         {"vectors", shape.vectors},
+                         {"type", to_string(shape.type)}};
+  if (shape.layout) described["layout"] = json_of(*shape.layout);
+  const std::string json = described.dump();
   std::string out(kStoreMagic);
-  append_value(out, kVersion);
+  append_value(out, shape.layout || shape.type == StoreType::kInt8 ? kFeatureVersion : kPlainVersion);
   append_value(out, static_cast<std::uint32_t>(json.size()));
   out += json;
   out.append(aligned(out.size() + 4) - out.size() - 4, '\0');
@@ -181,13 +239,15 @@ std::optional<StoreHeader> decode_file_header(std::span<const std::byte> file, c
     return std::nullopt;
   }
   if (std::memcmp(file.data(), kStoreMagic.data(), std::min(file.size(), kStoreMagic.size())) != 0) {
-    throw DataError(where, "is not an embedding store", "Name a file that vicha concepts embed or import wrote");
+    throw DataError(where, "is not an embedding store",
+                    "Name a file that `vicha embed`, `vicha concepts embed` or `store import` wrote");
   }
   if (file.size() < kFixedHeader) return std::nullopt;
   const auto version = value_at<std::uint32_t>(file, kStoreMagic.size());
-  if (version != kVersion) {
+  if (version < kPlainVersion || version > kFeatureVersion) {
     throw DataError(where,
-                    fmt::format("is an embedding store of version {}, and this program reads {}", version, kVersion),
+                    fmt::format("is an embedding store of version {}, and this program reads {} and {}", version,
+                                kPlainVersion, kFeatureVersion),
                     "Use the program that wrote it, or a newer one");
   }
   const std::uint64_t json_size = value_at<std::uint32_t>(file, kStoreMagic.size() + 4);
@@ -200,8 +260,8 @@ std::optional<StoreHeader> decode_file_header(std::span<const std::byte> file, c
   const StoreJson json = StoreJson::parse(text.begin(), text.end(), nullptr, false);
   if (!json.is_object() || !json.contains("source") || nests_deeper({text.data(), text.size()}))
     throw DataError(where, "the store's header is not readable");
-  return StoreHeader{source_weights_from_json(json["source"].dump(), where), shape_from_json(json, where), size,
-                     value_at<std::uint32_t>(file, size - 4)};
+  return StoreHeader{source_weights_from_json(json["source"].dump(), where), shape_from_json(json, version, where),
+                     size, value_at<std::uint32_t>(file, size - 4)};
 }
 
 std::string encode_block(const StoreHeader& header, std::uint64_t number, std::uint64_t first_record,
@@ -270,3 +330,32 @@ StoreScan scan_blocks(std::span<const std::byte> file, const StoreHeader& header
 }
 
 }  // namespace vicha::store_detail
+
+namespace vicha {
+
+std::string_view to_string(StoreType type) {
+  return type == StoreType::kFloat32 ? "float32" : type == StoreType::kFloat16 ? "float16" : "int8";
+}
+
+std::string FeatureLayout::describe() const {
+  std::string text = kind == FeatureKind::kPooled  ? "pooled features"
+                     : kind == FeatureKind::kTexts ? "features of texts"
+                                                   : fmt::format("features of {}x{} patches", rows, columns);
+  if (views > 1) text += fmt::format(", {} views", views);
+  if (!view_list.empty()) text += fmt::format(" ({})", view_list);
+  return text;
+}
+
+void require_embeddings(const EmbeddingStore& store, FeatureKind wanted) {
+  const auto& layout = store.shape().layout;
+  if (!layout || layout->kind == wanted) return;
+  const bool pictures = wanted == FeatureKind::kPooled;
+  throw DataError(store.path().string(),
+                  fmt::format("holds {}, and wanted is one embedding of each {}", layout->describe(),
+                              pictures ? "picture" : "caption"),
+                  layout->kind == FeatureKind::kPatches
+                      ? "Name the store of pooled features beside it (without .patches)"
+                      : fmt::format("Name the store of the {}", pictures ? "pictures" : "captions"));
+}
+
+}  // namespace vicha

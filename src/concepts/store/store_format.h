@@ -1,8 +1,12 @@
 // How an embedding store lies in its file. Numbers are little-endian; blocks begin at multiples of 64 bytes.
 //
-// File:  "VICHAEMB", u32 version, u32 length of the JSON, JSON (source, width, vectors, type), zeros, u32 CRC-32 of all
-//        that; together a multiple of 64. Then blocks to the end.
+// File:  "VICHAEMB", u32 version, u32 length of the JSON, JSON (source, width, vectors, type, of features also layout),
+//        zeros, u32 CRC-32 of all that; together a multiple of 64. Then blocks to the end. The version is 1, or 2 where
+//        the type is int8 or there is a layout: older programs read whatever they would read right.
 // StoreBlock: BlockHeader; index: u64 contents, u32 key lengths, the keys' bytes; zeros to 64; vectors; zeros to 64.
+// Record: vectors x width numbers of float32 or float16; or, of int8, fp32 scales of the vectors, then vectors x width
+//        int8. A number is its int8 times its vector's scale. Scales have 16 significant bits at most, so that the
+//        product is exact in fp32 and rounding it again changes nothing.
 //
 // A block is written by one call and synced before the next begins. So what a kill or a power failure leaves unfinished
 // is the end of the file: less than a block, or a block with a wrong sum, with no block behind it.
@@ -20,7 +24,7 @@
 
 namespace vicha::store_detail {
 
-inline constexpr std::uint32_t kVersion = 1;
+inline constexpr std::uint32_t kPlainVersion = 1, kFeatureVersion = 2;
 inline constexpr std::size_t kMaxKey = 65535;                         ///< bytes
 inline constexpr std::uint64_t kBlockBytes = std::uint64_t{1} << 20;  ///< a block grows no longer, one record excepted
 
@@ -61,8 +65,12 @@ struct StoreScan {
 
 /// Bytes of the vectors of one record.
 std::uint64_t record_bytes(const StoreShape& shape);
-/// "1 x 512 float16".
+/// "1 x 512 float16", "256 x 768 int8 (features of 16x16 patches)".
 std::string describe(const StoreShape& shape);
+
+std::string layout_json(const FeatureLayout& layout);
+/// Throws DataError naming `where` if the text is none.
+FeatureLayout layout_from_json(std::string_view json, const std::string& where);
 
 /// Throws DataError naming `where` if no file can have this shape.
 void check_shape(const StoreShape& shape, std::string_view where);

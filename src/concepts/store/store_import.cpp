@@ -25,6 +25,7 @@ struct ImportedRows {
   std::vector<std::string> keys;
   std::vector<std::uint64_t> contents;
   std::string keys_where;
+  std::optional<FeatureLayout> layout = {};
 };
 
 std::optional<std::uint64_t> from_hexadecimal(std::string_view text) {
@@ -63,6 +64,9 @@ ImportedRows read_safetensors_import(const fs::path& path) {
     in.contents.push_back(*content);
   }
   if (!metadata.contains("contents")) in.contents.assign(in.keys.size(), 0);
+  if (const auto layout = metadata.find("layout"); layout != metadata.end()) {
+    in.layout = store_detail::layout_from_json(layout->second, where);
+  }
   if (in.contents.size() != in.keys.size()) {
     throw DataError(where, fmt::format("has {} keys and {} contents", in.keys.size(), in.contents.size()));
   }
@@ -142,7 +146,7 @@ void for_each_piece(const at::Tensor& rows, const StoreShape& shape, Use&& use) 
   for (std::int64_t i = 0; i < rows.size(0); i += at_once) {
     const std::int64_t n = std::min(at_once, rows.size(0) - i);
     use(i, rows.narrow(0, i, n)
-               .to(shape.type == StoreType::kFloat32 ? at::kFloat : at::kHalf)
+               .to(shape.type == StoreType::kFloat16 ? at::kHalf : at::kFloat)
                .reshape({n, shape.vectors, shape.width}));
   }
 }
@@ -184,7 +188,7 @@ void import_store(const fs::path& path, const fs::path& out, const SourceWeights
         where, fmt::format("holds an array of {} dimensions of {}", dimensions, c10::toString(in.rows.scalar_type())),
         "Embeddings are (pictures, width) or (pictures, vectors, width) floating-point numbers");
   }
-  const StoreShape shape{in.rows.size(-1), dimensions == 3 ? in.rows.size(1) : 1, type};
+  const StoreShape shape{in.rows.size(-1), dimensions == 3 ? in.rows.size(1) : 1, type, in.layout};
   store_detail::check_shape(shape, where);
   check_keys(in, where);
   check_finite(in, shape, where);

@@ -25,7 +25,7 @@ void check_inputs(std::span<const EmbeddingStore> stores, const fs::path& out) {
       throw DataError(out.string(), "is an input of the merge and cannot be its output", "Name a new file");
     }
     require_same(first.source(), first.path().string(), store.source(), store.path().string());
-    if (describe(first.shape()) != describe(store.shape())) {
+    if (first.shape() != store.shape()) {
       throw DataError(store.path().string(),
                       fmt::format("holds records of {}, and {} of {}", describe(store.shape()), first.path().string(),
                                   describe(first.shape())),
@@ -50,7 +50,8 @@ void merge_stores(std::span<const fs::path> inputs, const fs::path& out) {
     std::vector<std::string> keys;
     std::vector<std::uint64_t> contents;
     const auto copy = [&] {
-      writer.add(keys, contents, store.rows(records));  // through fp32, which holds every fp16 exactly
+      // Through fp32, which holds every fp16 exactly, and every int8 times its scale (store_format.h).
+      writer.add(keys, contents, store.rows(records));
       records.clear();
       keys.clear();
       contents.clear();

@@ -133,7 +133,7 @@ TEST(EmbeddingStore, OpensAndContinuesWhereverItWasCut) {
 TEST(EmbeddingStore, AHeaderOfDeepListsIsRefused) {
   const std::string json = "{\"source\":" + std::string(32'000, '[') + std::string(32'000, ']') +
                            R"(,"width":2,"vectors":1,"type":"float16"})";
-  const std::uint32_t numbers[] = {store_detail::kVersion, static_cast<std::uint32_t>(json.size())};
+  const std::uint32_t numbers[] = {store_detail::kPlainVersion, static_cast<std::uint32_t>(json.size())};
   std::string bytes = "VICHAEMB" + std::string(reinterpret_cast<const char*>(numbers), sizeof numbers) + json;
   bytes.append((124 - bytes.size() % 64) % 64, '\0');
   const std::uint32_t sum = crc32(bytes);
@@ -217,9 +217,9 @@ TEST(EmbeddingStore, OtherFilesAreRefused) {
   EXPECT_EQ(read_file(place / "json"), R"([{"image": "a.jpg"}])");
   write_small(place / "s", kSmallHalf);
   std::string bytes = read_file(place / "s");
-  bytes[8] = 2;
+  bytes[8] = 3;
   write_bytes(place / "later", bytes);
-  EXPECT_TRUE(contains(message_of([&] { EmbeddingStore::open(place / "later"); }), "version 2"));
+  EXPECT_TRUE(contains(message_of([&] { EmbeddingStore::open(place / "later"); }), "version 3"));
 }
 
 TEST(EmbeddingStore, ReadsFromManyThreads) {

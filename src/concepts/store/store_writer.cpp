@@ -1,10 +1,11 @@
-#include <ATen/Functions.h>
+#include <ATen/core/Tensor.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cmath>
@@ -17,6 +18,7 @@
 #include "concepts/store/store.h"
 #include "concepts/store/store_format.h"
 #include "concepts/store/store_keys.h"
+#include "concepts/store/store_numbers.h"
 #include "data/manifest/string_pool.h"
 
 namespace vicha {
@@ -104,7 +106,7 @@ struct EmbeddingStoreWriter::Impl {
     }
     header = *found;
     require_same(source, "this command", header.source, where);
-    if (header.shape.width != shape.width || header.shape.vectors != shape.vectors || header.shape.type != shape.type) {
+    if (header.shape != shape) {
       throw DataError(where,
                       fmt::format("holds records of {}, not of {}", store_detail::describe(header.shape),
                                   store_detail::describe(shape)),
@@ -193,6 +195,7 @@ struct EmbeddingStoreWriter::Impl {
   std::vector<std::uint64_t> contents;
   std::size_t written = 0;  // records
   std::vector<char> rows;   // vectors of the records that wait
+  StoreLoss loss;
   std::chrono::steady_clock::time_point oldest;
 };
 
@@ -220,24 +223,22 @@ void EmbeddingStoreWriter::add(std::span<const std::string> keys, std::span<cons
       throw DataError(impl.where, fmt::format("a picture's name must have 1 to {} bytes, not {}", kMaxKey, key.size()));
     }
   }
-  const at::Tensor stored = rows.detach()
-                                .to(at::kCPU, shape.type == StoreType::kFloat32 ? at::kFloat : at::kHalf)
-                                .reshape({count, shape.vectors * shape.width})
-                                .contiguous();
-  const at::Tensor finite = at::isfinite(stored).all(1);
-  for (std::int64_t i = 0; i < count; ++i) {
-    if (finite.const_data_ptr<bool>()[i]) continue;
+  StoreLoss loss;
+  const store_detail::EncodedRecords encoded = store_detail::encode_numbers(shape, rows, loss);
+  if (encoded.not_finite) {
     throw DataError(impl.where,
                     fmt::format("the vectors of \"{}\" hold a number that is not finite as {}",
-                                keys[static_cast<std::size_t>(i)], store_detail::describe(shape)),
+                                keys[static_cast<std::size_t>(*encoded.not_finite)], store_detail::describe(shape)),
                     "Check the weights that computed them; too large for float16, they may fit float32");
   }
 
   const std::lock_guard lock(impl.mutex);
   if (impl.due()) impl.write_all();  // first, so that a full disk leaves this call without effect
   if (impl.rows.empty()) impl.oldest = std::chrono::steady_clock::now();
-  const char* const data = static_cast<const char*>(stored.const_data_ptr());
-  impl.rows.insert(impl.rows.end(), data, data + stored.nbytes());
+  impl.rows.insert(impl.rows.end(), encoded.bytes.begin(), encoded.bytes.end());
+  impl.loss.vectors += loss.vectors;
+  impl.loss.sum += loss.sum;
+  impl.loss.worst = std::min(impl.loss.worst, loss.worst);
   impl.contents.insert(impl.contents.end(), contents.begin(), contents.end());
   for (const std::string& key : keys) impl.keys.add({impl.arena.at(impl.arena.append(key)), key.size()});
 }
@@ -250,6 +251,11 @@ void EmbeddingStoreWriter::flush() {
 std::int64_t EmbeddingStoreWriter::size() const {
   const std::lock_guard lock(impl_->mutex);
   return impl_->keys.size();
+}
+
+StoreLoss EmbeddingStoreWriter::loss() const {
+  const std::lock_guard lock(impl_->mutex);
+  return impl_->loss;
 }
 
 }  // namespace vicha

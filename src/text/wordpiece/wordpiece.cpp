@@ -147,12 +147,12 @@ class WordBuffer {
   std::string encoded_;
 };
 
-void encode_ascii(std::string_view text, Collector& out) {
+void encode_ascii(std::string_view text, Casing casing, Collector& out) {
   WordBuffer word(out);
   for (const char c : text) {
     switch (kAscii[static_cast<unsigned char>(c)]) {
       case AsciiClass::kWord:
-        word.add(ascii_lower(c));
+        word.add(casing == Casing::kCased ? c : ascii_lower(c));
         break;
       case AsciiClass::kPunctuation:
         word.alone(c);
@@ -195,7 +195,15 @@ void decompose(char32_t c, std::u32string& out) {
   for (utf8proc_ssize_t i = 0; i < count; ++i) out += static_cast<char32_t>(parts[static_cast<std::size_t>(i)]);
 }
 
-void encode_unicode(std::string_view text, CharacterRules rules, Collector& out) {
+void encode_unicode(std::string_view text, CharacterRules rules, Casing casing, Collector& out) {
+  const bool cased = casing == Casing::kCased;
+  const auto take = [&](char32_t c, std::u32string& to) {
+    if (cased) {
+      to += c;
+    } else {
+      decompose(c, to);
+    }
+  };
   std::u32string clean;
   clean.reserve(text.size() + 16);
   for (std::size_t at = 0; at < text.size();) {
@@ -210,16 +218,18 @@ void encode_unicode(std::string_view text, CharacterRules rules, Collector& out)
       clean += U' ';
     } else if (is_ideograph(c, rules)) {
       clean += U' ';
-      decompose(c, clean);
+      take(c, clean);
       clean += U' ';
     } else {
-      decompose(c, clean);
+      take(c, clean);
     }
   }
-  order_marks(clean);
+  if (!cased) order_marks(clean);
   WordBuffer word(out);
   for (char32_t c : clean) {
-    if (c >= 0x80) {
+    if (cased) {
+      // as it is
+    } else if (c >= 0x80) {
       if (utf8proc_category(static_cast<utf8proc_int32_t>(c)) == UTF8PROC_CATEGORY_MN) continue;
       c = static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c)));
     } else {
@@ -239,7 +249,8 @@ void encode_unicode(std::string_view text, CharacterRules rules, Collector& out)
 
 }  // namespace
 
-WordPiece::WordPiece(Vocabulary vocabulary, CharacterRules rules) : vocabulary_(std::move(vocabulary)), rules_(rules) {}
+WordPiece::WordPiece(Vocabulary vocabulary, CharacterRules rules, Casing casing)
+    : vocabulary_(std::move(vocabulary)), rules_(rules), casing_(casing) {}
 
 std::vector<std::int64_t> WordPiece::encode(std::string_view text, std::size_t max_length, Framing framing) const {
   const std::size_t before = framing == Framing::kNone ? 0 : 1, after = framing == Framing::kClsSep ? 1 : 0;
@@ -253,9 +264,9 @@ std::vector<std::int64_t> WordPiece::encode(std::string_view text, std::size_t m
   Collector out(vocabulary_, ids, max_length - after);
   const auto plain = [&](std::string_view part) {
     if (text_detail::is_ascii(part)) {
-      encode_ascii(part, out);
+      encode_ascii(part, casing_, out);
     } else {
-      encode_unicode(part, rules_, out);
+      encode_unicode(part, rules_, casing_, out);
     }
   };
   std::size_t start = 0;

@@ -1,4 +1,4 @@
-// BERT's uncased tokenizer: text to word-piece ids, equal to the public ones id for id
+// BERT's tokenizer, uncased unless told otherwise: text to word-piece ids, equal to the public ones id for id
 // (tests/golden/library/tokenizers).
 //
 // Control characters and U+FFFD are dropped; ideographs stand alone; text is decomposed (NFD), marks (Mn) are dropped,
@@ -28,11 +28,15 @@ enum class CharacterRules {
   kFast,      ///< Hugging Face's fast one: unassigned characters are kept, U+2B820 … U+2B91F do not stand alone
 };
 
+/// Cased models keep capitals and accents as they are.
+enum class Casing { kUncased, kCased };
+
 class WordPiece {
  public:
   static constexpr std::size_t kNoLimit = std::numeric_limits<std::size_t>::max();
 
-  explicit WordPiece(Vocabulary vocabulary, CharacterRules rules = CharacterRules::kReleased);
+  explicit WordPiece(Vocabulary vocabulary, CharacterRules rules = CharacterRules::kReleased,
+                     Casing casing = Casing::kUncased);
 
   /// Ids of any bytes (what is not UTF-8 is dropped), framing included, cut to `max_length`; the text gives way, not
   /// the framing. Thread-safe. Throws UsageError if `max_length` has no room for the framing.
@@ -44,6 +48,7 @@ class WordPiece {
  private:
   Vocabulary vocabulary_;
   CharacterRules rules_;
+  Casing casing_;
 };
 
 /// Rows of ids as one rectangle.
