@@ -62,13 +62,23 @@ FeatureMatrix::FeatureMatrix(at::Tensor rows, std::string name, std::int64_t vie
   if (rows_.dim() != 2 || rows_.size(1) == 0 || !is_stored_type(rows_.scalar_type())) {
     throw DataError(name_, "holds no rows of fp32, fp16, bf16 or int8 numbers", "Embed the data again");
   }
-  if (rows_.size(0) == 0 || rows_.size(0) % views_ != 0) {
-    throw DataError(name_, fmt::format("has {} rows, which are not {} views of each item", rows_.size(0), views_),
-                    "Embed the data again");
-  }
+  kept_ = {.rows = rows_.size(0), .width = rows_.size(1), .gather = {}};
+  check_views();
   if ((rows_.scalar_type() == at::kChar) != scale_.defined() || (scale_.defined() && scale_.numel() != rows_.size(0))) {
     throw DataError(name_, "int8 features need one scale a row, and no others have any", "Embed the data again");
   }
+}
+
+FeatureMatrix::FeatureMatrix(KeptRows kept, std::string name, std::int64_t views)
+    : kept_(std::move(kept)), name_(std::move(name)), views_(views) {
+  VICHA_ASSERT(views_ > 0 && kept_.width > 0 && kept_.gather);
+  check_views();
+}
+
+void FeatureMatrix::check_views() const {
+  if (kept_.rows > 0 && kept_.rows % views_ == 0) return;
+  throw DataError(name_, fmt::format("has {} rows, which are not {} views of each item", kept_.rows, views_),
+                  "Embed the data again");
 }
 
 at::Tensor FeatureMatrix::converted(const at::Tensor& rows, const at::Tensor& scale) const {
@@ -77,10 +87,12 @@ at::Tensor FeatureMatrix::converted(const at::Tensor& rows, const at::Tensor& sc
 }
 
 at::Tensor FeatureMatrix::gather(const at::Tensor& rows_B) const {
+  if (kept_.gather) return kept_.gather(rows_B);
   return converted(rows_.index_select(0, rows_B), scale_.defined() ? scale_.index_select(0, rows_B) : scale_);
 }
 
 at::Tensor FeatureMatrix::block(std::int64_t begin, std::int64_t end) const {
+  if (kept_.gather) return kept_.gather(at::arange(begin, end, at::kLong));
   return converted(rows_.slice(0, begin, end), scale_.defined() ? scale_.slice(0, begin, end) : scale_);
 }
 

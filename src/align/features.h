@@ -5,6 +5,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -14,17 +15,25 @@
 
 namespace vicha {
 
-/// A view of features in memory or in a mapped file; nothing is copied before it is asked for.
+/// Rows that somebody else keeps, in a file of more than memory holds.
+struct KeptRows {
+  std::int64_t rows = 0, width = 0;
+  /// Rows of these numbers, (B) int64 -> (B, width) fp32.
+  std::function<at::Tensor(const at::Tensor& rows_B)> gather;
+};
+
+/// A view of features in memory or in a file; nothing is copied before it is asked for.
 class FeatureMatrix {
  public:
   /// `rows`: (N * V, D), contiguous, fp32, fp16, bf16, or int8 with `scale_N` (N * V) fp32; row i * V + v is view v of
   /// item i. `name` is what errors call it (a path). Throws DataError for other types, shapes or a number of rows that
   /// the views do not divide.
   FeatureMatrix(at::Tensor rows, std::string name, std::int64_t views = 1, at::Tensor scale_N = {});
+  FeatureMatrix(KeptRows kept, std::string name, std::int64_t views = 1);
 
-  std::int64_t size() const { return rows_.size(0) / views_; }
-  std::int64_t rows() const { return rows_.size(0); }
-  std::int64_t width() const { return rows_.size(1); }
+  std::int64_t size() const { return kept_.rows / views_; }
+  std::int64_t rows() const { return kept_.rows; }
+  std::int64_t width() const { return kept_.width; }
   std::int64_t views() const { return views_; }
   const std::string& name() const { return name_; }
 
@@ -36,7 +45,10 @@ class FeatureMatrix {
  private:
   at::Tensor converted(const at::Tensor& rows, const at::Tensor& scale) const;
 
-  at::Tensor rows_, scale_;
+  void check_views() const;
+
+  at::Tensor rows_, scale_;  ///< undefined where `kept_` gathers
+  KeptRows kept_;
   std::string name_;
   std::int64_t views_;
 };

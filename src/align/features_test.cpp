@@ -222,6 +222,20 @@ TEST(FeatureBatchSource, RefusesPairsThatDoNotFit) {
   EXPECT_NE(error.find("texts: has 6 texts, but pair 4 names number 6"), std::string::npos) << error;
 }
 
+TEST(FeatureMatrix, RowsMayBeKeptBySomebodyElse) {
+  const at::Tensor plain = numbered(20, 6), asked = at::tensor({3, 19, 0, 3}, at::kLong);
+  const auto gather = [&](const at::Tensor& rows) { return plain.index_select(0, rows); };
+  const FeatureMatrix here(plain, "m", 2), there({.rows = 20, .width = 6, .gather = gather}, "m", 2);
+  EXPECT_EQ(there.size(), 10);
+  EXPECT_EQ(there.width(), 6);
+  EXPECT_TRUE(there.gather(asked).equal(here.gather(asked)));
+  EXPECT_TRUE(there.block(4, 9).equal(here.block(4, 9)));
+  EXPECT_TRUE(feature_moments(there).deviation.equal(feature_moments(here).deviation));
+  const std::string error =
+      what_it_throws([&] { FeatureMatrix({.rows = 20, .width = 6, .gather = gather}, "odd.emb", 3); });
+  EXPECT_NE(error.find("odd.emb: has 20 rows, which are not 3 views"), std::string::npos) << error;
+}
+
 TEST(FeaturePairs, GroupsAreOfTextsOrImages) {
   std::vector<FeaturePair> pairs = {{0, 5}, {1, 5}, {1, 2}};
   set_groups(pairs, PairPositives::kText);

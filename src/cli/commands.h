@@ -14,6 +14,7 @@ namespace vicha::cli {
 using Action = std::function<int()>;
 
 void add_pretrain(CLI::App& app, Action& chosen);
+void add_align(CLI::App& app, Action& chosen);
 /// Nothing where no task is known that can be fine-tuned.
 void add_finetune(CLI::App& app, Action& chosen);
 /// Nothing where no task is known that answers raw input.

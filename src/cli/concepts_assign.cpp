@@ -22,14 +22,33 @@ struct AssignRequest {
   AssignOptions options;
   TagOptions tags;
   bool regions = false;
+  NeighbourBuild neighbours;
 };
+
+/// By the captions of like pictures: the chain of `concepts build`, with a vocabulary that is there.
+AssignReport assign_by_neighbours(const AssignRequest& given) {
+  if (!given.stores.empty() || !given.embeddings.empty()) {
+    throw UsageError("--source tower:STORE names the store itself and needs no --store or --vocab-embeddings");
+  }
+  ConceptBuild build;
+  build.captions = given.manifest;
+  build.out = given.out;
+  build.source = given.source;
+  build.source_options = given.source_options;
+  build.vocabulary = given.vocabulary;
+  build.assign = given.options;
+  build.neighbours = given.neighbours;
+  if (given.regions) build.assign.regions = given.tags;
+  return build_concepts(build);
+}
 
 AssignReport assign(const AssignRequest& given) {
   if (const std::optional<std::string> field = field_of_source(given.source)) {
     return assign_from_field(given.manifest, *field, given.out, given.options.k);
   }
+  if (store_of_source(given.source)) return assign_by_neighbours(given);
   if (given.stores.empty() || given.vocabulary.empty()) {
-    throw UsageError("--store and --vocab are needed, unless --source is manifest:FIELD");
+    throw UsageError("--store and --vocab are needed, unless --source is manifest:FIELD or tower:STORE");
   }
   AssignOptions options = given.options;
   if (given.regions) {
@@ -54,7 +73,7 @@ void add_concepts_assign(CLI::App& group, Action& chosen) {
   CLI::App* command =
       group.add_subcommand("assign", "Write each picture's best concepts into its records, from stored embeddings");
   command->add_option("MANIFEST", given->manifest, "Manifest: a JSON list or JSON lines")->required();
-  command->add_option("--source", given->source, "clip:FILE, vicha:CHECKPOINT or manifest:FIELD")->required();
+  command->add_option("--source", given->source, source_help(/*towerless=*/true))->required();
   command->add_option("--out", given->out, "Manifest to write; OUT.identity.json says where its concepts come from")
       ->required();
   add_repeated(*command, "--store", given->stores, "Embedding stores that hold the pictures");
@@ -62,6 +81,9 @@ void add_concepts_assign(CLI::App& group, Action& chosen) {
   command->add_option("--vocab-embeddings", given->embeddings,
                       "Where the vocabulary's embeddings are kept (default: VOCAB.safetensors)");
   add_prompts(*command, given->prompts);
+  command->add_option("--captions", given->neighbours.captions,
+                      "tower:STORE: manifest of the pictures that are asked (default: MANIFEST itself)");
+  add_neighbour_options(*command, given->neighbours);
   command->add_option("--k", given->options.k, "Concepts of a picture")->capture_default_str()->check(between(1, 1e6));
   command
       ->add_option("--threshold", given->options.threshold,

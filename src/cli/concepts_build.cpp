@@ -22,8 +22,7 @@ void add_concepts_build(CLI::App& group, Action& chosen) {
       ->check(between(0, 1000));
   command->add_option("--out", build.out, "Manifest to write; what is made on the way lies beside it in OUT's .parts")
       ->required();
-  command->add_option("--source", build.source,
-                      "clip:FILE (weights of CLIP) or vicha:CHECKPOINT (a model trained without concepts)");
+  command->add_option("--source", build.source, source_help(/*towerless=*/true));
   command->add_option("--vocab", build.vocabulary, "A ready vocabulary (default: made from the captions)");
   command->add_option("--top", build.count.top, "Concepts of the vocabulary, the most frequent; 0: all")
       ->capture_default_str()
@@ -32,6 +31,7 @@ void add_concepts_build(CLI::App& group, Action& chosen) {
       ->capture_default_str()
       ->check(between(1, kMostThings));
   add_prompts(*command, build.prompts);
+  add_neighbour_options(*command, build.neighbours);
   command->add_option("--k", build.assign.k, "Concepts of a picture")->capture_default_str()->check(between(1, 1e6));
   command
       ->add_option("--threshold", build.assign.threshold,
@@ -54,8 +54,10 @@ void add_concepts_build(CLI::App& group, Action& chosen) {
       if (given->source.empty()) {
         throw UsageError(
             "no source of concepts: give --source clip:FILE with CLIP weights that you have downloaded (OpenAI's "
-            "ViT-B-16.pt, Hugging Face's or open_clip's model.safetensors; the README says where from), or --source "
-            "vicha:CHECKPOINT with a model that was trained without concepts");
+            "ViT-B-16.pt, Hugging Face's or open_clip's model.safetensors; the README says where from), --source "
+            "aligned:RUN or vicha:CHECKPOINT with a model that was trained without concepts, or --source tower:STORE "
+            "with "
+            "features of your pictures (`vicha embed`)");
       }
       given->assign.max_missing_share = given->embed.max_bad_share;
       given->assign.share_option = "--max-bad-share";

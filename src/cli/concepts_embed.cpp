@@ -23,7 +23,7 @@ void add_concepts_embed(CLI::App& group, Action& chosen) {
   CLI::App* command = group.add_subcommand(
       "embed", "Embed the pictures of manifests into a store; repeated after a kill it goes on where it was");
   command->add_option("MANIFEST", given->manifests, "Manifests: JSON lists or JSON lines")->required();
-  command->add_option("--source", given->source, "clip:FILE or vicha:CHECKPOINT")->required();
+  command->add_option("--source", given->source, source_help())->required();
   command->add_option("--out", given->out, "Embedding store")->required();
   command->add_option("--regions", options.regions, "Also embed the cells of a grid of so many rows and columns")
       ->capture_default_str()

@@ -61,8 +61,9 @@ void add_concepts_show(CLI::App& group, Action& chosen) {
   CLI::App* command = group.add_subcommand("show", "Draw a picture with its best concepts and their cosines");
   command->add_option("IMAGE", given->image, "Picture file")->required();
   command->add_option("--checkpoint", given->checkpoint, "Model whose concepts are looked for");
-  command->add_option("--source", given->source,
-                      "clip:FILE or vicha:CHECKPOINT (default: where the checkpoint's source was in training)");
+  command->add_option(
+      "--source", given->source,
+      fmt::format("{} (default: where the checkpoint's source was in training)", concept_source_forms()));
   command->add_option("--vocab", given->vocabulary, "Vocabulary, where no checkpoint is given");
   add_prompts(*command, given->prompts);
   command->add_option("--k", given->k, "Concepts to show (default: the checkpoint's, or 15)")->check(between(1, 100));

@@ -130,8 +130,8 @@ void add_import(CLI::App& store, Action& chosen) {
   CLI::App* command = store.add_subcommand("import", "Read .safetensors, or .npy and NAME.keys.txt, into a store");
   command->add_option("IN", given->from)->required();
   command->add_option("STORE", given->to, "New, or of the same source: then it is added to")->required();
-  CLI::Option* source = command->add_option("--source", given->source,
-                                            "What computed them: clip:FILE or vicha:CHECKPOINT (default: as IN says)");
+  CLI::Option* source = command->add_option(
+      "--source", given->source, fmt::format("What computed them: {} (default: as IN says)", concept_source_forms()));
   command->add_option("--like", given->like, "A store whose source computed them")->excludes(source);
   add_precision(*command, given->type, "Of the stored numbers: fp16 or fp32");
   command->callback([given, &chosen] {

@@ -7,11 +7,12 @@
 #include "cli/options.h"
 #include "concepts/embed/embed.h"
 #include "concepts/match/similarity_captions.h"
+#include "tasks/concepts/concept_sources.h"
 
 namespace vicha::cli {
 
 void DataStores::add_options(CLI::App& command) {
-  command.add_option("--source", source_, "clip:FILE or vicha:CHECKPOINT: computes the embeddings that are missing");
+  command.add_option("--source", source_, concept_source_forms() + ": computes the embeddings that are missing");
   command.add_option("--store", images_, "Store of the pictures (default with --source: OUT.pictures.emb)");
   command.add_option("--caption-store", captions_, "Store of the captions (default with --source: OUT.captions.emb)");
   command.add_option("--image-root", image_root_, "Folder of the pictures (default: the manifest's)");

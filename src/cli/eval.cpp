@@ -50,12 +50,14 @@ std::string as_given(std::string message, const std::vector<EvaluationFlag>& fla
 void add_evaluation(CLI::App& eval, const TaskKind& kind, Action& chosen) {
   struct Given {
     EvaluateCommand command;
-    std::string out, precision = "fp32", tower;
+    std::string out, precision = "fp32";
   };
   const auto given = std::make_shared<Given>();
   EvaluateCommand& run = given->command;
   CLI::App* command = eval.add_subcommand(kind.key, kind.about);
-  command->add_option("CHECKPOINT", run.checkpoint, "Checkpoint folder, or a run's folder for its last one")
+  command
+      ->add_option("CHECKPOINT", run.checkpoint,
+                   "Checkpoint folder, or a run's folder for its last one (of `vicha align`: the best)")
       ->required();
   command->add_option("MANIFEST", run.manifest, "Evaluation set")->required();
   for (const EvaluationFlag& flag : kind.evaluation_flags) {
@@ -67,7 +69,7 @@ void add_evaluation(CLI::App& eval, const TaskKind& kind, Action& chosen) {
   add_finder_options(*command, run.concepts);
   command->add_option("--image-root", run.image_root, "Folder of the pictures (default: the manifest's)");
   command->add_option("--precision", given->precision, "auto, fp32 or bf16")->capture_default_str();
-  add_tower(*command, given->tower);
+  add_tower(*command, run.tower);
   add_device(*command, run.device);
   command->callback([given, &kind, &chosen] {
     chosen = [given, &kind] {
@@ -75,11 +77,9 @@ void add_evaluation(CLI::App& eval, const TaskKind& kind, Action& chosen) {
       std::optional<GuardedOutput> out;  // before the work, so that it is not in vain
       if (!given->out.empty()) out.emplace(given->out);
       run.precision = parse_precision(given->precision);
-      LoadedModel loaded = load_trained(run.checkpoint, run.device, &kind);
-      if (!given->tower.empty()) set_tower(loaded, given->tower);
       const EvaluateResult result = [&] {
         try {
-          return kind.evaluate(loaded, run);
+          return evaluate_trained(kind, run);
         } catch (const UsageError& error) {
           throw UsageError(as_given(error.what(), kind.evaluation_flags));
         }

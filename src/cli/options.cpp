@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "tasks/concepts/concept_sources.h"
+
 namespace vicha::cli {
 namespace {
 
@@ -44,10 +46,34 @@ void add_links(CLI::App& command, LinkUse& links) {
              "What the link grammar reads: always; doubtful: where the quick rules had to guess; never");
 }
 
+void add_tower_options(CLI::App& command, ConceptSourceOptions& options) {
+  command.add_option(
+      "--image-tower", options.image_tower,
+      "SPEC of the tower of pictures that an aligned model or a store stands on (default: where it was)");
+  command.add_option("--text-tower", options.text_tower, "The same of the tower of texts");
+}
+
+void add_neighbour_options(CLI::App& command, NeighbourBuild& neighbours) {
+  command.add_option("--neighbours", neighbours.count, "tower:STORE: pictures whose captions give the words")
+      ->capture_default_str()
+      ->check(between(1, 1e6));
+  command
+      .add_option("--neighbour-temperature", neighbours.temperature,
+                  "tower:STORE: each neighbour counts by exp(cosine / this)")
+      ->capture_default_str()
+      ->check(between(1e-4, 1e4));
+  command.add_option("--leave-out-group", neighbours.group,
+                     "tower:STORE: field of the records; pictures that have a picture's own value are not asked "
+                     "(its artist, its album)");
+}
+
+std::string source_help(bool towerless) { return concept_source_forms(towerless, /*about=*/true); }
+
 void add_source_options(CLI::App& command, ConceptSourceOptions& options, const std::string& exact_help) {
   add_device(command, options.device);
   add_bpe(command, options.bpe);
   command.add_flag("--exact-decode", options.exact_decode, exact_help);
+  add_tower_options(command, options);
 }
 
 void add_finder_options(CLI::App& command, ConceptFinderOptions& options) {
@@ -59,11 +85,12 @@ void add_finder_options(CLI::App& command, ConceptFinderOptions& options) {
              "Of a model that reads concepts: auto (the manifest's if they come from the model's source, else found "
              "in the pictures), find, manifest, or none");
   command.add_option("--concept-source", options.source,
-                     "Where the source's weights are now: clip:FILE or vicha:CHECKPOINT (default: where they were in "
-                     "training)");
+                     fmt::format("Where the source's weights are now: {} (default: where they were in training)",
+                                 concept_source_forms(/*towerless=*/true)));
   command.add_option("--concept-cache", options.cache,
                      "Store of the pictures' embeddings (default: MANIFEST.<source>.emb beside the manifest)");
   add_bpe(command, options.tower.bpe);
+  add_tower_options(command, options.tower);
 }
 
 }  // namespace vicha::cli

@@ -10,6 +10,7 @@
 
 #include "concepts/store/store.h"
 #include "config/choice.h"
+#include "tasks/concepts/concept_build.h"
 #include "tasks/concepts/concept_finder.h"
 #include "text/scene_graph/scene_graph.h"
 
@@ -76,11 +77,21 @@ void add_precision(CLI::App& command, StoreType& type, const std::string& help);
 /// --links: what of the captions the link grammar reads.
 void add_links(CLI::App& command, LinkUse& links);
 
-/// How a source of concepts is opened: --device, --bpe, --exact-decode.
+/// Where the towers are that an aligned model, or a store of features, stands on: --image-tower, --text-tower.
+void add_tower_options(CLI::App& command, ConceptSourceOptions& options);
+
+/// "clip:FILE, vicha:CHECKPOINT or aligned:RUN", for help; `towerless`: also what cannot embed anything.
+std::string source_help(bool towerless = false);
+
+/// Of tower:STORE: --neighbours, --neighbour-temperature, --leave-out-group.
+void add_neighbour_options(CLI::App& command, NeighbourBuild& neighbours);
+
+/// How a source of concepts is opened: --device, --bpe, --exact-decode, and the towers.
 void add_source_options(CLI::App& command, ConceptSourceOptions& options,
                         const std::string& exact_help = "CLIP: decode large JPEGs at full size, as OpenAI's code does");
 
-/// How a command that reads raw images gets their concepts: --concepts, --concept-source, --concept-cache, --bpe.
+/// How a command that reads raw images gets their concepts: --concepts, --concept-source, --concept-cache, --bpe,
+/// and the towers.
 void add_finder_options(CLI::App& command, ConceptFinderOptions& options);
 
 }  // namespace vicha::cli

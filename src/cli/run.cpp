@@ -68,6 +68,7 @@ int run(int argc, char** argv) {
   app.add_flag("-v,--verbose", verbose, "Also what helps to find a fault");
   Action chosen;
   add_pretrain(app, chosen);
+  add_align(app, chosen);
   add_finetune(app, chosen);
   add_predict(app, chosen);
   add_eval(app, chosen);

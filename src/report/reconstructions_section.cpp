@@ -73,6 +73,7 @@ void write_examples(Html& html, const std::filesystem::path& run, LoadedModel& l
 }  // namespace
 
 void write_reconstructions(Html& html, ReportData& data) {
+  if (data.kind != nullptr && !data.kind->make_model) return;
   if (data.loaded.value) {
     const auto& entries = data.loaded.value->parts->objectives().entries();
     if (std::ranges::none_of(entries, [](const auto& entry) { return entry.enabled; })) return;

@@ -51,7 +51,8 @@ std::vector<RunGroup> groups_with(const fs::path& run, const std::string& name, 
 ReportData gather_run(const ReportOptions& options) {
   const fs::path run = options.run.lexically_normal();
   if (!fs::is_directory(run)) {
-    throw DataError(run.string(), "is not a folder", "Give the folder that vicha pretrain RECIPE --out wrote to");
+    throw DataError(run.string(), "is not a folder",
+                    "Give the folder that vicha pretrain RECIPE --out (or vicha align) wrote to");
   }
   choose_device(options.device);  // a wrong name is the user's error, not an absence
   const fs::path metrics = run / "metrics.jsonl", eval = run / "eval.json", along = run / "evaluations.jsonl";
@@ -71,8 +72,11 @@ ReportData gather_run(const ReportOptions& options) {
   data.kind = data.recipe.value ? find_task_kind((*data.recipe.value)->task) : nullptr;
   data.task_title = data.kind != nullptr ? data.kind->title : "training";
   data.task_title[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(data.task_title[0])));
-  data.loaded =
-      find<LoadedModel>(no_checkpoint, saved, [&] { return load_trained(checkpoints.back().path, options.device); });
+  // What stands on towers has no encoders to load, and nothing of the page needs them.
+  if (data.kind == nullptr || data.kind->make_model) {
+    data.loaded =
+        find<LoadedModel>(no_checkpoint, saved, [&] { return load_trained(checkpoints.back().path, options.device); });
+  }
   data.by_retrieval = data.kind == nullptr || !data.kind->evaluate || (fs::exists(eval) && holds_retrieval(eval));
   if (!data.by_retrieval) {
     data.figures = find<RunFigures>(

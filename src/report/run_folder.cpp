@@ -152,7 +152,7 @@ RunFigures figures_of(const Record& record) {
 RunMetrics read_run_metrics(const fs::path& file) {
   if (!fs::exists(file)) {
     throw DataError(file.string(), "is missing: there is nothing to report",
-                    "Give the folder that vicha pretrain RECIPE --out wrote to");
+                    "Give the folder that vicha pretrain RECIPE --out (or vicha align) wrote to");
   }
   RunMetrics metrics;
   for_each_line(file, kDamagedMetrics, [&](const Record& record) {

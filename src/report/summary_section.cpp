@@ -46,7 +46,7 @@ class Facts {
   Html::Element list_;
 };
 
-void add_recipe_facts(Facts& facts, const TaskRecipe& recipe) {
+void add_model_facts(Facts& facts, const TaskRecipe& recipe) {
   const ModelOptions& model = recipe.model;
   const std::string patches = model.vit.reads_features()
                                   ? fmt::format("features of {} × {} patches, {} numbers each", model.vit.picture.rows,
@@ -59,6 +59,9 @@ void add_recipe_facts(Facts& facts, const TaskRecipe& recipe) {
                                            model.text.fusion_layers, model.text.width, model.text.heads));
   facts.add("Common embedding",
             fmt::format("{} channels, queue of {}", model.embed_dim, format_count(model.queue_size)));
+}
+
+void add_recipe_facts(Facts& facts, const TaskRecipe& recipe) {
   for (const auto& [name, value] : recipe.facts()) facts.add(name, value);
   facts.add("Frozen", fmt::format("{}", fmt::join(recipe.freeze, ", ")));
   facts.add("Training data", fmt::format("{}", fmt::join(recipe.data.manifests, ", ")));
@@ -118,6 +121,7 @@ void write_summary(Html& html, const ReportData& data) {
       const std::int64_t count = count_parameters(data.loaded.value->vicha());
       facts.add("Parameters", millions(count) + ", momentum copies not counted");
     }
+    if (recipe != nullptr && (data.kind == nullptr || data.kind->make_model)) add_model_facts(facts, *recipe);
     if (recipe != nullptr) add_recipe_facts(facts, *recipe);
     facts.add("Epochs", fmt::format("{} begun", data.metrics.epoch + 1));
     if (data.metrics.skipped > 0) facts.add("Unreadable", format_count(data.metrics.skipped) + " samples skipped");

@@ -215,5 +215,29 @@ TEST_F(Guests, ThePlainProgramSaysWhatItDoesNotKnow) {
   EXPECT_TRUE(contains(other, "is a model of the task 'pretrain', not 'colour'")) << other;
 }
 
+TEST_F(Guests, ASourceOfConceptsIsKnownByItsPrefix) {
+  std::string colours, words;
+  for (const auto& [name, rgb] : kColours) {
+    colours += name + " " + std::to_string(rgb[0]) + " " + std::to_string(rgb[1]) + " " + std::to_string(rgb[2]) + "\n";
+    words += name + "\t1\n";
+  }
+  write_file_atomic(folder_ / "colours.txt", colours);
+  write_file_atomic(folder_ / "words.tsv", words);
+  const std::string arguments =
+      "concepts build --captions train.json --vocab words.tsv --k 1 --out concepts.json --source hue:colours.txt";
+  const Result built = run_program(folder_, VICHA_GUESTS, arguments);
+  EXPECT_EQ(built.status, 0) << built.output;
+  std::istringstream lines(read_file(folder_ / "concepts.json"));
+  int records = 0;
+  for (std::string line; std::getline(lines, line); ++records) {
+    const Json record = Json::parse(line);
+    EXPECT_EQ(record.at("kwords").at(0), record.at("colour"));
+  }
+  EXPECT_EQ(records, 48);
+  const Result without = run_program(folder_, VICHA_PROGRAM, arguments);
+  EXPECT_EQ(without.status, 2) << without.output;
+  EXPECT_TRUE(contains(without.output, "\"hue:colours.txt\" is no source of concepts")) << without.output;
+}
+
 }  // namespace
 }  // namespace vicha

@@ -21,6 +21,17 @@ ConceptKit load_concept_kit(const ConceptProvenance& provenance) {
     throw DataError(provenance.vocabulary.string(), "has other words than when the concepts were assigned",
                     "Put the old vocabulary back, or assign the concepts again (`vicha concepts assign`)");
   }
+  if (provenance.neighbours) {
+    ConceptKit kit{.provenance = provenance, .vocabulary = std::move(vocabulary)};
+    auto table = std::make_shared<NeighbourTable>(NeighbourTable::load(provenance.embeddings, kit.vocabulary.size()));
+    if (table->sha256() != provenance.neighbours->table_sha256) {
+      throw DataError(provenance.embeddings.string(),
+                      "has other pictures or words than when the concepts were assigned",
+                      "Put the old file back, or build the concepts again (`vicha concepts build`)");
+    }
+    kit.neighbours = std::move(table);
+    return kit;
+  }
   ConceptKit kit = load_vocabulary_embeddings(provenance.embeddings, std::move(vocabulary));
   require_same(provenance, "the concepts that were assigned", kit.provenance, provenance.embeddings.string());
   kit.provenance = provenance;
@@ -38,12 +49,17 @@ std::optional<ConceptKit> checkpoint_concept_kit(const fs::path& checkpoint) {
 }
 
 std::vector<std::pair<std::string, std::string>> concept_kit_files(const ConceptKit& kit) {
-  return {{kProvenanceFile, provenance_json(kit.provenance, kVocabularyFile, kEmbeddingsFile)},
+  ConceptProvenance provenance = kit.provenance;
+  // The pictures' features are too many for a checkpoint: it says where they lie.
+  if (provenance.neighbours)
+    provenance.neighbours->store = fs::absolute(provenance.neighbours->store).lexically_normal();
+  return {{kProvenanceFile, provenance_json(provenance, kVocabularyFile, kEmbeddingsFile)},
           {kVocabularyFile, kit.vocabulary.text()},
-          {kEmbeddingsFile, vocabulary_embeddings_bytes(kit)}};
+          {kEmbeddingsFile, kit.neighbours ? kit.neighbours->bytes() : vocabulary_embeddings_bytes(kit)}};
 }
 
 std::vector<ImageConcepts> nearest_concepts(const ConceptKit& kit, const at::Tensor& images_nE) {
+  VICHA_ASSERT(!kit.neighbours);
   const double threshold = kit.provenance.threshold;
   WordMatcher matcher(kit.unit_VE, {.k = kit.provenance.k, .probabilities = threshold > 0, .scale = kit.scale});
   const NearestWords nearest = matcher.nearest(images_nE);

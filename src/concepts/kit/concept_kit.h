@@ -7,12 +7,14 @@
 #include <ATen/core/Tensor.h>
 
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "concepts/kit/neighbour_table.h"
 #include "concepts/source/provenance.h"
 #include "concepts/vocabulary/concept_vocabulary.h"
 
@@ -21,8 +23,9 @@ namespace vicha {
 struct ConceptKit {
   ConceptProvenance provenance = {};
   ConceptVocabulary vocabulary = {};
-  at::Tensor unit_VE = {};  ///< the words' vectors, fp32, length 1
-  double scale = 1;         ///< the source's: what cosines are multiplied by before a softmax
+  at::Tensor unit_VE = {};  ///< the words' vectors, fp32, length 1; undefined where words come from neighbours
+  std::shared_ptr<const NeighbourTable> neighbours = {};  ///< of those: concepts/kit/neighbours.h finds by it
+  double scale = 1;  ///< the source's: what cosines are multiplied by before a softmax
 };
 
 /// Reads vocabulary and embeddings from where a provenance says they lie. Throws DataError naming the file that is
@@ -46,7 +49,7 @@ struct ImageConcepts {
   std::vector<std::string> words;  ///< best first
   std::vector<float> cosines;
 };
-/// Concepts of embedded images (n, E), as `vicha concepts assign` finds them.
+/// Concepts of embedded images (n, E), as `vicha concepts assign` finds them. Of a kit with vectors of words.
 std::vector<ImageConcepts> nearest_concepts(const ConceptKit& kit, const at::Tensor& images_nE);
 
 }  // namespace vicha

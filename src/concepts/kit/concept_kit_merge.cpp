@@ -157,6 +157,15 @@ std::optional<ConceptKit> common_concept_kit(std::span<const std::string> manife
         "merged",
         "Assign its concepts again (`vicha concepts assign`), or make all with one vocabulary (--vocab)");
   }
+  if (told.front().provenance.neighbours) {
+    throw DataError(
+        told.back().manifest,
+        fmt::format("has words of other neighbours, or of another vocabulary, than {}: words that come from "
+                    "neighbours are not merged",
+                    told.front().manifest),
+        "Assign the concepts of all manifests with the captions and vocabulary of one (`vicha concepts "
+        "assign --source tower:STORE --captions … --vocab …`)");
+  }
   const std::vector<ConceptKit> kits = distinct_kits(told);
   ConceptKit merged = merge(kits);
   std::vector<std::string> parts;

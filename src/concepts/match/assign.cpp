@@ -194,16 +194,6 @@ void write_words(Record& record, const Found& found, std::int64_t number, const 
   record["region_tags"] = std::move(tags);
 }
 
-/// While the manifest is replaced it has no provenance rather than a wrong one.
-std::int64_t write_manifest(const fs::path& manifest, const fs::path& out, const ConceptProvenance& provenance,
-                            const std::function<bool(Record&, std::int64_t)>& edit) {
-  std::error_code ignored;
-  fs::remove(concept_provenance_file(out), ignored);
-  const std::int64_t records = rewrite_manifest(manifest, out, edit);
-  set_concept_provenance(out, provenance);
-  return records;
-}
-
 ConceptProvenance provenance_of(const ConceptKit& kit, const AssignOptions& options) {
   ConceptProvenance provenance = kit.provenance;
   provenance.k = options.k;
@@ -213,6 +203,15 @@ ConceptProvenance provenance_of(const ConceptKit& kit, const AssignOptions& opti
 }
 
 }  // namespace
+
+std::int64_t rewrite_with_concepts(const fs::path& manifest, const fs::path& out, const ConceptProvenance& provenance,
+                                   const std::function<bool(Record&, std::int64_t)>& edit) {
+  std::error_code ignored;
+  fs::remove(concept_provenance_file(out), ignored);
+  const std::int64_t records = rewrite_manifest(manifest, out, edit);
+  set_concept_provenance(out, provenance);
+  return records;
+}
 
 AssignReport assign_concepts(const fs::path& manifest, const std::vector<fs::path>& files, const ConceptKit& kit,
                              const fs::path& out, const AssignOptions& options) {
@@ -251,12 +250,13 @@ AssignReport assign_concepts(const fs::path& manifest, const std::vector<fs::pat
     if (word >= 0) used[static_cast<std::size_t>(word)] = true;
   }
   report.words_used = std::count(used.begin(), used.end(), true);
-  report.records = write_manifest(manifest, out, provenance_of(kit, options), [&](Record& record, std::int64_t number) {
-    const auto place = stores.find(image_named(record, manifest, number));
-    if (!place) return false;
-    write_words(record, found, stores.number(*place), kit.vocabulary);
-    return true;
-  });
+  report.records =
+      rewrite_with_concepts(manifest, out, provenance_of(kit, options), [&](Record& record, std::int64_t number) {
+        const auto place = stores.find(image_named(record, manifest, number));
+        if (!place) return false;
+        write_words(record, found, stores.number(*place), kit.vocabulary);
+        return true;
+      });
   if (report.left_out > 0) {
     log::warning("{}: {} records left out whose picture is in no store (unreadable?), the first {}", out.string(),
                  report.left_out, first_missing);
@@ -271,25 +271,27 @@ AssignReport assign_from_field(const fs::path& manifest, std::string_view field,
   AssignReport report;
   std::unordered_set<std::string> used;
   const std::string name(field);
-  report.records = write_manifest(manifest, out, field_provenance(field, k), [&](Record& record, std::int64_t number) {
-    const auto found = record.find(name);
-    const bool right = found != record.end() && found->is_array() &&
-                       std::all_of(found->begin(), found->end(), [](const Record& w) { return w.is_string(); });
-    if (!right) {
-      throw DataError(fmt::format("{}, record {}", manifest.string(), number),
-                      fmt::format("has no list of words in \"{}\"", name), "Name the field that holds the concepts");
-    }
-    Record words = Record::array();
-    for (const Record& word : *found) {
-      if (static_cast<std::int64_t>(words.size()) == k) break;
-      words.push_back(word);
-      used.insert(word.get<std::string>());
-    }
-    if (words.empty()) ++report.without_words;
-    record.erase("kword_scores");
-    record["kwords"] = std::move(words);
-    return true;
-  });
+  report.records =
+      rewrite_with_concepts(manifest, out, field_provenance(field, k), [&](Record& record, std::int64_t number) {
+        const auto found = record.find(name);
+        const bool right = found != record.end() && found->is_array() &&
+                           std::all_of(found->begin(), found->end(), [](const Record& w) { return w.is_string(); });
+        if (!right) {
+          throw DataError(fmt::format("{}, record {}", manifest.string(), number),
+                          fmt::format("has no list of words in \"{}\"", name),
+                          "Name the field that holds the concepts");
+        }
+        Record words = Record::array();
+        for (const Record& word : *found) {
+          if (static_cast<std::int64_t>(words.size()) == k) break;
+          words.push_back(word);
+          used.insert(word.get<std::string>());
+        }
+        if (words.empty()) ++report.without_words;
+        record.erase("kword_scores");
+        record["kwords"] = std::move(words);
+        return true;
+      });
   report.images = report.records;
   report.words_used = static_cast<std::int64_t>(used.size());
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

@@ -4,6 +4,8 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -47,5 +49,11 @@ AssignReport assign_concepts(const std::filesystem::path& manifest, const std::v
 /// naming the first record that lacks it.
 AssignReport assign_from_field(const std::filesystem::path& manifest, std::string_view field,
                                const std::filesystem::path& out, std::int64_t k);
+
+/// rewrite_manifest, and RESULT.identity.json beside the result: while it is replaced it has no provenance rather than
+/// a wrong one.
+std::int64_t rewrite_with_concepts(const std::filesystem::path& manifest, const std::filesystem::path& out,
+                                   const ConceptProvenance& provenance,
+                                   const std::function<bool(nlohmann::ordered_json&, std::int64_t)>& edit);
 
 }  // namespace vicha

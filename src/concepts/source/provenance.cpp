@@ -36,10 +36,38 @@ Json json_of(const SourceWeights& weights) {
   return {{"kind", weights.kind}, {"name", weights.name}, {"sha256", weights.sha256}, {"view", weights.view}};
 }
 
+Json json_of(const NeighbourChoice& choice) {
+  return {{"count", choice.count},
+          {"temperature", choice.temperature},
+          {"group", choice.group},
+          {"table_sha256", choice.table_sha256}};
+}
+
 Json json_of_identity(const ConceptProvenance& provenance) {
-  return {{"weights", json_of(provenance.weights)},
-          {"vocabulary_sha256", provenance.vocabulary_sha256},
-          {"prompt", provenance.prompt}};
+  Json json = {{"weights", json_of(provenance.weights)},
+               {"vocabulary_sha256", provenance.vocabulary_sha256},
+               {"prompt", provenance.prompt}};
+  if (provenance.neighbours) json["neighbours"] = json_of(*provenance.neighbours);
+  return json;
+}
+
+NeighbourChoice neighbours_of(const Json& json, std::string_view where) {
+  NeighbourChoice choice;
+  try {
+    choice.count = json.at("count").get<std::int64_t>();
+    choice.temperature = json.at("temperature").get<double>();
+    choice.group = json.at("group").get<std::string>();
+    choice.table_sha256 = json.at("table_sha256").get<std::string>();
+    choice.store = json.value("store", std::string());
+    choice.image_tower = json.value("image_tower", std::string());
+  } catch (const Json::exception& error) {
+    throw DataError(where, fmt::format("does not say which neighbours were asked ({})", error.what()), kAssignAgain);
+  }
+  if (choice.count < 1 || !(choice.temperature > 0)) {
+    throw DataError(where, fmt::format("{} neighbours at temperature {} cannot be", choice.count, choice.temperature),
+                    kAssignAgain);
+  }
+  return choice;
 }
 
 SourceWeights weights_of(const Json& json, std::string_view where) {
@@ -87,16 +115,31 @@ std::string SourceWeights::describe() const {
   return fmt::format("{} {} (weights {}, view {})", kind, name, short_hash(sha256), view);
 }
 
+bool NeighbourChoice::same(const NeighbourChoice& other) const {
+  return count == other.count && temperature == other.temperature && group == other.group &&
+         table_sha256 == other.table_sha256;
+}
+
 bool ConceptProvenance::same(const ConceptProvenance& other) const {
-  return weights.same(other.weights) && vocabulary_sha256 == other.vocabulary_sha256 && prompt == other.prompt;
+  const bool same_way =
+      neighbours.has_value() == other.neighbours.has_value() && (!neighbours || neighbours->same(*other.neighbours));
+  return weights.same(other.weights) && vocabulary_sha256 == other.vocabulary_sha256 && prompt == other.prompt &&
+         same_way;
 }
 
 bool ConceptProvenance::covers(const ConceptProvenance& other) const {
-  return same(other) || (weights.same(other.weights) && prompt == other.prompt &&
+  return same(other) || (weights.same(other.weights) && prompt == other.prompt && !neighbours && !other.neighbours &&
                          std::ranges::find(merged_from, other.vocabulary_sha256) != merged_from.end());
 }
 
 std::string ConceptProvenance::describe() const {
+  if (neighbours) {
+    return fmt::format("{}, words of {} nearest pictures (captions {}, temperature {:g}{}), vocabulary {}",
+                       weights.describe(), neighbours->count, short_hash(neighbours->table_sha256),
+                       neighbours->temperature,
+                       neighbours->group.empty() ? "" : fmt::format(", of another \"{}\"", neighbours->group),
+                       short_hash(vocabulary_sha256));
+  }
   return fmt::format("{}, vocabulary {}, prompt \"{}\"", weights.describe(), short_hash(vocabulary_sha256), prompt);
 }
 
@@ -131,6 +174,10 @@ std::string provenance_json(const ConceptProvenance& provenance, const std::stri
   json["vocabulary"] = vocabulary;
   json["embeddings"] = embeddings;
   if (!provenance.merged_from.empty()) json["merged_from"] = provenance.merged_from;
+  if (provenance.neighbours) {
+    json["neighbours"]["store"] = provenance.neighbours->store.generic_string();
+    json["neighbours"]["image_tower"] = provenance.neighbours->image_tower;
+  }
   return json.dump(1) + "\n";
 }
 
@@ -143,6 +190,7 @@ ConceptProvenance concept_provenance_from_json(std::string_view text, std::strin
   ConceptProvenance provenance{.weights = weights_of(*weights, where),
                                .vocabulary_sha256 = text_field(json, "vocabulary_sha256", where),
                                .prompt = text_field(json, "prompt", where)};
+  if (json.contains("neighbours")) provenance.neighbours = neighbours_of(json["neighbours"], where);
   if (json.contains("source")) read_choice(json, where, provenance);
   return provenance;
 }
@@ -151,6 +199,9 @@ ConceptProvenance read_concept_provenance(const fs::path& file) {
   ConceptProvenance provenance = concept_provenance_from_json(read_file(file), file.string());
   for (fs::path* part : {&provenance.vocabulary, &provenance.embeddings}) {
     if (!part->empty()) *part = file.parent_path() / *part;
+  }
+  if (provenance.neighbours && !provenance.neighbours->store.empty()) {
+    provenance.neighbours->store = file.parent_path() / provenance.neighbours->store;
   }
   return provenance;
 }
@@ -163,8 +214,10 @@ std::optional<ConceptProvenance> concept_provenance_of(const fs::path& manifest)
   return read_concept_provenance(file);
 }
 
-void set_concept_provenance(const fs::path& manifest, const ConceptProvenance& provenance) {
+void set_concept_provenance(const fs::path& manifest, const ConceptProvenance& given) {
   const fs::path folder = manifest.parent_path();
+  ConceptProvenance provenance = given;
+  if (provenance.neighbours) provenance.neighbours->store = relative_to(provenance.neighbours->store, folder);
   write_file_atomic(concept_provenance_file(manifest),
                     provenance.source.empty() ? identity_json(provenance) + "\n"
                                               : provenance_json(provenance, relative_to(provenance.vocabulary, folder),

@@ -25,6 +25,20 @@ struct SourceWeights {
   std::string describe() const;
 };
 
+/// How words come from the captions of like pictures, where no vectors of words are compared.
+struct NeighbourChoice {
+  std::int64_t count = 20;        ///< nearest pictures that are asked
+  double temperature = 0.1;       ///< each counts by exp(cosine / this)
+  std::string group = {};         ///< field of the records; pictures of the same group are not asked; "": none
+  std::string table_sha256 = {};  ///< of the pictures and what their captions name (concepts/kit/neighbour_table)
+  // Where they lie.
+  std::filesystem::path store = {};  ///< the pictures' features
+  std::string image_tower = {};      ///< SPEC of the tower that made them; "": nobody said
+
+  /// Whether words come about in the same way: all but where things lie.
+  bool same(const NeighbourChoice& other) const;
+};
+
 /// How concepts were made: the source, and what was done with it.
 struct ConceptProvenance {
   // What an image's concepts depend on besides the image.
@@ -35,10 +49,11 @@ struct ConceptProvenance {
   std::vector<std::string> merged_from = {};
 
   // How they were chosen, and where the parts lie. Embeddings of a vocabulary, and tags of regions, say none of it.
-  std::string source = {};  ///< "clip:FILE", "vicha:CHECKPOINT", "manifest:FIELD" as it was given; empty: nobody said
+  std::string source = {};  ///< "clip:FILE", "aligned:RUN", "manifest:FIELD" … as it was given; empty: nobody said
   std::int64_t k = 15;
-  double threshold = 0;  ///< least softmax(scale * cosine); 0: none
-  /// Empty for "manifest:FIELD", and for what was merged in memory.
+  double threshold = 0;                            ///< least softmax(scale * cosine); 0: none
+  std::optional<NeighbourChoice> neighbours = {};  ///< of "tower:STORE"
+  /// Empty for "manifest:FIELD", and for what was merged in memory. Of "tower:STORE", `embeddings` is the table.
   std::filesystem::path vocabulary = {}, embeddings = {};
 
   /// Whether concepts of the two are interchangeable: the same weights, vocabulary and prompt.

@@ -72,30 +72,41 @@ std::string ConceptCounter::concept_of(std::span<const std::string> forms) {
 void ConceptCounter::add(const SceneGraph& graph) {
   ++report_.captions;
   report_.without_objects += graph.objects.empty();
+  for_each_concept(graph, [&](ConceptKind kind, const std::string& text) { count(kind, text, 1); });
+}
+
+std::vector<std::string> ConceptCounter::concepts_of(const SceneGraph& graph) {
+  std::vector<std::string> found;
+  for_each_concept(graph, [&](ConceptKind, const std::string& text) { found.push_back(text); });
+  return found;
+}
+
+void ConceptCounter::for_each_concept(const SceneGraph& graph,
+                                      const std::function<void(ConceptKind, const std::string&)>& see) {
   std::vector<std::string> found;  // of one kind; merged forms may have become equal
-  const auto count_found = [&](ConceptKind kind) {
+  const auto see_found = [&](ConceptKind kind) {
     std::ranges::sort(found);
     found.erase(std::ranges::unique(found).begin(), found.end());
     for (const std::string& text : found) {
-      if (!text.empty()) count(kind, text, 1);
+      if (!text.empty()) see(kind, text);
     }
     found.clear();
   };
   if (options_.objects) {
     for (const std::string& object : graph.objects) found.push_back(concept_of(std::array{form_of(object)}));
-    count_found(ConceptKind::kObject);
+    see_found(ConceptKind::kObject);
   }
   if (options_.attributes) {
     for (const auto& [object, attribute] : graph.attributes) {
       found.push_back(concept_of(std::array{form_of(attribute), form_of(object)}));
     }
-    count_found(ConceptKind::kAttribute);
+    see_found(ConceptKind::kAttribute);
   }
   if (options_.relations) {
     for (const auto& [subject, relation, object] : graph.relations) {
       found.push_back(concept_of(std::array{form_of(subject), form_of(relation), form_of(object)}));
     }
-    count_found(ConceptKind::kRelation);
+    see_found(ConceptKind::kRelation);
   }
 }
 

@@ -67,6 +67,8 @@ class ConceptCounter {
 
   /// The graph of one caption.
   void add(const SceneGraph& graph);
+  /// What `add` would count of a caption, each once, by kind.
+  std::vector<std::string> concepts_of(const SceneGraph& graph);
   /// Counts that were made before; stop words and merged forms apply to whole concepts.
   void add(const ConceptVocabulary& vocabulary);
 
@@ -85,6 +87,7 @@ class ConceptCounter {
   bool stops(std::string_view word, bool relation = false) const;
   /// Joins the forms, of which three are a relation's; "" if the concept is left out.
   std::string concept_of(std::span<const std::string> forms);
+  void for_each_concept(const SceneGraph& graph, const std::function<void(ConceptKind, const std::string&)>& see);
   void count(ConceptKind kind, std::string_view text, std::int64_t times);
   void prune();
   std::int64_t entries() const;
@@ -94,6 +97,11 @@ class ConceptCounter {
   std::array<Counts, 3> counts_;  // by ConceptKind
   CountReport report_;
 };
+
+/// Calls `see` with each caption of a file of `vicha concepts parse` and what it was parsed to, in order. Throws
+/// DataError naming file and record.
+void for_each_parsed(const std::filesystem::path& file,
+                     const std::function<void(const std::string& caption, const SceneGraph& graph)>& see);
 
 /// Counts over manifests (JSON list or lines with `caption`), parsed captions (JSON lines of `vicha concepts parse`)
 /// and vocabularies with counts, told apart by their content. Memory is bounded by max_entries. Throws DataError naming

@@ -146,8 +146,8 @@ void count_manifest(const fs::path& path, const CountOptions& options, ConceptCo
 }
 
 void count_parsed(const fs::path& path, ConceptCounter& counter) {
-  for_each_record(path, [&](const CountJson& record, std::int64_t number) {
-    counter.add(graph_of(record, fmt::format("{}, record {}", path.string(), number)));
+  for_each_parsed(path, [&](const std::string&, const SceneGraph& graph) {
+    counter.add(graph);
     show_progress(counter);
   });
 }
@@ -182,6 +182,15 @@ void require_one_parser(std::span<const fs::path> inputs, std::span<const CountI
 }
 
 }  // namespace
+
+void for_each_parsed(const fs::path& path,
+                     const std::function<void(const std::string& caption, const SceneGraph& graph)>& see) {
+  for_each_record(path, [&](const CountJson& record, std::int64_t number) {
+    const auto caption = record.find("caption");
+    see(caption != record.end() && caption->is_string() ? caption->get<std::string>() : "",
+        graph_of(record, fmt::format("{}, record {}", path.string(), number)));
+  });
+}
 
 ConceptVocabulary count_concepts(std::span<const fs::path> inputs, const CountOptions& options, CountReport* report) {
   std::vector<CountInput> kinds;  // of all, before the first is read: a wrong one is reported immediately

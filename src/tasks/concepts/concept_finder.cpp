@@ -12,7 +12,9 @@
 #include "concepts/source/clip_source.h"
 #include "concepts/store/store.h"
 #include "data/pipeline/loader.h"
+#include "features/feature_embed.h"
 #include "tasks/host/stored_pictures.h"
+#include "tasks/host/tower_spec.h"
 
 namespace vicha {
 namespace {
@@ -31,25 +33,24 @@ std::unique_ptr<ConceptSource> open_source(const ConceptProvenance& provenance, 
         fmt::format("the source of the model's concepts, {}", spec),
         fmt::format("cannot be opened: {}. The model was trained with concepts from {}", error.what(),
                     provenance.weights.describe()),
-        fmt::format("Say where these weights are now (--concept-source clip:FILE or vicha:CHECKPOINT); {}", kWithout));
+        fmt::format("Say where these weights are now (--concept-source {}); {}", concept_source_forms(), kWithout));
   }
   require_same(provenance.weights, "the model's concepts", source->weights(), spec);
   return source;
 }
 
-/// Vectors of all images (n, E) from the store that keeps them.
-at::Tensor stored_rows(const ImageList& images, const fs::path& store) {
-  const EmbeddingStore embeddings = EmbeddingStore::open(store);
+/// Where the store that keeps them has each image.
+std::vector<std::int64_t> records_of(const ImageList& images, const EmbeddingStore& store) {
   std::vector<std::int64_t> records;
   for (const std::string& key : images.keys) {
-    const auto record = embeddings.find(key);
+    const auto record = store.find(key);
     if (!record) {
       throw DataError(key, "cannot be read, so its concepts cannot be found",
                       fmt::format("Remove it from the manifest (`vicha data prune`); {}", kWithout));
     }
     records.push_back(*record);
   }
-  return embeddings.rows(records).select(1, 0);
+  return records;
 }
 
 }  // namespace
@@ -75,26 +76,102 @@ ConceptSource& ConceptFinder::source() {
   return *source_;
 }
 
+const NeighbourFinder& ConceptFinder::neighbours() {
+  if (neighbours_) return *neighbours_;
+  const ConceptProvenance& provenance = kit().provenance;
+  fs::path store = provenance.neighbours->store;
+  if (!options_.source.empty()) {
+    const std::optional<std::string> given = store_of_source(options_.source);
+    if (!given) {
+      throw UsageError(
+          fmt::format("--concept-source {}: the model's concepts come from {}; say where its store is now "
+                      "(tower:STORE)",
+                      options_.source, provenance.describe()));
+    }
+    store = *given;
+  }
+  if (!fs::exists(store)) {
+    throw DataError(store.string(),
+                    fmt::format("is not there: it held the pictures whose captions the model's concepts come from ({})",
+                                provenance.describe()),
+                    fmt::format("Say where it is now (--concept-source tower:STORE); {}", kWithout));
+  }
+  neighbours_ = std::make_unique<NeighbourFinder>(kit(), store);
+  return *neighbours_;
+}
+
+const PictureEncoder& ConceptFinder::tower() {
+  if (tower_) return *tower_;
+  const ConceptProvenance& provenance = kit().provenance;
+  const std::string spec =
+      options_.tower.image_tower.empty() ? provenance.neighbours->image_tower : options_.tower.image_tower;
+  const std::string remedy = fmt::format("Say where it is now (--image-tower SPEC); {}", kWithout);
+  if (spec.empty()) {
+    throw DataError("the tower of the model's concepts",
+                    fmt::format("is not known: they come from features of {}", provenance.weights.describe()), remedy);
+  }
+  std::unique_ptr<PictureEncoder> opened;
+  try {
+    opened = PictureEncoder::open(spec, options_.tower.device);
+  } catch (const Error& error) {
+    throw DataError(
+        fmt::format("the tower of the model's concepts, {}", spec),
+        fmt::format("cannot be opened: {}. They come from features of {}", error.what(), provenance.weights.describe()),
+        remedy);
+  }
+  require_same(provenance.weights, "the model's concepts", opened->weights(), spec);
+  tower_ = std::move(opened);
+  return *tower_;
+}
+
+void ConceptFinder::open() {
+  if (kit().neighbours) {
+    neighbours();
+    tower();
+  } else {
+    source();
+  }
+}
+
 std::vector<ImageConcepts> ConceptFinder::find(const ImageList& images, const fs::path& cache) {
   const EmbedOptions all{
       .max_bad_share = 0,
       .settings = {
           .share = "", .folder = "--image-root or data.image_root", .otherwise = "`vicha data prune` leaves them out"}};
-  const EmbedReport report = embed_images(source(), images, cache, all);
+  const bool by_neighbours = kit().neighbours != nullptr;
+  FeatureEmbedOptions whole;
+  whole.embed = all;
+  const EmbedReport report =
+      by_neighbours ? embed_features(tower(), images, cache, whole) : embed_images(source(), images, cache, all);
   log::info("concepts of {} pictures: {} embedded, {} from {}", images.size(), report.embedded, report.known,
             cache.string());
-  return nearest_concepts(kit(), stored_rows(images, cache));
+  const EmbeddingStore stored = EmbeddingStore::open(cache);
+  const std::vector<std::int64_t> records = records_of(images, stored);
+  const at::Tensor rows = stored.rows(records).select(1, 0);
+  if (!by_neighbours) return nearest_concepts(kit(), rows);
+  std::vector<NeighbourQuery> queries;
+  for (const std::int64_t record : records)
+    queries.push_back({.key = stored.key(record), .content = stored.content(record)});
+  return neighbours().find(rows, queries);
 }
 
 ImageConcepts ConceptFinder::find(const fs::path& image) {
-  const std::string bytes = read_file(image);
-  ConceptSource& tower = source();
-  const std::int64_t side = tower.side();
-  at::Tensor pixels = at::empty({1, 3, side, side});
-  tower.prepare({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()}, image.string(),
-                {pixels.data_ptr<float>(), static_cast<std::size_t>(pixels.numel())});
+  const std::string file = read_file(image);
+  const std::span bytes(reinterpret_cast<const std::uint8_t*>(file.data()), file.size());
   const at::NoGradGuard guard;
-  return nearest_concepts(kit(), tower.embed_images(pixels)).front();
+  const auto room = [](at::Tensor& pixels) {
+    return std::span(pixels.data_ptr<float>(), static_cast<std::size_t>(pixels.numel()));
+  };
+  if (kit().neighbours) {
+    at::Tensor pixels = at::empty({1, 3, tower().height(), tower().width()});
+    tower().prepare(bytes, image.string(), {}, room(pixels));
+    const NeighbourQuery query{.key = {}, .content = content_hash(bytes)};
+    return neighbours().find(tower().encode(pixels, /*patches=*/false).pooled_BP.cpu(), {&query, 1}).front();
+  }
+  ConceptSource& source = this->source();
+  at::Tensor pixels = at::empty({1, 3, source.side(), source.side()});
+  source.prepare(bytes, image.string(), room(pixels));
+  return nearest_concepts(kit(), source.embed_images(pixels)).front();
 }
 
 ConceptsFrom ConceptFinder::from(const DataOptions& data) const {
@@ -126,7 +203,7 @@ std::string ConceptFinder::describe(const DataOptions& data) const {
 std::shared_ptr<EvaluationSet> ConceptFinder::load(const DataOptions& data, std::shared_ptr<const WordPiece> tokenizer,
                                                    const Schema& schema) {
   const ConceptsFrom where = from(data);
-  if (where == ConceptsFrom::kFind) source();  // what is missing there should be said before all is read
+  if (where == ConceptsFrom::kFind) open();  // what is missing there should be said before all is read
   DataOptions reading = data;
   reading.concepts.enabled = where == ConceptsFrom::kManifest;
   const auto manifest = load_manifests(reading, schema);

@@ -10,7 +10,9 @@
 
 #include "concepts/embed/embed.h"
 #include "concepts/kit/concept_kit.h"
+#include "concepts/kit/neighbours.h"
 #include "data/pipeline/evaluation.h"
+#include "features/picture_encoder.h"
 #include "tasks/concepts/concept_sources.h"
 #include "tasks/host/concept_options.h"
 
@@ -49,11 +51,18 @@ class ConceptFinder {
   /// The kit. Throws DataError if the model has none.
   const ConceptKit& kit() const;
   ConceptSource& source();
+  /// Of kits whose words come from neighbours, in the place of a source.
+  const NeighbourFinder& neighbours();
+  const PictureEncoder& tower();
+  /// That what `find` needs is there, before all is read.
+  void open();
 
   std::optional<ConceptKit> kit_;
   std::string model_;
   ConceptFinderOptions options_;
   std::unique_ptr<ConceptSource> source_;
+  std::unique_ptr<NeighbourFinder> neighbours_;
+  std::unique_ptr<PictureEncoder> tower_;
 };
 
 }  // namespace vicha

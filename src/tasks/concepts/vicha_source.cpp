@@ -141,4 +141,13 @@ std::unique_ptr<ConceptSource> open_vicha_source(const fs::path& checkpoint, con
   return std::make_unique<VichaSource>(std::move(loaded), std::move(feed), name_of(checkpoint));
 }
 
+ConceptSourceKind vicha_source_kind() {
+  return {.key = "vicha",
+          .where = "CHECKPOINT",
+          .about = "a model that was trained without concepts",
+          .open = [](const std::string& checkpoint, const ConceptSourceOptions& options) {
+            return open_vicha_source(checkpoint, options.device);
+          }};
+}
+
 }  // namespace vicha

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "concepts/source/source.h"
+#include "tasks/concepts/concept_sources.h"
 
 namespace vicha {
 
@@ -17,5 +18,8 @@ namespace vicha {
 /// as captions are. Throws DataError naming what is missing, or if the model reads concepts itself: its image tower
 /// cannot say what is in an image before it has been told.
 std::unique_ptr<ConceptSource> open_vicha_source(const std::filesystem::path& checkpoint, const std::string& device);
+
+/// vicha:CHECKPOINT.
+ConceptSourceKind vicha_source_kind();
 
 }  // namespace vicha

@@ -13,6 +13,8 @@ struct ConceptSourceOptions {
   std::string device = "auto";
   std::filesystem::path bpe = {};  ///< CLIP's byte-pair vocabulary; empty: looked for beside the weights
   bool exact_decode = false;       ///< CLIP: every pixel of a JPEG, as OpenAI's code does
+  /// SPECs of the towers (towers/registry.h) of what stands on such; empty: where they were when it was made.
+  std::string image_tower = {}, text_tower = {};
 };
 
 /// Where the concepts of an evaluation set's images come from.

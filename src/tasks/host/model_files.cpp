@@ -19,6 +19,7 @@
 #include "nn/position.h"
 #include "objectives/registry.h"
 #include "tasks/host/feature_tower.h"
+#include "tasks/host/picture_feed.h"
 #include "tasks/host/recipe_files.h"
 #include "train/checkpoint_folder.h"
 #include "train/device.h"
@@ -268,7 +269,14 @@ LoadedModel load_trained(const fs::path& folder, const std::string& device, cons
                                 "init.checkpoint = \"{}\"",
                                 asked->key, folder.string()));
   }
-  loaded.parts = find_task_kind(recipe.task)->make_model(recipe, 0);
+  const TaskKind& kind = *find_task_kind(recipe.task);
+  if (!kind.make_model) {
+    throw DataError(checkpoint.string(),
+                    fmt::format("is a model of the task '{}', which has no encoders of its own", recipe.task),
+                    "Where a model is wanted give one of `vicha pretrain`; where a source of concepts is, "
+                    "aligned:RUN");
+  }
+  loaded.parts = kind.make_model(recipe, 0);
   Vicha& vicha = loaded.vicha();
   load_model(checkpoint / "model.safetensors", vicha.parameters());
   for (const std::string& part : recipe.freeze) vicha.freeze(part);
@@ -284,6 +292,15 @@ LoadedModel load_trained(const fs::path& folder, const std::string& device, cons
     loaded.tower = tower->weights;
   }
   return loaded;
+}
+
+EvaluateResult evaluate_trained(const TaskKind& kind, const EvaluateCommand& command) {
+  const AnyOptions<TaskRecipe> recipe = load_task_recipe(checkpoint_folder(command.checkpoint) / "recipe.toml");
+  const TaskKind& trained = *find_task_kind(recipe->task);
+  if (trained.evaluate_as) return trained.evaluate_as(kind, command);
+  LoadedModel loaded = load_trained(command.checkpoint, command.device, &kind);
+  if (!command.tower.empty()) set_tower(loaded, command.tower);
+  return kind.evaluate(loaded, command);
 }
 
 }  // namespace vicha

@@ -27,6 +27,10 @@ std::filesystem::path checkpoint_folder(const std::filesystem::path& folder);
 LoadedModel load_trained(const std::filesystem::path& folder, const std::string& device,
                          const TaskKind* asked = nullptr);
 
+/// `vicha eval KIND CHECKPOINT MANIFEST`, whatever the checkpoint is a model of. Throws as load_trained and the kind
+/// do.
+EvaluateResult evaluate_trained(const TaskKind& kind, const EvaluateCommand& command);
+
 /// Text projections that whiten the [CLS] states of the training captions (the first 20,000 distinct ones): mean 0,
 /// equal variance in all directions (method: a start for encoders whose states hardly differ), those of the
 /// hierarchical contrast too. The model's text encoder must be loaded.

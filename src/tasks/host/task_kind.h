@@ -73,6 +73,7 @@ struct EvaluateCommand {
   std::filesystem::path checkpoint, manifest;
   std::string image_root;  ///< empty: the manifest's folder
   std::string device = "auto";
+  std::string tower = {};  ///< where the tower is now whose features the model reads; empty: where it was in training
   Precision precision = Precision::kFp32;
   ConceptFinderOptions concepts = {};
   std::vector<std::string> settings = {};  ///< key=value, of the task's own options
@@ -110,6 +111,9 @@ struct TaskKind {
   std::function<std::unique_ptr<TaskTraining>(const TrainingSetup& setup)> begin_training = {};
   /// Throws DataError or UsageError naming the manifest, the record and the remedy.
   std::function<EvaluateResult(LoadedModel& model, const EvaluateCommand& command)> evaluate = {};
+  /// Of kinds whose models are no Vicha (`make_model` is empty): how one of theirs is evaluated as the kind `asked`,
+  /// instead of that one's `evaluate`. Throws DataError if it cannot be.
+  std::function<EvaluateResult(const TaskKind& asked, const EvaluateCommand& command)> evaluate_as = {};
   std::vector<EvaluationFlag> evaluation_flags = {};
   /// The figures that a report should call by name; it shows all others too, as they are called in the JSON.
   std::vector<Figure> figures = {};

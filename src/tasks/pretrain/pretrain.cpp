@@ -20,15 +20,6 @@
 namespace vicha {
 namespace {
 
-/// What a line of OUT/evaluations.jsonl keeps of a result.
-nlohmann::ordered_json figures_of(const RetrievalResult& result) {
-  nlohmann::ordered_json json;
-  const auto whole = nlohmann::ordered_json::parse(result.to_json());
-  for (const char* key : {"text_to_image", "image_to_text", "itc", "ranking", "k_test", "images", "captions"})
-    json[key] = whole.at(key);
-  return json;
-}
-
 /// All ranks evaluate together; the writer finds concepts and writes.
 class PeriodicEvaluation {
  public:
@@ -59,7 +50,7 @@ class PeriodicEvaluation {
     const RetrievalResult r = evaluate_retrieval(
         model_, set_,
         {.k_test = options_.k_test, .ranking = options_.ranking, .batch_size = options_.batch_size, .examples = 0});
-    record_evaluation(out_, step, options_.manifest, figures_of(r));
+    record_evaluation(out_, step, options_.manifest, figures_along(r));
     log::info("step {}: {}: text -> image R@1/5/10 {:.1f} {:.1f} {:.1f} (contrast alone {:.1f} {:.1f} {:.1f})", step,
               options_.manifest, r.reranked.image.r1, r.reranked.image.r5, r.reranked.image.r10, r.itc.image.r1,
               r.itc.image.r5, r.itc.image.r10);

@@ -107,6 +107,27 @@ std::vector<RetrievalExample> examples_of(const at::Tensor& scores, const Right&
   return result;
 }
 
+/// Which captions belong to each image of a set, and which image to each caption.
+struct RightAnswers {
+  Right texts_of, images_of;
+
+  explicit RightAnswers(const EvaluationSet& set) : texts_of(static_cast<std::size_t>(set.image_count())) {
+    for (std::int64_t t = 0; t < set.caption_count(); ++t) {
+      const std::int64_t image = set.caption_images()[static_cast<std::size_t>(t)];
+      texts_of[static_cast<std::size_t>(image)].push_back(t);
+      images_of.push_back({image});
+    }
+  }
+};
+
+void add_examples(const EvaluationSet& set, const RightAnswers& right, const at::Tensor& i2t, const at::Tensor& t2i,
+                  std::int64_t count, RetrievalResult& result) {
+  const auto path = [&](std::int64_t i) { return std::string(set.image_path(i)); };
+  const auto caption = [&](std::int64_t t) { return std::string(set.caption(t)); };
+  result.text_queries = examples_of(t2i, right.images_of, count, caption, path);
+  result.image_queries = examples_of(i2t, right.texts_of, count, path, caption);
+}
+
 std::string row(std::string_view name, const Recalls& t2i, const Recalls& i2t) {
   return fmt::format("{:<22}{:>8.2f}{:>8.2f}{:>8.2f}   {:>8.2f}{:>8.2f}{:>8.2f}\n", name, t2i.r1, t2i.r5, t2i.r10,
                      i2t.r1, i2t.r5, i2t.r10);
@@ -133,40 +154,47 @@ RetrievalResult evaluate_retrieval(const TaskModel& model, std::shared_ptr<const
   for (std::int64_t i = 0; i < set->caption_count(); i += texts_at_once) {
     scorer.add_texts(set->captions(i, std::min(texts_at_once, set->caption_count() - i)));
   }
-  RetrievalResult result;
-  result.images = set->image_count();
-  result.captions = set->caption_count();
-  Right texts_of(static_cast<std::size_t>(result.images)), images_of;
-  for (std::int64_t t = 0; t < result.captions; ++t) {
-    const std::int64_t image = set->caption_images()[static_cast<std::size_t>(t)];
-    texts_of[static_cast<std::size_t>(image)].push_back(t);
-    images_of.push_back({image});
-  }
   const at::Tensor sims = scorer.similarities().cpu();
-  result.itc = retrieval_metrics(sims, sims.t().contiguous(), texts_of, images_of);
-  at::Tensor i2t = sims, t2i = sims.t().contiguous();
-  result.ranking = "contrast";
+  RetrievalResult result = contrast_retrieval(*set, sims, options.k_test > 0 ? 0 : options.examples);
   if (options.k_test > 0) {
     const PairScorer::Scores scores = scorer.rerank(options.k_test);
-    result.matching = retrieval_metrics(scores.i2t, scores.t2i, texts_of, images_of);
-    result.joint = retrieval_metrics(scores.joint_i2t, scores.joint_t2i, texts_of, images_of);
+    const RightAnswers right(*set);
+    result.matching = retrieval_metrics(scores.i2t, scores.t2i, right.texts_of, right.images_of);
+    result.joint = retrieval_metrics(scores.joint_i2t, scores.joint_t2i, right.texts_of, right.images_of);
     result.ranking = name_of(kRankingNames, options.ranking);
     const bool joint = options.ranking == Ranking::kJoint;
-    i2t = joint ? scores.joint_i2t : scores.i2t;
-    t2i = joint ? scores.joint_t2i : scores.t2i;
     result.reranked = joint ? result.joint : result.matching;
     result.pairs = scores.pairs;
-  } else {
-    result.reranked = result.itc;
+    add_examples(*set, right, joint ? scores.joint_i2t : scores.i2t, joint ? scores.joint_t2i : scores.t2i,
+                 options.examples, result);
   }
   result.k_test = options.k_test;
-  result.chance = {chance(texts_of, result.captions), chance(images_of, result.images)};
-  const auto path = [&](std::int64_t i) { return std::string(set->image_path(i)); };
-  const auto caption = [&](std::int64_t t) { return std::string(set->caption(t)); };
-  result.text_queries = examples_of(t2i, images_of, options.examples, caption, path);
-  result.image_queries = examples_of(i2t, texts_of, options.examples, path, caption);
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return result;
+}
+
+RetrievalResult contrast_retrieval(const EvaluationSet& set, const at::Tensor& sims, std::int64_t examples) {
+  const auto start = std::chrono::steady_clock::now();
+  const RightAnswers right(set);
+  const at::Tensor t2i = sims.t().contiguous();
+  RetrievalResult result;
+  result.images = set.image_count();
+  result.captions = set.caption_count();
+  result.itc = retrieval_metrics(sims, t2i, right.texts_of, right.images_of);
+  result.reranked = result.itc;
+  result.ranking = "contrast";
+  result.chance = {chance(right.texts_of, result.captions), chance(right.images_of, result.images)};
+  add_examples(set, right, sims, t2i, examples, result);
+  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return result;
+}
+
+nlohmann::ordered_json figures_along(const RetrievalResult& result) {
+  OrderedJson json;
+  const auto whole = OrderedJson::parse(result.to_json());
+  for (const char* key : {"text_to_image", "image_to_text", "itc", "ranking", "k_test", "images", "captions"})
+    json[key] = whole.at(key);
+  return json;
 }
 
 std::string RetrievalResult::to_json() const {
@@ -206,6 +234,8 @@ void RetrievalOptions::describe(Visitor& v) {
   v.field({"memory_mib", "MiB", "Memory for encoded pictures; what does not fit is encoded again, with the same result",
            0, 1 << 24},
           memory_mib);
+  v.field({"image_store", "", "Of an aligned model: store that holds the features of the set's pictures"}, image_store);
+  v.field({"text_store", "", "Of an aligned model: store that holds those of its captions"}, text_store);
 }
 
 namespace {
@@ -214,6 +244,11 @@ EvaluateResult evaluate(LoadedModel& loaded, const EvaluateCommand& command) {
   RetrievalOptions options;
   apply_overrides(options, loaded.recipe->evaluation_settings());
   apply_overrides(options, command.settings);
+  if (!options.image_store.empty() || !options.text_store.empty()) {
+    throw UsageError(fmt::format("--set {}={}: only models that stand on towers (`vicha align`) read stored features",
+                                 options.image_store.empty() ? "text_store" : "image_store",
+                                 options.image_store.empty() ? options.text_store : options.image_store));
+  }
   DataOptions data = loaded.recipe->data;
   data.manifests = {command.manifest.string()};
   data.image_root = command.image_root;
@@ -252,7 +287,10 @@ TaskKind retrieval_kind() {
             "What orders them: matching (the paper's) or joint, with contrast (default: eval.ranking of the recipe)"},
            {"--batch", "batch_size", "Pictures encoded at once (default: eval.batch_size of the recipe)"},
            {"--memory-mib", "memory_mib",
-            "Memory for encoded pictures; what does not fit is encoded again, with the same result (2048)"}},
+            "Memory for encoded pictures; what does not fit is encoded again, with the same result (2048)"},
+           {"--image-store", "image_store",
+            "Of an aligned model: pooled features of the set's pictures (`vicha embed`), which are not computed then"},
+           {"--text-store", "text_store", "Of an aligned model: the same of its captions"}},
       .any_model = true};
 }
 

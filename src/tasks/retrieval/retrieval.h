@@ -47,9 +47,16 @@ struct RetrievalOptions {
   std::int64_t batch_size = 64;          ///< images encoded together
   std::int64_t examples = 12;            ///< queries of each direction kept for a gallery, spread evenly over the set
   std::int64_t memory_mib = 2048;  ///< for the images' states; what does not fit is encoded twice, to the same result
+  /// Of models that stand on towers (`vicha align`): stores that hold the set's features already.
+  std::string image_store = {}, text_store = {};
 
   void describe(Visitor& v);
 };
+
+/// By the similarities of images and captions alone, (I, T) in the set's order: no candidate is matched.
+RetrievalResult contrast_retrieval(const EvaluationSet& set, const at::Tensor& similarities_IT, std::int64_t examples);
+/// What a line of RUN/evaluations.jsonl keeps of a result.
+nlohmann::ordered_json figures_along(const RetrievalResult& result);
 
 /// Evaluates on all images and captions of the set; the ranks of a group match a share of the pairs each, and all have
 /// the result.
