@@ -31,7 +31,7 @@ void whiten(const at::Tensor& x, const Linear& projection) {
 }
 
 /// Distinct captions of the training set, the first 20,000.
-Tokens distinct_captions(const Manifest& manifest, const SampleText& text) {
+Tokens caption_tokens(const Manifest& manifest, const SampleText& text) {
   constexpr std::size_t kMost = 20000;
   std::unordered_set<std::string> seen;
   std::vector<std::vector<std::int64_t>> rows;
@@ -52,7 +52,7 @@ Tokens distinct_captions(const Manifest& manifest, const SampleText& text) {
 
 void whiten_text_projections(TaskModel& model, const Manifest& manifest, const SampleText& text) {
   const at::NoGradGuard guard;
-  const Tokens captions = distinct_captions(manifest, text);
+  const Tokens captions = caption_tokens(manifest, text);
   Vicha& vicha = model.vicha();
   const auto* hierarchy = model.objectives().find<HitcObjective>();
   const std::int64_t count = captions.size(),
