@@ -73,8 +73,8 @@ Tokenizer tokenizer_of(const TextTower& tower, const std::string& given) {
   if (file.empty()) {
     throw DataError(tower.identity().name, "has no vocabulary, so texts cannot be read",
                     clip ? "Put bpe_simple_vocab_16e6.txt.gz (of OpenAI's clip package) or the model's tokenizer.json "
-                           "beside the weights"
-                         : "Put the model's vocab.txt beside the weights");
+                           "beside the weights, or name it (--vocab FILE)"
+                         : "Put the model's vocab.txt beside the weights, or name it (--vocab FILE)");
   }
   return clip ? byte_pairs(file, tower) : word_pieces(file, tower);
 }
