@@ -59,7 +59,7 @@ std::vector<std::vector<std::int32_t>> caption_words(const fs::path& parsed, con
 struct CaptionedPicture {
   std::string key;
   std::int32_t group = -1;
-  std::map<std::int32_t, std::int64_t> named;  // words and how many captions have them
+  std::map<std::int32_t, std::int64_t> named = {};  // words and how many captions have them
   std::int64_t captions = 0;
 };
 

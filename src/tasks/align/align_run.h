@@ -5,6 +5,7 @@
 #include <string>
 
 #include "tasks/align/align_recipe.h"
+#include "tasks/host/task_kind.h"
 #include "train/loop.h"
 
 namespace vicha {
