@@ -24,8 +24,8 @@ struct ConceptKit {
   ConceptProvenance provenance = {};
   ConceptVocabulary vocabulary = {};
   at::Tensor unit_VE = {};  ///< the words' vectors, fp32, length 1; undefined where words come from neighbours
-  std::shared_ptr<const NeighbourTable> neighbours = {};  ///< of those: concepts/kit/neighbours.h finds by it
-  double scale = 1;  ///< the source's: what cosines are multiplied by before a softmax
+  double scale = 1;         ///< the source's: what cosines are multiplied by before a softmax
+  std::shared_ptr<const NeighbourTable> neighbours = {};  ///< of words from neighbours: concepts/kit/neighbours.h
 };
 
 /// Reads vocabulary and embeddings from where a provenance says they lie. Throws DataError naming the file that is

@@ -59,7 +59,7 @@ std::vector<std::vector<std::int32_t>> caption_words(const fs::path& parsed, con
 struct CaptionedPicture {
   std::string key;
   std::int32_t group = -1;
-  std::map<std::int32_t, std::int64_t> named;  // words and how many captions have them
+  std::map<std::int32_t, std::int64_t> named = {};  // words and how many captions have them
   std::int64_t captions = 0;
 };
 
@@ -188,6 +188,11 @@ AssignReport assign_by_neighbours(const fs::path& manifest, const fs::path& file
     used.insert(one.words.begin(), one.words.end());
   }
   report.words_used = static_cast<std::int64_t>(used.size());
+  if (2 * report.without_words > report.images) {
+    log::warning("{} of {} pictures get no words{}", report.without_words, report.images,
+                 field.empty() ? ": the captions of their neighbours name nothing of the vocabulary"
+                               : fmt::format(": most pictures have the same \"{}\", and those are not asked", field));
+  }
   report.records =
       rewrite_with_concepts(manifest, out, finder.kit().provenance, [&](GroupedRecord& record, std::int64_t number) {
         const auto known = number_of_key.find(image_of(record, [&] { return where(number); }));

@@ -18,7 +18,9 @@ class AlignRun : public AlignWorld {
  protected:
   Json evaluated(const fs::path& run, const std::vector<std::string>& settings = {},
                  const ConceptSourceOptions& towers = {.device = "cpu"}) const {
-    EvaluateCommand command{.checkpoint = run, .manifest = folder_ / "test.json"};
+    EvaluateCommand command;
+    command.checkpoint = run;
+    command.manifest = folder_ / "test.json";
     command.device = "cpu";
     command.settings = settings;
     command.concepts.tower = towers;

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/file_guard.h"
 #include "base/files.h"
 #include "base/log.h"
 #include "concepts/source/clip_source.h"
@@ -141,6 +142,7 @@ std::vector<ImageConcepts> ConceptFinder::find(const ImageList& images, const fs
   const bool by_neighbours = kit().neighbours != nullptr;
   FeatureEmbedOptions whole;
   whole.embed = all;
+  go_on_with(cache);
   const EmbedReport report =
       by_neighbours ? embed_features(tower(), images, cache, whole) : embed_images(source(), images, cache, all);
   log::info("concepts of {} pictures: {} embedded, {} from {}", images.size(), report.embedded, report.known,

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <optional>
+
 #include "base/error.h"
 #include "config/serialize.h"
 
@@ -41,6 +43,11 @@ AnyOptions<TaskRecipe> default_recipe(std::string_view task) {
 
 AnyOptions<TaskRecipe> load_task_recipe(const std::filesystem::path& file, const std::vector<std::string>& overrides,
                                         std::string_view task) {
+  if (const auto told = task.empty() ? std::nullopt : root_string(file, "task"); told && *told != task) {
+    throw DataError(file.string(), fmt::format("is a recipe of the task '{}', not '{}'", *told, task),
+                    fmt::format("Run it by the command of its task (vicha {})",
+                                *told == "pretrain" || *told == "align" ? *told : "finetune " + *told));
+  }
   AnyOptions<TaskRecipe> recipe = task.empty() ? default_recipe_of(file) : default_recipe(task);
   load_recipe(recipe, file);
   apply_overrides(recipe, overrides);
