@@ -72,6 +72,8 @@ int run(int argc, char** argv) {
   add_predict(app, chosen);
   add_eval(app, chosen);
   add_report(app, chosen);
+  add_index(app, chosen);
+  add_search(app, chosen);
   add_data(app, chosen);
   add_concepts(app, chosen);
   add_weights(app, chosen);

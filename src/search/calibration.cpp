@@ -1,0 +1,222 @@
+#include "search/calibration.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <numeric>
+
+#include "base/error.h"
+#include "config/choice.h"
+
+namespace vicha {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr Choice<CalibratedBy> kCalibratedByNames[] = {{"nothing", CalibratedBy::kNothing},
+                                                       {"background", CalibratedBy::kBackground},
+                                                       {"captions", CalibratedBy::kCaptions}};
+
+constexpr double kPull = 0.05;          ///< of the squared slopes of standardised features
+constexpr double kNonsenseShare = 0.1;  ///< of the queries of a calibration by captions that are taken for nonsense
+constexpr double kMayPass = 0.05, kMayBeLost = 0.05, kHighestCutOff = 0.5;
+constexpr int kSteps = 50;
+
+double sigmoid(double x) { return x >= 0 ? 1 / (1 + std::exp(-x)) : std::exp(x) / (1 + std::exp(x)); }
+
+using Vector3 = std::array<double, 3>;
+
+/// Solves A x = b, A symmetric and positive definite.
+Vector3 solve(std::array<Vector3, 3> a, Vector3 b) {
+  for (std::size_t i = 0; i < 3; ++i) {
+    for (std::size_t j = i + 1; j < 3; ++j) {
+      const double f = a[j][i] / a[i][i];
+      for (std::size_t k = i; k < 3; ++k) a[j][k] -= f * a[i][k];
+      b[j] -= f * b[i];
+    }
+  }
+  for (std::size_t i = 3; i-- > 0;) {
+    for (std::size_t k = i + 1; k < 3; ++k) b[i] -= a[i][k] * b[k];
+    b[i] /= a[i][i];
+  }
+  return b;
+}
+
+struct Moment {
+  double mean = 0, deviation = 1;
+};
+Moment moment_of(std::span<const LabelledStanding> examples, double (*value)(const Standing&)) {
+  double weight = 0, sum = 0, square = 0;
+  for (const LabelledStanding& e : examples) {
+    weight += e.weight;
+    sum += e.weight * value(e.standing);
+  }
+  const double mean = sum / weight;
+  for (const LabelledStanding& e : examples) square += e.weight * std::pow(value(e.standing) - mean, 2);
+  const double deviation = std::sqrt(square / weight);
+  return {mean, deviation > 1e-9 ? deviation : 1};
+}
+
+/// Newton's method; features that are not used stay at 0.
+LogOdds fit(std::span<const LabelledStanding> examples, bool use_cosine, bool use_height) {
+  const Moment c = moment_of(examples, [](const Standing& s) { return s.cosine; });
+  const Moment h = moment_of(examples, [](const Standing& s) { return s.height; });
+  Vector3 w{};
+  for (int step = 0; step < kSteps; ++step) {
+    std::array<Vector3, 3> hessian{};
+    Vector3 gradient{};
+    for (std::size_t i = 0; i < 3; ++i) {
+      hessian[i][i] = i == 0 ? 1e-6 : 2 * kPull;
+      gradient[i] = i == 0 ? 0 : 2 * kPull * w[i];
+    }
+    for (const LabelledStanding& e : examples) {
+      const Vector3 x = {1, use_cosine ? (e.standing.cosine - c.mean) / c.deviation : 0,
+                         use_height ? (e.standing.height - h.mean) / h.deviation : 0};
+      const double p = sigmoid(w[0] * x[0] + w[1] * x[1] + w[2] * x[2]);
+      for (std::size_t i = 0; i < 3; ++i) {
+        gradient[i] += e.weight * (p - (e.right ? 1 : 0)) * x[i];
+        for (std::size_t j = 0; j < 3; ++j) hessian[i][j] += e.weight * std::max(p * (1 - p), 1e-9) * x[i] * x[j];
+      }
+    }
+    const Vector3 move = solve(hessian, gradient);
+    double largest = 0;
+    for (const double m : move) largest = std::max(largest, std::abs(m));
+    const double shorter = largest > 2 ? 2 / largest : 1;
+    for (std::size_t i = 0; i < 3; ++i) w[i] -= shorter * move[i];
+    if (largest < 1e-9) break;
+  }
+  return {w[0] - w[1] * c.mean / c.deviation - w[2] * h.mean / h.deviation, w[1] / c.deviation, w[2] / h.deviation};
+}
+
+/// The value below which a share of them lies.
+double quantile(std::vector<double> values, double share) {
+  if (values.empty()) return 0;
+  std::sort(values.begin(), values.end());
+  const double at = share * static_cast<double>(values.size() - 1);
+  const auto low = static_cast<std::size_t>(at);
+  const std::size_t high = std::min(low + 1, values.size() - 1);
+  return values[low] + (at - static_cast<double>(low)) * (values[high] - values[low]);
+}
+
+double share_above(const std::vector<double>& values, double least) {
+  const auto above = std::count_if(values.begin(), values.end(), [&](double v) { return v >= least; });
+  return values.empty() ? 0 : static_cast<double>(above) / static_cast<double>(values.size());
+}
+
+double rounded(double x) { return std::round(x * 1e6) / 1e6; }
+
+}  // namespace
+
+double LogOdds::probability(const Standing& s) const {
+  return sigmoid(constant + per_cosine * s.cosine + per_height * s.height);
+}
+
+LogOdds fit_log_odds(std::span<const LabelledStanding> examples) {
+  if (examples.empty()) return {};
+  const LogOdds both = fit(examples, true, true);
+  if (both.per_cosine >= 0 && both.per_height >= 0) return both;
+  LogOdds one = both.per_cosine < 0 ? fit(examples, false, true) : fit(examples, true, false);
+  if (one.per_cosine >= 0 && one.per_height >= 0) return one;
+  return fit(examples, false, false);
+}
+
+Calibration calibrate(const CalibrationQueries& examples, CalibratedBy by) {
+  Calibration result;
+  result.by = by;
+  result.queries = static_cast<std::int64_t>(examples.queries.size());
+  std::vector<LabelledStanding> all;
+  double weight = 0;
+  for (const auto& hits : examples.queries) {
+    all.insert(all.end(), hits.begin(), hits.end());
+    weight += 1;
+  }
+  const double nonsense = by == CalibratedBy::kBackground ? weight : weight * kNonsenseShare / (1 - kNonsenseShare);
+  for (const Standing& s : examples.nonsense) {
+    all.push_back({s, false, nonsense / static_cast<double>(examples.nonsense.size())});
+  }
+  result.text = fit_log_odds(all);
+  std::vector<double> best, best_nonsense;
+  for (const auto& hits : examples.queries) {
+    if (hits.empty()) continue;
+    best.push_back(result.text.probability(hits.front().standing));
+    result.expected += best.back();
+    result.found += hits.front().right ? 1 : 0;
+  }
+  for (const Standing& s : examples.nonsense) best_nonsense.push_back(result.text.probability(s));
+  if (!best.empty()) {
+    result.expected /= static_cast<double>(best.size());
+    result.found /= static_cast<double>(best.size());
+  }
+  result.cut_off = std::min({quantile(best_nonsense, 1 - kMayPass), quantile(best, kMayBeLost), kHighestCutOff});
+  result.share_kept = share_above(best, result.cut_off);
+  result.share_nonsense = share_above(best_nonsense, result.cut_off);
+  return result;
+}
+
+double Calibration::text_probability(const Standing& s) const {
+  return by == CalibratedBy::kNothing ? 0.5 : text.probability(s);
+}
+
+double Calibration::picture_probability(double cosine) const {
+  if (nearest_other.empty()) return 0.5;
+  const auto below = std::upper_bound(nearest_other.begin(), nearest_other.end(), cosine) - nearest_other.begin();
+  // Half an observation aside at each end: what was seen in 500 pictures is never certain.
+  return (static_cast<double>(below) + 0.5) / (static_cast<double>(nearest_other.size()) + 1);
+}
+
+std::string Calibration::to_json() const {
+  Json json;
+  json["by"] = name_of(kCalibratedByNames, by);
+  json["log_odds"] = {{"constant", text.constant}, {"per_cosine", text.per_cosine}, {"per_height", text.per_height}};
+  json["cut_off"] = cut_off;
+  json["manifest"] = manifest;
+  json["queries"] = queries;
+  json["share_kept"] = rounded(share_kept);
+  json["share_nonsense"] = rounded(share_nonsense);
+  if (by == CalibratedBy::kCaptions) {
+    json["best_hit_expected"] = rounded(expected);
+    json["best_hit_right"] = rounded(found);
+  }
+  json["nearest_other"] = nearest_other;
+  return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+Calibration calibration_from_json(std::string_view text, std::string_view where) {
+  try {
+    const Json json = Json::parse(text);
+    Calibration c;
+    const auto by = value_named(kCalibratedByNames, json.at("by").get<std::string>());
+    if (!by) throw DataError(where, "is of a kind that this program does not know", "Repeat `vicha index`");
+    c.by = *by;
+    const Json& odds = json.at("log_odds");
+    c.text = {odds.at("constant").get<double>(), odds.at("per_cosine").get<double>(),
+              odds.at("per_height").get<double>()};
+    c.cut_off = json.at("cut_off").get<double>();
+    c.manifest = json.at("manifest").get<std::string>();
+    c.queries = json.at("queries").get<std::int64_t>();
+    c.share_kept = json.at("share_kept").get<double>();
+    c.share_nonsense = json.at("share_nonsense").get<double>();
+    c.expected = json.value("best_hit_expected", 0.0);
+    c.found = json.value("best_hit_right", 0.0);
+    c.nearest_other = json.at("nearest_other").get<std::vector<double>>();
+    return c;
+  } catch (const Json::exception& error) {
+    throw DataError(where, fmt::format("is damaged ({})", error.what()), "Repeat `vicha index`");
+  }
+}
+
+std::string Calibration::describe() const {
+  if (by == CalibratedBy::kNothing) return "not calibrated";
+  const std::string rest = fmt::format(
+      "below {:.3f} nothing is found: {:.0f} % of {} and {:.0f} % of texts without meaning find something", cut_off,
+      100 * share_kept, by == CalibratedBy::kCaptions ? "captions" : "texts about common things", 100 * share_nonsense);
+  if (by == CalibratedBy::kBackground)
+    return fmt::format("calibrated by {} texts about common things; {}", queries, rest);
+  return fmt::format(
+      "calibrated by {} captions, whose best hit is right in {:.1f} % of the cases (expected {:.1f} %); {}", queries,
+      100 * found, 100 * expected, rest);
+}
+
+}  // namespace vicha
