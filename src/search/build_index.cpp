@@ -173,7 +173,8 @@ class IndexBuilder {
       std::vector<std::string> keys(count);
       std::vector<std::uint64_t> hashes(count);
       for (std::size_t i = 0; i < count; ++i) keys[i] = content_key(contents_[first + i]);
-      for (const EmbeddingStore* store : {earlier_.vectors(), journal ? &*journal : nullptr}) {
+      const EmbeddingStore* const stores[] = {earlier_.vectors(), journal ? &*journal : nullptr};
+      for (const EmbeddingStore* store : stores) {
         if (store == nullptr) continue;
         std::vector<std::int64_t> records, places;
         for (std::size_t i = 0; i < count; ++i) {

@@ -55,6 +55,7 @@ class NearestRows : public testing::Test {
       keys.push_back(content_key(static_cast<std::uint64_t>(i)));
       contents.push_back(static_cast<std::uint64_t>(i) + 1);
     }
+    fs::remove(folder_ / "v.emb");
     EmbeddingStoreWriter writer(folder_ / "v.emb", {"test", "t", std::string(64, 'a'), "none"},
                                 {width, 1, StoreType::kFloat16});
     writer.add(keys, contents, x);

@@ -8,6 +8,7 @@
 
 #include <array>
 #include <atomic>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <string>
@@ -64,6 +65,17 @@ class CellSource final : public ConceptSource {
       Rng rng(content_hash({reinterpret_cast<const std::uint8_t*>(texts[i].data()), texts[i].size()}));
       for (std::int64_t j = 0; j < 13; ++j) row[j] = 0.3 * rng.normal();
       row[12] = 1;
+      // What begins with an article is a thing of some colour in each of its cells.
+      if (texts[i].starts_with("a ") || texts[i].starts_with("an ") || texts[i].starts_with("the ")) {
+        for (std::int64_t cell = 0; cell < 4; ++cell) {
+          auto colour = cell_colours().begin();
+          std::advance(colour, static_cast<std::ptrdiff_t>(rng.below(cell_colours().size())));
+          for (std::int64_t c = 0; c < 3; ++c) {
+            row[4 * c + cell] = static_cast<double>(colour->second[static_cast<std::size_t>(c)]) / 255 - 0.5;
+          }
+        }
+        row[12] = 0.05;
+      }
       for (const auto& [name, rgb] : cell_colours()) {
         if (texts[i].find(name) == std::string::npos) continue;
         for (std::int64_t j = 0; j < 12; ++j) {
