@@ -164,6 +164,7 @@ class IndexBuilder {
     std::error_code ignored;
     const fs::path path = paths_.work() / "pictures.emb";
     fs::remove(path, ignored);
+    fs::remove(paths_.work() / paths_.background().filename(), ignored);
     std::optional<EmbeddingStore> journal;
     if (fs::exists(paths_.journal(), ignored)) journal = EmbeddingStore::open(paths_.journal());
     EmbeddingStoreWriter writer(path, weights(), shape());
@@ -218,20 +219,22 @@ class IndexBuilder {
     }
     log::info("writing the codes of {} pictures", vectors.size());
     write_codes(codes_file, vectors, content);
+    background_ = embed_unit_texts(model_, background_texts());
     if (clusters) fit_clusters(codes_file, vectors);
     const Codes codes(codes_file);
+    EmbeddingStoreWriter background(paths_.work() / paths_.background().filename(), weights(), shape());
+    const std::vector<std::string> texts = background_texts();
+    background.add(texts, std::vector<std::uint64_t>(texts.size(), 1), background_);
+    background.finish();
     calibration_ = make_calibration(codes, vectors);
     report_.calibration = calibration_.describe();
   }
 
   void fit_clusters(const fs::path& codes_file, const StoredVectors& vectors) {
     std::vector<std::vector<float>> queries;
-    std::vector<std::string> texts = background_texts();
-    texts.resize(std::min<std::size_t>(texts.size(), kRecallQueries));
-    const at::Tensor units = embed_unit_texts(model_, texts);
-    for (std::int64_t i = 0; i < units.size(0); ++i) {
-      const float* row = units.const_data_ptr<float>() + i * units.size(1);
-      queries.emplace_back(row, row + units.size(1));
+    for (std::int64_t i = 0; i < std::min(kRecallQueries, background_.size(0)); ++i) {
+      const float* row = background_.const_data_ptr<float>() + i * background_.size(1);
+      queries.emplace_back(row, row + background_.size(1));
     }
     for (std::int64_t i = 0; i < std::min(kRecallQueries, vectors.size()); ++i) {
       std::vector<float>& query = queries.emplace_back(static_cast<std::size_t>(vectors.width()));
@@ -261,7 +264,7 @@ class IndexBuilder {
       const auto at = row_of.find(content);
       return at == row_of.end() ? std::nullopt : std::optional(at->second);
     };
-    return calibrate_index(codes, vectors, model_, find, options_.calibrate);
+    return calibrate_index(codes, vectors, model_, background_, find, options_.calibrate);
   }
 
   /// Nothing is computed from here on. index.json goes first and comes last: where it is, all parts belong together.
@@ -275,7 +278,7 @@ class IndexBuilder {
     earlier_ = earlier_.whole() ? forget_vectors(std::move(earlier_)) : EarlierIndex();
     std::error_code ignored;
     fs::remove(paths_.description(), ignored);
-    for (const fs::path& part : {paths_.vectors(), paths_.codes()}) {
+    for (const fs::path& part : {paths_.vectors(), paths_.codes(), paths_.background()}) {
       GuardedOutput guard(part);
       std::error_code failed;
       fs::rename(paths_.work() / part.filename(), part, failed);
@@ -339,6 +342,7 @@ class IndexBuilder {
   std::string lines_, skipped_lines_;      // files.jsonl, skipped.jsonl
   std::vector<std::uint64_t> line_begin_;  // in lines_
   std::uint64_t build_ = 0;
+  at::Tensor background_;  // background_texts() by the model
   Calibration calibration_;
   IndexReport report_;
 };

@@ -23,27 +23,37 @@ std::span<const float> row_of(const at::Tensor& rows, std::int64_t i) {
 
 class Asker {
  public:
-  Asker(const Codes& codes, const StoredVectors& vectors) : codes_(codes), vectors_(vectors) {}
+  Asker(const Codes& codes, const StoredVectors& vectors, const at::Tensor& background)
+      : codes_(codes), vectors_(vectors), background_(background) {}
 
   std::vector<Neighbour> hits(std::span<const float> unit, std::int64_t k) const {
     return nearest_rows(codes_, vectors_, unit, k, codes_.header().looked_at);
   }
-  static Standing standing(double cosine, const Spread& spread) {
-    return {cosine, spread.deviation > 1e-6 ? (cosine - spread.mean) / spread.deviation : 0};
+  /// How all hits of a query stand.
+  struct Ground {
+    Spread spread;
+    double familiarity;
+    Standing standing(double cosine) const {
+      return {cosine, spread.deviation > 1e-6 ? (cosine - spread.mean) / spread.deviation : 0, familiarity};
+    }
+  };
+  Ground ground(std::span<const float> unit, std::int64_t left_out = -1) const {
+    return {spread_of(codes_, unit), familiarity(background_, unit, left_out)};
   }
-  std::vector<Standing> best(const at::Tensor& texts) const {
+  /// Best hits; `own`: the texts are the background's, and none counts as near to itself.
+  std::vector<Standing> best(const at::Tensor& texts, bool own) const {
     std::vector<Standing> all;
     for (std::int64_t i = 0; i < texts.size(0); ++i) {
       const std::span<const float> unit = row_of(texts, i);
-      all.push_back(standing(hits(unit, 1).front().cosine, spread_of(codes_, unit)));
+      all.push_back(ground(unit, own ? i : -1).standing(hits(unit, 1).front().cosine));
     }
     return all;
   }
-  const Codes& codes() const { return codes_; }
 
  private:
   const Codes& codes_;
   const StoredVectors& vectors_;
+  const at::Tensor& background_;
 };
 
 /// A caption, and the pictures that have it.
@@ -90,8 +100,9 @@ CaptionSet captions_of(const CalibrateOptions& options) {
 }
 
 /// A caption's hits as a search would show them if its own pictures were in the index; right are those.
-std::vector<LabelledStanding> hits_of_caption(const Asker& asker, std::span<const float> unit, const Spread& spread,
-                                              const CaptionOf& caption, const EmbeddedFiles& pictures,
+std::vector<LabelledStanding> hits_of_caption(const Asker& asker, std::span<const float> unit,
+                                              const Asker::Ground& ground, const CaptionOf& caption,
+                                              const EmbeddedFiles& pictures,
                                               const std::vector<std::optional<std::int64_t>>& rows, std::int64_t k) {
   std::unordered_set<std::int64_t> own;
   std::vector<LabelledStanding> hits;
@@ -103,11 +114,10 @@ std::vector<LabelledStanding> hits_of_caption(const Asker& asker, std::span<cons
       const std::span<const float> picture = row_of(pictures.unit, file);
       for (std::size_t j = 0; j < unit.size(); ++j)
         cosine += static_cast<double>(unit[j]) * static_cast<double>(picture[j]);
-      hits.push_back({Asker::standing(cosine, spread), true});
+      hits.push_back({ground.standing(cosine), true});
     }
   }
-  for (const Neighbour& n : asker.hits(unit, k))
-    hits.push_back({Asker::standing(n.cosine, spread), own.contains(n.row)});
+  for (const Neighbour& n : asker.hits(unit, k)) hits.push_back({ground.standing(n.cosine), own.contains(n.row)});
   std::stable_sort(hits.begin(), hits.end(),
                    [](const auto& a, const auto& b) { return a.standing.cosine > b.standing.cosine; });
   if (static_cast<std::int64_t>(hits.size()) > k) hits.resize(static_cast<std::size_t>(k));
@@ -141,12 +151,24 @@ CalibrationQueries by_captions(const Asker& asker, SearchModel& model,
   for (std::size_t i = 0; i < texts.size(); ++i) {
     const std::span<const float> unit = row_of(units, static_cast<std::int64_t>(i));
     examples.queries.push_back(
-        hits_of_caption(asker, unit, spread_of(asker.codes(), unit), set.captions[i], pictures, rows, options.hits));
+        hits_of_caption(asker, unit, asker.ground(unit), set.captions[i], pictures, rows, options.hits));
   }
   return examples;
 }
 
 }  // namespace
+
+double familiarity(const at::Tensor& background, std::span<const float> unit, std::int64_t left_out) {
+  double nearest = -1;
+  for (std::int64_t i = 0; i < background.size(0); ++i) {
+    if (i == left_out) continue;
+    double cosine = 0;
+    const std::span<const float> text = row_of(background, i);
+    for (std::size_t j = 0; j < unit.size(); ++j) cosine += static_cast<double>(unit[j]) * static_cast<double>(text[j]);
+    nearest = std::max(nearest, cosine);
+  }
+  return nearest;
+}
 
 std::vector<double> nearest_others(const Codes& codes, const StoredVectors& vectors, std::int64_t pictures) {
   std::vector<double> cosines;
@@ -166,19 +188,20 @@ std::vector<double> nearest_others(const Codes& codes, const StoredVectors& vect
 }
 
 Calibration calibrate_index(const Codes& codes, const StoredVectors& vectors, SearchModel& model,
+                            const at::Tensor& background,
                             const std::function<std::optional<std::int64_t>(std::uint64_t)>& row_of_content,
                             const CalibrateOptions& options) {
-  const Asker asker(codes, vectors);
+  const Asker asker(codes, vectors, background);
   CalibrationQueries examples;
   const bool captions = !options.manifest.empty();
   if (captions) {
     examples = by_captions(asker, model, row_of_content, options);
   } else {
-    for (const Standing& s : asker.best(embed_unit_texts(model, background_texts()))) {
+    for (const Standing& s : asker.best(background, true)) {
       examples.queries.push_back({{s, true}});
     }
   }
-  examples.nonsense = asker.best(embed_unit_texts(model, nonsense_texts(options.nonsense)));
+  examples.nonsense = asker.best(embed_unit_texts(model, nonsense_texts(options.nonsense)), false);
   Calibration result = calibrate(examples, captions ? CalibratedBy::kCaptions : CalibratedBy::kBackground);
   result.nearest_other = nearest_others(codes, vectors, options.pictures);
   if (captions) result.manifest = std::filesystem::absolute(options.manifest).lexically_normal().string();

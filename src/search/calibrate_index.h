@@ -1,10 +1,13 @@
 // Makes the calibration of an index by asking it.
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
 #include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "search/calibration.h"
@@ -21,9 +24,14 @@ struct CalibrateOptions {
   std::int64_t most_captions = 1000, hits = 20, nonsense = 200, pictures = 500;
 };
 
-/// `row_of_content`: which row holds a file's content, if one does. Without a manifest by background texts and
-/// nonsense. Throws DataError if the manifest has no captions or none of its pictures can be read.
+/// A text's cosine with the nearest background text (b, E, of length 1); `left_out`: one that does not count.
+double familiarity(const at::Tensor& background, std::span<const float> unit, std::int64_t left_out = -1);
+
+/// `background`: background_texts() by the model, of length 1. `row_of_content`: which row holds a file's content, if
+/// one does. Without a manifest by background texts and nonsense. Throws DataError if the manifest has no captions or
+/// none of its pictures can be read.
 Calibration calibrate_index(const Codes& codes, const StoredVectors& vectors, SearchModel& model,
+                            const at::Tensor& background,
                             const std::function<std::optional<std::int64_t>(std::uint64_t)>& row_of_content,
                             const CalibrateOptions& options);
 

@@ -26,68 +26,76 @@ constexpr int kSteps = 50;
 
 double sigmoid(double x) { return x >= 0 ? 1 / (1 + std::exp(-x)) : std::exp(x) / (1 + std::exp(x)); }
 
-using Vector3 = std::array<double, 3>;
+constexpr std::size_t kTerms = 4;  ///< the constant, then a standing's numbers
+using Terms = std::array<double, kTerms>;
+
+Terms terms_of(const Standing& s) { return {1, s.cosine, s.height, s.familiarity}; }
 
 /// Solves A x = b, A symmetric and positive definite.
-Vector3 solve(std::array<Vector3, 3> a, Vector3 b) {
-  for (std::size_t i = 0; i < 3; ++i) {
-    for (std::size_t j = i + 1; j < 3; ++j) {
+Terms solve(std::array<Terms, kTerms> a, Terms b) {
+  for (std::size_t i = 0; i < kTerms; ++i) {
+    for (std::size_t j = i + 1; j < kTerms; ++j) {
       const double f = a[j][i] / a[i][i];
-      for (std::size_t k = i; k < 3; ++k) a[j][k] -= f * a[i][k];
+      for (std::size_t k = i; k < kTerms; ++k) a[j][k] -= f * a[i][k];
       b[j] -= f * b[i];
     }
   }
-  for (std::size_t i = 3; i-- > 0;) {
-    for (std::size_t k = i + 1; k < 3; ++k) b[i] -= a[i][k] * b[k];
+  for (std::size_t i = kTerms; i-- > 0;) {
+    for (std::size_t k = i + 1; k < kTerms; ++k) b[i] -= a[i][k] * b[k];
     b[i] /= a[i][i];
   }
   return b;
 }
 
-struct Moment {
-  double mean = 0, deviation = 1;
-};
-Moment moment_of(std::span<const LabelledStanding> examples, double (*value)(const Standing&)) {
-  double weight = 0, sum = 0, square = 0;
+/// Newton's method on standardised numbers; slopes that are not used stay at 0.
+Terms fit(std::span<const LabelledStanding> examples, const std::array<bool, kTerms>& used) {
+  Terms mean{}, deviation{};
+  double weight = 0;
   for (const LabelledStanding& e : examples) {
+    const Terms x = terms_of(e.standing);
+    for (std::size_t i = 1; i < kTerms; ++i) mean[i] += e.weight * x[i];
     weight += e.weight;
-    sum += e.weight * value(e.standing);
   }
-  const double mean = sum / weight;
-  for (const LabelledStanding& e : examples) square += e.weight * std::pow(value(e.standing) - mean, 2);
-  const double deviation = std::sqrt(square / weight);
-  return {mean, deviation > 1e-9 ? deviation : 1};
-}
+  for (double& m : mean) m /= weight;
+  for (const LabelledStanding& e : examples) {
+    const Terms x = terms_of(e.standing);
+    for (std::size_t i = 1; i < kTerms; ++i) deviation[i] += e.weight * std::pow(x[i] - mean[i], 2);
+  }
+  for (double& d : deviation) d = d / weight > 1e-18 ? std::sqrt(d / weight) : 1;
 
-/// Newton's method; features that are not used stay at 0.
-LogOdds fit(std::span<const LabelledStanding> examples, bool use_cosine, bool use_height) {
-  const Moment c = moment_of(examples, [](const Standing& s) { return s.cosine; });
-  const Moment h = moment_of(examples, [](const Standing& s) { return s.height; });
-  Vector3 w{};
+  Terms w{};
   for (int step = 0; step < kSteps; ++step) {
-    std::array<Vector3, 3> hessian{};
-    Vector3 gradient{};
-    for (std::size_t i = 0; i < 3; ++i) {
+    std::array<Terms, kTerms> hessian{};
+    Terms gradient{};
+    for (std::size_t i = 0; i < kTerms; ++i) {
       hessian[i][i] = i == 0 ? 1e-6 : 2 * kPull;
       gradient[i] = i == 0 ? 0 : 2 * kPull * w[i];
     }
     for (const LabelledStanding& e : examples) {
-      const Vector3 x = {1, use_cosine ? (e.standing.cosine - c.mean) / c.deviation : 0,
-                         use_height ? (e.standing.height - h.mean) / h.deviation : 0};
-      const double p = sigmoid(w[0] * x[0] + w[1] * x[1] + w[2] * x[2]);
-      for (std::size_t i = 0; i < 3; ++i) {
+      Terms x = terms_of(e.standing);
+      double sum = w[0];
+      for (std::size_t i = 1; i < kTerms; ++i) {
+        x[i] = used[i] ? (x[i] - mean[i]) / deviation[i] : 0;
+        sum += w[i] * x[i];
+      }
+      const double p = sigmoid(sum), curve = e.weight * std::max(p * (1 - p), 1e-9);
+      for (std::size_t i = 0; i < kTerms; ++i) {
         gradient[i] += e.weight * (p - (e.right ? 1 : 0)) * x[i];
-        for (std::size_t j = 0; j < 3; ++j) hessian[i][j] += e.weight * std::max(p * (1 - p), 1e-9) * x[i] * x[j];
+        for (std::size_t j = 0; j < kTerms; ++j) hessian[i][j] += curve * x[i] * x[j];
       }
     }
-    const Vector3 move = solve(hessian, gradient);
+    const Terms move = solve(hessian, gradient);
     double largest = 0;
     for (const double m : move) largest = std::max(largest, std::abs(m));
     const double shorter = largest > 2 ? 2 / largest : 1;
-    for (std::size_t i = 0; i < 3; ++i) w[i] -= shorter * move[i];
+    for (std::size_t i = 0; i < kTerms; ++i) w[i] -= shorter * move[i];
     if (largest < 1e-9) break;
   }
-  return {w[0] - w[1] * c.mean / c.deviation - w[2] * h.mean / h.deviation, w[1] / c.deviation, w[2] / h.deviation};
+  for (std::size_t i = 1; i < kTerms; ++i) {
+    w[i] /= deviation[i];
+    w[0] -= w[i] * mean[i];
+  }
+  return w;
 }
 
 /// The value below which a share of them lies.
@@ -110,16 +118,18 @@ double rounded(double x) { return std::round(x * 1e6) / 1e6; }
 }  // namespace
 
 double LogOdds::probability(const Standing& s) const {
-  return sigmoid(constant + per_cosine * s.cosine + per_height * s.height);
+  return sigmoid(constant + per_cosine * s.cosine + per_height * s.height + per_familiarity * s.familiarity);
 }
 
 LogOdds fit_log_odds(std::span<const LabelledStanding> examples) {
   if (examples.empty()) return {};
-  const LogOdds both = fit(examples, true, true);
-  if (both.per_cosine >= 0 && both.per_height >= 0) return both;
-  LogOdds one = both.per_cosine < 0 ? fit(examples, false, true) : fit(examples, true, false);
-  if (one.per_cosine >= 0 && one.per_height >= 0) return one;
-  return fit(examples, false, false);
+  std::array<bool, kTerms> used = {true, true, true, true};
+  for (;;) {
+    const Terms w = fit(examples, used);
+    const std::size_t least = static_cast<std::size_t>(std::min_element(w.begin() + 1, w.end()) - w.begin());
+    if (w[least] >= 0) return {w[0], w[1], w[2], w[3]};
+    used[least] = false;
+  }
 }
 
 Calibration calibrate(const CalibrationQueries& examples, CalibratedBy by) {
@@ -169,7 +179,10 @@ double Calibration::picture_probability(double cosine) const {
 std::string Calibration::to_json() const {
   Json json;
   json["by"] = name_of(kCalibratedByNames, by);
-  json["log_odds"] = {{"constant", text.constant}, {"per_cosine", text.per_cosine}, {"per_height", text.per_height}};
+  json["log_odds"] = {{"constant", text.constant},
+                      {"per_cosine", text.per_cosine},
+                      {"per_height", text.per_height},
+                      {"per_familiarity", text.per_familiarity}};
   json["cut_off"] = cut_off;
   json["manifest"] = manifest;
   json["queries"] = queries;
@@ -192,7 +205,7 @@ Calibration calibration_from_json(std::string_view text, std::string_view where)
     c.by = *by;
     const Json& odds = json.at("log_odds");
     c.text = {odds.at("constant").get<double>(), odds.at("per_cosine").get<double>(),
-              odds.at("per_height").get<double>()};
+              odds.at("per_height").get<double>(), odds.at("per_familiarity").get<double>()};
     c.cut_off = json.at("cut_off").get<double>();
     c.manifest = json.at("manifest").get<std::string>();
     c.queries = json.at("queries").get<std::int64_t>();

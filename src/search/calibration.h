@@ -19,6 +19,8 @@ namespace vicha {
 struct Standing {
   double cosine = 0;
   double height = 0;  ///< deviations above the mean of the query's cosines with all pictures of the index
+  /// Of the query's words: their cosine with the background text that is nearest, which meaningless ones are far from.
+  double familiarity = 0;
 };
 
 struct LabelledStanding {
@@ -27,10 +29,10 @@ struct LabelledStanding {
   double weight = 1;
 };
 
-/// Log-odds that are linear in cosine and height, and fall in neither: so for one query the order of the probabilities
-/// is that of the cosines.
+/// Log-odds that are linear in a standing's numbers and fall in none of them: so for one query the order of the
+/// probabilities is that of the cosines.
 struct LogOdds {
-  double constant = 0, per_cosine = 0, per_height = 0;
+  double constant = 0, per_cosine = 0, per_height = 0, per_familiarity = 0;
 
   double probability(const Standing& s) const;
 };

@@ -10,7 +10,7 @@ namespace vicha {
 EarlierIndex::EarlierIndex(const IndexPaths& paths, const SourceWeights& weights) {
   std::error_code ignored;
   for (const fs::path& part : {paths.description(), paths.files(), paths.skipped(), paths.vectors(), paths.codes(),
-                               paths.calibration(), paths.journal()}) {
+                               paths.calibration(), paths.background(), paths.journal()}) {
     if (fs::exists(part, ignored)) go_on_with(part);
   }
   const std::string remedy = "Give another --out, or --rebuild to embed all pictures anew";

@@ -23,6 +23,7 @@ struct IndexPaths {
   fs::path skipped() const { return folder / "skipped.jsonl"; }
   fs::path vectors() const { return folder / "pictures.emb"; }
   fs::path codes() const { return folder / "codes.bin"; }
+  fs::path background() const { return folder / "background.emb"; }
   fs::path calibration() const { return folder / "calibration.json"; }
   fs::path work() const { return folder / "work"; }
   fs::path journal() const { return work() / "new.emb"; }

@@ -15,8 +15,7 @@ namespace vicha {
 namespace {
 
 constexpr std::int64_t kSlotsAtOnce = 4096;
-/// What the sums of a scan may be off by, beside the codes' own error: products of vectors of length 1, in fp32.
-constexpr float kSlack = 1e-5f;
+constexpr float kSlack = 2e-6f;  ///< of a few roundings to fp32, beside what the codes are off by
 
 using Slots = std::pair<std::int64_t, std::int64_t>;
 
@@ -45,6 +44,27 @@ std::vector<Slots> slots_to_scan(const Codes& codes, std::span<const float> unit
     add(static_cast<std::int64_t>(begin[0]), static_cast<std::int64_t>(begin[1]));
   }
   return runs;
+}
+
+/// A query in whole numbers.
+struct QueryCode {
+  std::vector<std::int16_t> numbers;  ///< stride
+  float scale = 0, error = 0;         ///< length of what scale * numbers is off by
+};
+
+QueryCode code_of(std::span<const float> unit, std::int64_t stride) {
+  QueryCode code{std::vector<std::int16_t>(static_cast<std::size_t>(stride), 0)};
+  float largest = 0;
+  for (const float v : unit) largest = std::max(largest, std::abs(v));
+  code.scale = largest / static_cast<float>(kernels::most_of_query(stride));
+  double error = 0;
+  for (std::size_t i = 0; i < unit.size(); ++i) {
+    if (code.scale > 0) code.numbers[i] = static_cast<std::int16_t>(std::lround(unit[i] / code.scale));
+    const double d = static_cast<double>(unit[i]) - static_cast<double>(code.scale) * code.numbers[i];
+    error += d * d;
+  }
+  code.error = static_cast<float>(std::sqrt(error));
+  return code;
 }
 
 /// Slots that can be among the k best. The k-th best of the lower bounds rises as more is seen; whoever's upper bound
@@ -101,20 +121,24 @@ std::vector<Neighbour> nearest_rows(const Codes& codes, const StoredVectors& vec
   VICHA_ASSERT(static_cast<std::int64_t>(unit.size()) == codes.width());
   k = std::clamp<std::int64_t>(k, 1, codes.rows());
   const std::int64_t stride = codes.header().stride;
-  std::vector<float> query(static_cast<std::size_t>(stride), 0.0f);
-  std::copy(unit.begin(), unit.end(), query.begin());
+  const QueryCode query = code_of(unit, stride);
   const std::vector<Slots> runs = slots_to_scan(codes, unit, looked_at);
   Candidates all(k);
   std::mutex mutex;
   at::parallel_for(0, static_cast<std::int64_t>(runs.size()), 1, [&](std::int64_t first, std::int64_t last) {
     Candidates mine(k);
-    std::vector<float> sums(kSlotsAtOnce);
+    std::vector<std::int32_t> sums(kSlotsAtOnce);
     for (std::int64_t r = first; r < last; ++r) {
       const auto [begin, end] = runs[static_cast<std::size_t>(r)];
-      kernels::scan_codes(codes.codes().data() + begin * stride, query.data(), stride, end - begin, sums.data());
+      kernels::scan_codes(codes.codes().data() + begin * stride, query.numbers.data(), stride, end - begin,
+                          sums.data());
+      const auto first_slot = static_cast<std::size_t>(begin);
       for (std::int64_t slot = begin; slot < end; ++slot) {
         const auto s = static_cast<std::size_t>(slot);
-        mine.see(slot, codes.scales()[s] * sums[static_cast<std::size_t>(slot - begin)], codes.errors()[s] + kSlack);
+        // q·u = (q' + d)·(c + r) with |d| and |r| known, and |c| at most 1 + |r|.
+        const float r = codes.errors()[s],
+                    cosine = query.scale * codes.scales()[s] * static_cast<float>(sums[s - first_slot]);
+        mine.see(slot, cosine, r + query.error * (1 + r) + kSlack);
       }
     }
     const std::lock_guard lock(mutex);

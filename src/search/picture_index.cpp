@@ -1,10 +1,12 @@
 #include "search/picture_index.h"
 
+#include <ATen/ATen.h>
 #include <fmt/format.h>
 
 #include <string_view>
 
 #include "base/error.h"
+#include "concepts/store/store.h"
 
 namespace vicha {
 namespace {
@@ -29,6 +31,11 @@ PictureIndex::PictureIndex(const fs::path& folder)
       lines_.bytes().size() != description_.files_bytes) {
     throw DataError(folder.string(), "its parts do not belong together: one of them was replaced", kRepeatIndex);
   }
+  const EmbeddingStore background = EmbeddingStore::open(paths_.background());
+  if (background.shape().width != codes_.width() || background.shape().vectors != 1) {
+    throw DataError(paths_.background().string(), "does not belong to this index", kRepeatIndex);
+  }
+  background_ = background.rows(background.newest()).select(1, 0).contiguous();
 }
 
 std::vector<IndexedFile> PictureIndex::files(std::int64_t row) const {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "search/calibrate_index.h"
 #include "search/calibration.h"
 #include "search/codes.h"
 #include "search/index_files.h"
@@ -32,6 +33,7 @@ class PictureIndex {
   std::vector<Neighbour> nearest(std::span<const float> unit, std::int64_t k) const {
     return nearest_rows(codes_, vectors_, unit, k, codes_.header().looked_at);
   }
+  double familiarity(std::span<const float> unit) const { return vicha::familiarity(background_, unit); }
   Spread spread(std::span<const float> unit) const { return spread_of(codes_, unit); }
   /// Of one picture, by name; at least one.
   std::vector<IndexedFile> files(std::int64_t row) const;
@@ -44,6 +46,7 @@ class PictureIndex {
   Codes codes_;
   StoredVectors vectors_;
   MappedFile lines_;
+  at::Tensor background_;
 };
 
 }  // namespace vicha

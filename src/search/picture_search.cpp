@@ -153,6 +153,7 @@ SearchResult PictureSearch::search(const SearchQuery& query, const SearchOptions
   SearchResult result;
   const bool matching = options.rerank > 0 && model_.matcher != nullptr && query.picture.empty();
   const Calibration& calibration = index_.calibration();
+  const double familiarity = query.picture.empty() ? index_.familiarity(vector) : 0;
   std::int64_t wanted = std::max({3 * options.k + 20, matching ? options.rerank : 0});
   for (;; wanted *= 4) {
     const auto start = std::chrono::steady_clock::now();
@@ -161,7 +162,8 @@ SearchResult PictureSearch::search(const SearchQuery& query, const SearchOptions
     result.milliseconds += std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
     std::vector<Found> found;
     for (const Neighbour& n : nearest) {
-      const Standing standing{n.cosine, spread.deviation > 1e-6 ? (n.cosine - spread.mean) / spread.deviation : 0};
+      const Standing standing{n.cosine, spread.deviation > 1e-6 ? (n.cosine - spread.mean) / spread.deviation : 0,
+                              familiarity};
       const double p =
           query.picture.empty() ? calibration.text_probability(standing) : calibration.picture_probability(n.cosine);
       found.push_back({n.row, n.cosine, n.cosine, p, {}});

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <iterator>
@@ -23,6 +24,7 @@
 #include "image/decode.h"
 #include "image/resize.h"
 #include "nn/kernel_choice.h"
+#include "search/background.h"
 #include "search/build_index.h"
 #include "search/picture_search.h"
 
@@ -60,13 +62,14 @@ class CellSource final : public ConceptSource {
   at::Tensor embed_texts(std::span<const std::string> texts) override {
     if (fail_at_texts) throw Error("killed");
     at::Tensor rows = at::zeros({static_cast<std::int64_t>(texts.size()), 13});
+    const std::vector<std::string> things = background_texts();
     for (std::size_t i = 0; i < texts.size(); ++i) {
       at::Tensor row = rows[static_cast<std::int64_t>(i)];
       Rng rng(content_hash({reinterpret_cast<const std::uint8_t*>(texts[i].data()), texts[i].size()}));
       for (std::int64_t j = 0; j < 13; ++j) row[j] = 0.3 * rng.normal();
       row[12] = 1;
-      // What begins with an article is a thing of some colour in each of its cells.
-      if (texts[i].starts_with("a ") || texts[i].starts_with("an ") || texts[i].starts_with("the ")) {
+      // The background's things have some colour in each of their cells.
+      if (std::find(things.begin(), things.end(), texts[i]) != things.end()) {
         for (std::int64_t cell = 0; cell < 4; ++cell) {
           auto colour = cell_colours().begin();
           std::advance(colour, static_cast<std::ptrdiff_t>(rng.below(cell_colours().size())));
