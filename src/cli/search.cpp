@@ -29,7 +29,7 @@ double rounded(double x) { return std::round(x * 1e6) / 1e6; }
 std::string json_lines(const SearchResult& result, const std::string* query) {
   std::string lines;
   if (result.hits.empty() && query != nullptr) {
-    lines += line_of({{"query", *query}, {"found", 0}, {"probability", rounded(result.best_probability)}});
+    lines += line_of({{"query", *query}, {"found", 0}, {"meaning", rounded(result.meaning)}});
   }
   for (std::size_t i = 0; i < result.hits.size(); ++i) {
     const SearchHit& hit = result.hits[i];
@@ -53,10 +53,14 @@ std::string json_lines(const SearchResult& result, const std::string* query) {
 
 std::string table(const SearchQuery& query, const SearchResult& result) {
   if (result.hits.empty()) {
+    if (result.meaning >= result.least_meaning) {
+      return fmt::format("nothing found for {}: the best hit has a probability of {:.3f}\n", printable(query.text),
+                         result.best_probability);
+    }
     return fmt::format(
-        "nothing found for {}: the best hit has a probability of {:.3f}, and {:.3f} is asked for "
-        "(--min-probability 0 shows it all the same)\n",
-        printable(query.text), result.best_probability, result.least_probability);
+        "nothing found for {}: these words seem to mean nothing here (probability that they do: {:.3f}; "
+        "--min-probability 0 shows the nearest all the same)\n",
+        printable(query.text), result.meaning);
   }
   std::string text =
       fmt::format("{:>4} {:>12} {:>8}  {}\n", "", "probability", result.by_matching ? "score" : "cosine", "picture");
@@ -111,8 +115,8 @@ void add_search(CLI::App& app, Action& chosen) {
   command->add_flag("--all", options.all, "Pictures that are nearly alike one by one, not folded into one hit");
   CLI::Option* least = command
                            ->add_option("--min-probability", given->min_probability,
-                                        "Leave out hits below (default: none, but where the best is below the index's "
-                                        "cut-off nothing is found)")
+                                        "Leave out hits below (default: none, but words that mean nothing to the "
+                                        "index find nothing)")
                            ->check(between(0, 1));
   command->add_option("--rerank", options.rerank, "Best hits that a model with matching looks at again; 0: none")
       ->capture_default_str()

@@ -30,6 +30,16 @@ std::uint64_t hash_of(std::string_view text) {
   return content_hash({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()});
 }
 
+/// Two libraries multiply with other last bits, and which is faster is measured anew by every process: an index is made
+/// by one of them always, so that the same files give the same index. oneDNN loses little where it is the slower one.
+void fix_products() {
+  try {
+    set_matmul_kernel("onednn");
+  } catch (const UsageError&) {
+    set_matmul_kernel("blas");
+  }
+}
+
 class IndexBuilder {
  public:
   IndexBuilder(const fs::path& source, const fs::path& out, SearchModel& model, const IndexOptions& options)
@@ -80,14 +90,7 @@ class IndexBuilder {
       }
       fs::remove(paths_.journal(), failed);
     }
-    // Two libraries multiply with other last bits: a repeated command takes the one of the command that was killed.
-    const fs::path kernel = paths_.work() / "matmul";
-    if (fs::exists(kernel, failed)) {
-      go_on_with(kernel);
-      set_matmul_kernel(read_file(kernel));
-    } else {
-      write_file_atomic(kernel, kernel_choice().fp32 == MatmulKernel::kBlas ? "blas" : "onednn");
-    }
+    fix_products();
   }
 
   /// Contents of all files, vectors of those that are new.

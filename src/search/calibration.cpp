@@ -19,8 +19,7 @@ constexpr Choice<CalibratedBy> kCalibratedByNames[] = {{"nothing", CalibratedBy:
                                                        {"background", CalibratedBy::kBackground},
                                                        {"captions", CalibratedBy::kCaptions}};
 
-constexpr double kPull = 0.05;          ///< of the squared slopes of standardised features
-constexpr double kNonsenseShare = 0.1;  ///< of the queries of a calibration by captions that are taken for nonsense
+constexpr double kPull = 0.05;  ///< of the squared slopes of standardised features
 constexpr double kMayPass = 0.05, kMayBeLost = 0.05, kHighestCutOff = 0.5;
 constexpr int kSteps = 50;
 
@@ -113,6 +112,18 @@ double share_above(const std::vector<double>& values, double least) {
   return values.empty() ? 0 : static_cast<double>(above) / static_cast<double>(values.size());
 }
 
+Json json_of(const LogOdds& odds) {
+  return {{"constant", odds.constant},
+          {"per_cosine", odds.per_cosine},
+          {"per_height", odds.per_height},
+          {"per_familiarity", odds.per_familiarity}};
+}
+
+LogOdds log_odds_of(const Json& json) {
+  return {json.at("constant").get<double>(), json.at("per_cosine").get<double>(), json.at("per_height").get<double>(),
+          json.at("per_familiarity").get<double>()};
+}
+
 double rounded(double x) { return std::round(x * 1e6) / 1e6; }
 
 }  // namespace
@@ -121,9 +132,9 @@ double LogOdds::probability(const Standing& s) const {
   return sigmoid(constant + per_cosine * s.cosine + per_height * s.height + per_familiarity * s.familiarity);
 }
 
-LogOdds fit_log_odds(std::span<const LabelledStanding> examples) {
+LogOdds fit_log_odds(std::span<const LabelledStanding> examples, bool use_familiarity) {
   if (examples.empty()) return {};
-  std::array<bool, kTerms> used = {true, true, true, true};
+  std::array<bool, kTerms> used = {true, true, true, use_familiarity};
   for (;;) {
     const Terms w = fit(examples, used);
     const std::size_t least = static_cast<std::size_t>(std::min_element(w.begin() + 1, w.end()) - w.begin());
@@ -136,25 +147,24 @@ Calibration calibrate(const CalibrationQueries& examples, CalibratedBy by) {
   Calibration result;
   result.by = by;
   result.queries = static_cast<std::int64_t>(examples.queries.size());
-  std::vector<LabelledStanding> all;
-  double weight = 0;
+  std::vector<LabelledStanding> first, all;  // best hits; every hit
   for (const auto& hits : examples.queries) {
     all.insert(all.end(), hits.begin(), hits.end());
-    weight += 1;
+    if (!hits.empty()) first.push_back({hits.front().standing, true, 1});
   }
-  const double nonsense = by == CalibratedBy::kBackground ? weight : weight * kNonsenseShare / (1 - kNonsenseShare);
-  for (const Standing& s : examples.nonsense) {
-    all.push_back({s, false, nonsense / static_cast<double>(examples.nonsense.size())});
-  }
-  result.text = fit_log_odds(all);
+  const double weight =
+      static_cast<double>(first.size()) / static_cast<double>(std::max<std::size_t>(1, examples.nonsense.size()));
+  for (const Standing& s : examples.nonsense) first.push_back({s, false, weight});
+  result.text = fit_log_odds(by == CalibratedBy::kBackground ? first : all, false);
+  result.meaning = fit_log_odds(first, true);
   std::vector<double> best, best_nonsense;
   for (const auto& hits : examples.queries) {
     if (hits.empty()) continue;
-    best.push_back(result.text.probability(hits.front().standing));
-    result.expected += best.back();
+    best.push_back(result.meaning.probability(hits.front().standing));
+    result.expected += result.text.probability(hits.front().standing);
     result.found += hits.front().right ? 1 : 0;
   }
-  for (const Standing& s : examples.nonsense) best_nonsense.push_back(result.text.probability(s));
+  for (const Standing& s : examples.nonsense) best_nonsense.push_back(result.meaning.probability(s));
   if (!best.empty()) {
     result.expected /= static_cast<double>(best.size());
     result.found /= static_cast<double>(best.size());
@@ -179,10 +189,8 @@ double Calibration::picture_probability(double cosine) const {
 std::string Calibration::to_json() const {
   Json json;
   json["by"] = name_of(kCalibratedByNames, by);
-  json["log_odds"] = {{"constant", text.constant},
-                      {"per_cosine", text.per_cosine},
-                      {"per_height", text.per_height},
-                      {"per_familiarity", text.per_familiarity}};
+  json["hit"] = json_of(text);
+  json["meaning"] = json_of(meaning);
   json["cut_off"] = cut_off;
   json["manifest"] = manifest;
   json["queries"] = queries;
@@ -203,9 +211,8 @@ Calibration calibration_from_json(std::string_view text, std::string_view where)
     const auto by = value_named(kCalibratedByNames, json.at("by").get<std::string>());
     if (!by) throw DataError(where, "is of a kind that this program does not know", "Repeat `vicha index`");
     c.by = *by;
-    const Json& odds = json.at("log_odds");
-    c.text = {odds.at("constant").get<double>(), odds.at("per_cosine").get<double>(),
-              odds.at("per_height").get<double>(), odds.at("per_familiarity").get<double>()};
+    c.text = log_odds_of(json.at("hit"));
+    c.meaning = log_odds_of(json.at("meaning"));
     c.cut_off = json.at("cut_off").get<double>();
     c.manifest = json.at("manifest").get<std::string>();
     c.queries = json.at("queries").get<std::int64_t>();

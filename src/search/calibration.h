@@ -1,8 +1,9 @@
 // From scores to probabilities. What the numbers mean is said in docs/search.md; in short:
 //   captions     how often a hit that scores like this is the picture that its caption belongs to, on a manifest whose
 //                captions were looked for in this index
-//   background   how likely it is that a hit that scores like this answers words that name something rather than words
-//                that name nothing, both being equally frequent
+//   background   how likely it is that a best hit that scores like this is that of words that name something, and not
+//   of
+//                words that name nothing, both being equally frequent
 //   pictures     of how many pictures of the index the nearest other one is less alike (for a picture as query)
 #pragma once
 
@@ -38,14 +39,15 @@ struct LogOdds {
 };
 /// By maximum likelihood, with a faint pull to 0 for what separates without error. A slope that would be negative is
 /// left out.
-LogOdds fit_log_odds(std::span<const LabelledStanding> examples);
+LogOdds fit_log_odds(std::span<const LabelledStanding> examples, bool use_familiarity);
 
 enum class CalibratedBy { kNothing, kBackground, kCaptions };
 
 struct Calibration {
   CalibratedBy by = CalibratedBy::kNothing;
-  LogOdds text;
-  /// Queries whose best hit is less probable find nothing, unless the user says otherwise.
+  LogOdds text;     ///< of a hit, by its cosine and height
+  LogOdds meaning;  ///< of a query, by all of its best hit's standing: that it means something here
+  /// Queries that are less likely to mean something find nothing, unless the user says otherwise.
   double cut_off = 0;
   /// Cosines of the sampled pictures with their nearest other picture, ascending.
   std::vector<double> nearest_other;
@@ -53,7 +55,7 @@ struct Calibration {
 
   // What it was made of, and what it does there.
   std::int64_t queries = 0;        ///< captions, or background texts
-  double share_kept = 0;           ///< of them: their best hit is above the cut-off
+  double share_kept = 0;           ///< of them: above the cut-off
   double share_nonsense = 0;       ///< of nonsense texts: the same
   double expected = 0, found = 0;  ///< captions: mean probability of the best hit; how often it was right
 
@@ -73,8 +75,8 @@ struct CalibrationQueries {
   std::vector<std::vector<LabelledStanding>> queries;  ///< hits of each, best first; background: the best alone
   std::vector<Standing> nonsense;                      ///< best hits
 };
-/// Fits log-odds and cut-off: 5 % of the nonsense may find something, but 5 % of the queries may be lost at most, and
-/// that goes first.
+/// Fits both log-odds and the cut-off: 5 % of the nonsense may find something, but 5 % of the queries may be lost at
+/// most, and that goes first.
 Calibration calibrate(const CalibrationQueries& examples, CalibratedBy by);
 
 }  // namespace vicha

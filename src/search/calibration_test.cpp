@@ -18,7 +18,7 @@ TEST(Calibration, FindsTheLogOddsThatLabelsWereDrawnBy) {
     const Standing s{rng.uniform(-0.2, 0.8), rng.uniform(0, 5)};
     examples.push_back({s, rng.chance(truth.probability(s))});
   }
-  const LogOdds found = fit_log_odds(examples);
+  const LogOdds found = fit_log_odds(examples, false);
   EXPECT_NEAR(found.constant, truth.constant, 0.15);
   EXPECT_NEAR(found.per_cosine, truth.per_cosine, 0.3);
   EXPECT_NEAR(found.per_height, truth.per_height, 0.05);
@@ -34,7 +34,7 @@ TEST(Calibration, NeverFallsWithTheScore) {
     const Standing s{rng.uniform(), rng.uniform(0, 5)};
     examples.push_back({s, rng.chance(1 / (1 + std::exp(5 * s.cosine - s.height)))});  // falls with the cosine
   }
-  const LogOdds found = fit_log_odds(examples);
+  const LogOdds found = fit_log_odds(examples, false);
   EXPECT_EQ(found.per_cosine, 0);
   EXPECT_GT(found.per_height, 0.5);
 }
@@ -45,12 +45,12 @@ TEST(Calibration, StaysFiniteWhereAllIsSeparate) {
     examples.push_back({{0.9, 5}, true});
     examples.push_back({{0.1, 1}, false});
   }
-  const LogOdds found = fit_log_odds(examples);
+  const LogOdds found = fit_log_odds(examples, false);
   EXPECT_GT(found.probability({0.9, 5}), 0.9);
   EXPECT_LT(found.probability({0.9, 5}), 1.0);
   EXPECT_LT(found.probability({0.1, 1}), 0.1);
   for (const LabelledStanding& one : {LabelledStanding{{0.5, 2}, true}, LabelledStanding{{0.5, 2}, false}}) {
-    EXPECT_TRUE(std::isfinite(fit_log_odds(std::vector<LabelledStanding>(3, one)).probability({0.5, 2})));
+    EXPECT_TRUE(std::isfinite(fit_log_odds(std::vector<LabelledStanding>(3, one), true).probability({0.5, 2})));
   }
 }
 
@@ -61,12 +61,12 @@ TEST(Calibration, OfCaptionsExpectsAsManyRightHitsAsThereAre) {
     std::vector<LabelledStanding> hits;
     const double best = rng.uniform(0.2, 0.7);
     for (int h = 0; h < 10; ++h) {
-      const Standing s{best - 0.02 * h, 4 - 0.2 * h};
+      const Standing s{best - 0.02 * h, 4 - 0.2 * h, 0.5};
       hits.push_back({s, rng.chance(1 / (1 + std::exp(6 - 10 * s.cosine)))});
     }
     examples.queries.push_back(hits);
   }
-  for (int i = 0; i < 200; ++i) examples.nonsense.push_back({rng.uniform(0, 0.1), 3});
+  for (int i = 0; i < 200; ++i) examples.nonsense.push_back({rng.uniform(0, 0.3), 3, rng.uniform(0, 0.4)});
   const Calibration c = calibrate(examples, CalibratedBy::kCaptions);
   EXPECT_NEAR(c.expected, c.found, 0.03);
   EXPECT_GE(c.share_kept, 0.95);

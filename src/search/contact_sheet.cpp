@@ -129,8 +129,10 @@ std::string contact_sheet(const SearchQuery& query, const SearchResult& result, 
                           result.by_matching ? " Ordered by contrast and matching." : ""));
     if (result.hits.empty()) {
       html.leaf("p", {},
-                fmt::format("The best hit has a probability of {}; {} was asked for.", percent(result.best_probability),
-                            percent(result.least_probability)));
+                result.meaning < result.least_meaning
+                    ? fmt::format("These words seem to mean nothing here (probability that they do: {}).",
+                                  percent(result.meaning))
+                    : fmt::format("The best hit has a probability of {}.", percent(result.best_probability)));
     }
   }
   {

@@ -27,6 +27,10 @@ bool looks_like_picture(std::string_view name) {
   return std::find(std::begin(kSuffixes), std::end(kSuffixes), suffix) != std::end(kSuffixes);
 }
 
+double height(double cosine, const Spread& spread) {
+  return spread.deviation > 1e-6 ? (cosine - spread.mean) / spread.deviation : 0;
+}
+
 bool is_blank(std::string_view text) { return text.find_first_not_of(" \t\r\n") == std::string_view::npos; }
 
 }  // namespace
@@ -162,15 +166,18 @@ SearchResult PictureSearch::search(const SearchQuery& query, const SearchOptions
     result.milliseconds += std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
     std::vector<Found> found;
     for (const Neighbour& n : nearest) {
-      const Standing standing{n.cosine, spread.deviation > 1e-6 ? (n.cosine - spread.mean) / spread.deviation : 0,
-                              familiarity};
+      const Standing standing{n.cosine, height(n.cosine, spread), familiarity};
       const double p =
           query.picture.empty() ? calibration.text_probability(standing) : calibration.picture_probability(n.cosine);
       found.push_back({n.row, n.cosine, n.cosine, p, {}});
     }
     result.best_probability = found.front().probability;
-    result.least_probability = options.min_probability.value_or(query.picture.empty() ? calibration.cut_off : 0);
-    if (result.best_probability < result.least_probability) return result;
+    if (query.picture.empty() && !options.min_probability) {
+      const double best = found.front().cosine;
+      result.meaning = calibration.meaning.probability({best, height(best, spread), familiarity});
+      result.least_meaning = calibration.cut_off;
+      if (result.meaning < result.least_meaning) return result;
+    }
     if (options.min_probability) {
       std::erase_if(found, [&](const Found& f) { return f.probability < *options.min_probability; });
     }

@@ -25,7 +25,7 @@ struct SearchQuery {
 struct SearchOptions {
   std::int64_t k = 10;
   bool all = false;  ///< pictures that are nearly alike are hits of their own
-  /// Hits below are left out. Nothing: a text query whose best hit is below the index's cut-off finds nothing.
+  /// Hits below are left out. Nothing: a query of words that mean nothing here finds nothing (Calibration::cut_off).
   std::optional<double> min_probability = {};
   std::int64_t rerank = 32;  ///< best hits that are matched, where the model can; 0: none
 };
@@ -43,9 +43,10 @@ struct SearchHit {
 
 struct SearchResult {
   std::vector<SearchHit> hits;
-  bool by_matching = false;  ///< whether scores are cosine / temperature + log-odds of matching (where it looked)
-  double best_probability = 0, least_probability = 0;  ///< of the best hit; what it would have had to be
-  double milliseconds = 0;                             ///< from the query's vector to the nearest pictures
+  bool by_matching = false;     ///< whether scores are cosine / temperature + log-odds of matching (where it looked)
+  double best_probability = 0;  ///< of the best hit by cosine
+  double meaning = 1, least_meaning = 0;  ///< how likely it is that the words mean something here; what is asked for
+  double milliseconds = 0;                ///< from the query's vector to the nearest pictures
 };
 
 class PictureSearch {
