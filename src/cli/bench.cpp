@@ -13,6 +13,7 @@
 #include "benchmark/model_bench.h"
 #include "cli/commands.h"
 #include "cli/options.h"
+#include "search/search_bench.h"
 
 namespace vicha::cli {
 namespace {
@@ -106,6 +107,7 @@ void add_bench(CLI::App& app, Action& chosen) {
   add_benchmark(*bench, chosen, "retrieval-eval", "Two-stage retrieval evaluation", bench::bench_retrieval);
   add_benchmark(*bench, chosen, "align", "Heads on stored features: gather, heads, contrast, update",
                 bench::bench_align);
+  add_benchmark(*bench, chosen, "search", "The nearest of a million stored vectors", search_bench_json);
   add_benchmark(*bench, chosen, "data", "The input pipeline: decode, crop, RandAugment, normalise", bench::bench_data);
   add_benchmark(*bench, chosen, "clip-image", "CLIP embeddings of JPEG files, ViT-B/32 shape", bench::bench_clip_image);
 }

@@ -21,6 +21,8 @@ void add_finetune(CLI::App& app, Action& chosen);
 void add_predict(CLI::App& app, Action& chosen);
 void add_eval(CLI::App& app, Action& chosen);
 void add_report(CLI::App& app, Action& chosen);
+void add_index(CLI::App& app, Action& chosen);
+void add_search(CLI::App& app, Action& chosen);
 void add_data(CLI::App& app, Action& chosen);
 void add_concepts(CLI::App& app, Action& chosen);
 void add_embed(CLI::App& app, Action& chosen);

@@ -73,6 +73,8 @@ int run(int argc, char** argv) {
   add_predict(app, chosen);
   add_eval(app, chosen);
   add_report(app, chosen);
+  add_index(app, chosen);
+  add_search(app, chosen);
   add_data(app, chosen);
   add_concepts(app, chosen);
   add_embed(app, chosen);

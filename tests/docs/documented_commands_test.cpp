@@ -193,7 +193,7 @@ TEST_F(DocumentedInReadme, Runs) {
   first.model.concepts.enabled = first.data.concepts.enabled = false;
   first.training.length.max_steps = 2;
   run(first, "runs/first");
-  run_blocks("README.md", {{"step-020000", "step-000002"}});
+  run_blocks("README.md", {{"step-020000", "step-000002"}, {"~/Pictures", "images"}});
 }
 
 TEST_F(Documented, InRecipesForData) {

@@ -1,0 +1,264 @@
+// B pictures, n texts, E width of the common embedding.
+#include "search/host_towers.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+#include <mutex>
+#include <utility>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/log.h"
+#include "base/sha256.h"
+#include "concepts/kit/concept_kit.h"
+#include "data/pipeline/collate.h"
+#include "data/pipeline/sample_maker.h"
+#include "image/decode.h"
+#include "models/image_pipeline.h"
+#include "models/pair_scorer.h"
+#include "nn/position.h"
+#include "objectives/itm.h"
+#include "tasks/concepts/concept_sources.h"
+#include "tasks/host/model_files.h"
+
+namespace vicha {
+namespace {
+
+constexpr std::int64_t kTextsAtOnce = 256;
+
+/// SHA-256 of all that embeddings depend on, and of the kit that finds concepts.
+std::string towers_sha256(const Vicha& model, const std::optional<ConceptKit>& kit) {
+  const ParameterStore& store = model.parameters();
+  std::vector<std::pair<std::string, at::Tensor>> tensors;
+  for (const ParameterStore::Released& r : store.released()) {
+    if (r.is_alias || r.parameter < 0) continue;
+    const Parameter& p = store.parameters()[static_cast<std::size_t>(r.parameter)];
+    if (!p.follower && (p.in("image") || p.in("text") || p.in("projections") || p.in("concepts"))) {
+      tensors.emplace_back(r.name, store.view(r));
+    }
+  }
+  std::sort(tensors.begin(), tensors.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  Sha256 hash;
+  for (const auto& [name, tensor] : tensors) {
+    const at::Tensor values = tensor.to(at::kCPU).contiguous();
+    hash.update(
+        fmt::format("{} {} [{}]\n", name, c10::toString(values.scalar_type()), fmt::join(values.sizes(), ", ")));
+    hash.update({static_cast<const char*>(values.const_data_ptr()), values.nbytes()});
+  }
+  if (kit) hash.update(identity_json(kit->provenance));
+  return hash.hex();
+}
+
+std::string run_and_step(const fs::path& folder) {
+  const fs::path last = fs::absolute(folder).lexically_normal(), above = last.parent_path();
+  if (above.filename() != "checkpoints") return last.filename().string();
+  return fmt::format("{}, {}", above.parent_path().filename().string(), last.filename().string());
+}
+
+class HostTowers final : public ConceptSource, public PictureMatcher {
+ public:
+  HostTowers(LoadedModel loaded, std::string name, std::optional<ConceptKit> kit,
+             std::unique_ptr<ConceptSource> concepts)
+      : parts_(std::move(loaded.parts)),
+        data_(loaded.recipe->data),
+        text_(loaded.tokenizer, data_),
+        transform_(data_.transform),
+        kit_(std::move(kit)),
+        concepts_(std::move(concepts)) {
+    std::string view = fmt::format("whole {}", own_side());
+    if (kit_) view += fmt::format(", concepts {} of {}", kit_->provenance.k, kit_->provenance.weights.view);
+    weights_ = {"vicha", std::move(name), towers_sha256(model(), kit_), view};
+    temperature_ = model().temperature().item<double>();
+  }
+
+  const SourceWeights& weights() const override { return weights_; }
+  std::int64_t width() const override { return model().options().embed_dim; }
+  /// Of a square that both what the model and what its source of concepts read have room in, one behind the other.
+  int side() const override {
+    if (!concepts_) return own_side();
+    return static_cast<int>(std::ceil(std::hypot(own_side(), concepts_->side())));
+  }
+  int own_side() const { return static_cast<int>(model().options().vit.image_res); }
+  double scale() const override { return 1 / temperature_; }
+  double temperature() const override { return temperature_; }
+
+  void prepare(std::span<const std::uint8_t> bytes, std::string_view name, std::span<float> out) const override {
+    transform_.evaluate(decode_rgb(bytes, name, data_.decode_options()), out.first(own_numbers()));
+    if (concepts_) concepts_->prepare(bytes, name, out.subspan(own_numbers(), concept_numbers()));
+  }
+  void prepare(const Image& image, std::span<float> out) const override {
+    transform_.evaluate(image, out.first(own_numbers()));
+    if (concepts_) concepts_->prepare(image, out.subspan(own_numbers(), concept_numbers()));
+  }
+
+  std::int64_t batch() const override { return images_at_once(1 + model().options().vit.patches(), model().device()); }
+
+  at::Tensor embed_images(const at::Tensor& pixels) override {
+    const at::NoGradGuard guard;
+    const ScoredImages images = with_concepts(pixels);
+    std::unique_lock turn(on_device_, std::defer_lock);
+    if (!model().device().is_cpu()) turn.lock();  // its memory is for one batch
+    const at::Tensor patches = unfold_patches(images.image.to(model().device()), model().options().vit.patch);
+    const ImageStates states = model().online().encode_image({patches, pixels.size(0), images.concepts}, Dropout());
+    return model().online().vision_proj(states.cls).to(at::kCPU, at::kFloat);
+  }
+
+  at::Tensor embed_texts(std::span<const std::string> texts) override {
+    const at::NoGradGuard guard;
+    std::vector<at::Tensor> parts;
+    for (std::size_t begin = 0; begin < texts.size(); begin += kTextsAtOnce) {
+      const Tokens tokens = tokens_of(texts.subspan(begin, std::min<std::size_t>(kTextsAtOnce, texts.size() - begin)));
+      const TextStates states = model().online().encode_text(PackedText::packed(tokens, model().device()), Dropout());
+      parts.push_back(model().online().text_proj(states.cls).to(at::kCPU, at::kFloat));
+    }
+    return parts.empty() ? at::empty({0, width()}) : at::cat(parts);
+  }
+
+  std::vector<Match> match(const std::string& text, std::span<const fs::path> files) override {
+    const at::NoGradGuard guard;
+    PairScorer scorer(model(), parts_->match_head());
+    scorer.add_texts(tokens_of({&text, 1}));
+    std::vector<Match> matches(files.size());
+    std::vector<at::Tensor> prepared;  // of the files that can be read, in their order
+    ImagePipeline pipeline;
+    pipeline.side = side();
+    pipeline.batch = std::clamp<std::int64_t>(batch(), 1, 8);
+    pipeline.read = [&](std::int64_t i, std::span<float> out) {
+      const fs::path& file = files[static_cast<std::size_t>(i)];
+      try {
+        const std::string bytes = read_file(file);
+        prepare({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()}, file.string(), out);
+        return matches[static_cast<std::size_t>(i)].read = true;
+      } catch (const DataError& error) {
+        log::warning("not matched: {}", error.what());
+        return false;
+      }
+    };
+    pipeline.encode = [](const at::Tensor& pixels) { return pixels.flatten(1).clone(); };
+    pipeline.done = [&](const ImageBatch& done) {
+      if (!done.images.empty()) prepared.push_back(done.rows);
+    };
+    pipeline.run(static_cast<std::int64_t>(files.size()));
+    for (const at::Tensor& rows : prepared) {
+      const ScoredImages images = with_concepts(rows.view({rows.size(0), 3, side(), side()}));
+      scorer.add_images(images.image, images.concepts);
+    }
+    std::vector<std::pair<std::int64_t, std::int64_t>> pairs;
+    std::vector<std::size_t> file_of_pair;
+    for (std::size_t i = 0; i < matches.size(); ++i) {
+      if (!matches[i].read) continue;
+      pairs.emplace_back(static_cast<std::int64_t>(pairs.size()), 0);
+      file_of_pair.push_back(i);
+    }
+    if (pairs.empty()) return matches;
+    const at::Tensor logits = scorer.match(pairs).to(at::kCPU, at::kDouble).contiguous();
+    const double* l = logits.const_data_ptr<double>();
+    for (std::size_t p = 0; p < pairs.size(); ++p) matches[file_of_pair[p]].log_odds = l[2 * p + 1] - l[2 * p];
+    return matches;
+  }
+
+ private:
+  const Vicha& model() const { return parts_->vicha(); }
+  std::size_t own_numbers() const {
+    return 3 * static_cast<std::size_t>(own_side()) * static_cast<std::size_t>(own_side());
+  }
+  std::size_t concept_numbers() const {
+    const auto side = static_cast<std::size_t>(concepts_->side());
+    return 3 * side * side;
+  }
+
+  /// From what `prepare` wrote.
+  ScoredImages with_concepts(const at::Tensor& prepared) {
+    if (!concepts_) return {prepared, {}};
+    const std::int64_t count = prepared.size(0), own = static_cast<std::int64_t>(own_numbers()),
+                       source = static_cast<std::int64_t>(concept_numbers());
+    const at::Tensor flat = prepared.reshape({count, -1});
+    const at::Tensor pixels = flat.slice(1, 0, own).contiguous().view({count, 3, own_side(), own_side()});
+    const at::Tensor other =
+        flat.slice(1, own, own + source).contiguous().view({count, 3, concepts_->side(), concepts_->side()});
+    const std::vector<ImageConcepts> found = nearest_concepts(*kit_, concepts_->embed_images(other));
+    std::vector<std::vector<std::int64_t>> rows;
+    for (const ImageConcepts& c : found) {
+      rows.push_back(text_.encode_concepts(std::vector<std::string_view>(c.words.begin(), c.words.end())));
+    }
+    // Padded to the recipe's length, as evaluation does: a picture's embedding must not depend on its neighbours'.
+    return {pixels, padded(rows, data_.concepts.max_tokens)};
+  }
+
+  Tokens padded(const std::vector<std::vector<std::int64_t>>& rows, std::int64_t length) const {
+    std::vector<const std::vector<std::int64_t>*> pointers;
+    for (const auto& row : rows) pointers.push_back(&row);
+    return collate_tokens(pointers, text_.pad_id(), length);
+  }
+  Tokens tokens_of(std::span<const std::string> texts) const {
+    std::vector<std::vector<std::int64_t>> rows;
+    for (const std::string& text : texts) rows.push_back(text_.encode(text_.clean(text)));
+    return padded(rows, 0);
+  }
+
+  std::unique_ptr<TaskModel> parts_;
+  DataOptions data_;
+  SampleText text_;
+  ImageTransform transform_;
+  std::optional<ConceptKit> kit_;
+  std::unique_ptr<ConceptSource> concepts_;
+  SourceWeights weights_;
+  double temperature_ = 1;
+  std::mutex on_device_;
+};
+
+/// Where the source of a model's concepts is.
+std::unique_ptr<ConceptSource> open_concepts_of(const ConceptKit& kit, const fs::path& model,
+                                                const ConceptSourceOptions& options, const std::string& given) {
+  const std::string spec = given.empty() ? kit.provenance.source : given;
+  std::unique_ptr<ConceptSource> source;
+  try {
+    source = open_concept_source(spec, options);
+  } catch (const Error& error) {
+    throw DataError(model.string(),
+                    fmt::format("reads concepts that {} finds, which cannot be opened: {}", spec, error.what()),
+                    "Say where its weights are now: --concept-source clip:FILE or vicha:CHECKPOINT");
+  }
+  require_same(kit.provenance.weights, model.string(), source->weights(), spec);
+  return source;
+}
+
+}  // namespace
+
+SearchModel open_host_towers(const fs::path& folder, const ConceptSourceOptions& options,
+                             const std::string& concept_source) {
+  const fs::path checkpoint = checkpoint_folder(folder);
+  LoadedModel loaded = load_trained(checkpoint, options.device);
+  std::optional<ConceptKit> kit;
+  std::unique_ptr<ConceptSource> concepts;
+  if (loaded.recipe->model.concepts.enabled) {
+    kit = checkpoint_concept_kit(checkpoint);
+    if (!kit) {
+      throw DataError(
+          checkpoint.string(),
+          "reads concepts and does not say how those of its training set were found, so they cannot be found "
+          "in other pictures",
+          "Give a model that was trained without concepts, or with those of `vicha concepts build`");
+    }
+    concepts = open_concepts_of(*kit, checkpoint, options, concept_source);
+  }
+  bool matches = false;
+  for (const ObjectiveSet::Entry& entry : loaded.parts->objectives().entries()) {
+    matches = matches || (entry.enabled && dynamic_cast<const ItmObjective*>(entry.objective.get()) != nullptr);
+  }
+  auto towers =
+      std::make_unique<HostTowers>(std::move(loaded), run_and_step(checkpoint), std::move(kit), std::move(concepts));
+  SearchModel model;
+  model.hash_side = towers->own_side();
+  model.matcher = matches ? towers.get() : nullptr;
+  log::info("model: {}{}", towers->weights().describe(), matches ? ", with matching" : "");
+  model.towers = std::move(towers);
+  return model;
+}
+
+}  // namespace vicha
