@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/json_text.h"
 #include "cli/concepts.h"
 #include "cli/options.h"
 #include "concepts/store/store.h"
@@ -24,17 +25,16 @@ struct Summary {
 
   std::string json() const {
     const auto& shape = store.shape();
-    return nlohmann::ordered_json{{"path", store.path().string()},
-                                  {"source", nlohmann::ordered_json::parse(to_json(store.source()))},
-                                  {"vectors", shape.vectors},
-                                  {"width", shape.width},
-                                  {"type", type_name(shape.type)},
-                                  {"pictures", images},
-                                  {"records", store.size()},
-                                  {"blocks", store.blocks()},
-                                  {"bytes", fs::file_size(store.path())},
-                                  {"lost_bytes", store.lost_bytes()}}
-               .dump() +
+    return json_text(nlohmann::ordered_json{{"path", store.path().string()},
+                                            {"source", nlohmann::ordered_json::parse(to_json(store.source()))},
+                                            {"vectors", shape.vectors},
+                                            {"width", shape.width},
+                                            {"type", type_name(shape.type)},
+                                            {"pictures", images},
+                                            {"records", store.size()},
+                                            {"blocks", store.blocks()},
+                                            {"bytes", fs::file_size(store.path())},
+                                            {"lost_bytes", store.lost_bytes()}}) +
            "\n";
   }
   std::string text() const {

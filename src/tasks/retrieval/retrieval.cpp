@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/json_text.h"
 #include "base/log.h"
 #include "concepts/kit/concept_kit.h"
 #include "config/serialize.h"
@@ -20,6 +21,7 @@
 #include "nn/precision.h"
 #include "tasks/concepts/concept_finder.h"
 #include "tasks/host/model_files.h"
+#include "tasks/retrieval/score_gate.h"
 #include "train/device.h"
 
 namespace vicha {
@@ -118,7 +120,7 @@ nlohmann::ordered_json json_of(const RetrievalMetrics& m) {
 }
 
 RetrievalResult evaluate_retrieval(const TaskModel& model, std::shared_ptr<const EvaluationSet> set,
-                                   const RetrievalOptions& options, const Group& group) {
+                                   const RetrievalOptions& options, std::string_view name, const Group& group) {
   const at::NoGradGuard guard;
   const auto start = std::chrono::steady_clock::now();
   ReadAgain again(set, options.batch_size);
@@ -142,11 +144,15 @@ RetrievalResult evaluate_retrieval(const TaskModel& model, std::shared_ptr<const
     images_of.push_back({image});
   }
   const at::Tensor sims = scorer.similarities().cpu();
+  const ScoreGate gate(*set, name);
+  gate.require_meaning(sims);
   result.itc = retrieval_metrics(sims, sims.t().contiguous(), texts_of, images_of);
   at::Tensor i2t = sims, t2i = sims.t().contiguous();
   result.ranking = "contrast";
   if (options.k_test > 0) {
     const PairScorer::Scores scores = scorer.rerank(options.k_test);
+    for (const at::Tensor* one : {&scores.i2t, &scores.joint_i2t}) gate.require_finite(*one);
+    for (const at::Tensor* one : {&scores.t2i, &scores.joint_t2i}) gate.require_finite(one->t());
     result.matching = retrieval_metrics(scores.i2t, scores.t2i, texts_of, images_of);
     result.joint = retrieval_metrics(scores.joint_i2t, scores.joint_t2i, texts_of, images_of);
     result.ranking = name_of(kRankingNames, options.ranking);
@@ -184,7 +190,7 @@ std::string RetrievalResult::to_json() const {
   json["seconds"] = std::round(seconds * 100) / 100;
   json["text_queries"] = json_of(text_queries);
   json["image_queries"] = json_of(image_queries);
-  return json.dump(1, ' ', false, OrderedJson::error_handler_t::replace);
+  return json_text(json, 1);
 }
 
 std::string RetrievalResult::to_table() const {
@@ -223,13 +229,13 @@ EvaluateResult evaluate(LoadedModel& loaded, const EvaluateCommand& command) {
   ConceptFinder finder(checkpoint_concept_kit(checkpoint), checkpoint.string(), finding);
   const auto set = finder.load(data, loaded.tokenizer);
   const Bf16Scope scope(use_bf16(command.precision, loaded.vicha().device()));
-  const RetrievalResult result = evaluate_retrieval(*loaded.parts, set, options);
+  const RetrievalResult result = evaluate_retrieval(*loaded.parts, set, options, checkpoint.string());
   auto json = OrderedJson::parse(result.to_json());
   json["manifest"] = command.manifest.string();
   json["checkpoint"] = command.checkpoint.string();
   json["precision"] = name_of(kPrecisionNames, command.precision);
   json["concepts"] = finder.describe(data);
-  return {json.dump(1), result.to_table()};
+  return {json_text(json, 1), result.to_table()};
 }
 
 }  // namespace
