@@ -175,11 +175,13 @@ struct TarReader::Impl {
     passed += count;
   }
 
-  /// What is less than a block and lies behind an end mark, where libarchive takes it for a header that was cut.
+  /// What is less than a block and lies behind an end mark, or behind what was passed over, where libarchive takes it
+  /// for a header that was cut.
   bool ends_in_crumbs() const {
     const std::int64_t end = archive_filter_bytes(archive, 0), left = input.before.st_size - end;
     return !packed() && input.fault.empty() && end >= std::int64_t{kEndMark} && left > 0 &&
-           left < std::int64_t{kEndMark} && input.zeros(end - std::int64_t{kEndMark}, end);
+           left < std::int64_t{kEndMark} &&
+           (input.zeros(end - std::int64_t{kEndMark}, end) || (passed > 0 && passed_from + passed == end));
   }
 
   /// Whether the archive ends as one does.
