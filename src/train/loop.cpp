@@ -215,10 +215,8 @@ TrainState TrainingRun::restore(const fs::path& checkpoint) {
         "--allow-changed-data)");
   }
   if (state.step > total_steps_) {
-    throw DataError((checkpoint / "state.json").string(),
-                    fmt::format("\"step\" is {}, but the run has {} steps (train.max_steps, train.epochs)", state.step,
-                                total_steps_),
-                    "Plan more steps, or go on from an earlier checkpoint (--resume FOLDER)");
+    const auto what = fmt::format("\"step\" is {}, of a run of {} steps", state.step, total_steps_);
+    throw DataError((checkpoint / "state.json").string(), what, "Plan more, or resume from an earlier checkpoint");
   }
   // Another kernel would round differently: what was measured when the run began holds to its end.
   try {
