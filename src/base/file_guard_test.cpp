@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/named_outputs.h"
 
 namespace vicha {
 namespace {
@@ -113,6 +114,26 @@ TEST_F(Guarded, WithoutAGuardNothingIsWatched) {
   read_file(in());
   write_file_atomic(in(), "output");
   EXPECT_EQ(read_file(in()), "output");
+}
+
+TEST_F(Guarded, TwoOutputsAreTwoFiles) {
+  const auto same = [&](const fs::path& one, const fs::path& other) {
+    const std::string message = refusal([&] { require_distinct({{"--out", one}, {"none", ""}, {"--list", other}}); });
+    EXPECT_TRUE(message == "accepted" || message.find("--list is the same file as --out") != std::string::npos)
+        << message;
+    return message != "accepted";
+  };
+  fs::create_directory(folder_ / "sub");
+  fs::create_directory_symlink(folder_ / "sub", folder_ / "way");
+  fs::create_symlink(folder_ / "new.json", folder_ / "symbolic.json");
+  fs::create_hard_link(in(), folder_ / "hard.json");
+  EXPECT_TRUE(same(folder_ / "new.json", folder_ / "new.json"));
+  EXPECT_TRUE(same(folder_ / "new.json", folder_ / "sub/../new.json"));
+  EXPECT_TRUE(same(folder_ / "new.json", fs::relative(folder_ / "new.json")));
+  EXPECT_TRUE(same(folder_ / "sub/new.json", folder_ / "way/new.json"));
+  EXPECT_TRUE(same(in(), folder_ / "hard.json"));
+  EXPECT_FALSE(same(folder_ / "new.json", folder_ / "new.jsonl"));
+  EXPECT_FALSE(same(folder_ / "new.json", folder_ / "sub/new.json"));
 }
 
 }  // namespace

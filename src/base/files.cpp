@@ -1,8 +1,10 @@
 #include "base/files.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -59,6 +61,24 @@ void require_regular(const struct stat& info, const fs::path& path) {
                   kind == "a folder" ? "Name a file in it" : "Write what it gives to a file, and name that");
 }
 
+/// Whether the kernel makes the file up while it is read, as under /proc and /sys: it is regular by its kind, but has
+/// no size, and some (/proc/kmsg, a trace) have no end or make who reads them wait for ever.
+bool is_made_up(const struct stat& info, const fs::path& path) {
+  if (info.st_blocks != 0) return false;  // over a network the next question costs more
+  struct statfs system {};
+  if (::statfs(path.c_str(), &system) != 0) return false;
+  constexpr std::uint32_t kKinds[] = {PROC_SUPER_MAGIC, SYSFS_MAGIC,        TRACEFS_MAGIC,       DEBUGFS_MAGIC,
+                                      SECURITYFS_MAGIC, CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, BPF_FS_MAGIC};
+  return std::ranges::find(kKinds, static_cast<std::uint32_t>(system.f_type)) != std::end(kKinds);
+}
+
+void require_kept(const struct stat& info, const fs::path& path) {
+  if (!is_made_up(info, path)) return;
+  throw DataError(path.string(), "is made up by the kernel while it is read, and may have no end",
+                  "Write what it gives to a file, and name that");
+}
+
+/// Other file systems than the kernel's own may say of a file that it has no size, too.
 constexpr std::uint64_t kMostWithoutSize = 64 << 20;
 
 /// Asked before opening, as opening a device can do things, and after it, as the path may stand for another by then.
@@ -120,6 +140,7 @@ void require_regular_file(const fs::path& path) {
   struct stat info {};
   if (::stat(path.c_str(), &info) != 0) throw DataError(path.string(), "cannot open (" + reason() + ")");
   require_regular(info, path);
+  require_kept(info, path);
   note_input(path, info);
 }
 
@@ -133,7 +154,7 @@ std::ifstream open_input(const fs::path& path) {
 std::string read_file(const fs::path& path, std::uint64_t most) {
   std::uint64_t size = 0;
   const Descriptor file = open_regular(path, size);
-  // /proc has files without a size, so those are read to their end; others no further than they were long.
+  // What claims no size is read to its end; others no further than they were long.
   const std::uint64_t end = std::min(most, size == 0 ? kMostWithoutSize : size);
   std::string content;
   std::size_t done = 0;

@@ -20,8 +20,9 @@ namespace fs = std::filesystem;
 class Temporary;
 
 /// Throws DataError unless the path, links followed, is a regular file: opening a pipe can wait for ever, and a device
-/// need not end. It counts as read by this command from here on (base/file_guard.h). For readers that open files by
-/// other means than the ones below, which all ask this themselves.
+/// need not end; files of /proc and /sys are regular by name only, and refused too. It counts as read by this command
+/// from here on (base/file_guard.h). For readers that open files by other means than the ones below, which all ask this
+/// themselves.
 void require_regular_file(const fs::path& path);
 
 /// The file as a stream, asked as by require_regular_file. Throws DataError if it cannot be opened.

@@ -68,7 +68,13 @@ std::string escaped(std::string_view text, bool keep_layout) {
   std::string out;
   out.reserve(text.size());
   const auto put = std::back_inserter(out);
+  // Nearly all of it is plain: listings of 200,000 tensors come through here.
+  const auto plain = [](char c) { return c >= ' ' && c < 0x7F; };
   while (!text.empty()) {
+    const auto end = std::find_if_not(text.begin(), text.end(), plain);
+    out.append(text.begin(), end);
+    text.remove_prefix(static_cast<std::size_t>(end - text.begin()));
+    if (text.empty()) break;
     std::uint32_t c = 0;
     const std::size_t length = decode(text, c);
     if (length == 0) {

@@ -3,11 +3,14 @@
 #include <CLI/CLI.hpp>
 
 #include "base/error.h"
+#include "base/json_text.h"
+#include "base/named_outputs.h"
 #include "cli/concepts.h"
 #include "cli/data.h"
 #include "cli/options.h"
 #include "concepts/kit/vocabulary_embeddings.h"
 #include "concepts/match/assign.h"
+#include "concepts/source/provenance.h"
 #include "tasks/concepts/concept_sources.h"
 
 namespace vicha::cli {
@@ -104,6 +107,10 @@ void add_concepts_assign(CLI::App& group, Action& chosen) {
   add_source_options(*command, given->source_options, "CLIP: the store was embedded with --exact-decode");
   command->callback([given, &chosen] {
     chosen = [given] {
+      require_utf8(given->out.filename().string(), "--out");  // its identity names what lies beside it
+      require_distinct({{"--out", given->out},
+                        {"the identity of --out", concept_provenance_file(given->out)},
+                        {"--vocab-embeddings", given->embeddings}});
       const AssignReport report = assign(*given);
       warn_if_moved(given->manifest, given->out);
       print(

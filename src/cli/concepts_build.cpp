@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 
 #include "base/error.h"
+#include "base/json_text.h"
 #include "cli/concepts.h"
 #include "cli/data.h"
 #include "cli/options.h"
@@ -59,6 +60,7 @@ void add_concepts_build(CLI::App& group, Action& chosen) {
             "with "
             "features of your pictures (`vicha embed`)");
       }
+      require_utf8(given->out.filename().string(), "--out");  // its identity names what lies beside it
       given->assign.max_missing_share = given->embed.max_bad_share;
       given->assign.share_option = "--max-bad-share";
       given->embed.settings.folder = "--images and --strip-parts";

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/json_text.h"
 #include "base/printable.h"
 #include "cli/concepts.h"
 #include "cli/options.h"
@@ -73,12 +74,17 @@ void add_concepts_show(CLI::App& group, Action& chosen) {
   add_source_options(*command, given->source_options);
   command->callback([given, &chosen] {
     chosen = [given] {
+      const std::filesystem::path out = !given->out.empty() || given->json
+                                            ? given->out
+                                            : std::filesystem::path(given->image.string() + ".concepts.png");
+      std::optional<GuardedOutput> guard;  // before the answer, so that it is not half of one
+      if (!out.empty()) guard.emplace(out);
       const ImageConcepts concepts = finder(*given).find(given->image);
       if (given->json) {
-        print_json(nlohmann::ordered_json{
-                       {"image", given->image.string()}, {"kwords", concepts.words}, {"kword_scores", concepts.cosines}}
-                       .dump() +
-                   "\n");
+        print_json(
+            json_text(nlohmann::ordered_json{
+                {"image", given->image.string()}, {"kwords", concepts.words}, {"kword_scores", concepts.cosines}}) +
+            "\n");
       } else {
         std::string text;
         for (std::size_t i = 0; i < concepts.words.size(); ++i) {
@@ -87,9 +93,7 @@ void add_concepts_show(CLI::App& group, Action& chosen) {
         if (concepts.words.empty()) text = "no concept is probable enough\n";
         print(text);
       }
-      if (given->json && given->out.empty()) return 0;
-      const std::filesystem::path out =
-          given->out.empty() ? std::filesystem::path(given->image.string() + ".concepts.png") : given->out;
+      if (out.empty()) return 0;
       write_file_atomic(out, encode_png(concept_sheet(load_rgb(given->image), concepts)));
       if (!given->json) print(out.string() + "\n");
       return 0;

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/json_text.h"
 #include "cli/concepts.h"
 #include "cli/options.h"
 #include "concepts/store/store.h"
@@ -33,7 +34,7 @@ struct Summary {
                                 {"bytes", fs::file_size(store.path())},
                                 {"lost_bytes", store.lost_bytes()}};
     if (shape.layout) json["features"] = shape.layout->describe();
-    return json.dump() + "\n";
+    return json_text(json) + "\n";
   }
   std::string text() const {
     const auto& shape = store.shape();

@@ -3,9 +3,11 @@
 #include <CLI/CLI.hpp>
 
 #include "base/log.h"
+#include "base/named_outputs.h"
 #include "cli/data.h"
 #include "cli/options.h"
 #include "data/tools/dead_images.h"
+#include "data/tools/journal.h"
 
 namespace vicha::cli {
 
@@ -46,6 +48,9 @@ void add_data_prune(CLI::App& group, Action& chosen) {
       };
       const std::filesystem::path list =
           given->list.empty() ? std::filesystem::path(given->out.string() + ".dead.jsonl") : given->list;
+      require_distinct({{"--out", given->out},
+                        {given->list.empty() ? "the list of dead pictures" : "--list", list},
+                        {"what is noted on the way", journal_of(given->out)}});
       if (given->image_root.empty()) warn_if_moved(given->manifest, given->out);
       const PruneReport report = prune_manifest(given->manifest, given->out, list, options);
       log::status("");

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/named_outputs.h"
 #include "cli/options.h"
 #include "concepts/embed/embed.h"
 #include "concepts/match/similarity_captions.h"
@@ -32,6 +33,23 @@ void DataStores::add_options(CLI::App& command) {
   add_source_options(command, options_);
 }
 
+std::filesystem::path DataStores::image_store(const std::filesystem::path& out) const {
+  return images_.empty() ? out.string() + ".pictures.emb" : images_;
+}
+
+std::filesystem::path DataStores::caption_store(const std::filesystem::path& out) const {
+  return captions_.empty() ? out.string() + ".captions.emb" : captions_;
+}
+
+void DataStores::require_distinct(const std::filesystem::path& out, const std::filesystem::path& plot) const {
+  std::vector<NamedOutput> outputs = {{"--out", out}, {"--plot", plot}};
+  if (!source_.empty()) {
+    outputs.push_back({images_.empty() ? "the pictures' store" : "--store", image_store(out)});
+    outputs.push_back({captions_.empty() ? "the captions' store" : "--caption-store", caption_store(out)});
+  }
+  vicha::require_distinct(outputs);
+}
+
 ConceptSource& DataStores::source() {
   if (!opened_) opened_ = open_concept_source(source_, options_);
   return *opened_;
@@ -42,7 +60,7 @@ EmbeddingStore DataStores::images(const std::filesystem::path& manifest, const s
     if (images_.empty()) throw UsageError("Name the pictures' embeddings (--store), or a --source to compute them");
     return EmbeddingStore::open(images_);
   }
-  const std::filesystem::path store = images_.empty() ? out.string() + ".pictures.emb" : images_;
+  const std::filesystem::path store = image_store(out);
   const ImageList list = list_images({manifest}, {.image_root = image_root_, .strip_parts = strip_parts_});
   EmbedOptions options;
   options.type = type_;
@@ -65,7 +83,7 @@ EmbeddingStore DataStores::captions(const std::vector<std::filesystem::path>& ma
     }
     return EmbeddingStore::open(captions_);
   }
-  const std::filesystem::path store = captions_.empty() ? out.string() + ".captions.emb" : captions_;
+  const std::filesystem::path store = caption_store(out);
   EmbedCaptionsOptions options;
   options.type = type_;
   const EmbedCaptionsReport report = embed_captions(source(), manifests, store, options);

@@ -29,6 +29,8 @@ class DataStores {
   /// Share of images or pairs that may lack an embedding.
   double max_missing() const { return max_missing_; }
 
+  /// Throws UsageError if `out`, `plot` and the stores that --source fills are not files of their own.
+  void require_distinct(const std::filesystem::path& out, const std::filesystem::path& plot = {}) const;
   /// Without --source the store must be named, and is read as it stands. Where they are not named, stores are
   /// `out`.pictures.emb and `out`.captions.emb.
   EmbeddingStore images(const std::filesystem::path& manifest, const std::filesystem::path& out);
@@ -36,6 +38,8 @@ class DataStores {
 
  private:
   ConceptSource& source();
+  std::filesystem::path image_store(const std::filesystem::path& out) const;
+  std::filesystem::path caption_store(const std::filesystem::path& out) const;
 
   std::string source_, images_, captions_, image_root_;
   StoreType type_ = StoreType::kFloat16;

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "base/json_text.h"
 #include "config/fields.h"
 #include "config/serialize.h"
 
@@ -88,7 +89,7 @@ std::string to_json(OptionsView options, int indent) {
     }
     (*table)[field.key] = json_value(field.value);
   }
-  return root.dump(indent, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  return json_text(root, indent);
 }
 
 std::string to_markdown(OptionsView options, std::string_view title) {

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/json_text.h"
 #include "config/serialize.h"
 #include "report/run_folder.h"
 #include "tasks/host/recipe_files.h"
@@ -98,6 +99,10 @@ Comparison compare_runs(const std::vector<RunGroup>& groups) {
   for (const RunGroup& group : groups) {
     GroupResults& here = found.emplace_back();
     for (const fs::path& run : group.runs) {
+      if (!fs::is_directory(run)) {
+        throw DataError(run.string(), fs::exists(run) ? "is a file, not the folder of a run" : "is not there",
+                        "Name a run's folder, in which eval.json lies");
+      }
       const fs::path file = run / "eval.json";
       if (!fs::exists(file)) {
         throw DataError(file.string(), "is missing: the run cannot be compared",
@@ -197,7 +202,7 @@ std::string Comparison::to_json() const {
     if (group.itc_gain) one["itc_gain"] = json_of(*group.itc_gain);
     json["groups"].push_back(std::move(one));
   }
-  return json.dump(1);
+  return json_text(json, 1);
 }
 
 }  // namespace vicha

@@ -13,14 +13,20 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/json_depth.h"
 
 namespace vicha::towers {
 
 using Json = nlohmann::json;
 
+/// Discarded if the text is no JSON, or nests deeper than any settings do: values are copied and shown by recursion.
+inline Json parse_settings(std::string_view text) {
+  return nests_deeper(text) ? Json(Json::value_t::discarded) : Json::parse(text, nullptr, false);
+}
+
 /// Throws DataError naming `where` if the text is no JSON object.
 inline Json parse_object(std::string_view text, std::string_view where) {
-  Json json = Json::parse(text, nullptr, false);
+  Json json = parse_settings(text);
   if (!json.is_object()) throw DataError(where, "is no JSON object");
   return json;
 }

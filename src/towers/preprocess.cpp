@@ -147,7 +147,7 @@ TowerInput preprocessor_input(TowerInput input, Recipe recipe, std::string_view 
 }
 
 bool is_timm_config(std::string_view text) {
-  const Json json = Json::parse(text, nullptr, false);
+  const Json json = parse_settings(text);
   return json.is_object() && json.contains("architecture") && !json.contains("model_type");
 }
 

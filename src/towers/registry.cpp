@@ -117,7 +117,7 @@ std::unique_ptr<Tower> open_tower(const std::string& spec, const std::vector<Kin
 }  // namespace
 
 std::optional<std::string> tower_prefix_of_config(std::string_view text) {
-  const Json json = Json::parse(text, nullptr, false);
+  const Json json = towers::parse_settings(text);
   if (!json.is_object()) return std::nullopt;
   for (const VitKind kind : {VitKind::kVit, VitKind::kDinov2, VitKind::kSiglip}) {
     if (is_vit_config(text, kind)) return std::string(to_string(kind));

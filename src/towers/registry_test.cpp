@@ -61,8 +61,11 @@ TEST(OpenTower, FoldersOfOtherThings) {
   EXPECT_TRUE(contains(refused(), "'architecture' is \"resnet50\""));
   write_file_atomic(folder / "config.json", R"({"model_type": "bert"})");
   EXPECT_TRUE(contains(refused(), "is no picture tower"));
-  write_file_atomic(folder / "config.json", "{");
-  EXPECT_TRUE(contains(refused(), "is no JSON object"));
+  for (const std::string& text :
+       {std::string("{"), "{\"a\": " + std::string(200'000, '[') + std::string(200'000, ']') + "}"}) {
+    write_file_atomic(folder / "config.json", text);
+    EXPECT_TRUE(contains(refused(), "is no JSON object")) << text.substr(0, 20);
+  }
   EXPECT_TRUE(contains(message([&] { open_image_tower("vit:" + (folder / "gone.pth").string()); }), "gone.pth"));
 }
 

@@ -98,7 +98,7 @@ SentenceModules read_sentence_modules(const fs::path& folder) {
   read_sentence_config(modules, folder);
   read_tokenizer_config(modules, folder);
   if (const fs::path file = folder / "modules.json"; fs::is_regular_file(file)) {
-    const Json list = Json::parse(read_small(file), nullptr, false);
+    const Json list = parse_settings(read_small(file));
     if (!list.is_array()) throw DataError(file.string(), "is no list of modules");
     for (const Json& entry : list) read_module(modules, entry, folder, file);
     modules.found = true;

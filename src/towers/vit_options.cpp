@@ -123,7 +123,7 @@ VitTowerOptions vit_tower_options(const StateDict& named, VitKind kind, TowerNam
 }
 
 bool is_vit_config(std::string_view text, VitKind kind) {
-  const Json json = Json::parse(text, nullptr, false);
+  const Json json = towers::parse_settings(text);
   if (!json.is_object()) return false;
   const auto type = json.find("model_type");
   if (type == json.end() || !type->is_string()) return false;

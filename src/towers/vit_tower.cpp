@@ -70,7 +70,7 @@ void fold_layer_scale(StateDict& named, std::string_view where) {
 Recipe recipe_of(VitKind kind, TowerNaming naming, std::string_view config) {
   if (kind == VitKind::kDinov2) return Recipe::kDinov2;
   if (kind == VitKind::kSiglip) return Recipe::kSiglip;
-  const auto json = towers::Json::parse(config, nullptr, false);
+  const auto json = towers::parse_settings(config);
   if (json.is_object() && json.value("model_type", "") == "deit") return Recipe::kDeit;
   return naming == TowerNaming::kTimm ? Recipe::kDeit : Recipe::kHuggingFaceVit;
 }

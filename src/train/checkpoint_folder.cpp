@@ -3,32 +3,30 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 #include <fmt/ranges.h>
-#include <torch/headeronly/version.h>
 
 #include <algorithm>
 #include <charconv>
-#include <limits>
-#include <nlohmann/json.hpp>
 #include <unordered_set>
 
 #include "base/error.h"
 #include "base/files.h"
-#include "base/json_depth.h"
 #include "base/log.h"
 #include "base/printable.h"
-#include "base/sha256.h"
 #include "base/temporary.h"
 #include "checkpoint/safetensors/safetensors.h"
 #include "checkpoint/tensors/finite.h"
 #include "train/config_changes.h"
+#include "train/state_file.h"
 
 namespace vicha {
 namespace {
 
-constexpr std::string_view kPrefix = "step-", kFormat = "vicha training state";
+constexpr std::string_view kPrefix = "step-";
 constexpr const char *kModel = "model.safetensors", *kOptimizer = "optimizer.safetensors", *kTask = "task.safetensors",
                      *kState = "state.json", *kConfig = "config.json", *kRecipe = "recipe.toml";
-constexpr std::int64_t kVersion = 1;
+constexpr std::string_view kConvertedCopy =
+    "It is a copy in another precision, and a run goes on from the very numbers it had: resume from the checkpoint as "
+    "it was written, or start a new run from this one (init.checkpoint)";
 constexpr std::string_view kOtherModel =
     "The checkpoint is of another model; use the recipe.toml that lies beside it, or start anew with --resume none";
 
@@ -53,77 +51,25 @@ void require_finite(const StateDict& tensors, std::string_view what, std::int64_
     if (is_finite(tensor)) continue;
     throw Error(
         fmt::format("step {}: {}tensor '{}' holds NaN or infinite values, so it was not saved. Lower optimizer.lr "
-                    "or set optimizer.clip_norm, and resume from an earlier checkpoint",
-                    step, what, name));
+                    "or set optimizer.clip_norm, and resume from an earlier checkpoint, or start again where there is "
+                    "none",
+                    step, what, printable(name)));
   }
+}
+
+void require_finite(const at::Tensor& tensor, const std::string& name, const fs::path& file) {
+  if (is_finite(tensor)) return;
+  throw DataError(file.string(), fmt::format("tensor '{}' holds NaN or an infinity", printable(name)),
+                  "The run that wrote it had diverged, or the file is damaged: take an earlier checkpoint");
 }
 
 void require_finite(const StateDict& tensors, const fs::path& file) {
-  for (const auto& [name, tensor] : tensors) {
-    if (is_finite(tensor)) continue;
-    throw DataError(file.string(), fmt::format("tensor '{}' holds NaN or an infinity", printable(name)),
-                    "The run that wrote it had diverged, or the file is damaged: take an earlier checkpoint");
-  }
+  for (const auto& [name, tensor] : tensors) require_finite(tensor, name, file);
 }
 
-std::string state_json(const TrainState& s, const std::string& config) {
-  const nlohmann::ordered_json json = {{"format", kFormat},
-                                       {"version", kVersion},
-                                       {"step", s.step},
-                                       {"epoch", s.epoch},
-                                       {"batch_in_epoch", s.batch_in_epoch},
-                                       {"batches_per_epoch", s.batches_per_epoch},
-                                       {"seed", s.seed},
-                                       {"precision", name_of(kPrecisionNames, s.precision)},
-                                       {"matmul_kernel", s.matmul_kernel},
-                                       {"threads", s.threads},
-                                       {"processes", s.processes},
-                                       {"seconds", s.seconds},
-                                       {"skipped", s.skipped},
-                                       {"config_sha256", sha256_hex(config)},
-                                       {"libtorch", TORCH_VERSION}};
-  return json.dump(2) + '\n';
-}
-
-TrainState parse_state(const fs::path& file) {
-  const std::string text = read_file(file);
-  const auto json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object() || nests_deeper(text) || !json.contains("format") || json["format"] != kFormat) {
-    throw DataError(file.string(), "is not the training state of a checkpoint",
-                    "Name a folder …/checkpoints/step-NNNNNN");
-  }
-  try {
-    if (json.at("version") != kVersion) {
-      throw DataError(file.string(),
-                      fmt::format("is of version {}, this program reads {}", json.at("version").dump(), kVersion),
-                      "Resume with the program that wrote it");
-    }
-    TrainState s;
-    s.step = json.at("step");
-    s.epoch = json.at("epoch");
-    s.batch_in_epoch = json.at("batch_in_epoch");
-    s.batches_per_epoch = json.at("batches_per_epoch");
-    s.seed = json.at("seed");
-    const std::string precision = json.at("precision");
-    const auto known = value_named(kPrecisionNames, precision);
-    if (!known) {
-      throw DataError(file.string(), fmt::format("names an unknown precision '{}'", precision),
-                      "The checkpoint is damaged; use another one");
-    }
-    s.precision = *known;
-    s.matmul_kernel = json.at("matmul_kernel");
-    s.threads = json.at("threads");
-    s.processes = json.value("processes", std::int64_t{1});  // not in the first checkpoints
-    s.seconds = json.at("seconds");
-    s.skipped = json.at("skipped");
-    if (s.step < 0 || s.epoch < 0 || s.batch_in_epoch < 0) {
-      throw DataError(file.string(), "counts less than nothing", "The checkpoint is damaged; use another one");
-    }
-    return s;
-  } catch (const nlohmann::json::exception& e) {
-    throw DataError(file.string(), std::string("lacks a field or has one of the wrong type (") + e.what() + ")",
-                    "The checkpoint is damaged; use another one");
-  }
+/// Of tensors in the order of store.released(), as they will be in the model: converted, a number may be too large.
+void require_finite(const std::vector<at::Tensor>& tensors, const ParameterStore& store, const fs::path& file) {
+  for (std::size_t i = 0; i < tensors.size(); ++i) require_finite(tensors[i], store.released()[i].name, file);
 }
 
 void require_same_config(const fs::path& folder, const std::string& config, const std::string& defaults,
@@ -155,9 +101,15 @@ std::string type_and_shape(const at::Tensor& tensor) {
   return fmt::format("{} ({})", c10::toString(tensor.scalar_type()), fmt::join(tensor.sizes(), ", "));
 }
 
-/// The stored tensors in the order of store.released(); checks them all before anything is copied.
-std::vector<at::Tensor> matched(const fs::path& file, const StateDict& stored, const ParameterStore& store) {
-  std::vector<std::string> missing, other, unexpected;
+/// What a copy in another precision may be for.
+enum class OtherFloats { kRefused, kConverted };
+
+/// The stored tensors in the order of store.released(), of the store's types; checks them all before anything is
+/// copied.
+std::vector<at::Tensor> matched(const fs::path& file, const StateDict& stored, const ParameterStore& store,
+                                OtherFloats other_floats) {
+  std::vector<std::string> missing, other, unexpected, converted;
+  bool other_shapes = false;
   std::unordered_set<std::string> known;
   std::vector<at::Tensor> tensors;
   for (const ParameterStore::Released& r : store.released()) {
@@ -166,7 +118,14 @@ std::vector<at::Tensor> matched(const fs::path& file, const StateDict& stored, c
     tensors.push_back(there);
     if (!there.defined()) {
       missing.push_back(r.name);
-    } else if (there.sizes() != here.sizes() || there.scalar_type() != here.scalar_type()) {
+    } else if (there.sizes() == here.sizes() && there.scalar_type() == here.scalar_type()) {
+      continue;
+    } else if (other_floats == OtherFloats::kConverted && there.sizes() == here.sizes() && there.is_floating_point() &&
+               here.is_floating_point()) {
+      tensors.back() = there.to(here.scalar_type());
+      converted.push_back(fmt::format("{} of {}", r.name, c10::toString(there.scalar_type())));
+    } else {
+      other_shapes = other_shapes || there.sizes() != here.sizes() || !there.is_floating_point();
       other.push_back(fmt::format("{} is {}, expected {}", r.name, type_and_shape(there), type_and_shape(here)));
     }
   }
@@ -177,7 +136,15 @@ std::vector<at::Tensor> matched(const fs::path& file, const StateDict& stored, c
   if (!missing.empty()) wrong.push_back("tensors missing: " + listed(missing));
   if (!other.empty()) wrong.push_back("of another shape or type: " + listed(other));
   if (!unexpected.empty()) wrong.push_back("not of this model: " + listed(unexpected));
-  if (!wrong.empty()) throw DataError(file.string(), fmt::format("{}", fmt::join(wrong, "; ")), kOtherModel);
+  if (!wrong.empty()) {
+    const bool copy = missing.empty() && unexpected.empty() && !other_shapes;
+    throw DataError(file.string(), fmt::format("{}", fmt::join(wrong, "; ")), copy ? kConvertedCopy : kOtherModel);
+  }
+  if (!converted.empty()) {
+    log::info("{}: is a copy in another precision; {} of {} tensors were converted ({})", file.string(),
+              converted.size(), tensors.size(), listed(converted));
+  }
+  require_finite(tensors, store, file);
   return tensors;
 }
 
@@ -237,11 +204,17 @@ fs::path save_checkpoint(const fs::path& out, Task& task, const AdamW& optimizer
 
 TrainState load_checkpoint(const fs::path& folder, Task& task, AdamW& optimizer,
                            const std::vector<std::string>& may_change) {
-  const TrainState state = parse_state(folder / kState);
+  const TrainState state = read_state(folder / kState);
+  const std::string name = fs::absolute(folder / "").lexically_normal().parent_path().filename().string();
+  const auto named = name.starts_with(kPrefix) ? number(std::string_view(name).substr(kPrefix.size())) : std::nullopt;
+  if (named && *named != state.step) {
+    throw DataError((folder / kState).string(),
+                    fmt::format("\"step\" is {}, but the checkpoint is called {}", state.step, name),
+                    "One of the two was changed: use another checkpoint");
+  }
   require_same_config(folder, task.config_json(), task.default_config_json(), task.moved_keys(), may_change);
   const StateDict model = read_safetensors(folder / kModel, nullptr, /*map=*/true);
-  const std::vector<at::Tensor> weights = matched(folder / kModel, model, task.parameters());
-  require_finite(model, folder / kModel);
+  const std::vector<at::Tensor> weights = matched(folder / kModel, model, task.parameters(), OtherFloats::kRefused);
   const StateDict optimizer_state = read_safetensors(folder / kOptimizer, nullptr, /*map=*/true);
   const StateDict task_state = read_safetensors(folder / kTask);
   require_finite(optimizer_state, folder / kOptimizer);
@@ -249,14 +222,13 @@ TrainState load_checkpoint(const fs::path& folder, Task& task, AdamW& optimizer,
   optimizer.load_state(optimizer_state, (folder / kOptimizer).string());
   task.load_state(task_state);
   copy_into(task.parameters(), weights);
+  task.check_weights((folder / kModel).string());
   return state;
 }
 
 void load_model(const fs::path& file, ParameterStore& store) {
   const StateDict model = read_safetensors(file, nullptr, /*map=*/true);
-  const std::vector<at::Tensor> weights = matched(file, model, store);
-  require_finite(model, file);
-  copy_into(store, weights);
+  copy_into(store, matched(file, model, store, OtherFloats::kConverted));
 }
 
 void prune_checkpoints(const fs::path& out, std::int64_t keep, std::optional<std::int64_t> also) {

@@ -240,10 +240,25 @@ TEST_F(Checkpoints, DamagedFilesAreNamed) {
   damaged("state.json", "", {"not the training state"});
   damaged("state.json", "{\"format\": 1}", {"not the training state"});
   damaged("state.json", R"({"format": "vicha training state", "version": 2})", {"version 2"});
-  damaged("state.json", R"({"format": "vicha training state", "version": 1, "step": "x"})", {"damaged"});
-  std::string negative = read_file(path / "state.json");
-  negative.replace(negative.find("\"step\": 1"), 9, "\"step\": -1");
-  damaged("state.json", negative, {"less than nothing"});
+  damaged("state.json", R"({"format": "vicha training state", "version": 1, "step": "x"})",
+          {R"("step" is "x", where a whole number)"});
+  const auto state_with = [&](const std::string& key, const std::string& value) {
+    std::string text = read_file(path / "state.json");
+    const std::size_t begin = text.find("\"" + key + "\": ") + key.size() + 4;
+    return text.replace(begin, text.find_first_of(",\n", begin) - begin, value);
+  };
+  for (const char* key : {"step", "epoch", "batch_in_epoch", "batches_per_epoch", "threads", "processes", "skipped"}) {
+    const std::string named = "\"" + std::string(key) + "\" is ";
+    for (const char* value : {"-1", "1e30", "1.5", "99999999999999999999", "9223372036854775807", "null", "[1]"}) {
+      damaged("state.json", state_with(key, value), {named.c_str(), "whole number"});
+    }
+  }
+  damaged("state.json", state_with("batch_in_epoch", "10"), {"\"batch_in_epoch\" is 10"});
+  damaged("state.json", state_with("step", "1000"), {"\"step\" is 1000", "step-000001"});
+  damaged("state.json", state_with("seconds", "-1"), {"\"seconds\""});
+  damaged("state.json", state_with("precision", "\"fp7\""), {"\"precision\" is \"fp7\""});
+  damaged("state.json", "{\"format\": \"vicha training state\", \"version\": 1}", {"lacks \"step\""});
+  damaged("state.json", "{\"format\": " + std::string(100'000, '['), {"not the training state"});
   damaged("config.json", "[", {"damaged"});
   damaged("model.safetensors", read_file(path / "model.safetensors").substr(0, 100), {});
   damaged("optimizer.safetensors", "", {});
@@ -288,6 +303,27 @@ TEST_F(Checkpoints, InfiniteWeightsAreNotSaved) {
   EXPECT_TRUE(list_checkpoints(out_).empty());
 }
 
+TEST_F(Checkpoints, CopiesInAnotherPrecisionAreReadButNotResumed) {
+  const fs::path path = save(1);
+  const StateDict whole = read_safetensors(path / "model.safetensors");
+  const auto write = [&](c10::ScalarType type, double factor) {
+    StateDict copy;
+    for (const auto& [name, tensor] : whole)
+      copy.set(name, tensor.is_floating_point() ? tensor.to(type) * factor : tensor);
+    write_safetensors(path / "model.safetensors", copy);
+  };
+  write(at::kHalf, 1.0);
+  expect_mentions(refusal(path), {"Half", "copy in another precision", "init.checkpoint"});
+  TinyTask task;
+  load_model(path / "model.safetensors", task.parameters());
+  EXPECT_TRUE(
+      at::allclose(task.parameters().parameter("first.weight").value, whole.at("first.weight", ""), 1e-2, 1e-3));
+  write(at::kDouble, 1.0);
+  EXPECT_NO_THROW(load_model(path / "model.safetensors", task.parameters()));
+  write(at::kDouble, 1e300);  // numbers there, and infinities here
+  EXPECT_THROW(load_model(path / "model.safetensors", task.parameters()), DataError);
+}
+
 TEST(ConfigChanges, OldNamesAreTheNewOnes) {
   const std::vector<MovedKey> moved = {{"model.decoder", "mae.decoder"}, {"title", "name"}};
   const auto changes =
@@ -296,6 +332,14 @@ TEST(ConfigChanges, OldNamesAreTheNewOnes) {
   ASSERT_EQ(changes.size(), 2u);
   EXPECT_EQ(changes[0].description, "mae.decoder.layers was 1, is 2");
   EXPECT_EQ(changes[1].description, "model.decoder_x was 1, is not set");
+}
+
+TEST(ConfigChanges, AnotherSpellingOfAFilesNameIsNoChange) {
+  const auto changes = config_changes(R"({"data": {"manifests": ["a/b.json", "c.json"], "root": "x"}})",
+                                      R"({"data": {"manifests": ["./a//b.json ", "d.json"], "root": "y"}})", "here");
+  ASSERT_EQ(changes.size(), 2u);
+  EXPECT_EQ(changes[0].key, "data.manifests.1");
+  EXPECT_EQ(changes[1].key, "data.root");
 }
 
 TEST(ConfigChanges, KeysAndPatterns) {

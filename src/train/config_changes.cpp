@@ -1,12 +1,14 @@
 #include "train/config_changes.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 
 #include "base/error.h"
 #include "base/json_depth.h"
+#include "base/json_text.h"
 
 namespace vicha {
 namespace {
@@ -18,6 +20,15 @@ std::string dotted(std::string pointer) {
   pointer.erase(0, 1);
   std::replace(pointer.begin(), pointer.end(), '/', '.');
   return pointer;
+}
+
+/// "./a//b.json " and "a/b.json" are one file.
+Json tidy_name(const Json& value) {
+  if (!value.is_string()) return value;
+  std::string text = value.get<std::string>();
+  const std::size_t end = text.find_last_not_of(" \t\r\n");
+  text.resize(end == std::string::npos ? 0 : end + 1);
+  return std::filesystem::path(text).lexically_normal().string();
 }
 
 std::string todays_name(std::string key, const std::vector<MovedKey>& moved) {
@@ -51,13 +62,18 @@ std::vector<ConfigChange> config_changes(std::string_view before, std::string_vi
   }
   const auto shown = [](const std::map<std::string, Json>& values, const std::string& key) {
     const auto found = values.find(key);
-    return found == values.end() ? std::string("not set") : found->second.dump();
+    return found == values.end() ? std::string("not set") : json_text(found->second);
+  };
+  const auto same_name = [&](const std::string& key) {
+    const auto before_it = old_values.find(key), after_it = new_values.find(key);
+    return before_it != old_values.end() && after_it != new_values.end() &&
+           tidy_name(before_it->second) == tidy_name(after_it->second);
   };
   std::vector<ConfigChange> changes;
   for (const std::string& key : keys) {
     const std::string was = shown(old_values, key), is = shown(new_values, key);
     if (!old_values.contains(key) && shown(default_values, key) == is) continue;
-    if (was != is) changes.push_back({key, key + " was " + was + ", is " + is});
+    if (was != is && !same_name(key)) changes.push_back({key, key + " was " + was + ", is " + is});
   }
   return changes;
 }

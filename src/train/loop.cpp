@@ -214,6 +214,10 @@ TrainState TrainingRun::restore(const fs::path& checkpoint) {
         "Restore recipe and data, or start a new run with --resume none or another --out (other data alone: "
         "--allow-changed-data)");
   }
+  if (state.step > total_steps_) {
+    const auto what = fmt::format("\"step\" is {}, of a run of {} steps", state.step, total_steps_);
+    throw DataError((checkpoint / "state.json").string(), what, "Plan more, or resume from an earlier checkpoint");
+  }
   // Another kernel would round differently: what was measured when the run began holds to its end.
   try {
     set_matmul_kernel(state.matmul_kernel);
@@ -327,9 +331,9 @@ void TrainingRun::stop_if_not_finite(const NamedValues& values, std::int64_t ste
   if (!bad) return;
   throw Error(
       fmt::format("step {}: {} is {}. Training has stopped and nothing was saved after it; the last good checkpoint "
-                  "is {}. Lower optimizer.lr or set optimizer.clip_norm, then resume",
+                  "is {}. Lower optimizer.lr or set optimizer.clip_norm, then {}",
                   step, bad->first == "grad_norm" ? "the norm of the gradients" : "loss '" + bad->first + "'",
-                  bad->second, checkpoint_name()));
+                  bad->second, checkpoint_name(), last_checkpoint_.empty() ? "start again" : "resume"));
 }
 
 bool TrainingRun::checkpoint_due() const {

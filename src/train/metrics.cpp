@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/files.h"
+#include "base/json_text.h"
 
 namespace vicha {
 namespace {
@@ -55,7 +56,7 @@ void MetricsFile::write(const StepRecord& r) {
                             {"seconds", r.seconds},
                             {"data_wait", r.data_wait},
                             {"skipped", r.skipped}};
-  file_.write(json.dump(-1, ' ', false, OrderedJson::error_handler_t::replace) + '\n');
+  file_.write(json_text(json) + '\n');
 }
 
 }  // namespace vicha

@@ -50,6 +50,8 @@ class Task {
   /// writer's is saved and restored on all ranks.
   virtual void save_state(StateDict& state) const = 0;
   virtual void load_state(const StateDict& state) = 0;
+  /// Called when all tensors have been restored: throws DataError naming `file` for a value that no run can have.
+  virtual void check_weights(const std::string& /*file*/) const {}
   /// The resolved configuration as JSON: `config.json` of a checkpoint.
   virtual std::string config_json() const = 0;
   /// The same where every key has its default: a checkpoint from before a key existed was trained with that. Empty: not

@@ -123,6 +123,46 @@ TEST_F(CommandFiles, NoCommandWritesOverWhatItReads) {
   }
 }
 
+TEST_F(CommandFiles, TwoOutputsOfACommandAreTwoFiles) {
+  fs::create_symlink(folder_ / "new.json", folder_ / "link.json");
+  const std::string source = " --source vicha:none --out new.json ";
+  for (const std::string& arguments :
+       {std::string("data prune train.json --out new.json --list ./new.json"),
+        std::string("data prune train.json --out new.json --list link.json"),
+        std::string("data prune train.json --out new.json --list new.json.partial"),
+        "data filter train.json --store s.emb --caption-store ./s.emb" + source,
+        "data filter train.json --plot ../" + folder_.filename().string() + "/new.json" + source,
+        "data nearest-captions train.json --from test.json --store new.json" + source,
+        std::string(
+            "concepts assign train.json --source clip:none --vocab words.tsv --vocab-embeddings new.json --store "
+            "one.emb --out new.json")}) {
+    const ProgramResult result = vicha(arguments);
+    EXPECT_EQ(result.status, 2) << arguments << result.output;
+    EXPECT_TRUE(contains(result.output, "is the same file as")) << arguments << ": " << result.output;
+    EXPECT_FALSE(fs::exists(folder_ / "new.json") || fs::exists(folder_ / "s.emb")) << arguments;
+  }
+}
+
+TEST_F(CommandFiles, NamesThatAreNoUtf8EndNoCommandAfterItsWork) {
+  const fs::path odd = folder_ / "caf\xe9";
+  fs::create_directories(odd / "images");
+  for (const char* name : {"train.json", "test.json"}) fs::copy_file(folder_ / name, odd / name);
+  fs::copy(folder_ / "images", odd / "images", fs::copy_options::overwrite_existing);
+  const auto run = [&](const std::string& arguments, int status) {
+    const ProgramResult result = shell("$vicha " + arguments);
+    EXPECT_EQ(result.status, status) << arguments << ": " << result.output;
+    EXPECT_FALSE(contains(result.output, "json.exception")) << result.output;
+    return result.output;
+  };
+  run("data titles caf\xe9/train.json --out caf\xe9/t.json", 0);
+  EXPECT_FALSE(fs::exists(odd / "t.json.partial"));
+  run("data check caf\xe9/train.json --out caf\xe9/c.json", 0);
+  run("data join caf\xe9/train.json caf\xe9/test.json --out caf\xe9/j.json", 0);
+  EXPECT_TRUE(contains(run("data join caf\xe9/train.json test.json --out j.json", 3), "caf\\xe9 is not UTF-8"));
+  EXPECT_FALSE(fs::exists(folder_ / "j.json"));
+  EXPECT_TRUE(contains(run("data from-tar caf\xe9.tar --out tar", 3), "caf\\xe9.tar"));
+}
+
 TEST_F(CommandFiles, WhatACommandGoesOnWithIsItsOwn) {
   for (int time = 0; time < 2; ++time) {
     for (const char* arguments :

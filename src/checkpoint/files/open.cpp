@@ -33,7 +33,15 @@ Weights open_pth(const fs::path& path) {
   weights.what = format == PthFormat::kTorchScript ? "TorchScript archive"
                  : found.key.empty()               ? "PyTorch state dict"
                                                    : "PyTorch checkpoint, its " + in_quotes(found.key);
-  for (const std::string& other : found.others) weights.what += ", not its " + in_quotes(other);
+  std::string others;
+  for (const std::string& other : found.others) others += ", not its " + in_quotes(other);
+  if (!others.empty()) {
+    log::warning(
+        "{}: holds several sets of weights; its {} is taken{}. Where another is meant, load the file in Python "
+        "and save it alone, as 'model'",
+        path.string(), found.key.empty() ? "top level" : in_quotes(found.key), others);
+  }
+  weights.what += others;
   weights.files = {path};
   return weights;
 }

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/log.h"
 #include "checkpoint/files/convert.h"
 #include "checkpoint/pickle/pth.h"
 
@@ -42,6 +43,18 @@ TEST_F(OpenTest, FilesAreKnownByTheirContent) {
   // A converted checkpoint, under a misleading name, gives its weights only.
   convert_pth_to_safetensors(kGolden / "library/pth/checkpoint_like.pth", folder_ / "weights.dat");
   EXPECT_EQ(open_weights(folder_ / "weights.dat").tensors.size(), 6U);
+}
+
+TEST_F(OpenTest, OfSeveralSetsOfWeightsTheOtherIsNamed) {
+  std::vector<std::string> warnings;
+  log::set_sink([&](log::Level level, std::string_view line) {
+    if (level >= log::Level::kWarning) warnings.emplace_back(line);
+  });
+  const Weights taken = open_weights(kGolden / "reported/weights/model_and_ema.pth");
+  log::set_sink({});
+  EXPECT_EQ(taken.tensors.at("a")[0][1].item<float>(), 1.0F);
+  ASSERT_EQ(warnings.size(), 1U);
+  EXPECT_NE(warnings[0].find("its 'model' is taken, not its 'model_ema'"), std::string::npos) << warnings[0];
 }
 
 TEST_F(OpenTest, FoldersOfAllKinds) {

@@ -94,7 +94,7 @@ class Loader {
       return;
     }
     report_.loaded.push_back(name);
-    copies_.emplace_back(target, std::move(value));
+    copies_.emplace_back(target, value.to(target.scalar_type()));  // where a large number may become none
   }
 
   /// By the cause: weights of another kind, of other types, of another size.

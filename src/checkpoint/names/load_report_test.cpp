@@ -109,6 +109,8 @@ TEST(LoadReport, WeightsThatAreNoNumbersAreRefusedByName) {
     EXPECT_NE(std::string(error.what()).find("'w'"), std::string::npos);
   }
   EXPECT_TRUE(at::equal(target, at::zeros({2})));
+  source.set("w", at::full({2}, 1e300, at::kDouble));  // a number there, but none in the model
+  EXPECT_THROW(load_into({{"w", target}}, source, {}), DataError);
   source.set("w", at::ones({2}, at::kLong));
   try {
     load_into({{"w", target}}, source, {});

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/log.h"
 #include "checkpoint/files/open.h"
 
 namespace vicha {
@@ -170,7 +171,11 @@ TEST(Names, TensorsBesideTheModelAreReportedAndOneOfTwoModelsIsMeant) {
   StateDict dino;
   model(dino, "student.backbone.", 1);
   model(dino, "teacher.backbone.", 2);
+  std::string said;
+  log::set_sink([&](log::Level, std::string_view line) { said = line; });
   const StateDict teacher = to_released_names(dino, "test");
+  log::set_sink({});
+  EXPECT_NE(said.find("'teacher.backbone.' is taken, not that under 'student.backbone.'"), std::string::npos) << said;
   EXPECT_EQ(teacher.size(), 4U);
   EXPECT_EQ(teacher.at("visual_encoder.norm.weight").flatten()[0].item<double>(), 2);
 

@@ -1,7 +1,11 @@
 #include "checkpoint/names/wrapper.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <set>
+#include <vector>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -34,6 +38,20 @@ std::set<std::string> prefixes_of(const StateDict& tensors, std::string_view anc
     if (prefix.empty() || prefix.ends_with('.')) prefixes.emplace(prefix);
   }
   return prefixes;
+}
+
+/// Quoted, the prefixes under which the file has further models of the kind that lies under `taken`.
+std::vector<std::string> other_models(const StateDict& tensors, const std::string& taken) {
+  std::vector<std::string> others;
+  for (const std::string_view anchor : kAnchors) {
+    const std::set<std::string> prefixes = prefixes_of(tensors, anchor);
+    if (!prefixes.contains(taken)) continue;
+    for (const std::string& prefix : prefixes) {
+      if (prefix != taken) others.push_back(in_quotes(prefix));
+    }
+    break;
+  }
+  return others;
 }
 
 }  // namespace
@@ -69,7 +87,15 @@ StateDict without_wrapper(const StateDict& tensors, std::string_view where, Rena
     if (report != nullptr)
       report->dropped.push_back({name, "beside the model, which lies under " + in_quotes(*prefix)});
   }
-  log::info("{}: the model lies under {}; {} tensors beside it are left aside", where, in_quotes(*prefix), beside);
+  const std::vector<std::string> others = other_models(tensors, *prefix);
+  if (others.empty()) {
+    log::info("{}: the model lies under {}; {} tensors beside it are left aside", where, in_quotes(*prefix), beside);
+  } else {
+    log::warning(
+        "{}: holds several models; that under {} is taken, not that under {}. Where another is meant, load the file in "
+        "Python and save it alone",
+        where, in_quotes(*prefix), fmt::format("{}", fmt::join(others, ", ")));
+  }
   return model;
 }
 

@@ -70,9 +70,12 @@ PickleValue read_zip(const std::filesystem::path& path, PthFormat& format) {
   }
   PickleOptions options{.where = where, .torchscript = torchscript};
   StorageArena arena;
+  std::string name = root + "/data/";
+  const std::size_t folder = name.size();
   options.storages = [&](const std::string& key, c10::ScalarType type, std::int64_t size) {
     const bool plain = !key.empty() && key.find_first_not_of("0123456789") == std::string::npos;
-    const ZipReader::Entry* entry = plain ? zip.find(root + "/data/" + key) : nullptr;
+    name.resize(folder);
+    const ZipReader::Entry* entry = plain ? zip.find(name += key) : nullptr;
     if (entry == nullptr) throw DataError(where, "has no tensor data under the key " + in_quotes(key.substr(0, 100)));
     if (entry->size != static_cast<std::uint64_t>(size)) {
       throw DataError(where, "has " + std::to_string(entry->size) + " bytes of tensor data under the key '" + key +

@@ -149,9 +149,9 @@ void ZipReader::parse_directory(std::string_view directory, std::uint64_t count)
     if (entry.stored && packed != entry.size) fail("has two sizes for " + in_quotes(entry.name));
     if (entry.stored && entry.size > file_size_)
       fail("says that " + in_quotes(entry.name) + " is larger than the file");
-    if (!index_.try_emplace(entry.name, entries_.size()).second)
-      fail("has the entry " + in_quotes(entry.name) + " twice");
-    entries_.push_back(std::move(entry));
+    entries_.push_back(std::move(entry));  // which has room for all: the names stay where they are
+    const std::string& name = entries_.back().name;
+    if (!index_.try_emplace(name, entries_.size() - 1).second) fail("has the entry " + in_quotes(name) + " twice");
     directory.remove_prefix(entry_size);
   }
   if (count != 0) fail("has fewer entries than its zip directory says");
@@ -173,7 +173,7 @@ void ZipReader::check_overlaps(std::uint64_t directory_begin) {
 }
 
 const ZipReader::Entry* ZipReader::find(std::string_view name) const {
-  const auto at = index_.find(std::string(name));
+  const auto at = index_.find(name);
   return at == index_.end() ? nullptr : &entries_[at->second];
 }
 

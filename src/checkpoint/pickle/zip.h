@@ -50,7 +50,7 @@ class ZipReader {
   std::uint64_t file_size_ = 0, window_begin_ = 0;
   std::string window_;  ///< what was read ahead for small entries, which mostly lie in the order of their use
   std::vector<Entry> entries_;
-  std::unordered_map<std::string, std::size_t> index_;
+  std::unordered_map<std::string_view, std::size_t> index_;  ///< the names are those of entries_
   bool has_checksums_ = false;  ///< PyTorch can be told to leave them out; then all are zero
 };
 

@@ -5,6 +5,7 @@
 #include <unordered_set>
 
 #include "base/error.h"
+#include "base/json_text.h"
 #include "base/printable.h"
 #include "checkpoint/tensors/dtypes.h"
 #include "checkpoint/tensors/in_quotes.h"
@@ -106,7 +107,7 @@ class HeaderSax : public nlohmann::json_sax<nlohmann::json> {
 
   bool parse_error(std::size_t position, const std::string&, const nlohmann::json::exception& error) override {
     throw DataError(where_, "the header is not valid JSON at byte " + std::to_string(position) + " (" +
-                                printable(std::string_view(error.what()).substr(0, 200)) + ")");
+                                printable(json_reason(error.what()).substr(0, 200)) + ")");
   }
 
  private:

@@ -78,8 +78,8 @@ class CaptionParsers {
 void for_each_caption(const std::vector<std::filesystem::path>& files, const std::function<void(std::string)>& see);
 
 /// Changes with what the parser finds in a caption; stands in OUT.parser.json. 2: what is no word is seen to first
-/// (text/cleaning/prose.h).
-inline constexpr std::int64_t kCaptionParserVersion = 2;
+/// (text/cleaning/prose.h). 3: a verb that ends the caption, digests, decimals behind thousands.
+inline constexpr std::int64_t kCaptionParserVersion = 3;
 
 /// The version of the parser that wrote a file of parse_captions; none where nothing beside it tells (captions that
 /// were parsed to standard output). Throws DataError if what lies beside it cannot be read.

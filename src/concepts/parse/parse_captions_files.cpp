@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/json_depth.h"
+#include "base/json_text.h"
 #include "base/log.h"
 #include "base/progress.h"
 #include "concepts/parse/parse_captions.h"
@@ -29,7 +30,7 @@ constexpr std::size_t kLongestLine = std::size_t{16} << 20;
 constexpr std::size_t kBufferedBytes = std::size_t{256} << 10;
 constexpr std::chrono::milliseconds kWriteEvery{500};
 
-std::string dump(const json& value) { return value.dump(-1, ' ', false, json::error_handler_t::replace); }
+std::string dump(const json& value) { return json_text(value); }
 
 bool is_manifest(const fs::path& file) { return file.extension() == ".json" || file.extension() == ".jsonl"; }
 
@@ -173,7 +174,7 @@ class ResumedOutput {
                                       : "Give the same options or another --out");
       }
     }
-    write_file_atomic(file, ours.dump(1) + "\n");
+    write_file_atomic(file, json_text(ours, 1) + "\n");
   }
 
   // Cuts off an unfinished line.

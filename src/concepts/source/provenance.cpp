@@ -7,6 +7,8 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/json_depth.h"
+#include "base/json_text.h"
 #include "base/sha256.h"
 
 namespace vicha {
@@ -19,7 +21,7 @@ constexpr const char* kAssignAgain = "Assign the concepts again (`vicha concepts
 std::string short_hash(const std::string& sha256) { return sha256.substr(0, 12); }
 
 Json parse(std::string_view text, std::string_view where) {
-  Json json = Json::parse(text, nullptr, false);
+  Json json = nests_deeper(text) ? Json() : Json::parse(text, nullptr, false);
   if (!json.is_object()) throw DataError(where, "the identity of a concept source is not readable");
   return json;
 }
@@ -157,13 +159,13 @@ void require_covered(const ConceptProvenance& a, std::string_view where_a, const
   if (!a.covers(b)) refuse(a.describe(), where_a, b.describe(), where_b);
 }
 
-std::string to_json(const SourceWeights& weights) { return json_of(weights).dump(); }
+std::string to_json(const SourceWeights& weights) { return json_text(json_of(weights)); }
 
 SourceWeights source_weights_from_json(std::string_view json, std::string_view where) {
   return weights_of(parse(json, where), where);
 }
 
-std::string identity_json(const ConceptProvenance& provenance) { return json_of_identity(provenance).dump(); }
+std::string identity_json(const ConceptProvenance& provenance) { return json_text(json_of_identity(provenance)); }
 
 std::string provenance_json(const ConceptProvenance& provenance, const std::string& vocabulary,
                             const std::string& embeddings) {
@@ -178,7 +180,7 @@ std::string provenance_json(const ConceptProvenance& provenance, const std::stri
     json["neighbours"]["store"] = provenance.neighbours->store.generic_string();
     json["neighbours"]["image_tower"] = provenance.neighbours->image_tower;
   }
-  return json.dump(1) + "\n";
+  return json_text(json, 1) + "\n";
 }
 
 ConceptProvenance concept_provenance_from_json(std::string_view text, std::string_view where) {

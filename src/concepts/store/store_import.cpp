@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/json_depth.h"
 #include "checkpoint/safetensors/safetensors.h"
 #include "concepts/store/store.h"
 #include "concepts/store/store_format.h"
@@ -39,7 +40,7 @@ std::optional<std::uint64_t> from_hexadecimal(std::string_view text) {
 std::vector<std::string> string_list(const Metadata& metadata, const char* name, const std::string& where) {
   const auto found = metadata.find(name);
   if (found == metadata.end()) return {};
-  const ImportJson json = ImportJson::parse(found->second, nullptr, false);
+  const ImportJson json = nests_deeper(found->second) ? ImportJson() : ImportJson::parse(found->second, nullptr, false);
   if (!json.is_array() || !std::ranges::all_of(json, [](const ImportJson& item) { return item.is_string(); })) {
     throw DataError(where, fmt::format("metadata \"{}\" is not a JSON list of strings", name));
   }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "base/random.h"
@@ -28,6 +29,12 @@ std::uint64_t hash_of(std::string_view bytes, std::uint64_t seed) {
   return mix_seed({hash, bytes.size(), seed});
 }
 
+std::string_view trimmed(std::string_view text) {
+  constexpr std::string_view kBlanks = " \t\r\n";
+  const std::size_t first = text.find_first_not_of(kBlanks), last = text.find_last_not_of(kBlanks);
+  return first == text.npos ? std::string_view() : text.substr(first, last - first + 1);
+}
+
 std::string hex(const std::uint64_t (&words)[2]) { return fmt::format("{:016x}{:016x}", words[0], words[1]); }
 
 }  // namespace
@@ -47,6 +54,7 @@ void ContentDigester::add(const ManifestRecord& record, const Schema& schema, co
     }
   }
   all_.update(bytes_);
+  if (columns == nullptr) add_plain(record, schema);
   for (std::uint64_t i = 0; i < 2; ++i) {
     sums_[i] += hash_of(bytes_, i);
     pictures_[i] = mix_seed({pictures_[i], hash_of(record.image, i)});
@@ -54,13 +62,29 @@ void ContentDigester::add(const ManifestRecord& record, const Schema& schema, co
   ++records_;
 }
 
+/// What is read from the record, however it is spelled.
+void ContentDigester::add_plain(const ManifestRecord& record, const Schema& schema) {
+  bytes_.clear();
+  append_text(bytes_, std::filesystem::path(record.image).lexically_normal().string());
+  append_text(bytes_, record.image_id);
+  if (schema.caption) {
+    append_varint(bytes_, record.captions.size());
+    for (const std::string& caption : record.captions) append_text(bytes_, trimmed(caption));
+  }
+  append_list(bytes_, schema.concepts ? record.concepts : std::vector<std::string>());
+  for (std::uint64_t i = 0; i < 2; ++i) plain_[i] = mix_seed({plain_[i], hash_of(bytes_, i)});
+  has_plain_ = true;
+}
+
 ContentDigest ContentDigester::finish(std::string file) {
-  return {std::move(file), records_, all_.hex(), hex(sums_), hex(pictures_)};
+  return {std::move(file), records_, all_.hex(), hex(sums_), hex(pictures_), has_plain_ ? hex(plain_) : ""};
 }
 
 std::vector<std::string> content_changes(const std::vector<ContentDigest>& before,
                                          const std::vector<ContentDigest>& now) {
-  const auto same = [](const ContentDigest& a, const ContentDigest& b) { return a.sha256 == b.sha256; };
+  const auto same = [](const ContentDigest& a, const ContentDigest& b) {
+    return a.sha256 == b.sha256 || (!a.plain.empty() && a.plain == b.plain);
+  };
   if (before.size() != now.size()) {
     return {fmt::format("{} manifests (the first {}) where there were {} (the first {})", now.size(),
                         now.empty() ? "none" : now.front().file, before.size(),

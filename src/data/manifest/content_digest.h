@@ -20,6 +20,8 @@ struct ContentDigest {
   std::string sha256;        ///< of all of it, in order
   std::string any_order;     ///< equal for the same records in another order
   std::string pictures;      ///< of the pictures' names alone, in order
+  std::string plain = {};  ///< of all of it, in order, but for the spelling: "./a.png" is a.png, blanks around captions
+                           ///< are none; empty where the schema has columns
 
   bool operator==(const ContentDigest&) const = default;
 };
@@ -33,9 +35,12 @@ class ContentDigester {
   ContentDigest finish(std::string file);
 
  private:
+  void add_plain(const ManifestRecord& record, const Schema& schema);
+
   Sha256 all_;
   std::int64_t records_ = 0;
-  std::uint64_t sums_[2] = {0, 0}, pictures_[2] = {0, 0};
+  std::uint64_t sums_[2] = {0, 0}, pictures_[2] = {0, 0}, plain_[2] = {0, 0};
+  bool has_plain_ = false;
   std::string bytes_;
 };
 

@@ -38,6 +38,16 @@ TEST_F(ContentDigests, HowItIsWrittenMakesNoDifference) {
       << "order of fields, fields and concepts that nobody reads, escapes";
 }
 
+TEST_F(ContentDigests, SpellingOfNamesAndBlanksAroundCaptionsMakeNoDifference) {
+  const std::string other = R"([{"image": "./x/..//a.png", "caption": ["x ", "\ny"], "kwords": ["k"], "image_id": 1},
+                               {"image": "./b.png", "caption": " z\t"}])";
+  EXPECT_TRUE(changes(both_, other).empty());
+  const std::vector<ContentDigest> now = of({other});
+  std::vector<ContentDigest> before = of({both_});
+  before[0].plain.clear();  // of a checkpoint from before it was kept
+  EXPECT_FALSE(content_changes(before, now).empty());
+}
+
 TEST_F(ContentDigests, SaysWhatDiffers) {
   const auto expect = [&](const std::string& now, const std::string& what, const ManifestOptions& options = {}) {
     const std::vector<std::string> found = changes(both_, now, options);

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/json_text.h"
 
 namespace vicha {
 namespace {
@@ -17,7 +18,7 @@ std::string spelled_id(const Manifest& manifest, std::int64_t record) {
   try {
     const auto json = nlohmann::json::parse(manifest.json(record), nullptr, false);
     if (json.is_object() && json.contains("image_id")) {
-      return json["image_id"].dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+      return json_text(json["image_id"]);
     }
     return json.is_object() ? "none" : "another";
   } catch (const DataError&) {

@@ -2,10 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <iterator>
 #include <utility>
 
+#include "base/json_text.h"
 #include "data/manifest/image_paths.h"
+#include "data/manifest/json_kind.h"
 
 namespace vicha {
 namespace {
@@ -110,8 +113,11 @@ bool ManifestEvents::null() {
 bool ManifestEvents::boolean(bool) { return value("true or false", nullptr); }
 bool ManifestEvents::number_integer(nlohmann::json::number_integer_t n) { return integer(fmt::format("n{}", n)); }
 bool ManifestEvents::number_unsigned(nlohmann::json::number_unsigned_t n) { return integer(fmt::format("n{}", n)); }
-bool ManifestEvents::number_float(nlohmann::json::number_float_t, const std::string&) {
-  return value("a real number", nullptr);
+bool ManifestEvents::number_float(nlohmann::json::number_float_t, const std::string& spelled) {
+  // What has no room in 64 bits comes as a float, too.
+  if (spelled.find_first_of(".eE") != spelled.npos) return value("a real number", nullptr);
+  not_wanted(kLargeInteger, "Write it as a string, in quotation marks");
+  return true;
 }
 bool ManifestEvents::string(std::string& text) { return value("a string", &text); }
 
@@ -119,8 +125,19 @@ bool ManifestEvents::key(std::string& name) {
   if (depth_ == 1) {
     field_ = field_named(name);
     if (!places_->empty()) top_key_ = name;
+    if (is_read(name) && std::ranges::find(keys_, name) != keys_.end()) {
+      problem(name, fmt::format("field \"{}\" stands there twice", name), "Leave the one that is right");
+    }
+    if (is_read(name)) keys_.push_back(name);
   }
   return true;
+}
+
+/// Whether somebody looks at the field: what nobody reads may be as it likes.
+bool ManifestEvents::is_read(std::string_view name) const {
+  if (field_ != FieldName::kOther) return true;
+  return std::ranges::any_of(schema_.columns,
+                             [&](const ColumnSpec& spec) { return name == spec.field || name == spec.beside; });
 }
 
 bool ManifestEvents::start_object(std::size_t) {
@@ -200,6 +217,7 @@ void ManifestEvents::begin_record(const RecordText& text) {
   depth_ = 0;
   bad_ = open_list_ = false;
   seen_.fill(false);
+  keys_.clear();
   field_ = FieldName::kOther;
   record_.number = text.number;
   record_.offset = text.offset;

@@ -51,6 +51,7 @@ class ManifestEvents {
   void seen(FieldName field) { seen_[static_cast<std::size_t>(field)] = true; }
   void not_wanted(std::string_view kind, const char* remedy = kCorrectRecord);
   void tell_problems();
+  bool is_read(std::string_view name) const;
   bool integer(std::string text);
   bool value(std::string_view kind, std::string* text);
   void begin_record(const RecordText& text);
@@ -68,6 +69,7 @@ class ManifestEvents {
   const std::vector<NotANumber>* places_ = nullptr;
   std::size_t next_place_ = 0;
   std::string top_key_, reason_;
+  std::vector<std::string> keys_;          // of the record, those that are read
   std::vector<ManifestProblem> problems_;  // of the record, told when it has been read
   int depth_ = 0;
   ManifestRecord record_;

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/json_text.h"
 #include "data/manifest/foreign_form.h"
 #include "data/manifest/json_kind.h"
 #include "data/manifest/not_numbers.h"
@@ -59,16 +60,6 @@ std::string json_remedy(std::string_view text, std::string_view reason) {
                        (has(": None") || has(":None") || has(": True") || has(": False")));
   if (python) return "This is how Python prints a dict ('a', None, True), not JSON: write it by json.dumps";
   return kCorrect;
-}
-
-std::string json_reason(std::string_view message) {
-  const std::size_t start = message.find(": ");
-  if (message.starts_with("[json.exception.parse_error") && start != std::string_view::npos) {
-    message.remove_prefix(start + 2);
-  } else if (const std::size_t bracket = message.find("] "); bracket != std::string_view::npos) {
-    message.remove_prefix(bracket + 2);
-  }
-  return std::string(message.substr(0, message.find("; last read")));
 }
 
 RecordReader::RecordReader(const std::filesystem::path& file)

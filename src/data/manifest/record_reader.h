@@ -90,11 +90,8 @@ class RecordReader {
   std::int64_t dropped_lines_ = 0;  // of it, behind what is kept of a value that is too long
 };
 
-/// What is wrong with text that should be JSON, as a parser says it but without its prefix, position and copy of the
-/// text.
-std::string json_reason(std::string_view parser_message);
-/// Whether that reason lies within a string whose end was found all the same (half a surrogate pair, bytes that are no
-/// UTF-8): what follows the record can still be trusted.
+/// Whether a reason that base/json_text's json_reason gave lies within a string whose end was found all the same (half
+/// a surrogate pair, bytes that are no UTF-8): what follows the record can still be trusted.
 bool inside_string(std::string_view reason);
 /// What to do about text that is not JSON for that reason.
 std::string json_remedy(std::string_view text, std::string_view reason);

@@ -134,6 +134,38 @@ TEST(ReportedManifests, WrongTypesCostTheirRecords) {
   EXPECT_TRUE(contains(loaded.problem_of(12), "the record is a number"));
 }
 
+TEST(ReportedManifests, IntegersBeyond64BitsAreCalledThat) {
+  const TemporaryFolder folder;
+  const auto refused = [&](const std::string& id) {
+    const fs::path file = folder.write("m.json", R"([{"image": "a.png", "caption": "x", "image_id": )" + id + "}]");
+    return message_of([&] { Manifest::load({file}, {}); });
+  };
+  for (const char* id : {"18446744073709551616", "123456789012345678901234567890", "-9223372036854775809"}) {
+    const std::string message = refused(id);
+    EXPECT_TRUE(contains(message, "is an integer of more than 64 bits")) << message;
+    EXPECT_TRUE(contains(message, "record 0") && contains(message, "Write it as a string")) << message;
+  }
+  EXPECT_TRUE(contains(refused("1.0"), "a real number"));
+  EXPECT_TRUE(contains(refused("1e3"), "a real number"));
+  EXPECT_EQ(refused("18446744073709551615"), "");
+}
+
+TEST(ReportedManifests, FieldsThatStandTwiceAreNamedWhereTheyAreRead) {
+  const TemporaryFolder folder;
+  const auto refused = [&](const std::string& record, const Schema& schema = {}) {
+    const fs::path file = folder.write("m.json", "[" + record + "]");
+    return message_of([&] { Manifest::load({file}, {.schema = schema}); });
+  };
+  const std::string twice =
+      R"({"image": "a.png", "caption": "x", "image": "b.png", "q": 1, "q": 2, "n": {"image": 1}})";
+  EXPECT_TRUE(contains(refused(twice), "record 0")) << refused(twice);
+  EXPECT_TRUE(contains(refused(twice), "field \"image\" stands there twice")) << refused(twice);
+  const std::string unread = R"({"image": "a.png", "caption": "x", "q": 1, "q": 2, "n": {"image": 1, "image": 2}})";
+  EXPECT_EQ(refused(unread), "");
+  const Schema column{.columns = {{.field = "q", .type = ColumnType::kLabel, .required = false}}};
+  EXPECT_TRUE(contains(refused(unread, column), "field \"q\" stands there twice"));
+}
+
 TEST(ReportedManifests, OtherFormsAreNamedWithTheCommandThatConvertsThem) {
   const auto expect = [](const fs::path& file, std::string_view what, std::string_view remedy) {
     const std::string message = message_of([&] { Manifest::load({file}); });

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/json_text.h"
 #include "data/manifest/record_reader.h"
 
 namespace vicha {
@@ -46,7 +47,7 @@ ManifestWriter::ManifestWriter(const fs::path& out, bool lines) : impl_(std::mak
 
 ManifestWriter::~ManifestWriter() = default;
 
-void ManifestWriter::add(const nlohmann::ordered_json& record) { add_text(record.dump()); }
+void ManifestWriter::add(const nlohmann::ordered_json& record) { add_text(json_text(record)); }
 
 void ManifestWriter::add_text(std::string_view json) {
   VICHA_ASSERT(!impl_->finished);

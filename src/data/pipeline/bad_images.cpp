@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/json_text.h"
 #include "base/log.h"
 #include "data/manifest/image_names.h"
 
@@ -83,7 +84,7 @@ void BadImageLog::append(std::int64_t record, const std::string& reason) {
                                       {"record", manifest_->number_in_file(record)},
                                       {"image", image},
                                       {"reason", reason}};
-  std::string line = row.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  std::string line = json_text(row) + "\n";
   if (ends_inside_a_line(file_)) line.insert(line.begin(), '\n');
   const GrowingFile out(file_, GrowingFile::Access::kAppend);
   if (::write(out.fd(), line.data(), line.size()) != static_cast<ssize_t>(line.size()))

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json_text.h"
 #include "base/printable.h"
 #include "data/tools/check.h"
 #include "data/tools/check_findings.h"
@@ -58,7 +59,7 @@ std::string CheckReport::to_json(int indent) const {
   for (const Finding& f : findings) {
     json["findings"][std::string(f.key)] = {{"count", f.count}, {"problem", f.problem}, {"examples", f.examples}};
   }
-  return json.dump(indent, ' ', false, nlohmann::json::error_handler_t::replace);
+  return json_text(json, indent);
 }
 
 std::string CheckReport::to_table() const {

@@ -7,9 +7,11 @@
 #include <array>
 
 #include "base/error.h"
+#include "base/json_text.h"
 #include "data/manifest/byte_stream.h"
 #include "data/manifest/foreign_form.h"
 #include "data/manifest/image_names.h"
+#include "data/manifest/json_kind.h"
 #include "data/tools/convert_sink.h"
 
 namespace vicha {
@@ -151,7 +153,7 @@ void ConvertSink::lose(const std::string& where, const std::string& why) {
   if (report_.examples.size() < kShownLost) report_.examples.push_back(fmt::format("{}: {}", where, why));
   ++report_.lost;
   const Json line = {{"where", where}, {"why", why}};
-  lost_lines_ += line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+  lost_lines_ += json_text(line) + "\n";
   if (lost_lines_.size() < (std::size_t{1} << 18)) return;
   if (!lost_) lost_ = std::make_unique<AtomicFile>(report_.lost_file);
   lost_->append(lost_lines_);
@@ -231,7 +233,7 @@ void add_object(ConvertSink& sink, const std::string& where, const Json& record,
   Json id;
   if (!fields.id.empty() && record.contains(fields.id)) id = record[fields.id];
   if (!id.is_null() && !id.is_string() && !id.is_number_integer()) {
-    return sink.lose(where, fmt::format("field \"{}\" is neither a string nor an integer", fields.id));
+    return sink.lose(where, fmt::format("field \"{}\" is {}, not a string or an integer", fields.id, json_kind(id)));
   }
   Json more = record;
   for (const std::string& field : fields.captions) more.erase(field);
@@ -246,6 +248,7 @@ ConvertReport convert_manifest(const fs::path& in, const fs::path& out, const Co
   if (fs::equivalent(in, out, none)) {
     throw UsageError(fmt::format("--out is what is read, {}; give the manifest another name", in.string()));
   }
+  require_utf8(options.folder, "--folder");
   const SetForm form = options.form ? *options.form : form_of(in);
   ConvertSink sink(in, out, options);
   sink.report().form = form;

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/json_depth.h"
+#include "base/json_text.h"
 #include "data/manifest/foreign_form.h"
 #include "data/manifest/not_numbers.h"
 #include "data/manifest/record_reader.h"

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/json_text.h"
 #include "base/threads.h"
 #include "data/manifest/image_paths.h"
 #include "data/manifest/record_fields.h"
@@ -132,8 +133,7 @@ class Pruner {
   void keep_fresh() {
     for (const Fresh& fresh : fresh_) {
       if (fresh.recalled) continue;
-      journal_.add(nlohmann::ordered_json{{"picture", fresh.path}, {"state", state_name(fresh.state)}}.dump(
-          -1, ' ', false, nlohmann::json::error_handler_t::replace));
+      journal_.add(json_text(nlohmann::ordered_json{{"picture", fresh.path}, {"state", state_name(fresh.state)}}));
     }
     journal_.flush();
   }

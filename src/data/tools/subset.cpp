@@ -8,6 +8,8 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/json_text.h"
+#include "base/printable.h"
 #include "base/random.h"
 #include "data/manifest/record_fields.h"
 #include "data/manifest/record_reader.h"
@@ -28,7 +30,7 @@ std::int64_t count_records(const fs::path& file) {
 std::vector<std::string> names_of(const std::vector<fs::path>& files) {
   std::vector<std::string> names;
   for (const fs::path& file : files) {
-    const std::string stem = file.stem().string();
+    const std::string stem = printable(file.stem().string());  // part of ids, which are UTF-8
     std::string name = stem;
     for (int i = 2; std::find(names.begin(), names.end(), name) != names.end(); ++i)
       name = fmt::format("{}-{}", stem, i);
@@ -67,6 +69,10 @@ std::int64_t join_manifests(const std::vector<fs::path>& files, const fs::path& 
   if (files.empty()) throw UsageError("Name the manifests to join");
   const fs::path target = fs::absolute(out).lexically_normal().parent_path();
   const std::vector<std::string> names = names_of(files);
+  for (const fs::path& file : files) {  // names of pictures will begin so
+    require_utf8(fs::absolute(file).lexically_normal().parent_path().lexically_relative(target).string(),
+                 file.string());
+  }
   ManifestWriter writer(out);
   for (std::size_t i = 0; i < files.size(); ++i) {
     const fs::path folder = fs::absolute(files[i]).lexically_normal().parent_path();

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <utility>
 
+#include "base/json_text.h"
 #include "data/manifest/record_reader.h"
 #include "text/utf8.h"
 

@@ -7,6 +7,8 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "base/json_text.h"
+
 namespace vicha {
 namespace {
 
@@ -43,7 +45,7 @@ std::string_view cause_meaning(LostCause cause) { return kCauses[static_cast<std
 std::string LostSample::to_json() const {
   const nlohmann::ordered_json line = {
       {"key", key}, {"cause", cause_name(cause)}, {"detail", detail}, {"members", members}};
-  return line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  return json_text(line);
 }
 
 void TarInventory::add(const TarInventory& other) {

@@ -1,4 +1,5 @@
 // Which samples of an archive are whole, what is said of the others, and what an archive is known by.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "data/tools/tar_json.h"
@@ -143,7 +144,7 @@ TEST_F(TarTest, EachKindOfLossHasItsCause) {
   EXPECT_EQ(captions(), (std::vector<Json>{"with a byte order mark"}));
   EXPECT_EQ(lost_causes(), (std::vector<std::string>{"1 unknown_extension", "2 unknown_extension", "3 several_pictures",
                                                      "4 not_a_picture", "5 not_a_picture", "6 encoding", "7 no_text",
-                                                     "8\xef\xbf\xbd name_encoding"}));
+                                                     "8\\xff name_encoding"}));
   EXPECT_TRUE(contains(lost()[3].at("detail").get<std::string>(), "an HTML page"));
   EXPECT_EQ(lost()[0].at("archive"), (folder_ / "tars/0.tar").string());
   EXPECT_TRUE(contains(report.lost_by_cause(), "2 whose picture's extension is not known"));
@@ -206,15 +207,62 @@ TEST_F(TarTest, AnArchiveCutBetweenMembersIsSaidToBe) {
   EXPECT_TRUE(contains(report.notes[0], "no end mark")) << report.notes[0];
 }
 
-TEST_F(TarTest, AnArchiveBehindAnotherIsSaidToBeThere) {
+TEST_F(TarTest, ArchivesOneBehindTheOtherAreRead) {
   const fs::path tar = write_tar(folder_ / "tars/0.tar", sample("a", png_, "one", "u"));
   EXPECT_TRUE(unpack({tar}).notes.empty());
+  const std::string bytes = read_text(tar), plain = read_text(reported("plain.tar"));
+  folder_.write("tars/0.tar", bytes + plain);
+  UnpackReport report = unpack({tar});
+  EXPECT_EQ(captions(), (std::vector<Json>{"one", "a red car", "second"}));
+  EXPECT_EQ(report.lost_samples(), 0);
+  EXPECT_TRUE(report.notes.empty());
+  const fs::path gz = write_tar(folder_ / "tars/1.tar.gz", sample("b", png_, "packed", "u"), true);
+  const std::string packed = read_text(gz);
+  folder_.write("tars/1.tar.gz",
+                packed + read_text(write_tar(folder_ / "2.tar.gz", sample("c", png_, "too", "u"), true)));
+  EXPECT_EQ(unpack({gz}).records, 2);
+}
+
+TEST_F(TarTest, WhatIsNoMemberIsNamedByItsPlace) {
+  const fs::path tar = write_tar(folder_ / "tars/0.tar", sample("a", png_, "one", "u"));
   const std::string bytes = read_text(tar);
-  folder_.write("tars/0.tar", bytes + read_text(reported("plain.tar")));
-  const UnpackReport report = unpack({tar});
-  EXPECT_EQ(report.records, 1);
-  ASSERT_FALSE(report.notes.empty());
-  EXPECT_TRUE(contains(report.notes[0], "behind the archive's end mark")) << report.notes[0];
+  for (const std::size_t size : {std::size_t{100}, std::size_t{512}, std::size_t{5000}}) {
+    folder_.write("tars/0.tar", bytes + std::string(size, 'x'));
+    const UnpackReport report = unpack({tar});
+    EXPECT_EQ(report.records, 1);
+    EXPECT_EQ(lost_causes(), std::vector<std::string>{" damaged_archive"});
+    ASSERT_FALSE(report.notes.empty());
+    EXPECT_TRUE(contains(report.notes[0], fmt::format("{} bytes from byte {} on", size, bytes.size())))
+        << report.notes[0];
+  }
+  // A header that was damaged in the middle costs its member, and is no silence.
+  std::string damaged = bytes;
+  damaged[bytes.find("a.txt")] = 'b';
+  folder_.write("tars/0.tar", damaged);
+  EXPECT_THROW(unpack({tar}), DataError);
+  EXPECT_EQ(lost_causes(), (std::vector<std::string>{" damaged_archive", "a no_caption"}));
+}
+
+TEST_F(TarTest, ZerosWithoutEndAreNoArchive) {
+  const fs::path tar = write_tar(folder_ / "tars/0.tar", sample("a", png_, "one", "u"));
+  fs::resize_file(tar, std::uintmax_t{1} << 40);
+  const std::string message = refusal([&] { unpack({tar}); });
+  EXPECT_TRUE(contains(message, "nothing but zeros from about byte")) << message;
+}
+
+TEST_F(TarTest, WhatATakenSampleLacksIsNamed) {
+  const UnpackReport report =
+      unpack({write_tar(folder_ / "tars/0.tar", {{"a.png", png_},
+                                                 {"a.jpg", png_},
+                                                 {"a.txt", "two pictures"},
+                                                 {"b.jpg", png_},
+                                                 {"b.json", R"({"caption": ["one", 3, {"x": 1}, NaN, "two"]})"},
+                                                 {"c.jpg", png_},
+                                                 {"c.mask.png", png_},
+                                                 {"c.txt", "a picture and its mask"}})});
+  EXPECT_EQ(captions(), (std::vector<Json>{"two pictures", Json({"one", "two"}), "a picture and its mask"}));
+  EXPECT_EQ(lost_causes(), (std::vector<std::string>{"a several_pictures", "b no_text"}));
+  EXPECT_TRUE(contains(lost()[0].at("detail").get<std::string>(), "\"png\" was taken, \"jpg\" left out"));
 }
 
 }  // namespace

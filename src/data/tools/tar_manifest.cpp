@@ -18,7 +18,9 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/json_text.h"
 #include "base/log.h"
+#include "base/named_outputs.h"
 #include "base/threads.h"
 #include "data/manifest/rewrite.h"
 #include "data/tools/tar_summary.h"
@@ -73,13 +75,23 @@ std::string name_of(const fs::path& tar) {
   return name;
 }
 
+/// What becomes of an archive that lies elsewhere, and of a folder in its place, is told before the first is unpacked.
+void require_archive(const fs::path& tar) {
+  std::error_code ignored;
+  if (fs::is_directory(tar, ignored)) {
+    throw DataError(tar.string(), "is a folder, not a tar archive", "Name the archives themselves");
+  }
+  require_regular_file(tar);
+  require_utf8(tar.filename().string(), tar.string());  // pictures lie in a folder of its name
+}
+
 class Run {
  public:
   Run(const std::vector<fs::path>& tars, const UnpackOptions& options)
       : tars_(tars), options_(options), lock_(options.out), images_(options.out / "images") {
     std::set<std::string> names;
     for (const fs::path& tar : tars) {
-      if (!fs::is_regular_file(tar)) throw DataError(tar.string(), "is not there, or no file", "Check the path");
+      require_archive(tar);
       const std::string name = name_of(tar);
       if (name.empty() || name.front() == '.' || name.ends_with(kUnfinished)) {
         throw DataError(tar.string(), "has no name for a folder", "Rename it");
@@ -221,8 +233,7 @@ class Run {
     for (std::size_t i = 0; i < tars_.size(); ++i) {
       fs::path folder = images_ / name_of(tars_[i]);
       if (damaged_[i]) folder += kUnfinished;
-      const std::string archive =
-          nlohmann::json(tars_[i].string()).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+      const std::string archive = json_text(nlohmann::json(tars_[i].string()));
       for_each_line(folder / kTarLost, [&](const std::string& line) {
         const nlohmann::json lost = nlohmann::json::parse(line, nullptr, false);
         const auto cause = causes.find(lost.value("cause", ""));
@@ -258,9 +269,8 @@ class Run {
 
 UnpackReport unpack_tars(const std::vector<fs::path>& tars, const UnpackOptions& options) {
   if (tars.empty()) throw UsageError("Name the archives to unpack");
-  if (options.manifest == kLostList) {
-    throw UsageError(fmt::format("{} is the list of lost samples: choose another --manifest", kLostList));
-  }
+  require_distinct(
+      {{"the list of lost samples", options.out / kLostList}, {"--manifest", options.out / options.manifest}});
   return Run(tars, options).run();
 }
 

@@ -28,6 +28,11 @@ constexpr std::size_t kMaxName = 1024;
 constexpr std::size_t kMaxFileName = 200;  // file systems allow 255 bytes
 constexpr std::size_t kBlock = std::size_t{1} << 18;
 constexpr std::size_t kEndMark = 512;  // bytes, all 0; there are two of them, and padding
+// More zeros in a row than a picture, a text or the end of an archive has: a file that was made large before it was
+// written, or a hole.
+constexpr std::uint64_t kMostZeros = 256 << 20;
+// What an archive of pictures may be packed into is close to its size; beyond this it stands for endless zeros.
+constexpr std::int64_t kMostUnpacked = 200, kUnpackedAtLeast = std::int64_t{4} << 30;
 
 /// Why a member of this name is not taken; empty if it is.
 std::string_view name_fault(std::string_view name) {
@@ -73,14 +78,22 @@ struct TarInput {
   TarInput(const TarInput&) = delete;
   TarInput& operator=(const TarInput&) = delete;
 
+  /// As ::read; -1 also where `fault` says why no more is read.
   ssize_t read() {
     ssize_t n = 0;
     do {
       n = ::read(fd, buffer.data(), buffer.size());
     } while (n < 0 && errno == EINTR);
-    if (n > 0) hash.update({buffer.data(), static_cast<std::size_t>(n)});
-    return n;
+    if (n <= 0) return n;
+    bytes += n;
+    hash.update({buffer.data(), static_cast<std::size_t>(n)});
+    const bool empty = std::all_of(buffer.begin(), buffer.begin() + n, [](char c) { return c == 0; });
+    zeros_in_a_row = empty ? zeros_in_a_row + static_cast<std::uint64_t>(n) : 0;
+    if (zeros_in_a_row <= kMostZeros) return n;
+    fault = fmt::format("nothing but zeros from about byte {} on", bytes - static_cast<std::int64_t>(zeros_in_a_row));
+    return -1;
   }
+  std::string why() const { return fault.empty() ? std::strerror(errno) : fault; }
   bool changed() const {
     struct stat now {};
     return ::fstat(fd, &now) != 0 || now.st_size != before.st_size || now.st_mtim.tv_sec != before.st_mtim.tv_sec ||
@@ -98,6 +111,9 @@ struct TarInput {
   }
 
   std::vector<char> buffer;
+  std::int64_t bytes = 0;
+  std::uint64_t zeros_in_a_row = 0;
+  std::string fault;
   int fd = -1;
   struct stat before {};
   Sha256 hash;
@@ -108,8 +124,13 @@ namespace {
 la_ssize_t on_read(struct archive* archive, void* input, const void** bytes) {
   auto& from = *static_cast<TarInput*>(input);
   *bytes = from.buffer.data();
+  if (archive_filter_bytes(archive, 0) > std::max(kUnpackedAtLeast, kMostUnpacked * from.bytes)) {
+    from.fault = fmt::format("it unpacks to more than {} times its size", kMostUnpacked);
+    archive_set_error(archive, EFBIG, "%s", from.fault.c_str());
+    return -1;
+  }
   const ssize_t n = from.read();
-  if (n < 0) archive_set_error(archive, errno, "%s", std::strerror(errno));
+  if (n < 0) archive_set_error(archive, errno, "%s", from.why().c_str());
   return n;
 }
 
@@ -126,7 +147,8 @@ struct TarReader::Impl {
   ~Impl() { archive_read_free(archive); }
 
   [[noreturn]] void damaged(std::string_view member) const {
-    const char* reason = archive_error_string(archive);
+    // A filter in between may take the end of its input for one that was cut.
+    const char* reason = input.fault.empty() ? archive_error_string(archive) : input.fault.c_str();
     throw DataError(path.string() + (member.empty() ? "" : fmt::format(", member \"{}\"", member)),
                     fmt::format("the archive is damaged or cut short ({})", reason ? reason : "no reason given"),
                     "Fetch it again, or leave it out (--skip-damaged)");
@@ -145,16 +167,28 @@ struct TarReader::Impl {
     return true;
   }
 
-  /// What lies where the archive ended.
-  void look_behind() {
-    const std::int64_t end = archive_filter_bytes(archive, 0), size = input.before.st_size;
-    if (end < std::int64_t{kEndMark} || !input.zeros(end - std::int64_t{kEndMark}, end)) {
-      oddity = "the archive has no end mark: it may have been cut short between two members";
-    } else if (!input.zeros(end, size)) {
-      oddity =
-          "something lies behind the archive's end mark and was not read: if archives were put one behind the other, "
-          "take them apart, or join them by tar --concatenate";
-    }
+  bool packed() const { return archive_filter_code(archive, 0) != ARCHIVE_FILTER_NONE; }
+
+  /// Bytes that are no members, from here on.
+  void pass_over(std::int64_t count) {
+    if (passed == 0) passed_from = archive_filter_bytes(archive, 0) - (count == std::int64_t{kEndMark} ? count : 0);
+    passed += count;
+  }
+
+  /// What is less than a block and lies behind an end mark, or behind what was passed over, where libarchive takes it
+  /// for a header that was cut.
+  bool ends_in_crumbs() const {
+    const std::int64_t end = archive_filter_bytes(archive, 0), left = input.before.st_size - end;
+    return !packed() && input.fault.empty() && end >= std::int64_t{kEndMark} && left > 0 &&
+           left < std::int64_t{kEndMark} &&
+           (input.zeros(end - std::int64_t{kEndMark}, end) || (passed > 0 && passed_from + passed == end));
+  }
+
+  /// Whether the archive ends as one does.
+  void look_at_end() {
+    const std::int64_t end = input.before.st_size - (passed > 0 ? input.before.st_size - passed_from : 0);
+    if (end >= std::int64_t{kEndMark} && input.zeros(end - std::int64_t{kEndMark}, end)) return;
+    oddity = "the archive has no end mark: it may have been cut short between two members";
   }
 
   std::filesystem::path path;
@@ -163,6 +197,7 @@ struct TarReader::Impl {
   struct archive* archive = archive_read_new();
   std::string name;  // of the member that stands open
   std::string_view oddity;
+  std::int64_t passed = 0, passed_from = 0;
   bool ended = false;
 };
 
@@ -174,6 +209,8 @@ TarReader::TarReader(const std::filesystem::path& tar, KeyEnd key_end) {
   impl_ = std::make_unique<Impl>(tar, key_end);
   struct archive* archive = impl_->archive;
   archive_read_support_format_tar(archive);
+  // cat a.tar b.tar > both.tar
+  archive_read_set_format_option(archive, "tar", "read_concatenated_archives", "1");
   archive_read_support_filter_gzip(archive);
   archive_read_support_filter_zstd(archive);
   archive_read_support_filter_bzip2(archive);
@@ -196,7 +233,15 @@ bool TarReader::next(TarMember& member) {
       impl_->ended = true;
       break;
     }
-    if (status == ARCHIVE_RETRY) continue;
+    if (status == ARCHIVE_RETRY) {  // the block is no header
+      impl_->pass_over(kEndMark);
+      continue;
+    }
+    if (status < ARCHIVE_WARN && impl_->ends_in_crumbs()) {
+      impl_->pass_over(impl_->input.before.st_size - archive_filter_bytes(archive, 0));
+      impl_->ended = true;
+      break;
+    }
     if (status < ARCHIVE_WARN) impl_->damaged("");
     // A name may not be representable in this process's locale, or not be UTF-8: either form will do.
     const char* spelled = archive_entry_pathname_utf8(entry);
@@ -240,14 +285,21 @@ std::string TarReader::finish() {
   ssize_t n = 0;
   while ((n = impl_->input.read()) > 0) {
   }
-  if (n < 0) throw DataError(impl_->path.string(), std::strerror(errno), "Check that it can be read");
+  if (n < 0)
+    throw DataError(impl_->path.string(), impl_->input.why(), "Fetch it again, or leave it out (--skip-damaged)");
   if (impl_->input.changed()) {
     throw DataError(impl_->path.string(), "has changed while it was read", "Repeat when nothing writes it any more");
   }
-  if (impl_->ended && archive_filter_code(impl_->archive, 0) == ARCHIVE_FILTER_NONE) impl_->look_behind();
+  if (impl_->ended && !impl_->packed()) impl_->look_at_end();
   return impl_->input.hash.hex();
 }
 
 std::string_view TarReader::oddity() const { return impl_->oddity; }
+
+std::string TarReader::passed_over() const {
+  if (impl_->passed == 0) return {};
+  return fmt::format("{} bytes from byte {} on{} are no members of an archive and were passed over", impl_->passed,
+                     impl_->passed_from, impl_->packed() ? " (unpacked)" : "");
+}
 
 }  // namespace vicha

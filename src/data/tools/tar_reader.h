@@ -31,22 +31,25 @@ bool is_image_part(std::string_view part);
 
 class TarReader {
  public:
-  /// `.tar`, also compressed by gzip, zstd, bzip2 or xz. Throws DataError if it cannot be opened.
+  /// `.tar`, also compressed by gzip, zstd, bzip2 or xz, or several one behind the other. Throws DataError if it cannot
+  /// be opened.
   TarReader(const std::filesystem::path& tar, KeyEnd key_end);
   ~TarReader();
 
   /// False at the end. Folders and hidden files are passed over. What is no regular file, and names that are absolute,
   /// lead out of the folder or hold odd characters, are refused. Throws DataError where the archive is damaged or cut
-  /// short, or changes while it is read.
+  /// short, changes while it is read, or goes on with zeros without end.
   bool next(TarMember& member);
   /// Of the member that `next` gave last; nothing if it has more than `most` bytes.
   std::optional<std::string> content(std::int64_t most);
 
   /// Reads what is left of the file. The SHA-256 of all its bytes.
   std::string finish();
-  /// After `finish`: that the archive lacks its end mark, as one does that was cut between two members, or that
-  /// something lies behind it. Empty if all is right, or the archive is compressed.
+  /// After `finish`: that the archive lacks its end mark, as one does that was cut between two members. Empty if all is
+  /// right, or the archive is compressed.
   std::string_view oddity() const;
+  /// What was found between members, or behind them, that is neither a member nor zeros; empty if nothing was.
+  std::string passed_over() const;
 
  private:
   struct Impl;

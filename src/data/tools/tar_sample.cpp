@@ -75,6 +75,7 @@ class Reading {
       look_for_dots();
     } else {
       keep_fields();
+      note_left_out();
     }
     return std::move(read_);
   }
@@ -105,10 +106,24 @@ class Reading {
       names += fmt::format("{}\"{}\"", i == 0 ? "" : ", ", again_[i]->part);
     }
     const std::uint64_t count = again_.size() + sample_.more;
-    read_.repeated =
+    read_.lost_parts.push_back(
         lost(LostCause::kDuplicateKey, fmt::format("{} of this key came again ({}{}); the first of each was taken",
                                                    count == 1 ? "a member" : fmt::format("{} members", count), names,
-                                                   count > kMembersNamed ? ", …" : ""));
+                                                   count > kMembersNamed ? ", …" : "")));
+  }
+
+  /// Of a sample that is taken, what is not: who reads the list may want the other picture, or the whole caption.
+  void note_left_out() {
+    if (!other_pictures_.empty()) {
+      std::string names;
+      for (const Member* member : other_pictures_) {
+        names += fmt::format("{}\"{}\"", names.empty() ? "" : ", ", member->part);
+      }
+      read_.lost_parts.push_back(
+          lost(LostCause::kSeveralPictures,
+               fmt::format("picture \"{}\" was taken, {} left out: --image-member chooses", read_.image->part, names)));
+    }
+    if (!no_texts_.empty()) read_.lost_parts.push_back(lost(LostCause::kNoText, no_texts_));
   }
 
   /// Loses the sample for a member that is refused.
@@ -135,6 +150,7 @@ class Reading {
       }
     } else if (!plain.empty()) {
       read_.image = plain.front();
+      if (plain.size() > 1) other_pictures_ = {plain.begin() + 1, plain.end()};
     } else if (dotted.size() == 1) {
       read_.image = dotted.front();
     }
@@ -226,7 +242,12 @@ class Reading {
       const SampleJson::Texts texts = json->texts(field);
       const std::string where = fmt::format("field \"{}\" of member \"{}\"", field, part);
       read_.list = texts.list;
-      if (take_texts(texts.found, where)) return true;
+      if (take_texts(texts.found, where)) {
+        if (texts.no_text || texts.nan) {
+          no_texts_ = fmt::format("{} holds entries that are no texts; the others were taken", where);
+        }
+        return true;
+      }
       if (texts.nan) fault(LostCause::kNan, where + " is NaN or Infinity, which is no text");
       if (texts.no_text) fault(LostCause::kNoText, where + " holds no text");
     }
@@ -301,6 +322,8 @@ class Reading {
   TarInventory& inventory_;
   std::vector<const Member*> first_, again_;  // members, the first of each name and those that came again
   std::map<std::string, SampleJson, std::less<>> jsons_;
+  std::vector<const Member*> other_pictures_;  // of plain names, beside the one that was taken
+  std::string no_texts_;                       // on the list of captions that was taken
   std::optional<LostSample> caption_fault_;
   ReadSample read_;
 };

@@ -34,7 +34,9 @@ struct ReadSample {
   std::vector<std::pair<std::string, nlohmann::json>> kept = {};  ///< the fields that the record keeps
   std::string note = {};  ///< on what it lacks though it is not lost: JSON that cannot be read
   std::optional<LostSample> lost = {};
-  std::optional<LostSample> repeated = {};  ///< members of its key that came again, and are lost
+  /// What is lost though the sample may be taken: members of its key that came again, pictures beside the one that was
+  /// taken, entries of its captions that are no texts.
+  std::vector<LostSample> lost_parts = {};
 };
 
 /// Whether a member of this name is to be read for a caption or for fields.

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/json_text.h"
 
 namespace vicha {
 namespace {
@@ -63,7 +64,7 @@ void TarSummary::write(const std::filesystem::path& folder, const UnpackOptions&
                      {"notes", unpacked.notes},
                      {"members", unpacked.inventory.members},
                      {"json_fields", unpacked.inventory.fields}};
-  write_file_atomic(folder / kTarSummary, json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
+  write_file_atomic(folder / kTarSummary, json_text(json) + "\n");
 }
 
 std::optional<TarSummary> TarSummary::read(const std::filesystem::path& folder, const UnpackOptions& options) {

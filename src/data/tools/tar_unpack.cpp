@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/json_text.h"
 #include "data/manifest/rewrite.h"
 #include "data/tools/tar_reader.h"
 #include "data/tools/tar_sample.h"
@@ -65,6 +66,10 @@ class Unpacker {
     }
     if (!reader_.oddity().empty()) note(std::string(reader_.oddity()));
     ManifestWriter records(folder_ / kTarRecords, true), lost(folder_ / kTarLost, true);
+    if (const std::string passed = reader_.passed_over(); !passed.empty()) {
+      note(passed);
+      lost.add_text(LostSample{LostCause::kDamagedArchive, "", passed}.to_json());
+    }
     spool_.for_each_sample([&](const TarSpool::Sample& sample) { join(sample, records, lost); });
     unpacked_.records = records.size();
     records.finish();
@@ -120,7 +125,7 @@ class Unpacker {
       if (member.kind == Kind::kImage && &member != read.image) remove(sample.key, member.part);
     }
     if (read.lost) lost.add_text(read.lost->to_json());
-    if (read.repeated) lost.add_text(read.repeated->to_json());
+    for (const LostSample& part : read.lost_parts) lost.add_text(part.to_json());
     if (!read.note.empty()) note(read.note);
     if (read.image == nullptr) return;
     unpacked_.apart += sample.apart ? 1 : 0;
@@ -131,11 +136,11 @@ class Unpacker {
       record["caption"] = read.captions.front();
     }
     record["image_id"] = name_ + "/" + sample.key;
-    std::string text = record.dump();
+    std::string text = json_text(record);
     for (const auto& [field, value] : read.kept) {
       if (record.contains(field)) continue;
       text.back() = ',';
-      text += nlohmann::json(field).dump() + ":" + value.dump() + "}";
+      text += json_text(nlohmann::json(field)) + ":" + json_text(value) + "}";
     }
     records.add_text(text);
   }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/files.h"
+#include "base/json_text.h"
 #include "base/sha256.h"
 #include "base/threads.h"
 #include "data/manifest/record_fields.h"
@@ -21,7 +22,7 @@ namespace {
 
 constexpr std::size_t kTitledAtOnce = 4096;  // enough work for many threads
 constexpr std::size_t kRecordsAPiece = 32;   // a thread takes so many at a time
-constexpr int kTitleVersion = 1;             // changes with what the parser finds
+constexpr int kTitleVersion = 2;             // changes with what the parser finds
 
 /// A parser is for one thread at a time: threads borrow them.
 class Parsers {
@@ -83,7 +84,8 @@ class TitleJournal {
   void keep(std::span<const Titled> all) {
     for (const Titled& titled : all) {
       if (titled.known) continue;
-      journal_.add(nlohmann::ordered_json{{"captions", hash_of(titled.captions)}, {"titles", titled.titles}}.dump());
+      journal_.add(
+          json_text(nlohmann::ordered_json{{"captions", hash_of(titled.captions)}, {"titles", titled.titles}}));
     }
     journal_.flush();
   }

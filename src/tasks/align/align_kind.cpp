@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json_text.h"
 #include "config/serialize.h"
 #include "nn/precision.h"
 #include "tasks/align/align_run.h"
@@ -55,7 +56,7 @@ EvaluateResult evaluate_as(const TaskKind& asked, const EvaluateCommand& command
   const AlignedSet set(data, kept_beside(command.manifest, model.towers(), options), towers);
   require_features_of(model, model.towers().image.weights, set.pictures());
   require_features_of(model, model.towers().text.weights, set.captions());
-  const RetrievalResult result = set.evaluate(model.heads(), options.examples);
+  const RetrievalResult result = set.evaluate(model.heads(), model.checkpoint().string(), options.examples);
   auto json = nlohmann::ordered_json::parse(result.to_json());
   json["manifest"] = command.manifest.string();
   json["checkpoint"] = model.checkpoint().string();
@@ -63,7 +64,7 @@ EvaluateResult evaluate_as(const TaskKind& asked, const EvaluateCommand& command
   json["concepts"] = "none";
   json["image_tower"] = model.towers().image.weights.describe();
   json["text_tower"] = model.towers().text.weights.describe();
-  return {json.dump(1), result.to_table()};
+  return {json_text(json, 1), result.to_table()};
 }
 
 }  // namespace

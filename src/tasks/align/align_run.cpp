@@ -124,7 +124,7 @@ TowerOfSide side_record(const FeatureSide& side, const std::string& spec, const 
 /// A checkpoint's worth on the set that the recipe names; the curve goes to OUT/evaluations.jsonl.
 double judge(const AlignedSet& set, const AlignModel& heads, const AlignEvalOptions& eval, const fs::path& out,
              std::int64_t step) {
-  const RetrievalResult result = set.evaluate(heads, 0);
+  const RetrievalResult result = set.evaluate(heads, checkpoint_path(out, step).string(), 0);
   const double score = score_of(result.itc, eval.score);
   record_evaluation(out, step, eval.manifest, figures_along(result));
   log::info("step {}: {}: text -> image R@1/5/10 {:.1f} {:.1f} {:.1f}, image -> text {:.1f} {:.1f} {:.1f}; {} {:.2f}",

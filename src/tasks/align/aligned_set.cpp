@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "concepts/match/similarity_captions.h"
 #include "data/pipeline/loader.h"
+#include "tasks/retrieval/score_gate.h"
 
 namespace vicha {
 namespace {
@@ -80,11 +81,13 @@ AlignedSet::AlignedSet(const DataOptions& given, const FeaturePlaces& places, co
   captions_ = caption_features(keys, {fs::path(manifest)}, places, towers, options.embed);
 }
 
-RetrievalResult AlignedSet::evaluate(const AlignModel& heads, std::int64_t examples) const {
+RetrievalResult AlignedSet::evaluate(const AlignModel& heads, std::string_view name, std::int64_t examples) const {
   const at::Tensor image = embedded(pictures_, [&](const at::Tensor& x) { return heads.embed_images(x); });
   const at::Tensor text = embedded(captions_, [&](const at::Tensor& x) { return heads.embed_texts(x); });
   const at::Tensor text_TE = text.index_select(0, at::tensor(caption_items_, at::kLong));
-  return contrast_retrieval(*set_, at::mm(image, text_TE.t()), examples);
+  const at::Tensor cosines = at::mm(image, text_TE.t());
+  ScoreGate(*set_, name).require_meaning(cosines);
+  return contrast_retrieval(*set_, cosines, examples);
 }
 
 }  // namespace vicha

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <string_view>
 
 #include "data/pipeline/evaluation.h"
 #include "tasks/align/align_features.h"
@@ -16,7 +17,8 @@ class AlignedSet {
   AlignedSet(const DataOptions& data, const FeaturePlaces& places, const TowerAccess& towers);
 
   /// By the heads as they are; of pictures the first view.
-  RetrievalResult evaluate(const AlignModel& heads, std::int64_t examples) const;
+  /// `name`: the model's, for errors of scores that can rank nothing.
+  RetrievalResult evaluate(const AlignModel& heads, std::string_view name, std::int64_t examples) const;
 
   const FeatureSide& pictures() const { return pictures_; }
   const FeatureSide& captions() const { return captions_; }

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/json_text.h"
 #include "base/log.h"
 
 namespace vicha {
@@ -19,7 +20,8 @@ std::vector<ContentDigest> digests_of(const fs::path& file) {
     std::vector<ContentDigest> digests;
     const auto json = nlohmann::json::parse(read_file(file, kMostBytes));
     for (const auto& one : json.at("manifests")) {
-      digests.push_back({one.at("file"), one.at("records"), one.at("sha256"), one.at("any_order"), one.at("pictures")});
+      digests.push_back({one.at("file"), one.at("records"), one.at("sha256"), one.at("any_order"), one.at("pictures"),
+                         one.value("plain", "")});
     }
     return digests;
   } catch (const nlohmann::json::exception&) {
@@ -36,10 +38,11 @@ std::string data_record(const std::vector<ContentDigest>& digests) {
                     {"records", one.records},
                     {"sha256", one.sha256},
                     {"any_order", one.any_order},
-                    {"pictures", one.pictures}});
+                    {"pictures", one.pictures},
+                    {"plain", one.plain}});
   }
   const nlohmann::ordered_json json = {{"manifests", list}};
-  return json.dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+  return json_text(json, 1) + "\n";
 }
 
 DataMatch compare_data(const fs::path& checkpoint, const std::vector<ContentDigest>& now, bool allow_changes) {

@@ -4,6 +4,7 @@
 #include <sstream>
 
 #include "base/files.h"
+#include "base/json_text.h"
 
 namespace vicha {
 
@@ -21,7 +22,7 @@ void record_evaluation(const fs::path& run, std::int64_t step, const std::string
   }
   nlohmann::ordered_json json = {{"step", step}, {"manifest", manifest}};
   json.update(figures);
-  write_file_atomic(file, lines + json.dump() + "\n");
+  write_file_atomic(file, lines + json_text(json) + "\n");
 }
 
 }  // namespace vicha

@@ -192,6 +192,7 @@ void initialise_all(Vicha& model, const std::string& file) {
     if (!r.is_table) targets.emplace_back(r.name, store.view(r));
   }
   const LoadReport report = load_into(targets, source, checkpoint_policy(model, file));
+  require_temperature(model, file);
   say("model", file, report);
   const std::unordered_set<std::string> missing(report.missing.begin(), report.missing.end());
   for (const auto& [name, tensor] : tensors_of(store, [](const Parameter& p) { return p.in("concept_encoder"); })) {
@@ -202,6 +203,17 @@ void initialise_all(Vicha& model, const std::string& file) {
   }
   start_missing_copies(store, report, file);
 }
+
+}  // namespace
+
+void require_temperature(const Vicha& model, std::string_view file) {
+  const auto value = model.temperature().item<float>();
+  if (value > 0.0F) return;
+  throw DataError(file, fmt::format("tensor 'temp' is {}, and the temperature of the contrast is above 0", value),
+                  "It is damaged, or of another kind of model: take another checkpoint");
+}
+
+namespace {
 
 fs::path vocabulary_of(const fs::path& checkpoint, const TaskRecipe& recipe) {
   const fs::path kept = checkpoint / "vocab.txt";
@@ -279,6 +291,7 @@ LoadedModel load_trained(const fs::path& folder, const std::string& device, cons
   loaded.parts = kind.make_model(recipe, 0);
   Vicha& vicha = loaded.vicha();
   load_model(checkpoint / "model.safetensors", vicha.parameters());
+  require_temperature(vicha, (checkpoint / "model.safetensors").string());
   for (const std::string& part : recipe.freeze) vicha.freeze(part);
   vicha.to(choose_device(device));
   loaded.tokenizer = load_tokenizer(vocabulary_of(checkpoint, recipe), recipe.model.text);

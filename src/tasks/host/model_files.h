@@ -31,6 +31,9 @@ LoadedModel load_trained(const std::filesystem::path& folder, const std::string&
 /// do.
 EvaluateResult evaluate_trained(const TaskKind& kind, const EvaluateCommand& command);
 
+/// Throws DataError naming `file` unless the model's temperature is above 0: cosines are divided by it.
+void require_temperature(const Vicha& model, std::string_view file);
+
 /// Text projections that whiten the [CLS] states of the training captions (the first 20,000 distinct ones): mean 0,
 /// equal variance in all directions (method: a start for encoders whose states hardly differ), those of the
 /// hierarchical contrast too. The model's text encoder must be loaded.

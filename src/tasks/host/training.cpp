@@ -25,15 +25,20 @@ namespace {
 class TrainedTask : public Task {
  public:
   /// `files`: name and content of what every checkpoint keeps beside the weights (vocab.txt, where concepts come from).
-  TrainedTask(TaskTraining& training, ParameterStore& parameters, const AnyOptions<TaskRecipe>& recipe,
+  TrainedTask(TaskTraining& training, Vicha& model, const AnyOptions<TaskRecipe>& recipe,
               std::vector<std::pair<std::string, std::string>> files)
-      : training_(training), parameters_(parameters), recipe_(recipe), files_(std::move(files)) {}
+      : training_(training),
+        model_(model),
+        parameters_(model.parameters()),
+        recipe_(recipe),
+        files_(std::move(files)) {}
 
   Losses step(const Batch& batch, const StepContext& context) override { return training_.step(batch, context); }
   void after_backward() override { training_.after_backward(); }
   ParameterStore& parameters() override { return parameters_; }
   void save_state(StateDict&) const override {}  // all of it lies in the parameter store
   void load_state(const StateDict&) override {}
+  void check_weights(const std::string& file) const override { require_temperature(model_, file); }
   std::string config_json() const override { return to_json(recipe_); }
   std::string default_config_json() const override { return to_json(recipe_.defaults()); }
   std::vector<MovedKey> moved_keys() const override { return vicha::moved_keys(recipe_); }
@@ -42,6 +47,7 @@ class TrainedTask : public Task {
 
  private:
   TaskTraining& training_;
+  const Vicha& model_;
   ParameterStore& parameters_;
   const AnyOptions<TaskRecipe>& recipe_;
   std::vector<std::pair<std::string, std::string>> files_;
@@ -161,7 +167,7 @@ RunResult train_task(const TrainCommand& given, const Group& group) {
   if (kit) std::ranges::move(concept_kit_files(*kit), std::back_inserter(files));
   const std::unique_ptr<TaskTraining> training =
       kind->begin_training({recipe, *model, manifest, tokenizer, kit, tower, command.out, command.device, group});
-  TrainedTask task(*training, vicha.parameters(), command.recipe, std::move(files));
+  TrainedTask task(*training, vicha, command.recipe, std::move(files));
   if (device.is_cpu()) log::info("{}", kernel_choice().describe());
   LoaderSetup setup = loader_setup(command, group, device, training->target_makers());
   setup.features = features;

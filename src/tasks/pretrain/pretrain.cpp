@@ -17,6 +17,7 @@
 #include "tasks/pretrain/pretrain_recipe.h"
 #include "tasks/pretrain/teacher.h"
 #include "tasks/retrieval/retrieval.h"
+#include "train/checkpoint_folder.h"
 
 namespace vicha {
 namespace {
@@ -50,7 +51,8 @@ class PeriodicEvaluation {
     if (!set_) return;
     const RetrievalResult r = evaluate_retrieval(
         model_, set_,
-        {.k_test = options_.k_test, .ranking = options_.ranking, .batch_size = options_.batch_size, .examples = 0});
+        {.k_test = options_.k_test, .ranking = options_.ranking, .batch_size = options_.batch_size, .examples = 0},
+        checkpoint_path(out_, step).string());
     record_evaluation(out_, step, options_.manifest, figures_along(r));
     log::info("step {}: {}: text -> image R@1/5/10 {:.1f} {:.1f} {:.1f} (contrast alone {:.1f} {:.1f} {:.1f})", step,
               options_.manifest, r.reranked.image.r1, r.reranked.image.r5, r.reranked.image.r10, r.itc.image.r1,

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/json_text.h"
 #include "base/log.h"
 #include "concepts/kit/concept_kit.h"
 #include "config/serialize.h"
@@ -21,6 +22,7 @@
 #include "tasks/concepts/concept_finder.h"
 #include "tasks/host/model_files.h"
 #include "tasks/host/stored_pictures.h"
+#include "tasks/retrieval/score_gate.h"
 #include "train/device.h"
 
 namespace vicha {
@@ -140,7 +142,7 @@ nlohmann::ordered_json json_of(const RetrievalMetrics& m) {
 }
 
 RetrievalResult evaluate_retrieval(const TaskModel& model, std::shared_ptr<const EvaluationSet> set,
-                                   const RetrievalOptions& options, const Group& group) {
+                                   const RetrievalOptions& options, std::string_view name, const Group& group) {
   const at::NoGradGuard guard;
   const auto start = std::chrono::steady_clock::now();
   ReadAgain again(set, options.batch_size);
@@ -155,9 +157,13 @@ RetrievalResult evaluate_retrieval(const TaskModel& model, std::shared_ptr<const
     scorer.add_texts(set->captions(i, std::min(texts_at_once, set->caption_count() - i)));
   }
   const at::Tensor sims = scorer.similarities().cpu();
+  const ScoreGate gate(*set, name);
+  gate.require_meaning(sims);
   RetrievalResult result = contrast_retrieval(*set, sims, options.k_test > 0 ? 0 : options.examples);
   if (options.k_test > 0) {
     const PairScorer::Scores scores = scorer.rerank(options.k_test);
+    for (const at::Tensor* one : {&scores.i2t, &scores.joint_i2t}) gate.require_finite(*one);
+    for (const at::Tensor* one : {&scores.t2i, &scores.joint_t2i}) gate.require_finite(one->t());
     const RightAnswers right(*set);
     result.matching = retrieval_metrics(scores.i2t, scores.t2i, right.texts_of, right.images_of);
     result.joint = retrieval_metrics(scores.joint_i2t, scores.joint_t2i, right.texts_of, right.images_of);
@@ -213,7 +219,7 @@ std::string RetrievalResult::to_json() const {
   json["seconds"] = std::round(seconds * 100) / 100;
   json["text_queries"] = json_of(text_queries);
   json["image_queries"] = json_of(image_queries);
-  return json.dump(1, ' ', false, OrderedJson::error_handler_t::replace);
+  return json_text(json, 1);
 }
 
 std::string RetrievalResult::to_table() const {
@@ -263,13 +269,13 @@ EvaluateResult evaluate(LoadedModel& loaded, const EvaluateCommand& command) {
         evaluation_features(set->manifest(), {.data = data, .tower = *loaded.tower, .device = command.device}));
   }
   const Bf16Scope scope(use_bf16(command.precision, loaded.vicha().device()));
-  const RetrievalResult result = evaluate_retrieval(*loaded.parts, set, options);
+  const RetrievalResult result = evaluate_retrieval(*loaded.parts, set, options, checkpoint.string());
   auto json = OrderedJson::parse(result.to_json());
   json["manifest"] = command.manifest.string();
   json["checkpoint"] = command.checkpoint.string();
   json["precision"] = name_of(kPrecisionNames, command.precision);
   json["concepts"] = finder.describe(data);
-  return {json.dump(1), result.to_table()};
+  return {json_text(json, 1), result.to_table()};
 }
 
 }  // namespace

@@ -59,9 +59,12 @@ RetrievalResult contrast_retrieval(const EvaluationSet& set, const at::Tensor& s
 nlohmann::ordered_json figures_along(const RetrievalResult& result);
 
 /// Evaluates on all images and captions of the set; the ranks of a group match a share of the pairs each, and all have
-/// the result.
+/// the result. `name`: of the model, for messages. Throws DataError naming it, picture and caption for a score that is
+/// not finite and for an embedding that is zero (its projection overflows, or is zero itself): rankings by them would
+/// say nothing. Warns where the scores do not depend on the picture.
 RetrievalResult evaluate_retrieval(const TaskModel& model, std::shared_ptr<const EvaluationSet> set,
-                                   const RetrievalOptions& options, const Group& group = Group::alone());
+                                   const RetrievalOptions& options, std::string_view name = "the model",
+                                   const Group& group = Group::alone());
 
 /// "retrieval": zero-shot, from any checkpoint.
 TaskKind retrieval_kind();

@@ -19,6 +19,12 @@ std::string without_escapes(std::string_view text);
 /// Of `decoded`: "a%20dog", "caf%C3%A9", unless it is an address' own.
 std::string without_percents(std::string_view text);
 
+/// "sha256:9f86…", "0xdeadbeef", 16 and more hexadecimal digits.
+bool is_digest(std::string_view word);
+/// Without halves of characters at the end: a mark or a blank in UTF-8 that was read in another encoding and lost its
+/// rest ("dogÂ", "dogâ€"). Empty if the word is nothing else.
+std::string_view without_halves(std::string_view word);
+
 /// A list of web_words.txt.
 const std::unordered_set<std::string_view>& web_words(std::string_view list);
 

@@ -100,9 +100,25 @@ TEST(Prose, FilesAndIdentifiers) {
                 {"a 1000-year-old tree of the 1990s", "a 1000-year-old tree of the 1990s"}});
 }
 
+TEST(Prose, DigestsAndHalvesOfCharacters) {
+  const std::string sha = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+  expect_prose({{"sha256:" + sha + " a dog", "a dog"},
+                {"a dog (SHA1: da39a3ee5e6b4b0d3255bfef95601890afd80709)", "a dog (, :, )"},
+                {"sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU= a tree", "= a tree"},
+                {"uuid:550e8400-e29b-41d4-a716-446655440000 a dog", "a dog"},
+                {"deadbeefdeadbeefdead 0xDEADBEEF a dog", "a dog"},
+                {"a facade, a dead cafe: id-card", "a facade, a dead cafe: id-card"},
+                {"a dog\u00c2 runs", "a dog runs"},
+                {"a dog\u00e2", "a dog"},
+                {"a dog \u00c2 , a cat", "a dog, a cat"},
+                {"a dog\u00e2\u20ac", "a dog"},
+                {"p\u00e2t\u00e9, ch\u00e2teau, \u00c2ge", "p\u00e2t\u00e9, ch\u00e2teau, \u00c2ge"}});
+}
+
 TEST(Prose, Numbers) {
   expect_prose({{"12,000 cats", "12000 cats"},
-                {"1,234,567.89 cats", "1234567 cats"},
+                {"1,234,567.89 cats", "1234567.89 cats"},
+                {"1,234.56 dollars and 12'345.5 litres", "1234.56 dollars and 12345.5 litres"},
                 {"12 000 cats", "12000 cats"},
                 {"12, 000 cats", "12, cats"},
                 {"12\u202F000 cats", "12000 cats"},

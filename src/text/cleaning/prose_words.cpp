@@ -110,7 +110,7 @@ Number read_number(std::string_view word, std::string& out) {
                          });
   if (marks.empty() || thousands) {
     for (std::size_t i = 0; i < groups.size(); ++i) {
-      if (i > 0 && marks[i - 1] == '.') break;
+      if (i > 0 && marks[i - 1] == '.') out += '.';
       out += groups[i];
     }
     if (out.size() > 1 && std::ranges::all_of(out, [](char c) { return c == '0'; })) return Number::kGone;
@@ -202,8 +202,12 @@ class Words {
   void core(std::string_view word, bool number_before) {
     if (word.empty()) return;
     if (word == "@") return say("at");
+    word = without_halves(word);
+    if (word.empty()) return gone();
     if (const std::size_t at = word.find('@'); at != word.npos) return mention(word, at);
-    if (is_address(word) || is_file(word) || is_identifier(word) || is_damaged(word)) return gone();
+    if (is_address(word) || is_file(word) || is_identifier(word) || is_digest(word) || is_damaged(word)) {
+      return gone();
+    }
     if ((small(word[0]) == 'r' || small(word[0]) == 'u') && word.size() > 2 && word[1] == '/' &&
         every(word.substr(2), name_byte)) {
       return gone();

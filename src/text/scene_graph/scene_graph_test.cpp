@@ -62,6 +62,15 @@ TEST(SceneGraph, Attributes) {
   EXPECT_EQ(graph_of("tall, dry grass").attributes, (Rows2{{"grass", "tall"}, {"grass", "dry"}}));
 }
 
+TEST(SceneGraph, AVerbAtTheEndLeavesItsSubject) {
+  for (const char* caption :
+       {"the dog runs", "Tom's dog runs", "Tom\u2019s dog runs.", "my dog sleeps", "the dogs run"}) {
+    EXPECT_EQ(graph_of(caption).objects.back(), "dog") << caption;
+  }
+  EXPECT_EQ(graph_of("a kitchen light").objects, (std::vector<std::string>{"light"}));
+  EXPECT_EQ(graph_of("1,234.56 dollars").attributes, (Rows2{{"dollar", "1234.56"}}));
+}
+
 TEST(SceneGraph, ListsAndClauses) {
   EXPECT_EQ(graph_of("a bathroom with a toilet, a sink and a shower").relations,
             (Rows3{{"bathroom", "with", "toilet"}, {"bathroom", "with", "sink"}, {"bathroom", "with", "shower"}}));

@@ -134,7 +134,7 @@ class Tagger {
     if (is(base, WordKind::kMostlyNoun)) {
       return next == Tag::kDeterminer || next == Tag::kPronoun || next == Tag::kNumber;
     }
-    if (!has(i + 1)) return subordinate_;
+    if (!has(i + 1)) return subordinate_ || is_animate(noun_lemma(text(i - 1)));  // "Tom's dog runs"
     if (next == Tag::kUnknown) {
       const unsigned n = can(i + 1);
       if ((n & kCanNoun) && is_animate(noun_lemma(text(i - 1)))) return true;  // "an elephant sprays water"
