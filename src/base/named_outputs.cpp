@@ -10,7 +10,13 @@ namespace fs = std::filesystem;
 /// Where the name leads, of what is there and of what is not yet.
 fs::path place_of(const fs::path& path) {
   std::error_code failed;
-  const fs::path found = fs::weakly_canonical(fs::absolute(path, failed), failed);
+  fs::path named = fs::absolute(path, failed);
+  // A link to what is not there yet is followed by hand: weakly_canonical takes it for a name that is free.
+  for (int links = 0; links < 40 && fs::is_symlink(named, failed); ++links) {
+    named = named.parent_path() / fs::read_symlink(named, failed);
+  }
+  failed.clear();
+  const fs::path found = fs::weakly_canonical(named, failed);
   return failed ? path.lexically_normal() : found;
 }
 

@@ -107,7 +107,9 @@ TEST_F(ComparisonTest, WhatCannotBeComparedIsNamed) {
     return "";
   };
   const fs::path a = run("a", 20), other = run("other", 20, 11);
-  EXPECT_NE(message({{"a", {a}}, {"none", {folder_ / "none"}}}).find("vicha eval retrieval"), std::string::npos);
+  EXPECT_NE(message({{"a", {a}}, {"none", {folder_ / "none"}}}).find("is not there"), std::string::npos);
+  fs::create_directory(folder_ / "untold");
+  EXPECT_NE(message({{"a", {a}}, {"untold", {folder_ / "untold"}}}).find("vicha eval retrieval"), std::string::npos);
   EXPECT_NE(message({{"a", {a}}, {"other", {other}}}).find("one manifest"), std::string::npos);
   json ranked = json::parse(read_file(a / "eval.json"));
   ranked["ranking"] = "joint";

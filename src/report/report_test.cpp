@@ -227,7 +227,7 @@ TEST_F(ReportTest, OtherRunsStandBesideIt) {
   EXPECT_TRUE(contains(message_of([&] {
                          write_report({.run = run_, .device = "cpu", .compare = {{"none", {run_ / "none"}}}});
                        }),
-                       "vicha eval retrieval"));
+                       "is not there"));
 }
 
 TEST_F(ReportTest, CaptionsCannotWriteIntoThePage) {

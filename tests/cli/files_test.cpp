@@ -131,7 +131,8 @@ TEST_F(CommandFiles, TwoOutputsOfACommandAreTwoFiles) {
         std::string("data prune train.json --out new.json --list link.json"),
         std::string("data prune train.json --out new.json --list new.json.partial"),
         "data filter train.json --store s.emb --caption-store ./s.emb" + source,
-        "data filter train.json --plot ../" + folder_.filename().string() + "/new.json" + source,
+        "data filter train.json --plot ../" + folder_.filename().string() +
+            "/new.html --source vicha:none --out new.html",
         "data nearest-captions train.json --from test.json --store new.json" + source,
         std::string(
             "concepts assign train.json --source clip:none --vocab words.tsv --vocab-embeddings new.json --store "
@@ -147,7 +148,7 @@ TEST_F(CommandFiles, NamesThatAreNoUtf8EndNoCommandAfterItsWork) {
   const fs::path odd = folder_ / "caf\xe9";
   fs::create_directories(odd / "images");
   for (const char* name : {"train.json", "test.json"}) fs::copy_file(folder_ / name, odd / name);
-  fs::copy(folder_ / "images", odd / "images", fs::copy_options::overwrite_existing);
+  fs::copy(folder_ / "images", odd / "images", fs::copy_options::recursive);
   const auto run = [&](const std::string& arguments, int status) {
     const ProgramResult result = shell("$vicha " + arguments);
     EXPECT_EQ(result.status, status) << arguments << ": " << result.output;

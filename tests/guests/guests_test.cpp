@@ -98,7 +98,11 @@ class Guests : public ColourWorld {
     EXPECT_EQ(one.size(), two.size());
     for (const auto& [name, tensor] : one) {
       ASSERT_TRUE(two.contains(name)) << name;
-      EXPECT_TRUE(tensor.equal(two.at(name))) << name;
+      ASSERT_TRUE(tensor.equal(two.at(name)))
+          << name << "\n"
+          << read_file(folder_ / checkpoint / "state.json") << read_file(folder_ / other / "state.json")
+          << read_file(folder_ / fs::path(checkpoint).begin()->string() / "metrics.jsonl")
+          << read_file(folder_ / fs::path(other).begin()->string() / "metrics.jsonl");
     }
   }
 };

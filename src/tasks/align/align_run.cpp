@@ -16,6 +16,7 @@
 #include "tasks/host/data_record.h"
 #include "tasks/host/evaluation_record.h"
 #include "tasks/host/tower_spec.h"
+#include "train/checkpoint_folder.h"
 #include "train/device.h"
 #include "train/run_lock.h"
 

@@ -153,8 +153,12 @@ std::string weights_of(const std::string& checkpoint) {
 std::optional<PatchGrid> grid_beside(const fs::path& weights) {
   const fs::path recipe = weights.parent_path() / "recipe.toml";
   if (weights.filename() != "model.safetensors" || !fs::exists(recipe)) return std::nullopt;
-  const auto read = load_task_recipe(recipe);
-  return PatchGrid{read->model.vit.rows(), read->model.vit.columns()};
+  try {
+    const auto read = load_task_recipe(recipe);
+    return PatchGrid{read->model.vit.rows(), read->model.vit.columns()};
+  } catch (const DataError&) {
+    return std::nullopt;  // of a program with tasks or objectives of its own: its weights may do all the same
+  }
 }
 
 /// ALBEF, and a first model of ours, have no concepts; a checkpoint has the heads of its own objectives only; models
