@@ -57,6 +57,7 @@ std::string run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   vicha::flush_denormals();
+  vicha::fix_product_threads();
   vicha::keep_freed_memory();
   try {
     std::printf("%s\n", run(argc, argv).c_str());

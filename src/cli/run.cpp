@@ -54,6 +54,7 @@ void print_json(const std::string& json) { write_out(printable_json(json)); }
 
 int run(int argc, char** argv) {
   flush_denormals();
+  fix_product_threads();
   keep_freed_memory();
   CLI::App app("ViCHA: vision-language pretraining with visual concepts and hierarchical alignment", "vicha");
   app.require_subcommand(1);

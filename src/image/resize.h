@@ -1,5 +1,6 @@
-// Pillow's resampling: antialiased bicubic (a = -0.5), bilinear or Lanczos (a = 3), weights in fixed point (22 bits), horizontal pass
-// first, except where the height shrinks by more than twice as many pixels as the width does (Pillow 13).
+// Pillow's resampling: antialiased bicubic (a = -0.5), bilinear or Lanczos (a = 3), weights in fixed point (22 bits),
+// horizontal pass first, except where the height shrinks by more than twice as many pixels as the width does (Pillow
+// 13).
 #pragma once
 
 #include "image/image.h"

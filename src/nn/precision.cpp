@@ -1,6 +1,7 @@
 #include "nn/precision.h"
 
 #include <ATen/Context.h>
+#include <ATen/Parallel.h>
 
 #include <utility>
 
@@ -10,6 +11,9 @@ thread_local bool bf16 = false;
 }
 
 void flush_denormals() { at::globalContext().setFlushDenormal(true); }
+
+// Setting the number tells MKL to keep to it.
+void fix_product_threads() { at::set_num_threads(at::get_num_threads()); }
 
 at::ScalarType compute_type() { return bf16 ? at::kBFloat16 : at::kFloat; }
 

@@ -11,6 +11,10 @@ namespace vicha {
 /// slower.
 void flush_denormals();
 
+/// Products use as many threads as they are told, here and in parallel regions: call it in `main`. MKL otherwise takes
+/// fewer where it thinks that suits the moment, and another number of threads gives other last bits.
+void fix_product_threads();
+
 /// fp32 unless a Bf16Scope is alive on this thread.
 at::ScalarType compute_type();
 

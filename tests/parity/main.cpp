@@ -111,5 +111,6 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   vicha::flush_denormals();
+  vicha::fix_product_threads();
   return vicha::parity::run(argc, argv);
 }
