@@ -4,7 +4,6 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -18,59 +17,41 @@
 #include "concepts/kit/concept_kit.h"
 #include "data/pipeline/collate.h"
 #include "data/pipeline/sample_maker.h"
-#include "image/decode.h"
 #include "models/image_pipeline.h"
 #include "models/pair_scorer.h"
-#include "nn/position.h"
 #include "objectives/itm.h"
 #include "tasks/concepts/concept_sources.h"
 #include "tasks/host/model_files.h"
+#include "tasks/host/model_identity.h"
+#include "tasks/host/picture_feed.h"
+#include "tasks/host/text_feed.h"
 
 namespace vicha {
 namespace {
 
-constexpr std::int64_t kTextsAtOnce = 256;
+/// Whether embeddings depend on a parameter.
+bool is_read(const Parameter& p) {
+  return !p.follower && (p.in("image") || p.in("text") || p.in("projections") || p.in("concepts"));
+}
 
-/// SHA-256 of all that embeddings depend on, and of the kit that finds concepts.
+/// Of all that embeddings depend on, and of the kit that finds concepts.
 std::string towers_sha256(const Vicha& model, const std::optional<ConceptKit>& kit) {
-  const ParameterStore& store = model.parameters();
-  std::vector<std::pair<std::string, at::Tensor>> tensors;
-  for (const ParameterStore::Released& r : store.released()) {
-    if (r.is_alias || r.parameter < 0) continue;
-    const Parameter& p = store.parameters()[static_cast<std::size_t>(r.parameter)];
-    if (!p.follower && (p.in("image") || p.in("text") || p.in("projections") || p.in("concepts"))) {
-      tensors.emplace_back(r.name, store.view(r));
-    }
-  }
-  std::sort(tensors.begin(), tensors.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
-  Sha256 hash;
-  for (const auto& [name, tensor] : tensors) {
-    const at::Tensor values = tensor.to(at::kCPU).contiguous();
-    hash.update(
-        fmt::format("{} {} [{}]\n", name, c10::toString(values.scalar_type()), fmt::join(values.sizes(), ", ")));
-    hash.update({static_cast<const char*>(values.const_data_ptr()), values.nbytes()});
-  }
+  Sha256 hash = hash_of_parameters(model, is_read);
   if (kit) hash.update(identity_json(kit->provenance));
   return hash.hex();
 }
 
-std::string run_and_step(const fs::path& folder) {
-  const fs::path last = fs::absolute(folder).lexically_normal(), above = last.parent_path();
-  if (above.filename() != "checkpoints") return last.filename().string();
-  return fmt::format("{}, {}", above.parent_path().filename().string(), last.filename().string());
-}
-
 class HostTowers final : public ConceptSource, public PictureMatcher {
  public:
-  HostTowers(LoadedModel loaded, std::string name, std::optional<ConceptKit> kit,
+  HostTowers(LoadedModel loaded, std::unique_ptr<PictureFeed> feed, std::string name, std::optional<ConceptKit> kit,
              std::unique_ptr<ConceptSource> concepts)
       : parts_(std::move(loaded.parts)),
-        data_(loaded.recipe->data),
-        text_(loaded.tokenizer, data_),
-        transform_(data_.transform),
+        max_concept_tokens_(loaded.recipe->data.concepts.max_tokens),
+        text_(loaded.tokenizer, loaded.recipe->data),
+        feed_(std::move(feed)),
         kit_(std::move(kit)),
         concepts_(std::move(concepts)) {
-    std::string view = fmt::format("whole {}", own_side());
+    std::string view = feed_->view();
     if (kit_) view += fmt::format(", concepts {} of {}", kit_->provenance.k, kit_->provenance.weights.view);
     weights_ = {"vicha", std::move(name), towers_sha256(model(), kit_), view};
     temperature_ = model().temperature().item<double>();
@@ -83,16 +64,16 @@ class HostTowers final : public ConceptSource, public PictureMatcher {
     if (!concepts_) return own_side();
     return static_cast<int>(std::ceil(std::hypot(own_side(), concepts_->side())));
   }
-  int own_side() const { return static_cast<int>(model().options().vit.image_res); }
+  int own_side() const { return static_cast<int>(feed_->height()); }
   double scale() const override { return 1 / temperature_; }
   double temperature() const override { return temperature_; }
 
   void prepare(std::span<const std::uint8_t> bytes, std::string_view name, std::span<float> out) const override {
-    transform_.evaluate(decode_rgb(bytes, name, data_.decode_options()), out.first(own_numbers()));
+    feed_->prepare(bytes, name, out.first(own_numbers()));
     if (concepts_) concepts_->prepare(bytes, name, out.subspan(own_numbers(), concept_numbers()));
   }
   void prepare(const Image& image, std::span<float> out) const override {
-    transform_.evaluate(image, out.first(own_numbers()));
+    feed_->prepare(image, out.first(own_numbers()));
     if (concepts_) concepts_->prepare(image, out.subspan(own_numbers(), concept_numbers()));
   }
 
@@ -103,26 +84,19 @@ class HostTowers final : public ConceptSource, public PictureMatcher {
     const ScoredImages images = with_concepts(pixels);
     std::unique_lock turn(on_device_, std::defer_lock);
     if (!model().device().is_cpu()) turn.lock();  // its memory is for one batch
-    const at::Tensor patches = unfold_patches(images.image.to(model().device()), model().options().vit.patch);
+    const at::Tensor patches = patch_rows(images.image.to(model().device()), model().options().vit);
     const ImageStates states = model().online().encode_image({patches, pixels.size(0), images.concepts}, Dropout());
     return model().online().vision_proj(states.cls).to(at::kCPU, at::kFloat);
   }
 
   at::Tensor embed_texts(std::span<const std::string> texts) override {
-    const at::NoGradGuard guard;
-    std::vector<at::Tensor> parts;
-    for (std::size_t begin = 0; begin < texts.size(); begin += kTextsAtOnce) {
-      const Tokens tokens = tokens_of(texts.subspan(begin, std::min<std::size_t>(kTextsAtOnce, texts.size() - begin)));
-      const TextStates states = model().online().encode_text(PackedText::packed(tokens, model().device()), Dropout());
-      parts.push_back(model().online().text_proj(states.cls).to(at::kCPU, at::kFloat));
-    }
-    return parts.empty() ? at::empty({0, width()}) : at::cat(parts);
+    return vicha::embed_texts(model(), text_, texts);
   }
 
   std::vector<Match> match(const std::string& text, std::span<const fs::path> files) override {
     const at::NoGradGuard guard;
     PairScorer scorer(model(), parts_->match_head());
-    scorer.add_texts(tokens_of({&text, 1}));
+    scorer.add_texts(text_tokens(text_, {&text, 1}));
     std::vector<Match> matches(files.size());
     std::vector<at::Tensor> prepared;  // of the files that can be read, in their order
     ImagePipeline pipeline;
@@ -174,7 +148,7 @@ class HostTowers final : public ConceptSource, public PictureMatcher {
 
   /// From what `prepare` wrote.
   ScoredImages with_concepts(const at::Tensor& prepared) {
-    if (!concepts_) return {prepared, {}};
+    if (!concepts_) return {feed_->pictures(prepared), {}};
     const std::int64_t count = prepared.size(0), own = static_cast<std::int64_t>(own_numbers()),
                        source = static_cast<std::int64_t>(concept_numbers());
     const at::Tensor flat = prepared.reshape({count, -1});
@@ -187,24 +161,15 @@ class HostTowers final : public ConceptSource, public PictureMatcher {
       rows.push_back(text_.encode_concepts(std::vector<std::string_view>(c.words.begin(), c.words.end())));
     }
     // Padded to the recipe's length, as evaluation does: a picture's embedding must not depend on its neighbours'.
-    return {pixels, padded(rows, data_.concepts.max_tokens)};
-  }
-
-  Tokens padded(const std::vector<std::vector<std::int64_t>>& rows, std::int64_t length) const {
     std::vector<const std::vector<std::int64_t>*> pointers;
     for (const auto& row : rows) pointers.push_back(&row);
-    return collate_tokens(pointers, text_.pad_id(), length);
-  }
-  Tokens tokens_of(std::span<const std::string> texts) const {
-    std::vector<std::vector<std::int64_t>> rows;
-    for (const std::string& text : texts) rows.push_back(text_.encode(text_.clean(text)));
-    return padded(rows, 0);
+    return {feed_->pictures(pixels), collate_tokens(pointers, text_.pad_id(), max_concept_tokens_)};
   }
 
   std::unique_ptr<TaskModel> parts_;
-  DataOptions data_;
+  std::int64_t max_concept_tokens_;
   SampleText text_;
-  ImageTransform transform_;
+  std::unique_ptr<PictureFeed> feed_;
   std::optional<ConceptKit> kit_;
   std::unique_ptr<ConceptSource> concepts_;
   SourceWeights weights_;
@@ -251,8 +216,9 @@ SearchModel open_host_towers(const fs::path& folder, const ConceptSourceOptions&
   for (const ObjectiveSet::Entry& entry : loaded.parts->objectives().entries()) {
     matches = matches || (entry.enabled && dynamic_cast<const ItmObjective*>(entry.objective.get()) != nullptr);
   }
-  auto towers =
-      std::make_unique<HostTowers>(std::move(loaded), run_and_step(checkpoint), std::move(kit), std::move(concepts));
+  auto feed = open_square_picture_feed(loaded, checkpoint, options.device);
+  auto towers = std::make_unique<HostTowers>(std::move(loaded), std::move(feed), checkpoint_name(checkpoint),
+                                             std::move(kit), std::move(concepts));
   SearchModel model;
   model.hash_side = towers->own_side();
   model.matcher = matches ? towers.get() : nullptr;

@@ -9,6 +9,7 @@
 #include "checkpoint/safetensors/safetensors.h"
 #include "models/weights_hash.h"
 #include "tasks/host/model_files.h"
+#include "tasks/host/model_identity.h"
 #include "tasks/host/recipe_files.h"
 #include "tasks/host/tower_spec.h"
 #include "train/checkpoint_folder.h"
@@ -24,13 +25,6 @@ AnyOptions<TaskRecipe> aligned_recipe(const fs::path& checkpoint) {
                     "A ViCHA that was trained without concepts is given as vicha:CHECKPOINT");
   }
   return recipe;
-}
-
-/// "my-run, step-001000".
-std::string name_of_checkpoint(const fs::path& checkpoint) {
-  const fs::path path = fs::absolute(checkpoint).lexically_normal(), above = path.parent_path();
-  if (above.filename() != "checkpoints") return path.filename().string();
-  return fmt::format("{}, {}", above.parent_path().filename().string(), path.filename().string());
 }
 
 /// Where to look for a tower: where the user says, else as the recipe has it, else where that was when the run began.
@@ -102,7 +96,7 @@ AlignedModel::AlignedModel(const fs::path& folder, AlignedModelOptions options)
       heads_->parameters(),
       fmt::format("aligned, moments {} {}, mean heads {}", align.standardise ? towers_.image.moments : "none",
                   align.standardise ? towers_.text.moments : "none", align.ema > 0));
-  name_ = name_of_checkpoint(checkpoint_);
+  name_ = checkpoint_name(checkpoint_);
   scale_ = heads_->scale().item<double>();
 }
 

@@ -84,4 +84,17 @@ std::unique_ptr<PictureFeed> open_picture_feed(const LoadedModel& loaded, const 
   return std::make_unique<TowerFeed>(std::move(encoder));
 }
 
+std::unique_ptr<PictureFeed> open_square_picture_feed(const LoadedModel& loaded,
+                                                      const std::filesystem::path& checkpoint,
+                                                      const std::string& device) {
+  auto feed = open_picture_feed(loaded, device);
+  if (feed->height() != feed->width()) {
+    throw DataError(checkpoint.string(),
+                    fmt::format("reads pictures of {} x {} pixels, and a source of concepts reads squares",
+                                feed->height(), feed->width()),
+                    "Give a model whose tower reads squares");
+  }
+  return feed;
+}
+
 }  // namespace vicha

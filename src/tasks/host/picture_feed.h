@@ -5,6 +5,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <span>
 #include <string>
@@ -39,5 +40,9 @@ void set_tower(LoadedModel& loaded, const std::string& spec);
 
 /// Of a model that was read back. With features the tower is opened: throws DataError as open_feature_tower does.
 std::unique_ptr<PictureFeed> open_picture_feed(const LoadedModel& loaded, const std::string& device);
+/// For whoever takes squares alone. Throws DataError naming `checkpoint` if the model reads others.
+std::unique_ptr<PictureFeed> open_square_picture_feed(const LoadedModel& loaded,
+                                                      const std::filesystem::path& checkpoint,
+                                                      const std::string& device);
 
 }  // namespace vicha
