@@ -32,27 +32,8 @@ void add_concepts_embed(CLI::App& group, Action& chosen) {
   command->add_option("--batch", options.batch_size, "Vectors computed at once; 0: what suits the source")
       ->capture_default_str()
       ->check(between(0, 1e6));
-  command->add_option("--threads", options.threads, "Threads that read and embed pictures; 0: one for each core")
-      ->capture_default_str()
-      ->check(between(0, kMostThreads));
   add_source_options(*command, given->source_options);
-  command->add_option("--image-root", given->image_root, "Folder of the pictures (default: the manifest's)");
-  command
-      ->add_option("--strip-parts", given->manifest.strip_parts,
-                   "Leading parts of each picture's path to replace by the root")
-      ->capture_default_str()
-      ->check(between(0, 1000));
-  command->add_option("--rank", options.rank, "Number of this process, from 0, where several share the pictures")
-      ->capture_default_str()
-      ->check(between(0, 1e6));
-  command->add_option("--ranks", options.ranks, "Processes; each writes a store of its own, named after its rank")
-      ->capture_default_str()
-      ->check(between(1, 1e6));
-  command->add_option("--max-bad-share", options.max_bad_share, "Share of pictures that may be unreadable")
-      ->capture_default_str()
-      ->check(between(0, 1));
-  command->add_flag("--trust-names", options.trust_names,
-                    "Do not read pictures again that the store has under their name");
+  add_embedding_options(*command, options, given->manifest, given->image_root);
   command->callback([given, &chosen] {
     chosen = [given] {
       const EmbedOptions& options = given->options;

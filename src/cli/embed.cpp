@@ -99,29 +99,7 @@ void add_embed(CLI::App& app, Action& chosen) {
              "Of the stored numbers: float16, float32, or int8 with a scale for each vector, whose loss is measured");
   add_device(*command, given->device);
   command->add_option("--vocab", given->vocabulary, "Of texts: the vocabulary (default: beside the weights)");
-  command->add_option("--threads", options.threads, "Threads that read and embed; 0: one for each core")
-      ->capture_default_str()
-      ->check(between(0, kMostThreads));
-  command->add_option("--image-root", given->image_root, "Folder of the pictures (default: the manifest's)");
-  command
-      ->add_option("--strip-parts", given->manifest.strip_parts,
-                   "Leading parts of each picture's path to replace by the root")
-      ->capture_default_str()
-      ->check(between(0, 1000));
-  command->add_option("--rank", options.rank, "Number of this process, from 0, where several share the work")
-      ->capture_default_str()
-      ->check(between(0, 1e6));
-  command
-      ->add_option(
-          "--ranks", options.ranks,
-          "Processes; each writes a store of its own, named after its rank (`concepts store merge` joins them)")
-      ->capture_default_str()
-      ->check(between(1, 1e6));
-  command->add_option("--max-bad-share", options.max_bad_share, "Share of pictures that may be unreadable")
-      ->capture_default_str()
-      ->check(between(0, 1));
-  command->add_flag("--trust-names", options.trust_names,
-                    "Do not read pictures again that the store has under their name");
+  add_embedding_options(*command, options, given->manifest, given->image_root);
   command->callback([given, &chosen] { chosen = [given] { return given->run(); }; });
 }
 

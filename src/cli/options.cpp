@@ -26,6 +26,31 @@ void add_device(CLI::App& command, std::string& device) {
   command.add_option("--device", device, "auto, cpu or cuda:N")->capture_default_str();
 }
 
+void add_embedding_options(CLI::App& command, EmbedOptions& options, ManifestOptions& manifest,
+                           std::string& image_root) {
+  command.add_option("--threads", options.threads, "Threads that read and embed; 0: one for each core")
+      ->capture_default_str()
+      ->check(between(0, kMostThreads));
+  command.add_option("--image-root", image_root, "Folder of the pictures (default: the manifest's)");
+  command
+      .add_option("--strip-parts", manifest.strip_parts, "Leading parts of each picture's path to replace by the root")
+      ->capture_default_str()
+      ->check(between(0, 1000));
+  command.add_option("--rank", options.rank, "Number of this process, from 0, where several share the work")
+      ->capture_default_str()
+      ->check(between(0, 1e6));
+  command
+      .add_option("--ranks", options.ranks,
+                  "Processes; each writes a store of its own, named after its rank (`concepts store merge` joins them)")
+      ->capture_default_str()
+      ->check(between(1, 1e6));
+  command.add_option("--max-bad-share", options.max_bad_share, "Share of pictures that may be unreadable")
+      ->capture_default_str()
+      ->check(between(0, 1));
+  command.add_flag("--trust-names", options.trust_names,
+                   "Do not read pictures again that the store has under their name");
+}
+
 void add_tower(CLI::App& command, std::string& tower) {
   command.add_option("--tower", tower,
                      "Of a model that reads features of a tower: where that is now, vit:FILE, torchscript:FILE, … "

@@ -65,6 +65,11 @@ constexpr double kMostThreads = 1024, kMostThings = 1e9;  ///< of options that c
 /// --device.
 void add_device(CLI::App& command, std::string& device);
 
+/// What the commands that embed the pictures of manifests share: threads, names of pictures, shares of the work, bad
+/// pictures.
+void add_embedding_options(CLI::App& command, EmbedOptions& options, ManifestOptions& manifest,
+                           std::string& image_root);
+
 /// --tower: of a model that reads features.
 void add_tower(CLI::App& command, std::string& tower);
 

@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "base/json_text.h"
 #include "config/choice.h"
 
 namespace vicha {
@@ -201,7 +202,7 @@ std::string Calibration::to_json() const {
     json["best_hit_right"] = rounded(found);
   }
   json["nearest_other"] = nearest_other;
-  return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
+  return json_text(json, 1) + "\n";
 }
 
 Calibration calibration_from_json(std::string_view text, std::string_view where) {

@@ -210,6 +210,14 @@ SearchModel open_host_towers(const fs::path& folder, const ConceptSourceOptions&
           "in other pictures",
           "Give a model that was trained without concepts, or with those of `vicha concepts build`");
     }
+    if (kit->neighbours) {
+      throw DataError(checkpoint.string(),
+                      fmt::format("reads concepts from the captions of like pictures ({}), which an index cannot find "
+                                  "yet",
+                                  kit->provenance.source),
+                      "Give a model that was trained without concepts, or an aligned one (the folder of a run of "
+                      "`vicha align`)");
+    }
     concepts = open_concepts_of(*kit, checkpoint, options, concept_source);
   }
   bool matches = false;

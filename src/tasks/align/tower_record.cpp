@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/json_text.h"
 #include "base/log.h"
 
 namespace vicha {
@@ -71,7 +72,7 @@ void compare(const fs::path& checkpoint, const char* items, const TowerOfSide& t
 
 std::string to_json(const TowerRecord& record) {
   const TowerJson json = {{"image", json_of(record.image)}, {"text", json_of(record.text)}};
-  return json.dump(1, ' ', false, TowerJson::error_handler_t::replace) + "\n";
+  return json_text(json, 1) + "\n";
 }
 
 TowerRecord read_tower_record(const fs::path& checkpoint) {

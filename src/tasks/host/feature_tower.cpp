@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/json_text.h"
 #include "base/printable.h"
 
 namespace vicha {
@@ -19,7 +20,7 @@ constexpr std::uint64_t kMostOfTowerFile = 1 << 20;
 std::string to_json(const FeatureTower& tower) {
   const nlohmann::ordered_json json = {{"weights", nlohmann::ordered_json::parse(to_json(tower.weights))},
                                        {"views", tower.views}};
-  return json.dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+  return json_text(json, 1) + "\n";
 }
 
 std::optional<FeatureTower> feature_tower_of(const fs::path& checkpoint) {
