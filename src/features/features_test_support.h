@@ -21,6 +21,7 @@
 #include "nn/kernel_choice.h"
 #include "towers/bert_tower.h"
 #include "towers/registry.h"
+#include "towers/towers_test_support.h"
 
 namespace vicha::features_test {
 
@@ -79,24 +80,8 @@ inline std::span<const std::uint8_t> bytes_of(const std::string& file) {
   return {reinterpret_cast<const std::uint8_t*>(file.data()), file.size()};
 }
 
-template <class Wanted = DataError>
-std::string message(const std::function<void()>& run) {
-  try {
-    run();
-  } catch (const Wanted& error) {
-    return error.what();
-  } catch (const std::exception& error) {
-    ADD_FAILURE() << "another error: " << error.what();
-    return "";
-  }
-  ADD_FAILURE() << "no error";
-  return "";
-}
-
-inline testing::AssertionResult contains(const std::string& text, const std::string& part) {
-  if (text.find(part) != std::string::npos) return testing::AssertionSuccess();
-  return testing::AssertionFailure() << "\"" << text << "\" does not say \"" << part << "\"";
-}
+using towers_test::contains;
+using towers_test::message;
 
 /// A small BERT with a vocabulary of words; positions for 12 tokens.
 inline std::unique_ptr<TextTower> small_bert(const fs::path& folder, std::uint64_t seed = 5, bool lower_case = true) {
