@@ -248,7 +248,7 @@ TEST_F(Checkpoints, DamagedFilesAreNamed) {
     return text.replace(begin, text.find_first_of(",\n", begin) - begin, value);
   };
   for (const char* key : {"step", "epoch", "batch_in_epoch", "batches_per_epoch", "threads", "processes", "skipped"}) {
-    const std::string named = "\"" + std::string(key) + "\" is ";
+    const std::string named = fmt::format("\"{}\" is ", key);
     for (const char* value : {"-1", "1e30", "1.5", "99999999999999999999", "9223372036854775807", "null", "[1]"}) {
       damaged("state.json", state_with(key, value), {named.c_str(), "whole number"});
     }
