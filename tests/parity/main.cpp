@@ -20,6 +20,11 @@ struct Group {
 const Group kGroups[] = {
     {"pretrain", "pretrain_io.safetensors", check_pretrain},
     {"retrieval", "retrieval.safetensors", check_retrieval},
+    {"vqa", "vqa.safetensors", check_vqa},
+    {"ve", "ve.safetensors", check_entailment},
+    {"nlvr_ta", "nlvr_ta.safetensors", check_text_assignment},
+    {"nlvr", "nlvr.safetensors", check_nlvr2},
+    {"grounding", "grounding.safetensors", check_grounding},
     {"bert", "bert/bert_tiny.io.safetensors", check_bert},
     {"vit", "vit/vit_tiny.safetensors", check_vit},
     {"clip", "clip", check_clip},

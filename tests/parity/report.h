@@ -43,6 +43,11 @@ double relative_l2(const at::Tensor& ours, const at::Tensor& theirs);
 // One check per group; `folder` is the one given on the command line. Each prints one or more lines through `close`.
 void check_pretrain(const fs::path& folder, Report& report);
 void check_retrieval(const fs::path& folder, Report& report);
+void check_vqa(const fs::path& folder, Report& report);
+void check_entailment(const fs::path& folder, Report& report);
+void check_text_assignment(const fs::path& folder, Report& report);
+void check_nlvr2(const fs::path& folder, Report& report);
+void check_grounding(const fs::path& folder, Report& report);
 void check_bert(const fs::path& folder, Report& report);
 void check_vit(const fs::path& folder, Report& report);
 void check_clip(const fs::path& folder, Report& report);
