@@ -13,6 +13,7 @@
 
 #include "data/pipeline/evaluation.h"
 #include "tasks/downstream/answer_calibration.h"
+#include "tasks/downstream/evaluation_command.h"
 #include "tasks/downstream/questions.h"
 #include "tasks/host/task_kind.h"
 
@@ -25,27 +26,12 @@ ColumnSpec type_column();
 /// (n) labels of the set's texts, in its order, from the column `field`.
 at::Tensor labels_of(const EvaluationSet& set, const std::string& field);
 
-struct Judgement {
-  double score = 0;                ///< the greater the better: what keeps a checkpoint
-  nlohmann::ordered_json figures;  ///< percent
-  std::string table;
-};
 /// {"accuracy", "chance", "majority", "labels": {NAME: percent}, "confusion": {NAME: {NAME: count}}, "types": {TYPE:
 /// percent} (where records have such), "nll", "ece", "records", "left_out"}. `logits_nC` as score_questions gives them,
 /// divided by `temperature` for nll and ece.
 Judgement judge_classes(const EvaluationSet& set, const at::Tensor& logits_nC, const at::Tensor& labels_n,
                         const std::vector<std::string>& classes, double temperature = 1.0);
 
-/// Options of `vicha eval` that all downstream tasks have, and their flags.
-struct QuestionCommandOptions {
-  QuestionOptions questions;
-  bool calibrate = false;
-
-  void describe(Visitor& v);
-};
-/// The recipe's, then the command's. Throws UsageError.
-QuestionCommandOptions question_options(const LoadedModel& loaded, const EvaluateCommand& command);
-std::vector<EvaluationFlag> question_flags();
 /// Names of figures of judge_classes, for reports.
 std::vector<Figure> classification_figures();
 

@@ -7,8 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "tasks/downstream/classification.h"
-#include "tasks/downstream/downstream_recipe.h"
+#include "tasks/downstream/evaluation_command.h"
 #include "tasks/host/task_kind.h"
 #include "train/early_stop.h"
 
