@@ -1,6 +1,8 @@
 // Sizes of the model. Defaults are the paper's: ViT-B/16 and BERT-base.
 #pragma once
 
+#include <string_view>
+
 #include "config/describe.h"
 
 namespace vicha {
@@ -71,6 +73,19 @@ struct TextOptions {
   }
 };
 
+/// How the fusion layers put texts and pictures together.
+struct FusionOptions {
+  std::int64_t images = 1;
+
+  void describe(Visitor& v) {
+    v.field({"images", "pictures",
+             "Pictures that a text is read with. Each fusion layer stands there as often, a copy for each picture; the "
+             "copies share the keys and values of cross-attention",
+             1, 16},
+            images);
+  }
+};
+
 struct ConceptOptions {
   bool enabled = true;
   std::int64_t layers = 2;
@@ -88,6 +103,7 @@ struct ConceptOptions {
 struct ModelOptions {
   VitOptions vit;
   TextOptions text;
+  FusionOptions fusion;
   ConceptOptions concepts;
   std::int64_t embed_dim = 256, queue_size = 65536;
   double temperature = 0.07, momentum = 0.995;
@@ -96,6 +112,7 @@ struct ModelOptions {
     v.section("vit", "Image encoder", vit);
     v.section("image", "What the image encoder reads", vit.picture);
     v.section("text", "Text and fusion encoders (BERT)", text);
+    v.section("fusion", "Fusion of texts with pictures", fusion);
     v.section("concepts", "Visual concepts", concepts);
     v.field({"embed_dim", "channels", "Size of the common embedding of pictures and texts", 1, 65536}, embed_dim);
     v.field({"queue_size", "features", "Momentum features kept as negatives", 1, 1e9}, queue_size);
@@ -105,5 +122,8 @@ struct ModelOptions {
   /// Throws UsageError naming the keys that do not fit together.
   void check() const;
 };
+
+/// Throws UsageError unless the model reads one picture with a text, as `what` does ("pretraining").
+void require_one_image(const ModelOptions& options, std::string_view what);
 
 }  // namespace vicha
