@@ -75,20 +75,28 @@ at::Tensor BertEmbeddings::operator()(const at::Tensor& ids, const at::Tensor& p
   return apply_dropout(norm(sum), dropout.draw());
 }
 
-Bert::Bert(ParameterStore& store, const std::string& prefix, const TextOptions& options, std::int64_t image_width)
-    : options_(options) {
+Bert::Bert(ParameterStore& store, const std::string& prefix, const TextOptions& options, std::int64_t image_width,
+           std::int64_t images)
+    : options_(options), images_(images) {
   {
     const ParameterStore::Scope scope(store, "text");
     const ParameterStore::Layer layer(store, "text", 0);
     embeddings_ = BertEmbeddings(store, prefix + "bert.embeddings.", options);
   }
   BertLayerShape shape{options.width, options.heads, options.inner, 0};
-  for (std::int64_t i = 0; i < options.text_layers + options.fusion_layers; ++i) {
-    const ParameterStore::Scope scope(store, i < options.text_layers ? "text" : "fusion");
+  const auto name = [&](std::int64_t i) { return prefix + "bert.encoder.layer." + std::to_string(i) + "."; };
+  for (std::int64_t i = 0; i < options.text_layers; ++i) {
+    const ParameterStore::Scope scope(store, "text");
     const ParameterStore::Layer layer(store, "text", i + 1);
-    shape.cross_width = i < options.text_layers ? 0 : image_width;
-    auto& layers = i < options.text_layers ? text_layers_ : fusion_layers_;
-    layers.emplace_back(store, prefix + "bert.encoder.layer." + std::to_string(i) + ".", shape);
+    text_layers_.emplace_back(store, name(i), shape);
+  }
+  shape.cross_width = image_width;
+  for (std::int64_t k = 0; k < options.fusion_layers * images; ++k) {
+    const std::int64_t i = options.text_layers + k, first = i - k % images;
+    const ParameterStore::Scope scope(store, "fusion");
+    const ParameterStore::Layer layer(store, "text", i + 1);
+    const BertLayer* shared = i == first ? nullptr : &fusion_layers_[static_cast<std::size_t>(k - k % images)];
+    fusion_layers_.push_back(BertLayer(store, name(i), shape, shared, name(first)));
   }
 }
 
@@ -115,13 +123,17 @@ Bert::TextStates Bert::encode_embedded(const at::Tensor& embedded_TD, const Segm
 
 std::vector<at::Tensor> Bert::image_kv(const at::Tensor& image_SD) const {
   std::vector<at::Tensor> kv;
-  for (const BertLayer& layer : fusion_layers_) kv.push_back(layer.image_kv(image_SD));
+  const auto copies = static_cast<std::size_t>(images_);
+  for (std::size_t i = 0; i < fusion_layers_.size(); i += copies) kv.push_back(fusion_layers_[i].image_kv(image_SD));
   return kv;
 }
 
 std::vector<at::Tensor> Bert::image_kv_change(const at::Tensor& vector_D) const {
   std::vector<at::Tensor> change;
-  for (const BertLayer& layer : fusion_layers_) change.push_back(layer.image_kv_change(vector_D));
+  const auto copies = static_cast<std::size_t>(images_);
+  for (std::size_t i = 0; i < fusion_layers_.size(); i += copies) {
+    change.push_back(fusion_layers_[i].image_kv_change(vector_D));
+  }
   return change;
 }
 
@@ -143,7 +155,8 @@ at::Tensor Bert::fuse(const at::Tensor& text_TD, const std::vector<at::Tensor>& 
 
 at::Tensor Bert::fuse_after_first(const at::Tensor& attended_TD, const std::vector<at::Tensor>& kv,
                                   const Fusion& fusion, const Dropout& dropout) const {
-  VICHA_ASSERT(kv.size() == fusion_layers_.size());
+  const auto copies = static_cast<std::size_t>(images_);
+  VICHA_ASSERT(kv.size() * copies == fusion_layers_.size() && fusion.cross.size() == copies);
   at::Tensor x = attended_TD;
   for (std::size_t i = 0; i < fusion_layers_.size(); ++i) {
     const BertLayer& layer = fusion_layers_[i];
@@ -154,7 +167,8 @@ at::Tensor Bert::fuse_after_first(const at::Tensor& attended_TD, const std::vect
     } else if (some_rows) {
       x = x.index_select(0, fusion.rows);
     }
-    x = layer.mlp(layer.attend_image(x, kv[i], some_rows ? fusion.rows_cross : fusion.cross, dropout), dropout);
+    const SegmentsPtr& cross = some_rows ? fusion.rows_cross : fusion.cross[i % copies];
+    x = layer.mlp(layer.attend_image(x, kv[i / copies], cross, dropout), dropout);
   }
   return x;
 }

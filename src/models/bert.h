@@ -48,8 +48,11 @@ struct BertEmbeddings {
 
 class Bert {
  public:
-  /// `image_width`: what cross-attention reads. Registers "<prefix>bert.…", in the scopes "text" and "fusion".
-  Bert(ParameterStore& store, const std::string& prefix, const TextOptions& options, std::int64_t image_width);
+  /// `image_width`: what cross-attention reads. Registers "<prefix>bert.…", in the scopes "text" and "fusion". With n
+  /// `images` fusion layer F + j of a model with one becomes F + n j, F + n j + 1, …: the first reads picture 0, the
+  /// next picture 1 with the same keys and values.
+  Bert(ParameterStore& store, const std::string& prefix, const TextOptions& options, std::int64_t image_width,
+       std::int64_t images = 1);
 
   struct TextStates {
     at::Tensor states;  ///< (T, D) after the last text layer
@@ -60,7 +63,7 @@ class Bert {
   TextStates encode(const at::Tensor& ids, const at::Tensor& positions, const SegmentsPtr& segments,
                     const at::Tensor& rows, std::int64_t hidden_from, const Dropout& dropout) const;
 
-  /// Keys and values of the images for each fusion layer: (S, D_image) -> fusion_layers x (S, 2 D).
+  /// Keys and values of the images for each fusion layer and its copies: (S, D_image) -> fusion_layers x (S, 2 D).
   std::vector<at::Tensor> image_kv(const at::Tensor& image_SD) const;
   /// What they change by when `vector` (D_image) is added to an image's state: fusion_layers x (1, 2 D).
   std::vector<at::Tensor> image_kv_change(const at::Tensor& vector_D) const;
@@ -69,12 +72,13 @@ class Bert {
   TextStates encode_embedded(const at::Tensor& embedded_TD, const SegmentsPtr& segments, const at::Tensor& rows,
                              std::int64_t hidden_from, const Dropout& dropout) const;
 
-  /// What the fusion layers do: rows attend to their own text and to one image.
+  /// What the fusion layers do: rows attend to their own text and, in turn, to each of its images.
   struct Fusion {
-    SegmentsPtr self, cross;
+    SegmentsPtr self;
+    std::vector<SegmentsPtr> cross;  ///< one for each image that a text is read with
     /// With `rows` (P) defined the last layer runs at those rows only; its segments have P query rows.
     at::Tensor rows;
-    SegmentsPtr rows_self, rows_cross;
+    SegmentsPtr rows_self, rows_cross;  ///< the latter of the last image
   };
   /// (T, D) -> (T, D), or (P, D) with Fusion::rows.
   at::Tensor fuse(const at::Tensor& text_TD, const std::vector<at::Tensor>& kv, const Fusion& fusion,
@@ -86,11 +90,14 @@ class Bert {
   at::Tensor first_self_attention(const at::Tensor& text_TD, const SegmentsPtr& self, const Dropout& dropout) const;
 
   const TextOptions& options() const { return options_; }
+  /// That a text is read with.
+  std::int64_t images() const { return images_; }
   const BertEmbeddings& embeddings() const { return embeddings_; }
 
  private:
   TextOptions options_;
   BertEmbeddings embeddings_;
+  std::int64_t images_;
   std::vector<BertLayer> text_layers_, fusion_layers_;
 };
 

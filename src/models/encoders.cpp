@@ -41,7 +41,7 @@ at::Tensor row_indices(const std::vector<std::int64_t>& rows, const at::Device& 
 
 Encoders::Encoders(ParameterStore& store, const ModelOptions& options, const std::string& suffix)
     : vit(image_encoder(store, options, suffix)),
-      text(store, "text_encoder" + suffix + ".", options.text, options.vit.width),
+      text(store, "text_encoder" + suffix + ".", options.text, options.vit.width, options.fusion.images),
       concepts(concept_encoder(store, options, suffix)),
       vision_proj(projection(store, "vision_proj" + suffix, options.vit.width, options.embed_dim)),
       text_proj(projection(store, "text_proj" + suffix, options.text.width, options.embed_dim)),

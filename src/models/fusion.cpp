@@ -2,12 +2,29 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+
+#include "base/error.h"
+
 namespace vicha {
 
+void FusedImages::add(std::int64_t tokens, std::int64_t visible) {
+  begin.push_back(rows);
+  real.push_back(visible);
+  rows += tokens;
+}
+
+void FusedImages::add(const ImageStates& images) {
+  for (const std::int64_t visible : images.real) add(images.tokens, visible);
+  if (images.similarity == nullptr) return;
+  similarity = images.similarity;
+  patches = patches.defined() ? at::cat({patches, images.patches}) : images.patches;
+}
+
 FusionPlan::Sequence FusionPlan::sequence(const PackedText& pack, std::int64_t index, std::int64_t offset,
-                                          std::int64_t image, std::vector<std::int64_t> read) {
+                                          std::vector<std::int64_t> images, std::vector<std::int64_t> read) {
   const auto i = static_cast<std::size_t>(index);
-  return {pack.begin[i] + offset, pack.strides[i], pack.lengths[i], image, std::move(read)};
+  return {pack.begin[i] + offset, pack.strides[i], pack.lengths[i], std::move(images), std::move(read)};
 }
 
 std::int64_t FusionPlan::rows_read() const {
@@ -16,35 +33,51 @@ std::int64_t FusionPlan::rows_read() const {
   return rows;
 }
 
+namespace {
+
+/// Sequences that follow each other with `lengths` rows, the i-th attending to image `of[i]`; by ascending image.
+SegmentsPtr cross_segments(const std::vector<std::int64_t>& lengths, const std::vector<std::int64_t>& of,
+                           const FusedImages& images) {
+  auto segments = std::make_shared<Segments>();
+  segments->k_rows = images.rows;
+  for (std::size_t i = 0; i < lengths.size(); ++i) {
+    const auto image = static_cast<std::size_t>(of[i]);
+    segments->list.push_back({segments->q_rows, lengths[i], images.begin.at(image), images.real[image]});
+    segments->q_rows += lengths[i];
+  }
+  std::ranges::stable_sort(segments->list, {}, &Segment::k_begin);
+  return segments;
+}
+
+}  // namespace
+
 FusionLayout lay_out(const FusionPlan& plan, const FusedImages& images, const at::Device& device) {
-  std::vector<std::int64_t> gather, lengths, image, read_rows, read_lengths, read_image;
+  std::vector<std::int64_t> gather, lengths, read_rows, read_lengths, read_image;
+  const std::size_t copies = plan.sequences.empty() ? 1 : plan.sequences.front().images.size();
+  std::vector<std::vector<std::int64_t>> image(copies);
   auto self = std::make_shared<Segments>(), read_self = std::make_shared<Segments>();
   for (const FusionPlan::Sequence& s : plan.sequences) {
+    VICHA_ASSERT(s.images.size() == copies);
     const std::int64_t begin = static_cast<std::int64_t>(gather.size());
     for (std::int64_t j = 0; j < s.rows; ++j) gather.push_back(s.begin + j);
     self->list.push_back({begin, s.rows, begin, s.real});
     lengths.push_back(s.rows);
-    image.push_back(s.image);
+    for (std::size_t c = 0; c < copies; ++c) image[c].push_back(s.images[c]);
     if (s.read.empty()) continue;
     const auto reads = static_cast<std::int64_t>(s.read.size());
     read_self->list.push_back({static_cast<std::int64_t>(read_rows.size()), reads, begin, s.real});
     for (const std::int64_t j : s.read) read_rows.push_back(begin + j);
     read_lengths.push_back(reads);
-    read_image.push_back(s.image);
+    read_image.push_back(s.images.back());
   }
   self->q_rows = self->k_rows = read_self->k_rows = static_cast<std::int64_t>(gather.size());
   read_self->q_rows = static_cast<std::int64_t>(read_rows.size());
-  const auto cross = [&](const std::vector<std::int64_t>& rows, const std::vector<std::int64_t>& of_image) {
-    const auto count = static_cast<std::int64_t>(images.real.size());
-    auto segments = std::make_shared<Segments>(*Segments::cross(rows, of_image, count, images.tokens));
-    for (Segment& s : segments->list) s.k_len = images.real[static_cast<std::size_t>(s.k_begin / images.tokens)];
-    return segments;
-  };
   FusionLayout layout;
   layout.gather = row_indices(gather, device);
   layout.read = row_indices(read_rows, device);
-  layout.every = {self, cross(lengths, image), {}, {}, {}};
-  layout.some = {self, layout.every.cross, layout.read, read_self, cross(read_lengths, read_image)};
+  layout.every.self = self;
+  for (const auto& of : image) layout.every.cross.push_back(cross_segments(lengths, of, images));
+  layout.some = {self, layout.every.cross, layout.read, read_self, cross_segments(read_lengths, read_image, images)};
   return layout;
 }
 
@@ -56,34 +89,45 @@ FusionInput fusion_input(const Bert& bert, const at::Tensor& text_states, const 
     at::Tensor rows = text_states.index_select(0, layout.gather);
     return {std::move(rows), kv, std::move(layout)};
   }
-  // Every sequence sees its image in a light of its own.
+  // Every sequence sees its images in a light of its own: picture c of all sequences stands behind picture c - 1 of
+  // all.
   FusionPlan apart = plan;
-  FusedImages copies;
-  copies.tokens = images.tokens;
-  std::vector<ComparedSequence> sequences;
-  std::vector<std::int64_t> image;
-  std::int64_t begin = 0;
-  for (FusionPlan::Sequence& s : apart.sequences) {
-    sequences.push_back({begin, s.rows, s.real, s.image});
-    begin += s.rows;
-    copies.real.push_back(images.real[static_cast<std::size_t>(s.image)]);
-    image.push_back(s.image);
-    s.image = static_cast<std::int64_t>(image.size()) - 1;
+  FusedImages own;
+  std::vector<std::vector<ComparedSequence>> compared(plan.sequences.front().images.size());
+  std::vector<std::int64_t> image_rows, patch_rows;
+  const std::int64_t patches = images.patches.size(1);
+  for (std::size_t c = 0; c < compared.size(); ++c) {
+    std::int64_t begin = 0;
+    for (FusionPlan::Sequence& s : apart.sequences) {
+      const auto image = static_cast<std::size_t>(s.images.at(c));
+      compared[c].push_back({begin, s.rows, s.real, s.images[c]});
+      begin += s.rows;
+      // The class token stands before the patches, concepts behind them.
+      for (std::int64_t n = 0; n < patches; ++n) patch_rows.push_back(own.rows + 1 + n);
+      const std::int64_t end = image + 1 < images.begin.size() ? images.begin[image + 1] : images.rows;
+      for (std::int64_t row = images.begin[image]; row < end; ++row) image_rows.push_back(row);
+      s.images[c] = static_cast<std::int64_t>(own.begin.size());
+      own.add(end - images.begin[image], images.real[image]);
+    }
   }
-  FusionInput input{.rows = {}, .kv = {}, .layout = lay_out(apart, copies, device)};
+  FusionInput input{.rows = {}, .kv = {}, .layout = lay_out(apart, own, device)};
   const WordPatchSimilarity& similarity = *images.similarity;
-  const at::Tensor rows = text_states.index_select(0, input.layout.gather);
-  const Similarities found = compare(similarity.words(rows), images.patches, sequences);
-  input.rows = rows + found.rows_T.unsqueeze(1) * similarity.word_vector();
-  // The class token stands before the patches, concepts behind them.
-  const std::int64_t behind = images.tokens - 1 - found.patches_GN.size(1);
-  const at::Tensor tokens_GS1 = at::constant_pad_nd(found.patches_GN, {1, behind}).unsqueeze(2);
-  const at::Tensor image_of = row_indices(image, device);
+  const at::Tensor rows = text_states.index_select(0, input.layout.gather), words = similarity.words(rows);
+  input.rows = rows;
+  std::vector<at::Tensor> of_patches;
+  for (std::size_t c = 0; c < compared.size(); ++c) {
+    const Similarities found = compare(words, images.patches, compared[c]);
+    input.rows = input.rows + found.rows_T.unsqueeze(1) * similarity.word_vector(c);
+    of_patches.push_back(found.patches_GN.flatten());
+  }
+  const at::Tensor gain_S1 =
+      at::zeros({own.rows}, rows.options().dtype(at::kFloat))
+          .index_add(0, row_indices(patch_rows, device), of_patches.size() == 1 ? of_patches[0] : at::cat(of_patches))
+          .unsqueeze(1);
+  const at::Tensor of_images = row_indices(image_rows, device);
   const std::vector<at::Tensor> change = bert.image_kv_change(similarity.patch_vector());
   for (std::size_t layer = 0; layer < kv.size(); ++layer) {
-    const at::Tensor own_GS2D = kv[layer].view({-1, images.tokens, kv[layer].size(1)}).index_select(0, image_of);
-    const at::Tensor gained = own_GS2D + tokens_GS1.to(own_GS2D.scalar_type()) * change[layer];
-    input.kv.push_back(gained.view({-1, own_GS2D.size(2)}));
+    input.kv.push_back(kv[layer].index_select(0, of_images) + gain_S1.to(kv[layer].scalar_type()) * change[layer]);
   }
   return input;
 }

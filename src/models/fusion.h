@@ -1,7 +1,8 @@
-// A pass through the fusion layers: which rows of which texts attend to which image, and what is read of the result.
+// A pass through the fusion layers: which rows of which texts attend to which images, and what is read of the result.
 // P rows read, T text rows, D width.
 #pragma once
 
+#include <utility>
 #include <vector>
 
 #include "models/bert.h"
@@ -9,31 +10,39 @@
 
 namespace vicha {
 
-/// What cross-attention sees: the rows of images of equal length, one after the other.
+/// What cross-attention sees: the rows of images, one image after the other.
 struct FusedImages {
-  std::int64_t tokens = 0;         ///< rows of an image
-  std::vector<std::int64_t> real;  ///< of each image: rows that may be attended to
+  std::vector<std::int64_t> begin;  ///< of each image: its first row
+  std::vector<std::int64_t> real;   ///< of each image: rows that may be attended to
+  std::int64_t rows = 0;            ///< of all
   /// As ImageStates has them: null and undefined where words and patches are not compared.
   std::shared_ptr<const WordPatchSimilarity> similarity = nullptr;
   at::Tensor patches = {};
 
   FusedImages() = default;
-  explicit FusedImages(const ImageStates& image)
-      : tokens(image.tokens), real(image.real), similarity(image.similarity), patches(image.patches) {}
+  explicit FusedImages(const ImageStates& images) { add(images); }
+  /// An image of `tokens` rows, `visible` of them to be attended to.
+  void add(std::int64_t tokens, std::int64_t visible);
+  void add(const ImageStates& images);
 };
 
-/// Texts (or parts of them) that go through the fusion layers together, each with one image.
+/// Texts (or parts of them) that go through the fusion layers together, each with its images: one, or as many as the
+/// model reads with a text.
 struct FusionPlan {
   struct Sequence {
-    std::int64_t begin, rows, real;  ///< rows of the text states, the real ones first
-    std::int64_t image;              ///< image it attends to
-    std::vector<std::int64_t> read;  ///< positions within the sequence that are read
+    std::int64_t begin, rows, real;    ///< rows of the text states, the real ones first
+    std::vector<std::int64_t> images;  ///< those it attends to, in the order of the copies of a fusion layer
+    std::vector<std::int64_t> read;    ///< positions within the sequence that are read
   };
   std::vector<Sequence> sequences;
 
   /// Text `index` of a pack whose first row is row `offset` of the states.
+  static Sequence sequence(const PackedText& pack, std::int64_t index, std::int64_t offset,
+                           std::vector<std::int64_t> images, std::vector<std::int64_t> read = {});
   static Sequence sequence(const PackedText& pack, std::int64_t index, std::int64_t offset, std::int64_t image,
-                           std::vector<std::int64_t> read = {});
+                           std::vector<std::int64_t> read = {}) {
+    return sequence(pack, index, offset, std::vector{image}, std::move(read));
+  }
   std::int64_t rows_read() const;
 };
 

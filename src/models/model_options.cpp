@@ -25,4 +25,12 @@ void ModelOptions::check() const {
   }
 }
 
+void require_one_image(const ModelOptions& options, std::string_view what) {
+  if (options.fusion.images == 1) return;
+  throw UsageError(
+      fmt::format("the model reads {} pictures with a text (model.fusion.images), and {} has one: take a model with "
+                  "model.fusion.images = 1, such as the one that this one was started from",
+                  options.fusion.images, what));
+}
+
 }  // namespace vicha

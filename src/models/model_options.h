@@ -1,6 +1,8 @@
 // Sizes of the model. Defaults are the paper's: ViT-B/16 and BERT-base.
 #pragma once
 
+#include <string_view>
+
 #include "config/describe.h"
 
 namespace vicha {
@@ -71,6 +73,24 @@ struct TextOptions {
   }
 };
 
+/// How the fusion layers put texts and pictures together.
+struct FusionOptions {
+  std::int64_t images = 1;
+  bool similarity = false;
+
+  void describe(Visitor& v) {
+    v.field({"images", "pictures",
+             "Pictures that a text is read with. Each fusion layer stands there as often, a copy for each picture; the "
+             "copies share the keys and values of cross-attention",
+             1, 16},
+            images);
+    v.field({"similarity", "",
+             "The fusion layers are told how like each word and each patch are: the words objective teaches it, and "
+             "tasks that count or check what a text says need it (released weights: no)"},
+            similarity);
+  }
+};
+
 struct ConceptOptions {
   bool enabled = true;
   std::int64_t layers = 2;
@@ -82,18 +102,6 @@ struct ConceptOptions {
     v.field(
         {"mask_padding", "", "Hide padded concept tokens from the ViT and from cross-attention (released weights: no)"},
         mask_padding);
-  }
-};
-
-/// How texts meet pictures.
-struct FusionOptions {
-  bool similarity = false;
-
-  void describe(Visitor& v) {
-    v.field({"similarity", "",
-             "The fusion layers are told how like each word and each patch are: the words objective teaches it, and "
-             "tasks that count or check what a text says need it (released weights: no)"},
-            similarity);
   }
 };
 
@@ -119,5 +127,8 @@ struct ModelOptions {
   /// Throws UsageError naming the keys that do not fit together.
   void check() const;
 };
+
+/// Throws UsageError unless the model reads one picture with a text, as `what` does ("pretraining").
+void require_one_image(const ModelOptions& options, std::string_view what);
 
 }  // namespace vicha

@@ -27,6 +27,11 @@ at::Tensor matched_first(const at::Tensor& both, const at::Tensor& contrast, con
 
 }  // namespace
 
+PairScorer::PairScorer(const Vicha& model, const Linear& match_head, ImageMemory memory, const Group& group)
+    : model_(model), match_head_(match_head), memory_(std::move(memory)), group_(group) {
+  require_one_image(model.options(), "pairs of a picture and a text");
+}
+
 ImageStates PairScorer::encode(const ScoredImages& images) const {
   const at::Tensor patches = patch_rows(images.image.to(model_.device()), model_.options().vit);
   return model_.online().encode_image({patches, images.image.size(0), images.concepts}, Dropout());
@@ -93,21 +98,20 @@ at::Tensor PairScorer::match(const std::vector<std::pair<std::int64_t, std::int6
     // Pairs that follow each other with the same image share its keys and values.
     FusionPlan plan;
     FusedImages images;
-    images.tokens = tokens_;
     std::vector<at::Tensor> states;
     std::int64_t rows = 0, last = -1;
     for (; next < pairs.size() && rows < kRowsPerPass; ++next) {
       const auto [image, text] = pairs[next];
       if (states.empty() || image != last) {
         states.push_back(states_of(image));
-        images.real.push_back(image_tokens_[static_cast<std::size_t>(image)]);
+        images.add(tokens_, image_tokens_[static_cast<std::size_t>(image)]);
         last = image;
       }
       const std::int64_t length = text_lengths_[static_cast<std::size_t>(text)];
       plan.sequences.push_back({text_begin_[static_cast<std::size_t>(text)],
                                 length,
                                 length,
-                                static_cast<std::int64_t>(states.size()) - 1,
+                                {static_cast<std::int64_t>(states.size()) - 1},
                                 {0}});
       rows += length;
     }

@@ -30,9 +30,10 @@ struct ImageMemory {
 class PairScorer {
  public:
   /// `match_head` (2, D_text): the matching objective's, "no match" and "match". In a group every rank holds all images
-  /// and texts, and `rerank` matches a share of the pairs on each.
-  PairScorer(const Vicha& model, const Linear& match_head, ImageMemory memory = {}, const Group& group = Group::alone())
-      : model_(model), match_head_(match_head), memory_(std::move(memory)), group_(group) {}
+  /// and texts, and `rerank` matches a share of the pairs on each. Throws UsageError for a model that reads several
+  /// images with a text.
+  PairScorer(const Vicha& model, const Linear& match_head, ImageMemory memory = {},
+             const Group& group = Group::alone());
 
   /// Appended in order.
   void add_images(const at::Tensor& image, const Tokens& concepts);

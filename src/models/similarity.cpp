@@ -20,7 +20,10 @@ WordPatchSimilarity::WordPatchSimilarity(ParameterStore& store, const ModelOptio
   patch_proj_ =
       add_linear(store, "patch_proj" + suffix + ".", options.vit.width, options.embed_dim, Init::kLinearDefault);
   const ParameterStore::Scope fusion_heads(store, "fusion_heads");
-  word_vector_ = store.add("word_similarity" + suffix, {options.text.width}, Init::kZeros);
+  for (std::int64_t i = 0; i < options.fusion.images; ++i) {
+    const std::string place = i == 0 ? "" : "_" + std::to_string(i);
+    word_vectors_.push_back(store.add("word_similarity" + place + suffix, {options.text.width}, Init::kZeros));
+  }
   patch_vector_ = store.add("patch_similarity" + suffix, {options.vit.width}, Init::kZeros);
 }
 

@@ -17,8 +17,9 @@ namespace vicha {
 /// The maps of words and patches into one space, and what the fusion's input gains where they agree.
 class WordPatchSimilarity {
  public:
-  /// `suffix` "" or "_m". Registers "word_proj", "patch_proj", "word_similarity" and "patch_similarity" in the scopes
-  /// "heads" (a file that a model starts from may lack them) and "similarity".
+  /// `suffix` "" or "_m". Registers "word_proj", "patch_proj", "patch_similarity" and "word_similarity", of further
+  /// pictures "word_similarity_1" …, in the scopes "heads" (a file that a model starts from may lack them) and
+  /// "similarity".
   WordPatchSimilarity(ParameterStore& store, const ModelOptions& options, const std::string& suffix);
 
   /// States of words (T, D_text) -> rows of length 1 (T, E).
@@ -26,16 +27,17 @@ class WordPatchSimilarity {
   /// States of pictures (I * S, D_image), `tokens` each -> their patches, rows of length 1 (I, N, E).
   at::Tensor patches(const at::Tensor& image_SD, std::int64_t tokens) const;
 
-  /// What a text's token gains at similarity 1 (D_text). They start at 0: a model that is given them is at first the
-  /// model that it was.
-  const at::Tensor& word_vector() const { return word_vector_; }
+  /// What a text's token gains at similarity 1 with picture `image` of the text (D_text). They start at 0: a model that
+  /// is given them is at first the model that it was.
+  const at::Tensor& word_vector(std::size_t image) const { return word_vectors_.at(image); }
   /// What a patch's state gains at similarity 1 (D_image).
   const at::Tensor& patch_vector() const { return patch_vector_; }
 
  private:
   std::int64_t patches_;  ///< N
   Linear word_proj_, patch_proj_;
-  at::Tensor word_vector_, patch_vector_;
+  std::vector<at::Tensor> word_vectors_;  ///< for each picture that a text is read with
+  at::Tensor patch_vector_;
 };
 
 /// Sequences of text rows, each compared with one picture.

@@ -43,7 +43,7 @@ TEST(Compare, IsTheLargestCosineOfRealWords) {
   std::int64_t row = 0;
   for (std::size_t g = 0; g < kSequences.size(); ++g) {
     const ComparedSequence& s = kSequences[g];
-    const at::Tensor all = at::mm(words.slice(0, s.begin, s.begin + s.rows), patches[s.image].t());
+    const at::Tensor all = at::mm(words.slice(0, s.begin, s.begin + s.rows), patches[s.images[0]].t());
     for (std::int64_t n = 0; n < 3; ++n) {
       const double best = s.real > 1 ? all.slice(0, 1, s.real).select(1, n).max().item<double>() : 0.0;
       EXPECT_NEAR(found.patches_GN[static_cast<std::int64_t>(g)][n].item<double>(), best, 1e-5);
@@ -102,18 +102,17 @@ class SimilarFusion : public testing::Test {
     std::vector<at::Tensor> all;
     for (FusionPlan::Sequence s : plan(texts.pack).sequences) {
       const at::Tensor words = similarity.words(texts.states.slice(0, s.begin, s.begin + s.real));
-      const at::Tensor cosine = at::mm(words, pictures.patches[s.image].t());
+      const at::Tensor cosine = at::mm(words, pictures.patches[s.images[0]].t());
       const at::Tensor best = cosine.amax(1).slice(0, 1);
       const at::Tensor gains = at::cat({best.mean().view({1}), best, at::zeros({s.rows - s.real})});
       const at::Tensor rows =
-          texts.states.slice(0, s.begin, s.begin + s.rows) + at::outer(gains, similarity.word_vector());
+          texts.states.slice(0, s.begin, s.begin + s.rows) + at::outer(gains, similarity.word_vector(0));
       const at::Tensor of_patches = at::cat({at::zeros({1}), cosine.slice(0, 1).amax(0), at::zeros({2})});
-      const at::Tensor states =
-          pictures.states.view({2, pictures.tokens, -1})[s.image] + at::outer(of_patches, similarity.patch_vector());
+      const at::Tensor states = pictures.states.view({2, pictures.tokens, -1})[s.images[0]] +
+                                at::outer(of_patches, similarity.patch_vector());
       FusedImages one;
-      one.tokens = pictures.tokens;
-      one.real = {pictures.tokens};
-      s.begin = s.image = 0;
+      one.add(pictures.tokens, pictures.tokens);
+      s.begin = s.images[0] = 0;
       all.push_back(fuse(bert, rows, bert.image_kv(states), FusionPlan{{s}}, one, Dropout()));
     }
     return at::cat(all);

@@ -9,24 +9,29 @@ namespace vicha {
 namespace {
 
 constexpr double kEps = 1e-12;
+constexpr const char* kKeysAndValues = "crossattention.self.kv";
+
+std::vector<std::string> keys_and_values() { return {"crossattention.self.key", "crossattention.self.value"}; }
+
+std::vector<std::string> named(const std::string& prefix, const std::vector<std::string>& parts, const char* kind) {
+  std::vector<std::string> names;
+  for (const std::string& part : parts) names.push_back(prefix + part + kind);
+  return names;
+}
 
 /// Linear maps that released checkpoints store one by one and that are read as one product.
 Linear add_joined(ParameterStore& store, const std::string& prefix, const std::string& name,
                   const std::vector<std::string>& parts, std::int64_t inputs, std::int64_t outputs) {
-  const auto named = [&](const char* kind) {
-    std::vector<std::string> names;
-    for (const std::string& part : parts) names.push_back(prefix + part + kind);
-    return names;
-  };
   const std::int64_t rows = outputs * static_cast<std::int64_t>(parts.size());
   const at::Tensor weight =
-      store.add_fused(prefix + name + ".weight", named(".weight"), {rows, inputs}, Init::kNormal002);
-  return {weight, store.add_fused(prefix + name + ".bias", named(".bias"), {rows}, Init::kZeros)};
+      store.add_fused(prefix + name + ".weight", named(prefix, parts, ".weight"), {rows, inputs}, Init::kNormal002);
+  return {weight, store.add_fused(prefix + name + ".bias", named(prefix, parts, ".bias"), {rows}, Init::kZeros)};
 }
 
 }  // namespace
 
-BertLayer::BertLayer(ParameterStore& store, const std::string& prefix, const BertLayerShape& shape)
+BertLayer::BertLayer(ParameterStore& store, const std::string& prefix, const BertLayerShape& shape,
+                     const BertLayer* shared, const std::string& shared_prefix)
     : heads(shape.heads) {
   const std::int64_t width = shape.width;
   const auto linear = [&](const char* name, std::int64_t inputs, std::int64_t outputs) {
@@ -38,8 +43,14 @@ BertLayer::BertLayer(ParameterStore& store, const std::string& prefix, const Ber
   attention_norm = add_layer_norm(store, prefix + "attention.output.LayerNorm.", width, kEps);
   if (shape.cross_width > 0) {
     cross_query = linear("crossattention.self.query.", width, width);
-    cross_kv = add_joined(store, prefix, "crossattention.self.kv",
-                          {"crossattention.self.key", "crossattention.self.value"}, shape.cross_width, width);
+    if (shared == nullptr) {
+      cross_kv = add_joined(store, prefix, kKeysAndValues, keys_and_values(), shape.cross_width, width);
+    } else {
+      cross_kv = shared->cross_kv;
+      for (const char* kind : {".weight", ".bias"}) {
+        store.alias_fused(named(prefix, keys_and_values(), kind), shared_prefix + kKeysAndValues + kind);
+      }
+    }
     cross_proj = linear("crossattention.output.dense.", width, width);
     cross_norm = add_layer_norm(store, prefix + "crossattention.output.LayerNorm.", width, kEps);
   }

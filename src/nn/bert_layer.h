@@ -26,7 +26,10 @@ struct BertLayer {
 
   BertLayer() = default;
   /// Registers its parameters under `prefix` ("text_encoder.bert.encoder.layer.0.").
-  BertLayer(ParameterStore& store, const std::string& prefix, const BertLayerShape& shape);
+  /// With `shared`, registered under `shared_prefix`, it reads another picture by that layer's keys and values: they
+  /// have a second name in checkpoints, and learn once.
+  BertLayer(ParameterStore& store, const std::string& prefix, const BertLayerShape& shape,
+            const BertLayer* shared = nullptr, const std::string& shared_prefix = {});
 
   /// Self-attention and MLP: (T, D) -> (T, D).
   at::Tensor operator()(const at::Tensor& x, const SegmentsPtr& self, const Dropout& dropout) const;

@@ -143,10 +143,16 @@ bool ParameterStore::frozen(std::string_view scope) const {
   return any;
 }
 
-void ParameterStore::alias(const std::string& name, const std::string& target) {
+void ParameterStore::alias(const std::string& name, const std::string& target) { alias_fused({name}, target); }
+
+void ParameterStore::alias_fused(const std::vector<std::string>& part_names, const std::string& target) {
   const auto at = by_name_.find(target);
   VICHA_ASSERT(at != by_name_.end());
-  released_.push_back({name, static_cast<std::int64_t>(at->second), 0, 1, true});
+  const auto parts = static_cast<std::int64_t>(part_names.size());
+  for (std::int64_t i = 0; i < parts; ++i) {
+    released_.push_back(
+        {part_names[static_cast<std::size_t>(i)], static_cast<std::int64_t>(at->second), i, parts, true});
+  }
 }
 
 at::Tensor ParameterStore::add_buffer(const std::string& name, at::Tensor value) {

@@ -57,6 +57,8 @@ class ParameterStore {
                        Init init, std::int64_t fan_in = 0);
   /// A second released name of a parameter (tied weights).
   void alias(const std::string& name, const std::string& target);
+  /// The same of a parameter that checkpoints store in equal blocks: a second name for each.
+  void alias_fused(const std::vector<std::string>& part_names, const std::string& target);
   /// State that is saved but not learned (queues); `name` as in released checkpoints.
   at::Tensor add_buffer(const std::string& name, at::Tensor value);
   /// A table that follows from the sizes (fixed positions): saved as released checkpoints have it, made rather than

@@ -101,7 +101,7 @@ at::Tensor MaeStep::cross_modal() {
   }
   cross->q_rows = batch * (count + 1);
   cross->k_rows = text.pack.rows();
-  const Bert::Fusion fusion{Segments::uniform(batch, count + 1), cross, {}, {}, {}};
+  const Bert::Fusion fusion{Segments::uniform(batch, count + 1), {cross}, {}, {}, {}};
   const Bert& bert = encodings_.model().online().text;
   const at::Tensor fused =
       bert.fuse(stream.view({-1, stream.size(2)}), bert.image_kv(text.states), fusion, encodings_.dropout());

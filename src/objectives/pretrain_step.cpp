@@ -11,6 +11,7 @@ namespace vicha {
 
 PretrainStep::PretrainStep(const ObjectivesOptions& options, const ObjectiveSet& objectives, Vicha& model)
     : options_(options), model_(model), objectives_(objectives) {
+  require_one_image(model.options(), "pretraining");
   std::vector<std::string> keys;
   for (const ObjectiveKind& kind : objective_kinds()) {
     const ObjectiveOptions& own = options.at(kind.key);

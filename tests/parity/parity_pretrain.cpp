@@ -272,7 +272,7 @@ class PretrainCheck {
       std::vector<std::int64_t> lengths(static_cast<std::size_t>(b), length), block;
       for (std::int64_t i = 0; i < b; ++i) block.push_back(i);
       const Bert::Fusion fusion{
-          mlm.pack().segments, Segments::cross(lengths, block, b, image_states.size(0) / b), {}, {}, {}};
+          mlm.pack().segments, {Segments::cross(lengths, block, b, image_states.size(0) / b)}, {}, {}, {}};
       return bert.fuse(states, bert.image_kv(image_states), fusion, Dropout());
     };
     const at::Tensor hidden = every(model_->online().text, mlm.text_rows(), e.image().states);
