@@ -116,16 +116,17 @@ void FixtureSet::fill(Vicha& model, Report& report) const {
 }
 
 Batch FixtureSet::batch(const StateDict& data, const std::string& prefix) const {
+  const std::string in = prefix.empty() ? "in." : prefix + ".in.";
   const auto tokens = [&](const std::string& ids, const std::string& mask) {
-    const at::Tensor lengths = data.at(prefix + ".in." + mask).sum(1).contiguous();
+    const at::Tensor lengths = data.at(in + mask).sum(1).contiguous();
     const std::int64_t* p = lengths.data_ptr<std::int64_t>();
-    return Tokens{data.at(prefix + ".in." + ids), {p, p + lengths.numel()}};
+    return Tokens{data.at(in + ids), {p, p + lengths.numel()}};
   };
   Batch b;
-  b.image = data.at(prefix + ".in.image_i8").to(at::kFloat) / 32;
+  b.image = data.at(in + "image_i8").to(at::kFloat) / 32;
   b.text = tokens("text_ids", "text_mask");
   b.concepts = tokens("kw_ids", "kw_mask");
-  b.image_ids = data.find(prefix + ".in.idx");
+  b.image_ids = data.find(in + "idx");
   return b;
 }
 

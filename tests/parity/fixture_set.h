@@ -24,7 +24,7 @@ nlohmann::json read_json(const fs::path& path);
 
 class FixtureSet {
  public:
-  /// `fixture`: "pretrain" or "retrieval".
+  /// `fixture`: "pretrain", "retrieval" or "grounding".
   FixtureSet(const fs::path& folder, const std::string& fixture);
 
   const nlohmann::json& meta() const { return meta_; }
@@ -38,6 +38,7 @@ class FixtureSet {
   void fill(Vicha& model, Report& report) const;
   ObjectivesOptions objectives() const;
 
+  /// The inputs "<prefix>.in.…", or "in.…".
   Batch batch(const StateDict& data, const std::string& prefix) const;
 
  private:
