@@ -36,8 +36,8 @@ struct ImageList {
     return numbers.empty() ? manifest->image_path(records[at]) : manifest->image_file(numbers[at]);
   }
 };
-/// Records need `image` only, and the columns of images that the schema has. Throws DataError if a manifest is not right,
-/// or if one name stands for two files.
+/// Records need `image` only, and the columns of images that the schema has. Throws DataError if a manifest is not
+/// right, or if one name stands for two files.
 ImageList list_images(const std::vector<std::filesystem::path>& manifests, ManifestOptions options = {});
 
 struct EmbedOptions {

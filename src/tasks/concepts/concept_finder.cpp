@@ -215,8 +215,8 @@ std::shared_ptr<EvaluationSet> ConceptFinder::load(const DataOptions& data, std:
   std::vector<std::vector<std::string>> words(static_cast<std::size_t>(set->image_count()));
   if (where == ConceptsFrom::kFind) {
     const fs::path file = data.manifests.front();
-    const ImageList images = list_images(
-        {file}, {.image_root = data.image_root, .strip_parts = data.strip_parts, .schema = schema});
+    const ImageList images =
+        list_images({file}, {.image_root = data.image_root, .strip_parts = data.strip_parts, .schema = schema});
     const std::vector<ImageConcepts> found =
         find(images, options_.cache.empty() ? cache_beside(file, kit().provenance.weights, "emb") : options_.cache);
     std::unordered_map<std::string_view, std::size_t> number_of_path;
