@@ -377,37 +377,5 @@ TEST_F(LoaderTest, OptionsAreDescribed) {
   EXPECT_THROW(apply_override(options, "truncated=maybe"), UsageError);
 }
 
-TEST_F(LoaderTest, ATaskNamesTheTextAndFurtherPictures) {
-  nlohmann::json rows;
-  for (int i = 0; i < 8; ++i) {
-    rows.push_back({{"image", fmt::format("images/{}.png", i)},
-                    {"kwords", {"cat"}},
-                    {"image2", fmt::format("images/{}.png", i + 8)},
-                    {"kwords2", {"dog", "red"}},
-                    {"question", "red? cat"}});
-  }
-  options_.manifests = {folder_.write("pairs.json", rows.dump())};
-  options_.concepts.random_share = 0;
-  options_.transform.augment.enabled = false;
-  spoil(9);
-  const Schema schema{.caption = false,
-                      .columns = {{.field = "image2", .type = ColumnType::kImage, .beside = "kwords2"},
-                                  {.field = "question", .type = ColumnType::kText}},
-                      .text = {.field = "question", .cleaning = TextCleaning::kQuestion}};
-  Loader loader(load_manifests(options_, schema), small_tokenizer(), options_, {.seed = 3});
-  for (int batch = 0; batch < 2; ++batch) {
-    const Batch b = loader.next();
-    EXPECT_EQ(b.text.lengths, (std::vector<std::int64_t>(4, 3)));
-    const FurtherPictures& further = b.get<FurtherPictures>();
-    ASSERT_EQ(further.lists.size(), 1u);
-    EXPECT_EQ(further.lists[0].image.sizes(), b.image.sizes());
-    EXPECT_FALSE(further.lists[0].image.equal(b.image));
-    EXPECT_EQ(b.concepts.ids.size(1), 2);
-    EXPECT_EQ(further.lists[0].concepts.ids.size(1), 3);
-    for (const std::int64_t record : b.records) EXPECT_NE(record, 1) << "its second picture cannot be read";
-  }
-  EXPECT_EQ(loader.skipped(), 1);
-}
-
 }  // namespace
 }  // namespace vicha
