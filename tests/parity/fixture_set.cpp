@@ -98,12 +98,13 @@ ObjectivesOptions FixtureSet::objectives() const {
   return o;
 }
 
-void FixtureSet::fill(Vicha& model, Report& report) const {
+void FixtureSet::fill(Vicha& model, Report& report, const StateDict& extra) const {
   const at::NoGradGuard guard;
   ParameterStore& store = model.parameters();
   for (const ParameterStore::Released& r : store.released()) {
     if (r.name == "idx_queue") continue;  // starts at -100
-    at::Tensor value = start_.at(r.name, "pretrain_ckpt.safetensors");
+    at::Tensor value = extra.find(r.name);
+    if (!value.defined()) value = start_.at(r.name, "pretrain_ckpt.safetensors");
     at::Tensor target = store.view(r);
     if (r.name.ends_with(".pos_embed") && value.sizes() != target.sizes())
       value = resize_positions(value, model.options().vit.side());
