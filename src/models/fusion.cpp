@@ -1,6 +1,7 @@
 #include "models/fusion.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <algorithm>
 
@@ -133,8 +134,15 @@ FusionInput fusion_input(const Bert& bert, const at::Tensor& text_states, const 
 }
 
 at::Tensor fuse(const Bert& bert, const at::Tensor& text_states, const std::vector<at::Tensor>& kv,
-                const FusionPlan& plan, const FusedImages& images, const Dropout& dropout, at::Tensor* all_rows) {
-  const FusionInput input = fusion_input(bert, text_states, kv, plan, images);
+                const FusionPlan& plan, const FusedImages& images, const Dropout& dropout, at::Tensor* all_rows,
+                AttentionWatch* watch) {
+  FusionInput input = fusion_input(bert, text_states, kv, plan, images);
+  if (watch != nullptr) {
+    input.layout.every.watch = watch;
+    const at::Tensor states = bert.fuse(input.rows, input.kv, input.layout.every, dropout);
+    const at::AutoGradMode enabled(true);
+    return states.index_select(0, input.layout.read);
+  }
   if (all_rows == nullptr) return bert.fuse(input.rows, input.kv, input.layout.some, dropout);
   *all_rows = bert.fuse(input.rows, input.kv, input.layout.every, dropout);
   return all_rows->index_select(0, input.layout.read);

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "nn/attention.h"
+#include "nn/attention_watch.h"
 #include "nn/linear.h"
 #include "nn/norm.h"
 #include "nn/parameters.h"
@@ -45,8 +46,9 @@ struct BertLayer {
   at::Tensor image_kv_change(const at::Tensor& vector_D) const {
     return matmul_nt(vector_D.unsqueeze(0), cross_kv.weight);
   }
-  at::Tensor attend_image(const at::Tensor& x, const at::Tensor& kv, const SegmentsPtr& cross,
-                          const Dropout& dropout) const;
+  /// With `watch` its probabilities are kept there; they have no dropout.
+  at::Tensor attend_image(const at::Tensor& x, const at::Tensor& kv, const SegmentsPtr& cross, const Dropout& dropout,
+                          AttentionWatch* watch = nullptr) const;
   at::Tensor mlp(const at::Tensor& x, const Dropout& dropout) const;
 };
 
