@@ -35,11 +35,11 @@ void add_predict(CLI::App& app, Action& chosen) {
         if (!given->tower.empty()) set_tower(loaded, given->tower);
         const Predictor predict = kind.predict(loaded, given->command);
         if (!given->input.empty()) {
-          print_json(predict(given->input) + "\n");
+          print_json(predict({given->input}) + "\n");
           return 0;
         }
         for (std::string line; std::getline(std::cin, line);) {
-          if (!line.empty()) print_json(predict(line) + "\n");
+          if (!line.empty()) print_json(predict({line}) + "\n");
         }
         return 0;
       };
