@@ -1,6 +1,7 @@
 #include "models/bert.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <algorithm>
 #include <optional>
@@ -138,9 +139,13 @@ at::Tensor Bert::fuse(const at::Tensor& text_TD, const std::vector<at::Tensor>& 
 at::Tensor Bert::fuse_after_first(const at::Tensor& attended_TD, const std::vector<at::Tensor>& kv,
                                   const Fusion& fusion, const Dropout& dropout) const {
   VICHA_ASSERT(kv.size() == fusion_layers_.size());
+  AttentionWatch* const watch = fusion.watch;
+  VICHA_ASSERT(watch == nullptr || !fusion.rows.defined());
+  const at::AutoGradMode mode(watch == nullptr && at::GradMode::is_enabled());
   at::Tensor x = attended_TD;
   for (std::size_t i = 0; i < fusion_layers_.size(); ++i) {
     const BertLayer& layer = fusion_layers_[i];
+    AttentionWatch* const own = watch != nullptr && watch->layer() == static_cast<std::int64_t>(i) ? watch : nullptr;
     const bool some_rows = i + 1 == fusion_layers_.size() && fusion.rows.defined();
     if (i > 0) {
       x = some_rows ? layer.attend_self_at(x, fusion.rows, fusion.rows_self, dropout)
@@ -148,7 +153,8 @@ at::Tensor Bert::fuse_after_first(const at::Tensor& attended_TD, const std::vect
     } else if (some_rows) {
       x = x.index_select(0, fusion.rows);
     }
-    x = layer.mlp(layer.attend_image(x, kv[i], some_rows ? fusion.rows_cross : fusion.cross, dropout), dropout);
+    if (own != nullptr) at::GradMode::set_enabled(true);
+    x = layer.mlp(layer.attend_image(x, kv[i], some_rows ? fusion.rows_cross : fusion.cross, dropout, own), dropout);
   }
   return x;
 }

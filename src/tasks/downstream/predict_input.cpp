@@ -77,7 +77,7 @@ std::optional<std::vector<std::vector<std::string>>> given_concepts(const InputJ
                                                                     const std::string& input) {
   const auto found = json.find("concepts");
   if (found == json.end() || found->is_null()) return std::nullopt;
-  if (pictures == 1) return std::vector{words_of(*found, input)};
+  if (pictures == 1) return std::vector<std::vector<std::string>>{words_of(*found, input)};
   std::vector<std::vector<std::string>> lists;
   if (found->is_array() && found->size() == pictures) {
     for (const InputJson& list : *found) lists.push_back(words_of(list, input));
