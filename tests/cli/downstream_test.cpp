@@ -74,7 +74,7 @@ TEST_F(DownstreamCommands, TrainEvaluateAndAnswer) {
   EXPECT_TRUE(has(answers[1].at("error"), "no field \"sentence\""));
   EXPECT_EQ(answers[2].at("line"), 4);
   EXPECT_TRUE(has(answers[2].at("error"), "none.png"));
-  EXPECT_TRUE(answers[3].contains("label"));
+  EXPECT_TRUE(answers[3].contains("answer"));
 }
 
 TEST_F(DownstreamCommands, WrongUseIsSaid) {
