@@ -57,10 +57,15 @@ void add_evaluation(CLI::App& eval, const TaskKind& kind, Action& chosen) {
   CLI::App* command = eval.add_subcommand(kind.key, kind.about);
   command
       ->add_option("CHECKPOINT", run.checkpoint,
-                   "Checkpoint folder, or a run's folder for its last one (of `vicha align`: the best)")
+                   "Checkpoint folder, or a run's folder: its best checkpoint where it judged them, else the last")
       ->required();
   command->add_option("MANIFEST", run.manifest, "Evaluation set")->required();
   for (const EvaluationFlag& flag : kind.evaluation_flags) {
+    if (flag.is_switch) {
+      command->add_flag_callback(
+          flag.flag, [&run, key = flag.key] { run.settings.push_back(key + "=true"); }, flag.help);
+      continue;
+    }
     command->add_option_function<std::string>(
         flag.flag, [&run, key = flag.key](const std::string& value) { run.settings.push_back(key + "=" + value); },
         flag.help);

@@ -1,13 +1,126 @@
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
 #include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 
+#include "base/error.h"
+#include "base/file_guard.h"
+#include "base/files.h"
+#include "base/json_text.h"
+#include "base/log.h"
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "tasks/host/model_files.h"
 #include "tasks/host/picture_feed.h"
 
 namespace vicha::cli {
+namespace {
+
+struct PredictArguments {
+  PredictCommand command;
+  std::string input, tower, text, explain;
+  std::vector<std::string> images;
+
+  bool asks_by_options() const { return !images.empty() || !text.empty(); }
+};
+
+/// The object of input that --image and --text stand for.
+std::string object_of(const PredictArguments& given, const PredictFields& fields) {
+  if (!given.input.empty()) {
+    throw UsageError("give the input by --image and --text, or as a JSON object, not both ways");
+  }
+  if (given.images.size() != fields.images.size()) {
+    throw UsageError(fmt::format("--image: {} {} wanted, {} {} given", fields.images.size(),
+                                 fields.images.size() == 1 ? "picture is" : "pictures are", given.images.size(),
+                                 given.images.size() == 1 ? "is" : "are"));
+  }
+  if (!fields.text.empty() && given.text.empty()) throw UsageError("--text is missing: what is asked of the picture");
+  nlohmann::ordered_json object;
+  for (std::size_t i = 0; i < given.images.size(); ++i) {
+    require_utf8(given.images[i], "--image");
+    object[fields.images[i]] = given.images[i];
+  }
+  if (!given.text.empty()) {
+    require_utf8(given.text, "--text");
+    object[fields.text] = given.text;
+  }
+  return object.dump();
+}
+
+/// One answer a line, in order; a line that is wrong gives {"line", "error"} in its place, and the status of the first.
+int answer_lines(const Predictor& predict, const fs::path& explain) {
+  if (!explain.empty()) fs::create_directories(explain);
+  int status = 0;
+  std::int64_t number = 0;
+  for (std::string line; std::getline(std::cin, line);) {
+    ++number;
+    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
+    try {
+      const fs::path picture = explain.empty() ? fs::path() : explain / fmt::format("{:06}.png", number);
+      print_json(predict({line, picture}) + "\n");
+    } catch (const Error& error) {
+      print_json(json_text(nlohmann::ordered_json{{"line", number}, {"error", error.what()}}) + "\n");
+      log::error("line {}: {}", number, error.what());
+      if (status == 0) status = static_cast<int>(ExitCode::kData);
+    }
+  }
+  return status;
+}
+
+std::string fields_help(const PredictFields& fields) {
+  std::string form;
+  for (const std::string& image : fields.images) form += fmt::format("{}\"{}\": FILE", form.empty() ? "" : ", ", image);
+  if (!fields.text.empty()) form += fmt::format("{}\"{}\": TEXT", form.empty() ? "" : ", ", fields.text);
+  return form.empty() ? "A JSON object" : "A JSON object {" + form + "}";
+}
+
+void add_prediction(CLI::App& predict, const TaskKind& kind, Action& chosen) {
+  const auto given = std::make_shared<PredictArguments>();
+  const PredictFields& fields = kind.predict_fields;
+  CLI::App* command = predict.add_subcommand(kind.key, kind.about);
+  command
+      ->add_option("CHECKPOINT", given->command.checkpoint,
+                   "Checkpoint folder, or a run's folder: its best checkpoint where it judged them, else the last")
+      ->required();
+  command->add_option("INPUT", given->input,
+                      fields_help(fields) + "; without it, one a line from standard input, and one answer a line");
+  if (!fields.images.empty()) {
+    add_repeated(*command, "--image", given->images,
+                 fields.images.size() == 1
+                     ? std::string("The picture, instead of INPUT")
+                     : fmt::format("One of the {} pictures, in order, instead of INPUT", fields.images.size()));
+  }
+  if (!fields.text.empty())
+    command->add_option("--text", given->text, fmt::format("The {}, instead of INPUT", fields.text));
+  if (fields.explains) {
+    command->add_option("--explain", given->explain,
+                        "PNG of what the answer looks at, word by word; with several lines of input a folder, in which "
+                        "each line's PNG has its number");
+  }
+  add_finder_options(*command, given->command.concepts);
+  add_tower(*command, given->tower);
+  add_device(*command, given->command.device);
+  command->callback([given, &kind, &chosen] {
+    chosen = [given, &kind] {
+      const bool single = given->asks_by_options() || !given->input.empty();
+      const std::string input = given->asks_by_options() ? object_of(*given, kind.predict_fields) : given->input;
+      if (single && fs::is_directory(given->explain)) {
+        throw UsageError(fmt::format("--explain {}: is a folder; name the PNG of the one answer", given->explain));
+      }
+      LoadedModel loaded = load_trained(given->command.checkpoint, given->command.device, &kind);
+      if (!given->tower.empty()) set_tower(loaded, given->tower);
+      const Predictor predict = kind.predict(loaded, given->command);
+      if (!single) return answer_lines(predict, given->explain);
+      print_json(predict({input, given->explain}) + "\n");
+      return 0;
+    };
+  });
+}
+
+}  // namespace
 
 void add_predict(CLI::App& app, Action& chosen) {
   CLI::App* predict = nullptr;
@@ -16,34 +129,7 @@ void add_predict(CLI::App& app, Action& chosen) {
     if (predict == nullptr) {
       predict = app.add_subcommand("predict", "Answers of a trained model on raw input")->require_subcommand(1);
     }
-    struct Given {
-      PredictCommand command;
-      std::string input, tower;
-    };
-    const auto given = std::make_shared<Given>();
-    CLI::App* command = predict->add_subcommand(kind.key, kind.about);
-    command
-        ->add_option("CHECKPOINT", given->command.checkpoint, "Checkpoint folder, or a run's folder for its last one")
-        ->required();
-    command->add_option("INPUT", given->input, "A JSON object; without it, one a line from standard input");
-    add_finder_options(*command, given->command.concepts);
-    add_tower(*command, given->tower);
-    add_device(*command, given->command.device);
-    command->callback([given, &kind, &chosen] {
-      chosen = [given, &kind] {
-        LoadedModel loaded = load_trained(given->command.checkpoint, given->command.device, &kind);
-        if (!given->tower.empty()) set_tower(loaded, given->tower);
-        const Predictor predict = kind.predict(loaded, given->command);
-        if (!given->input.empty()) {
-          print_json(predict(given->input) + "\n");
-          return 0;
-        }
-        for (std::string line; std::getline(std::cin, line);) {
-          if (!line.empty()) print_json(predict(line) + "\n");
-        }
-        return 0;
-      };
-    });
+    add_prediction(*predict, kind, chosen);
   }
 }
 

@@ -47,6 +47,20 @@ struct Tokens {
   std::int64_t size() const { return static_cast<std::int64_t>(lengths.size()); }
 };
 
+/// Pictures of the samples beside their own, one list for each column of pictures that the task's records have (NLVR2).
+/// They are encoded apart: their concepts have lengths of their own.
+struct FurtherPictures : BatchTargets {
+  struct List {
+    at::Tensor image;  ///< as Batch::image
+    Tokens concepts;   ///< as Batch::concepts
+  };
+  std::vector<List> lists;
+
+  void for_each_tensor(const TensorVisit& visit) override {
+    for (List& list : lists) visit(list.image);
+  }
+};
+
 /// Moved, never copied: copies would share tensors that `to` replaces.
 struct Batch {
   at::Tensor image;                   ///< (B, 3, R, R) fp32, normalised; or features of patches (B, N, P) fp32

@@ -1,6 +1,7 @@
 #include "models/bert.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <algorithm>
 #include <optional>
@@ -148,9 +149,13 @@ at::Tensor Bert::fuse_after_first(const at::Tensor& attended_TD, const std::vect
                                   const Fusion& fusion, const Dropout& dropout) const {
   const auto copies = static_cast<std::size_t>(images_);
   VICHA_ASSERT(kv.size() * copies == fusion_layers_.size() && fusion.cross.size() == copies);
+  AttentionWatch* const watch = fusion.watch;
+  VICHA_ASSERT(watch == nullptr || !fusion.rows.defined());
+  const at::AutoGradMode mode(watch == nullptr && at::GradMode::is_enabled());
   at::Tensor x = attended_TD;
   for (std::size_t i = 0; i < fusion_layers_.size(); ++i) {
     const BertLayer& layer = fusion_layers_[i];
+    AttentionWatch* const own = watch != nullptr && watch->layer() == static_cast<std::int64_t>(i) ? watch : nullptr;
     const bool some_rows = i + 1 == fusion_layers_.size() && fusion.rows.defined();
     if (i > 0) {
       x = some_rows ? layer.attend_self_at(x, fusion.rows, fusion.rows_self, dropout)
@@ -158,8 +163,9 @@ at::Tensor Bert::fuse_after_first(const at::Tensor& attended_TD, const std::vect
     } else if (some_rows) {
       x = x.index_select(0, fusion.rows);
     }
+    if (own != nullptr) at::GradMode::set_enabled(true);
     const SegmentsPtr& cross = some_rows ? fusion.rows_cross : fusion.cross[i % copies];
-    x = layer.mlp(layer.attend_image(x, kv[i / copies], cross, dropout), dropout);
+    x = layer.mlp(layer.attend_image(x, kv[i / copies], cross, dropout, own), dropout);
   }
   return x;
 }

@@ -77,6 +77,9 @@ class Bert {
     /// With `rows` (P) defined the last layer runs at those rows only; its segments have P query rows.
     at::Tensor rows;
     SegmentsPtr rows_self, rows_cross;  ///< the latter of the last image
+    /// Sees the attention to the image in its fusion layer, at all rows: so without `rows`. The states have gradient
+    /// from there on alone.
+    AttentionWatch* watch = nullptr;
   };
   /// (T, D) -> (T, D), or (P, D) with Fusion::rows.
   at::Tensor fuse(const at::Tensor& text_TD, const std::vector<at::Tensor>& kv, const Fusion& fusion,

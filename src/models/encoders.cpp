@@ -1,6 +1,7 @@
 #include "models/encoders.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include "nn/host_copy.h"
 #include "nn/norm.h"
@@ -48,7 +49,7 @@ Encoders::Encoders(ParameterStore& store, const ModelOptions& options, const std
       mask_concept_padding(options.concepts.mask_padding) {}
 
 ImageStates Encoders::encode_image(const ImageInput& input, const Dropout& dropout, std::int64_t levels,
-                                   JoinedRows* joined, const JoinImage& join) const {
+                                   JoinedRows* joined, const JoinImage& join, AttentionWatch* watch) const {
   ImageStates image;
   const at::Device device = input.patches.device();
   const bool reads_concepts = concepts && input.concepts.defined();
@@ -75,8 +76,9 @@ ImageStates Encoders::encode_image(const ImageInput& input, const Dropout& dropo
 
   const at::Tensor cls_rows = row_indices(first_rows(input.count, image.tokens), device);
   // The states [-(n + 1) : -1] of the blocks' outputs: n before the last one.
-  Vit::Output out =
-      vit.run(pass.rows(), pass.segments(), levels > 0 ? cls_rows : at::Tensor(), vit.options().depth - levels - 1);
+  Vit::Output out = vit.run(pass.rows(), pass.segments(), levels > 0 ? cls_rows : at::Tensor(),
+                            vit.options().depth - levels - 1, watch);
+  const at::AutoGradMode mode(watch != nullptr || at::GradMode::is_enabled());
   if (!out.hidden_rows.empty()) out.hidden_rows.pop_back();
   image.hidden = std::move(out.hidden_rows);
   pass.set_states(out.states);

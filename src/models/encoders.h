@@ -52,9 +52,10 @@ struct Encoders {
   /// Adds rows to the image encoder's pass; gets the patches' tokens (B, N, D_image).
   using JoinImage = std::function<void(const at::Tensor& patches_BND, JoinedRows& pass)>;
   /// The image encoder, concepts read. With `join`, other rows go through the blocks with the images', and their states
-  /// are left in the JoinedRows.
+  /// are left in the JoinedRows. `watch`: Vit::run.
   ImageStates encode_image(const ImageInput& input, const Dropout& dropout, std::int64_t levels = 0,
-                           JoinedRows* joined = nullptr, const JoinImage& join = {}) const;
+                           JoinedRows* joined = nullptr, const JoinImage& join = {},
+                           AttentionWatch* watch = nullptr) const;
   /// Embeddings and text layers.
   TextStates encode_text(PackedText pack, const Dropout& dropout, std::int64_t levels = 0) const;
 

@@ -1,6 +1,7 @@
 #include "models/fusion.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <algorithm>
 
@@ -79,9 +80,16 @@ FusionLayout lay_out(const FusionPlan& plan, const FusedImages& images, const at
 }
 
 at::Tensor fuse(const Bert& bert, const at::Tensor& text_states, const std::vector<at::Tensor>& kv,
-                const FusionPlan& plan, const FusedImages& images, const Dropout& dropout, at::Tensor* all_rows) {
-  const FusionLayout layout = lay_out(plan, images, text_states.device());
+                const FusionPlan& plan, const FusedImages& images, const Dropout& dropout, at::Tensor* all_rows,
+                AttentionWatch* watch) {
+  FusionLayout layout = lay_out(plan, images, text_states.device());
   const at::Tensor rows = text_states.index_select(0, layout.gather);
+  if (watch != nullptr) {
+    layout.every.watch = watch;
+    const at::Tensor states = bert.fuse(rows, kv, layout.every, dropout);
+    const at::AutoGradMode enabled(true);
+    return states.index_select(0, layout.read);
+  }
   if (all_rows == nullptr) return bert.fuse(rows, kv, layout.some, dropout);
   *all_rows = bert.fuse(rows, kv, layout.every, dropout);
   return all_rows->index_select(0, layout.read);

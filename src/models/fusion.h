@@ -53,9 +53,10 @@ struct FusionLayout {
 FusionLayout lay_out(const FusionPlan& plan, const FusedImages& images, const at::Device& device);
 
 /// States of the rows that are read (P, D). `kv`: Bert::image_kv of the images' states. With `all_rows` every layer
-/// runs at every row (the plain path) and those states (T, D) are left there.
+/// runs at every row (the plain path) and those states (T, D) are left there. `watch`: Bert::Fusion; the rows it maps
+/// are those of the plan's sequences, one after the other.
 at::Tensor fuse(const Bert& bert, const at::Tensor& text_states, const std::vector<at::Tensor>& kv,
                 const FusionPlan& plan, const FusedImages& images, const Dropout& dropout,
-                at::Tensor* all_rows = nullptr);
+                at::Tensor* all_rows = nullptr, AttentionWatch* watch = nullptr);
 
 }  // namespace vicha

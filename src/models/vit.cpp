@@ -1,6 +1,7 @@
 #include "models/vit.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <optional>
 
@@ -62,12 +63,15 @@ at::Tensor Vit::assemble_visible(const at::Tensor& patches_BVD) const {
 }
 
 Vit::Output Vit::run(const at::Tensor& tokens_TD, const SegmentsPtr& segments, const at::Tensor& rows,
-                     std::int64_t hidden_from) const {
+                     std::int64_t hidden_from, AttentionWatch* watch) const {
+  const at::AutoGradMode mode(watch == nullptr && at::GradMode::is_enabled());
   Output output;
   ResidualNorm x{tokens_TD, (blocks_.empty() ? norm_ : blocks_.front().norm1)(tokens_TD)};
   for (std::size_t i = 0; i < blocks_.size(); ++i) {
     const bool last = i + 1 == blocks_.size();
-    x = blocks_[i](x.sum, x.out, segments, last ? norm_ : blocks_[i + 1].norm1);
+    AttentionWatch* own = watch != nullptr && watch->layer() == static_cast<std::int64_t>(i) ? watch : nullptr;
+    if (own != nullptr) at::GradMode::set_enabled(true);
+    x = blocks_[i](x.sum, x.out, segments, last ? norm_ : blocks_[i + 1].norm1, own);
     if (rows.defined() && static_cast<std::int64_t>(i) >= hidden_from) {
       // Norm of a few rows only: the whole state's norm is not needed between blocks.
       output.hidden_rows.push_back(last ? x.out.index_select(0, rows) : norm_(x.sum.index_select(0, rows)));

@@ -34,9 +34,9 @@ class Vit {
     std::vector<at::Tensor> hidden_rows;  ///< for each block from `hidden_from` on: final norm of the rows asked for
   };
   /// All blocks over packed tokens (T, D). `rows` (R) are the rows whose hidden states are wanted, from block
-  /// `hidden_from` (0-based) on; undefined: none.
-  Output run(const at::Tensor& tokens_TD, const SegmentsPtr& segments, const at::Tensor& rows,
-             std::int64_t hidden_from) const;
+  /// `hidden_from` (0-based) on; undefined: none. With `watch` the states have gradient from its block on alone.
+  Output run(const at::Tensor& tokens_TD, const SegmentsPtr& segments, const at::Tensor& rows, std::int64_t hidden_from,
+             AttentionWatch* watch = nullptr) const;
 
   const VitOptions& options() const { return options_; }
 

@@ -79,8 +79,15 @@ at::Tensor BertLayer::attend_self_at(const at::Tensor& x, const at::Tensor& rows
 }
 
 at::Tensor BertLayer::attend_image(const at::Tensor& x, const at::Tensor& kv, const SegmentsPtr& cross,
-                                   const Dropout& dropout) const {
-  const at::Tensor attended = cross_attention(cross_query(x), kv, heads, cross, dropout.draw());
+                                   const Dropout& dropout, AttentionWatch* watch) const {
+  const at::Tensor query = cross_query(x);
+  at::Tensor attended;
+  if (watch != nullptr) {
+    const auto parts = kv.chunk(2, 1);
+    attended = watch->attend(query, parts[0], parts[1], heads, cross);
+  } else {
+    attended = cross_attention(query, kv, heads, cross, dropout.draw());
+  }
   return residual_layer_norm(x, matmul_nt(attended, cross_proj.weight), cross_proj.bias, cross_norm, dropout.draw())
       .out;
 }

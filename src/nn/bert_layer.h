@@ -4,6 +4,7 @@
 #include <string>
 
 #include "nn/attention.h"
+#include "nn/attention_watch.h"
 #include "nn/linear.h"
 #include "nn/norm.h"
 #include "nn/parameters.h"
@@ -41,8 +42,9 @@ struct BertLayer {
                             const Dropout& dropout) const;
   /// Keys and values of images, once per image: (S, D_image) -> (S, 2 D).
   at::Tensor image_kv(const at::Tensor& image_SD) const { return cross_kv(image_SD); }
-  at::Tensor attend_image(const at::Tensor& x, const at::Tensor& kv, const SegmentsPtr& cross,
-                          const Dropout& dropout) const;
+  /// With `watch` its probabilities are kept there; they have no dropout.
+  at::Tensor attend_image(const at::Tensor& x, const at::Tensor& kv, const SegmentsPtr& cross, const Dropout& dropout,
+                          AttentionWatch* watch = nullptr) const;
   at::Tensor mlp(const at::Tensor& x, const Dropout& dropout) const;
 };
 

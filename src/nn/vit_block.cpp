@@ -28,8 +28,10 @@ VitBlock::VitBlock(ParameterStore& store, const std::string& prefix, std::int64_
       heads(heads) {}
 
 ResidualNorm VitBlock::operator()(const at::Tensor& stream, const at::Tensor& normed, const SegmentsPtr& segments,
-                                  const LayerNorm& next) const {
-  return finish(stream, self_attention(qkv(normed), heads, segments), next);
+                                  const LayerNorm& next, AttentionWatch* watch) const {
+  if (watch == nullptr) return finish(stream, self_attention(qkv(normed), heads, segments), next);
+  const auto parts = qkv(normed).chunk(3, 1);
+  return finish(stream, watch->attend(parts[0], parts[1], parts[2], heads, segments), next);
 }
 
 ResidualNorm VitBlock::at_rows(const at::Tensor& stream, const at::Tensor& normed, const at::Tensor& rows,

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "nn/attention.h"
+#include "nn/attention_watch.h"
 #include "nn/linear.h"
 #include "nn/norm.h"
 #include "nn/parameters.h"
@@ -26,9 +27,9 @@ struct VitBlock {
   VitBlock(ParameterStore& store, const std::string& prefix, std::int64_t width, std::int64_t heads, double eps);
 
   /// `stream` (T, D) is the residual stream before the block and `normed` its norm1. Returns the stream after the block
-  /// and `next` of it (the following block's norm1, or the final norm).
+  /// and `next` of it (the following block's norm1, or the final norm). With `watch` the probabilities are kept there.
   ResidualNorm operator()(const at::Tensor& stream, const at::Tensor& normed, const SegmentsPtr& segments,
-                          const LayerNorm& next) const;
+                          const LayerNorm& next, AttentionWatch* watch = nullptr) const;
 
   /// The same for the rows `rows` (P) only: they are queries, all rows keys and values. `segments` has P query rows.
   ResidualNorm at_rows(const at::Tensor& stream, const at::Tensor& normed, const at::Tensor& rows,

@@ -17,7 +17,8 @@ struct DistillationOptions {
   bool ramp = true;
 
   void describe(Visitor& v) {
-    v.field({"enabled", "", "Mix the momentum model's answers into the targets of ITC and MLM"}, enabled);
+    v.field({"enabled", "", "Mix the momentum model's answers into the targets (of ITC and MLM; of a task's answers)"},
+            enabled);
     v.field({"alpha", "", "Share of the soft targets", 0, 1}, alpha);
     v.field({"ramp", "", "Grow the share from 0 over the first epoch"}, ramp);
   }

@@ -5,6 +5,7 @@
 #include "tasks/align/aligned_source.h"
 #include "tasks/concepts/concept_sources.h"
 #include "tasks/concepts/vicha_source.h"
+#include "tasks/entailment/entailment.h"
 #include "tasks/host/task_kind.h"
 #include "tasks/pretrain/pretrain.h"
 #include "tasks/retrieval/retrieval.h"
@@ -18,6 +19,7 @@ Registry<TaskKind>& registry() {
         pretrain_kind(),
         align_kind(),
         retrieval_kind(),
+        entailment_kind(),
     };
   });
   return kinds;

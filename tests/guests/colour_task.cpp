@@ -158,7 +158,8 @@ Predictor predictor(LoadedModel& loaded, const PredictCommand& command) {
   const std::filesystem::path checkpoint = checkpoint_folder(command.checkpoint);
   const auto finder = std::make_shared<ConceptFinder>(checkpoint_concept_kit(checkpoint), checkpoint.string(), finding);
   return [&recipe, &model, finder, transform = ImageTransform(recipe.data.transform),
-          text = SampleText(loaded.tokenizer, recipe.data), from = finding.from](const std::string& input) {
+          text = SampleText(loaded.tokenizer, recipe.data), from = finding.from](const PredictRequest& request) {
+    const std::string& input = request.input;
     Json json = Json::parse(input, nullptr, /*allow_exceptions=*/false);
     const bool right = json.is_object() && json.contains("image") && json.at("image").is_string() &&
                        (!recipe.colour.captions || (json.contains("caption") && json.at("caption").is_string()));

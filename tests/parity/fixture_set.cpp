@@ -98,12 +98,13 @@ ObjectivesOptions FixtureSet::objectives() const {
   return o;
 }
 
-void FixtureSet::fill(Vicha& model, Report& report) const {
+void FixtureSet::fill(Vicha& model, Report& report, const StateDict& extra) const {
   const at::NoGradGuard guard;
   ParameterStore& store = model.parameters();
   for (const ParameterStore::Released& r : store.released()) {
     if (r.name == "idx_queue") continue;  // starts at -100
-    at::Tensor value = start_.at(r.name, "pretrain_ckpt.safetensors");
+    at::Tensor value = extra.find(r.name);
+    if (!value.defined()) value = start_.at(r.name, "pretrain_ckpt.safetensors");
     at::Tensor target = store.view(r);
     if (r.name.ends_with(".pos_embed") && value.sizes() != target.sizes())
       value = resize_positions(value, model.options().vit.side());
@@ -116,16 +117,17 @@ void FixtureSet::fill(Vicha& model, Report& report) const {
 }
 
 Batch FixtureSet::batch(const StateDict& data, const std::string& prefix) const {
+  const std::string in = prefix.empty() ? "in." : prefix + ".in.";
   const auto tokens = [&](const std::string& ids, const std::string& mask) {
-    const at::Tensor lengths = data.at(prefix + ".in." + mask).sum(1).contiguous();
+    const at::Tensor lengths = data.at(in + mask).sum(1).contiguous();
     const std::int64_t* p = lengths.data_ptr<std::int64_t>();
-    return Tokens{data.at(prefix + ".in." + ids), {p, p + lengths.numel()}};
+    return Tokens{data.at(in + ids), {p, p + lengths.numel()}};
   };
   Batch b;
-  b.image = data.at(prefix + ".in.image_i8").to(at::kFloat) / 32;
+  b.image = data.at(in + "image_i8").to(at::kFloat) / 32;
   b.text = tokens("text_ids", "text_mask");
   b.concepts = tokens("kw_ids", "kw_mask");
-  b.image_ids = data.find(prefix + ".in.idx");
+  b.image_ids = data.find(in + "idx");
   return b;
 }
 

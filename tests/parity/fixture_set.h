@@ -24,7 +24,7 @@ nlohmann::json read_json(const fs::path& path);
 
 class FixtureSet {
  public:
-  /// `fixture`: "pretrain" or "retrieval".
+  /// `fixture`: "pretrain", "retrieval", "ve", …
   FixtureSet(const fs::path& folder, const std::string& fixture);
 
   const nlohmann::json& meta() const { return meta_; }
@@ -35,9 +35,11 @@ class FixtureSet {
   /// A model with the sizes of the set.
   std::unique_ptr<Vicha> model() const { return std::make_unique<Vicha>(sizes(), 0); }
   /// Fills the model, heads included, from pretrain_ckpt; positions interpolated where the size differs.
-  void fill(Vicha& model, Report& report) const;
+  /// `extra`: what that does not have (heads), by released names.
+  void fill(Vicha& model, Report& report, const StateDict& extra = {}) const;
   ObjectivesOptions objectives() const;
 
+  /// The inputs "<prefix>.in.…", or "in.…".
   Batch batch(const StateDict& data, const std::string& prefix) const;
 
  private:

@@ -44,6 +44,19 @@ constexpr NameRule kTimmVit[] = {
     {"norm.**", "visual_encoder.norm.**"},
 };
 
+// Released downstream models have their text encoders without the language model around it.
+constexpr NameRule kFineTuned[] = {
+    {"text_encoder.embeddings.**", "text_encoder.bert.embeddings.**"},
+    {"text_encoder.encoder.**", "text_encoder.bert.encoder.**"},
+    {"text_encoder_m.embeddings.**", "text_encoder_m.bert.embeddings.**"},
+    {"text_encoder_m.encoder.**", "text_encoder_m.bert.encoder.**"},
+};
+// Without layers, a concept encoder is a whole BERT in some of them, and bare embeddings in others, as in ours.
+constexpr NameRule kBareConcepts[] = {
+    {"kw_encoder.embeddings.**", "kw_encoder.**"},
+    {"kw_encoder_m.embeddings.**", "kw_encoder_m.**"},
+};
+
 // What every downstream model does with a pretraining checkpoint.
 constexpr NameRule kDownstream[] = {
     {"**.position_ids", "", "constant, not a weight"},
@@ -239,6 +252,8 @@ StateDict to_released_names(const StateDict& tensors, std::string_view where, Re
   if (naming != nullptr) *naming = found;
   switch (found) {
     case Naming::kReleased:
+      ours = rename(ours, kFineTuned, where, report);
+      if (!starts_any(ours, "kw_encoder.encoder.")) ours = rename(ours, kBareConcepts, where, report);
       break;
     case Naming::kHuggingFaceBert:
       ours = rename(ours, kHuggingFaceBert, where, report);

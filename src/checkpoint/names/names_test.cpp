@@ -107,6 +107,22 @@ TEST(Names, ReleasedNamesStay) {
   }
 }
 
+TEST(Names, FineTunedModelsHaveBareTextEncoders) {
+  StateDict theirs;
+  for (const char* name : {"visual_encoder.cls_token", "text_encoder.embeddings.word_embeddings.weight",
+                           "text_encoder_m.encoder.layer.0.output.dense.bias", "text_decoder.bert.embeddings.x",
+                           "kw_encoder.embeddings.LayerNorm.weight", "cls_head.0.bias"}) {
+    theirs.set(name, at::zeros({1}));
+  }
+  const StateDict ours = to_released_names(theirs, "ve.pth");
+  EXPECT_TRUE(ours.contains("text_encoder.bert.embeddings.word_embeddings.weight"));
+  EXPECT_TRUE(ours.contains("text_encoder_m.bert.encoder.layer.0.output.dense.bias"));
+  EXPECT_TRUE(ours.contains("text_decoder.bert.embeddings.x"));
+  EXPECT_TRUE(ours.contains("kw_encoder.LayerNorm.weight")) << "a concept encoder without layers";
+  theirs.set("kw_encoder.encoder.layer.0.output.dense.bias", at::zeros({1}));
+  EXPECT_TRUE(to_released_names(theirs, "ve.pth").contains("kw_encoder.embeddings.LayerNorm.weight"));
+}
+
 TEST(Names, DownstreamModelsTakeTheirParts) {
   const StateDict pretrained = open_weights(kGolden / "vicha/checkpoint_last.pth").tensors;
   for (const Downstream task : {Downstream::kRetrieval, Downstream::kGrounding, Downstream::kVqa,

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <nlohmann/json.hpp>
 #include <unordered_map>
 #include <utility>
 
@@ -44,28 +45,45 @@ std::uint64_t content_hash(std::span<const std::uint8_t> bytes) {
 }
 
 ImageList list_images(const std::vector<fs::path>& manifests, ManifestOptions options) {
-  options.schema = {.caption = false};
+  Schema schema{.caption = false};
+  for (const ColumnSpec& spec : options.schema.columns) {
+    if (spec.type == ColumnType::kImage) schema.columns.push_back({.field = spec.field, .type = spec.type});
+  }
+  options.schema = schema;
   ImageList list;
   list.manifest = std::make_shared<const Manifest>(Manifest::load(manifests, options));
   const Manifest& manifest = *list.manifest;
-  std::unordered_map<std::string, std::int64_t> first_of;  // record
+  std::unordered_map<std::string, std::size_t> place_of;
+  std::vector<std::int64_t> number_of;  // Manifest::image_number, of each in the list
+  const auto add = [&](const std::string& name, std::int64_t record, std::int64_t number) {
+    const auto [found, fresh] = place_of.try_emplace(name, list.keys.size());
+    if (fresh) {
+      list.keys.push_back(name);
+      list.records.push_back(record);
+      number_of.push_back(number);
+    } else if (const std::int64_t before = number_of[found->second]; before != number) {
+      throw DataError(manifest.where(record),
+                      fmt::format("\"{}\" is {} here and {} in {}", name, manifest.image_file(number),
+                                  manifest.image_file(before), manifest.where(list.records[found->second])),
+                      "Embed these manifests into stores of their own, or give one --image-root for both");
+    }
+  };
   std::int64_t record = 0;
   for (const fs::path& file : manifests) {
     const auto see = [&](const ManifestRecord& r) {
-      const auto [found, fresh] = first_of.try_emplace(r.image, record);
-      if (fresh) {
-        list.keys.push_back(r.image);
-        list.records.push_back(record);
-      } else if (manifest.image_number(found->second) != manifest.image_number(record)) {
-        throw DataError(manifest.where(record),
-                        fmt::format("\"{}\" is {} here and {} in {}", r.image, manifest.image_path(record),
-                                    manifest.image_path(found->second), manifest.where(found->second)),
-                        "Embed these manifests into stores of their own, or give one --image-root for both");
+      const std::vector<std::int64_t> numbers = manifest.image_numbers(record);
+      add(r.image, record, numbers.front());
+      if (!schema.columns.empty()) {
+        const nlohmann::json json = nlohmann::json::parse(r.json);
+        for (std::size_t i = 0; i < schema.columns.size(); ++i) {
+          add(json.at(schema.columns[i].field).get<std::string>(), record, numbers[i + 1]);
+        }
       }
       ++record;
     };
-    read_manifest(file, options.schema, see, [](const ManifestProblem& problem) { problem.raise(); });
+    read_manifest(file, schema, see, [](const ManifestProblem& problem) { problem.raise(); });
   }
+  if (!schema.columns.empty()) list.numbers = std::move(number_of);
   return list;
 }
 

@@ -27,14 +27,17 @@ std::uint64_t content_hash(std::span<const std::uint8_t> bytes);
 struct ImageList {
   std::shared_ptr<const Manifest> manifest;
   std::vector<std::string> keys;
-  std::vector<std::int64_t> records;  ///< where each appears first
+  std::vector<std::int64_t> records;       ///< where each appears first
+  std::vector<std::int64_t> numbers = {};  ///< Manifest::image_number of each; empty: of those records' own images
 
   std::int64_t size() const { return static_cast<std::int64_t>(keys.size()); }
   std::string_view path(std::int64_t image) const {
-    return manifest->image_path(records[static_cast<std::size_t>(image)]);
+    const auto at = static_cast<std::size_t>(image);
+    return numbers.empty() ? manifest->image_path(records[at]) : manifest->image_file(numbers[at]);
   }
 };
-/// Records need `image` only. Throws DataError if a manifest is not right, or if one name stands for two files.
+/// Records need `image` only, and the columns of images that the schema has. Throws DataError if a manifest is not
+/// right, or if one name stands for two files.
 ImageList list_images(const std::vector<std::filesystem::path>& manifests, ManifestOptions options = {});
 
 struct EmbedOptions {

@@ -46,7 +46,35 @@ std::uint32_t NumberColumn::at(std::int64_t record) const {
   return number;
 }
 
-void ImageColumn::append(bool found, StringPool& images) { append_number(found ? images.intern(path_) : kNone); }
+void ImageColumn::append(bool found, StringPool& images) {
+  append_number(found ? images.intern(path_) : kNone);
+  if (spec().beside.empty()) return;
+  std::string entry;
+  append_varint(entry, found ? words_read_.size() : 0);
+  if (found) {
+    for (const std::string& word : words_read_) append_varint(entry, words_.intern(word));
+  }
+  places_.push_back(arena_.append(entry));
+}
+
+std::vector<std::string_view> ImageColumn::concepts(std::int64_t record) const {
+  if (places_.empty()) return {};
+  const char* from = arena_.at(places_[static_cast<std::size_t>(record)]);
+  std::vector<std::string_view> words(take_varint(from));
+  for (std::string_view& word : words) word = words_[static_cast<std::uint32_t>(take_varint(from))];
+  return words;
+}
+
+std::uint64_t ImageColumn::memory_bytes() const {
+  return NumberColumn::memory_bytes() + places_.capacity() * sizeof(places_[0]) + arena_.bytes() +
+         words_.memory_bytes();
+}
+
+void ImageColumn::seal() {
+  NumberColumn::seal();
+  places_.shrink_to_fit();
+  words_.seal();
+}
 
 void PooledColumn::seal() {
   NumberColumn::seal();

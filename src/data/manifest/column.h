@@ -76,14 +76,22 @@ class ImageColumn : public NumberColumn {
   using NumberColumn::NumberColumn;
   /// The file's number: Manifest::image_file gives its name.
   std::int64_t operator[](std::int64_t record) const { return at(record); }
+  /// The image's concepts; none where the schema does not read them.
+  std::vector<std::string_view> concepts(std::int64_t record) const;
+  std::uint64_t memory_bytes() const override;
+  void seal() override;
 
  protected:
-  std::string parse(const nlohmann::json& value, const nlohmann::json*, const ImagePaths& paths) override;
+  std::string parse(const nlohmann::json& value, const nlohmann::json* beside, const ImagePaths& paths) override;
   void append(bool found, StringPool& images) override;
   std::string wanted() const override { return "a string that names a file"; }
 
  private:
   std::string path_;
+  std::vector<std::string> words_read_;
+  std::vector<std::uint64_t> places_;  // of each record's words in arena_; empty where none are read
+  ByteArena arena_;
+  StringPool words_;
 };
 
 /// Strings in a pool: what repeats is kept once.

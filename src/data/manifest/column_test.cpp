@@ -230,5 +230,38 @@ TEST(Columns, LetRecordsDoWithoutCaptionsOnlyWhereTheSchemaSaysSo) {
   EXPECT_EQ(Manifest::load({file}, {.schema = {.caption = false, .columns = columns}}).size(), 1);
 }
 
+TEST(Columns, ImagesMayHaveConceptsOfTheirOwn) {
+  const TemporaryFolder folder;
+  const fs::path file = folder.write("m.json", R"([
+    {"image": "a", "kwords": ["x"], "image2": "b", "kwords2": ["cat", "dog", "cat"]},
+    {"image": "c", "kwords": [], "image2": "a", "kwords2": []}])");
+  Schema schema{.caption = false,
+                .concepts = true,
+                .columns = {{.field = "image2", .type = ColumnType::kImage, .beside = "kwords2"}}};
+  const Manifest m = Manifest::load({file}, {.schema = schema});
+  EXPECT_EQ(m.further_images(), 1u);
+  EXPECT_EQ(m.further_concepts(0, 0), (std::vector<std::string_view>{"cat", "dog", "cat"}));
+  EXPECT_TRUE(m.further_concepts(1, 0).empty());
+  folder.write("m.json", R"([{"image": "a", "kwords": ["x"], "image2": "b"}])");
+  const std::string missing = message_of([&] { Manifest::load({file}, {.schema = schema}); });
+  EXPECT_TRUE(contains(missing, "\"kwords2\" is missing")) << missing;
+  schema.concepts = false;  // then nobody reads them
+  EXPECT_TRUE(Manifest::load({file}, {.schema = schema}).further_concepts(0, 0).empty());
+  folder.write("m.json", R"([{"image": "a", "kwords": ["x"], "image2": "b", "kwords2": "cat"}])");
+  schema.concepts = true;
+  EXPECT_NE(message_of([&] { Manifest::load({file}, {.schema = schema}); }), "");
+}
+
+TEST(Columns, RecordsOfNoClassAreLeftOutAndCounted) {
+  const TemporaryFolder folder;
+  const Manifest m =
+      load_columns(folder, {{.field = "label", .type = ColumnType::kLabel, .values = {"no", "yes"}, .left_out = {"-"}}},
+                   R"([{"image": "a", "label": "-"}, {"image": "b", "label": "yes"}, {"image": "c", "label": 0}])");
+  EXPECT_EQ(m.size(), 2);
+  EXPECT_EQ(m.left_out(), 1);
+  EXPECT_EQ(m.column<LabelColumn>("label")[0], 1);
+  EXPECT_EQ(m.number_in_file(0), 1);
+}
+
 }  // namespace
 }  // namespace vicha

@@ -74,7 +74,18 @@ std::optional<ColumnFault> Column::read(const Value& record, const ImagePaths& p
   return ColumnFault{spec_.field, fmt::format("field \"{}\" {}", spec_.field, wrong), kCorrectRecord};
 }
 
-std::string ImageColumn::parse(const Value& value, const Value*, const ImagePaths& paths) {
+std::string ImageColumn::parse(const Value& value, const Value* beside, const ImagePaths& paths) {
+  if (const std::string& field = spec().beside; !field.empty()) {
+    words_read_.clear();
+    if (beside == nullptr) return fmt::format("has no concepts beside it: field \"{}\" is missing", field);
+    for (const Value& word : *beside) {
+      if (word.is_string()) words_read_.push_back(word.get<std::string>());
+    }
+    if (!beside->is_array() || words_read_.size() != beside->size()) {
+      return fmt::format("has beside it a field \"{}\" that is {}, not a list of strings", field, shown(*beside));
+    }
+  }
+
   const auto* name = value.get_ptr<const std::string*>();
   if (name == nullptr || !is_file_name(*name)) return is_not(value, wanted());
   std::optional<std::string> found = paths.find(*name);

@@ -3,10 +3,20 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "base/log.h"
+#include "base/printable.h"
 
 namespace vicha {
 
 bool is_file_name(std::string_view name) { return !name.empty() && name.find('\0') == std::string_view::npos; }
+
+std::filesystem::path with_jpg(const std::filesystem::path& file) {
+  std::error_code none;
+  if (file.has_extension() || !file.has_filename() || std::filesystem::exists(file, none)) return file;
+  std::filesystem::path jpg = file;
+  jpg += ".jpg";
+  return std::filesystem::exists(jpg, none) ? jpg : file;
+}
 
 ImagePaths::ImagePaths(const std::filesystem::path& manifest, const std::filesystem::path& image_root,
                        std::int64_t strip_parts)
@@ -26,7 +36,11 @@ std::optional<std::string> ImagePaths::find(std::string_view name) const {
   if (!rest) return std::nullopt;
   const std::filesystem::path path = (root_ / *rest).lexically_normal();
   if (foreign_name(*rest, path)) return std::nullopt;
-  return path.string();
+  const std::filesystem::path file = with_jpg(path);
+  if (file != path && !said_.exchange(true)) {
+    log::info("pictures are named without their ending: {} is {}", printable(name), file.string());
+  }
+  return file.string();
 }
 
 NameFault ImagePaths::fault(std::string_view name) const {

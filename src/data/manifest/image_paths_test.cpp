@@ -44,5 +44,17 @@ TEST(ImagePaths, KnowsFileNames) {
   EXPECT_FALSE(is_file_name(std::string_view("a\0b", 3)));
 }
 
+TEST(ImagePaths, FindsPicturesThatAreNamedWithoutJpg) {
+  const testing_data::TemporaryFolder folder;
+  folder.write("123.jpg", "");
+  folder.write("both", "");
+  folder.write("both.jpg", "");
+  const ImagePaths paths(folder / "m.json", "", 0);
+  EXPECT_EQ(paths.find("123"), (folder / "123.jpg").string());
+  EXPECT_EQ(paths.find("both"), (folder / "both").string()) << "the file of that name comes first";
+  EXPECT_EQ(paths.find("none"), (folder / "none").string());
+  EXPECT_EQ(paths.find("123.png"), (folder / "123.png").string());
+}
+
 }  // namespace
 }  // namespace vicha

@@ -16,6 +16,19 @@ namespace vicha {
 
 namespace fs = std::filesystem;
 
+namespace {
+
+bool is_left_out(const nlohmann::json& record, const Schema& schema) {
+  return std::ranges::any_of(schema.columns, [&](const ColumnSpec& spec) {
+    if (spec.left_out.empty()) return false;
+    const auto value = record.find(spec.field);
+    return value != record.end() && value->is_string() &&
+           std::ranges::find(spec.left_out, value->get_ref<const std::string&>()) != spec.left_out.end();
+  });
+}
+
+}  // namespace
+
 Manifest Manifest::load(const std::vector<fs::path>& files, const ManifestOptions& options) {
   return load(files, options, [](const ManifestProblem& problem) { problem.raise(); });
 }
@@ -25,12 +38,19 @@ Manifest Manifest::load(const std::vector<fs::path>& files, const ManifestOption
   if (files.empty()) throw DataError("data.manifests", "is empty", "Name at least one manifest");
   Manifest manifest;
   manifest.options_ = options;
-  for (const ColumnSpec& spec : options.schema.columns) manifest.columns_.push_back(make_column(spec));
+  Schema& schema = manifest.options_.schema;
+  for (ColumnSpec& spec : schema.columns) {
+    if (spec.type == ColumnType::kImage && !schema.concepts) spec.beside.clear();
+    manifest.columns_.push_back(make_column(spec));
+    if (spec.type == ColumnType::kImage) {
+      manifest.image_columns_.push_back(static_cast<const ImageColumn*>(manifest.columns_.back().get()));
+    }
+  }
   for (const fs::path& file : files) {
     manifest.files_.push_back({file, manifest.size()});
     const ImagePaths paths(file, options.image_root, options.strip_parts);
     ContentDigester digester;
-    const bool has_columns = !options.schema.columns.empty();
+    const bool has_columns = !schema.columns.empty();
     const auto add = [&](const ManifestRecord& record) {
       const std::optional<std::string> path = paths.find(record.image);
       if (!path) {
@@ -40,12 +60,16 @@ Manifest Manifest::load(const std::vector<fs::path>& files, const ManifestOption
       }
       nlohmann::json json;
       if (has_columns) json = nlohmann::json::parse(record.json);
+      if (has_columns && is_left_out(json, schema)) {
+        ++manifest.left_out_;
+        return;
+      }
       if (has_columns && !manifest.read_columns(record, json, paths, on_problem)) return;
       if (!path) return;
       manifest.add(record, *path);
-      digester.add(record, options.schema, has_columns ? &json : nullptr);
+      digester.add(record, schema, has_columns ? &json : nullptr);
     };
-    read_manifest(file, options.schema, add, on_problem);
+    read_manifest(file, schema, add, on_problem);
     manifest.digests_.push_back(digester.finish(file.string()));
   }
   manifest.finish_loading();
@@ -94,9 +118,8 @@ const Column& Manifest::find_column(std::string_view field, ColumnType type) con
 
 std::vector<std::int64_t> Manifest::image_numbers(std::int64_t record) const {
   std::vector<std::int64_t> numbers = {image_number(record)};
-  for (const auto& column : columns_) {
-    if (column->spec().type != ColumnType::kImage || !column->has(record)) continue;
-    numbers.push_back(static_cast<const ImageColumn&>(*column)[record]);
+  for (const ImageColumn* column : image_columns_) {
+    if (column->has(record)) numbers.push_back((*column)[record]);
   }
   return numbers;
 }

@@ -44,6 +44,8 @@ class Manifest {
 
   std::int64_t size() const { return static_cast<std::int64_t>(records_.size()); }
   std::int64_t caption_count() const { return captions_; }  ///< of all records
+  /// Records that a label of ColumnSpec::left_out has kept out.
+  std::int64_t left_out() const { return left_out_; }
 
   /// The image's file: the manifest's name for it, resolved as ManifestOptions say.
   std::string_view image_path(std::int64_t record) const { return images_[at(record).image]; }
@@ -59,6 +61,12 @@ class Manifest {
   std::string_view image_file(std::int64_t number) const { return images_[static_cast<std::uint32_t>(number)]; }
   /// Numbers of all the record's images: its own, then those of its columns.
   std::vector<std::int64_t> image_numbers(std::int64_t record) const;
+  /// Columns of images that the schema has.
+  std::size_t further_images() const { return image_columns_.size(); }
+  /// Concepts of the image in the i-th of them.
+  std::vector<std::string_view> further_concepts(std::int64_t record, std::size_t i) const {
+    return image_columns_[i]->concepts(record);
+  }
 
   const Schema& schema() const { return options_.schema; }
   /// A column that the schema has, by its field and the type that reads it: `column<TextColumn>("question")`. Asking
@@ -120,13 +128,14 @@ class Manifest {
   std::vector<Source> files_;
   std::vector<ContentDigest> digests_;
   std::vector<Record> records_;
-  std::vector<std::unique_ptr<Column>> columns_;  // in the schema's order
+  std::vector<std::unique_ptr<Column>> columns_;   // in the schema's order
+  std::vector<const ImageColumn*> image_columns_;  // of those
   ByteArena arena_;
   StringPool images_, concept_words_;
   // Only while loading: image ids as they are spelled, and the number of each, or of the image where there is none.
   StringPool ids_;
   std::vector<std::uint32_t> number_of_id_, number_of_image_;
-  std::int64_t captions_ = 0, image_id_count_ = 0;
+  std::int64_t captions_ = 0, image_id_count_ = 0, left_out_ = 0;
 };
 
 }  // namespace vicha

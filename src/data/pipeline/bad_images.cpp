@@ -65,20 +65,20 @@ BadImageLog::BadImageLog(std::shared_ptr<const Manifest> manifest, double max_sh
       settings_(std::move(settings)),
       written_(file_.empty() ? std::unordered_set<std::string>{} : already_written(file_)) {}
 
-void BadImageLog::report(std::int64_t record, const std::string& plain_reason) {
-  if (!seen_.insert(manifest_->image_number(record)).second) return;
+void BadImageLog::report(std::int64_t record, std::int64_t image, const std::string& plain_reason) {
+  if (!seen_.insert(image).second) return;
   std::string reason = plain_reason;
   if (first_reasons_.size() < kNamed) {  // the hint may cost the reading of a folder
-    if (const std::string hint = missing_file_hint(manifest_->image_path(record)); !hint.empty()) reason += ". " + hint;
+    if (const std::string hint = missing_file_hint(manifest_->image_file(image)); !hint.empty()) reason += ". " + hint;
     first_reasons_.push_back(reason);
   }
   log::warning("{}: skipped. {}", manifest_->where(record), reason);
-  append(record, reason);
+  append(record, image, reason);
   if (count() > allowed_) stop();
 }
 
-void BadImageLog::append(std::int64_t record, const std::string& reason) {
-  const std::string image(manifest_->image_path(record));
+void BadImageLog::append(std::int64_t record, std::int64_t number, const std::string& reason) {
+  const std::string image(manifest_->image_file(number));
   if (file_.empty() || !written_.insert(image).second) return;
   const nlohmann::ordered_json row = {{"manifest", manifest_->file(record).string()},
                                       {"record", manifest_->number_in_file(record)},

@@ -45,14 +45,17 @@ class BadImageLog {
   std::int64_t allowed() const { return allowed_; }
   std::int64_t count() const { return static_cast<std::int64_t>(seen_.size()); }
 
-  /// A record was skipped because its image is bad. Throws DataError when there are too many, Error if the file
+  /// A record was skipped because an image of its is bad. Throws DataError when there are too many, Error if the file
   /// cannot be written.
-  void report(std::int64_t record, const std::string& reason);
+  void report(std::int64_t record, std::int64_t image, const std::string& reason);
+  void report(std::int64_t record, const std::string& reason) {
+    report(record, manifest_->image_number(record), reason);
+  }
   /// Names the first bad images.
   [[noreturn]] void stop() const;
 
  private:
-  void append(std::int64_t record, const std::string& reason);
+  void append(std::int64_t record, std::int64_t image, const std::string& reason);
 
   std::shared_ptr<const Manifest> manifest_;
   double max_share_;

@@ -5,9 +5,21 @@
 
 namespace vicha {
 
-std::span<float> DraftBatch::picture(std::int64_t slot) {
-  const std::int64_t size = image.stride(0);
-  return {image.data_ptr<float>() + slot * size, static_cast<std::size_t>(size)};
+namespace {
+
+std::span<float> picture_of(const at::Tensor& images, std::int64_t slot) {
+  const std::int64_t size = images.stride(0);
+  return {images.data_ptr<float>() + slot * size, static_cast<std::size_t>(size)};
+}
+
+}  // namespace
+
+std::span<float> DraftBatch::picture(std::int64_t slot) { return picture_of(image, slot); }
+
+std::vector<std::span<float>> DraftBatch::pictures(std::int64_t slot) {
+  std::vector<std::span<float>> all = {picture_of(image, slot)};
+  for (const at::Tensor& images : further_images) all.push_back(picture_of(images, slot));
+  return all;
 }
 
 BatchQueue::BatchQueue(std::int64_t workers, std::int64_t prefetch, Open open, Make make)

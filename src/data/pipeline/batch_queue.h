@@ -21,10 +21,13 @@ namespace vicha {
 /// A batch before collation.
 struct DraftBatch {
   std::int64_t number = 0;
-  at::Tensor image;             ///< (B, 3, R, R) pixels or (B, N, P) features, fp32, filled in by the workers
-  std::vector<Sample> samples;  ///< B
+  at::Tensor image;  ///< (B, 3, R, R) pixels or (B, N, P) features, fp32, filled in by the workers
+  std::vector<at::Tensor> further_images = {};  ///< the same of further pictures of each sample
+  std::vector<Sample> samples;                  ///< B
 
   std::span<float> picture(std::int64_t slot);  ///< of one sample
+  /// All of one sample's, its own first.
+  std::vector<std::span<float>> pictures(std::int64_t slot);
 };
 
 /// What is made when depends on the threads; what comes out does not.

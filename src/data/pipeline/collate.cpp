@@ -51,6 +51,17 @@ Batch collate(DraftBatch& draft, const CollateOptions& options) {
   if (options.concepts) {
     batch.concepts = collate_tokens(rows(&Sample::concepts), options.pad_id, options.concept_length);
   }
+  if (!draft.further_images.empty()) {
+    auto& lists = batch.add<FurtherPictures>().lists;
+    for (std::size_t i = 0; i < draft.further_images.size(); ++i) {
+      FurtherPictures::List& list = lists.emplace_back();
+      list.image = std::move(draft.further_images[i]);
+      if (!options.concepts) continue;
+      std::vector<const std::vector<std::int64_t>*> words;
+      for (const Sample& sample : draft.samples) words.push_back(&sample.further_concepts[i]);
+      list.concepts = collate_tokens(words, options.pad_id, options.concept_length);
+    }
+  }
   batch.image_ids = int64_tensor(column(&Sample::image_id));
   batch.records = column(&Sample::record);
   return batch;
@@ -62,12 +73,15 @@ std::vector<std::int64_t> picture_shape(std::int64_t side, const PictureFeatures
 }
 
 std::unique_ptr<DraftBatch> make_draft(std::int64_t number, std::int64_t batch_size,
-                                       const std::vector<std::int64_t>& shape, bool pinned) {
+                                       const std::vector<std::int64_t>& shape, bool pinned,
+                                       std::size_t further_pictures) {
   auto draft = std::make_unique<DraftBatch>();
   draft->number = number;
   std::vector<std::int64_t> whole = {batch_size};
   whole.insert(whole.end(), shape.begin(), shape.end());
-  draft->image = at::empty(whole, at::TensorOptions(at::kFloat).pinned_memory(pinned));
+  const auto room = [&] { return at::empty(whole, at::TensorOptions(at::kFloat).pinned_memory(pinned)); };
+  draft->image = room();
+  for (std::size_t i = 0; i < further_pictures; ++i) draft->further_images.push_back(room());
   draft->samples.resize(static_cast<std::size_t>(batch_size));
   return draft;
 }

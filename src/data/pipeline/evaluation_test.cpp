@@ -132,5 +132,39 @@ TEST_F(EvaluationTest, GroupsByFileWhereIdsDisagreeAndSaysSoOnce) {
   EXPECT_TRUE(contains(warnings[2], "link.png is " + (folder_ / "1.png").string())) << warnings[2];
 }
 
+TEST_F(EvaluationTest, QuestionsMayBeAboutSeveralPictures) {
+  const fs::path file = folder_.write("m.json", R"([
+    {"image": "1.png", "kwords": ["cat"], "image2": "0.png", "kwords2": ["red", "dog"], "question": "a-dog  sits? "},
+    {"image": "0.png", "kwords": ["red", "dog"], "image2": "2.png", "kwords2": ["a", "b", "c"], "question": "cat"},
+    {"image": "1.png", "kwords": ["cat"], "image2": "2.png", "kwords2": ["a", "b", "c"], "question": "red"}])");
+  const Schema schema{.caption = false,
+                      .columns = {{.field = "image2", .type = ColumnType::kImage, .beside = "kwords2"},
+                                  {.field = "question", .type = ColumnType::kText}},
+                      .text = {.field = "question", .cleaning = TextCleaning::kQuestion, .max_tokens = 3}};
+  const auto set = std::make_shared<const EvaluationSet>(
+      std::make_shared<const Manifest>(Manifest::load({file}, options_.manifest_options(schema))), small_tokenizer(),
+      options_, EvaluationPadding{.text = 0, .concepts = EvaluationPadding::kLongestOfSet});
+  ASSERT_EQ(set->image_count(), 3);
+  EXPECT_EQ(set->image_path(1), (folder_ / "0.png").string()) << "numbered as the manifest names them";
+  ASSERT_EQ(set->caption_count(), 3);
+  EXPECT_EQ(set->caption(1), "red") << "texts of one first picture follow each other";
+  EXPECT_EQ(set->caption_record(1), 2);
+  EXPECT_EQ(set->images_of(0), (std::vector<std::int64_t>{0, 1}));
+  EXPECT_EQ(set->images_of(2), (std::vector<std::int64_t>{1, 2}));
+  EXPECT_EQ(set->captions(0, 1).lengths, (std::vector<std::int64_t>{3})) << "cut as the task says";
+  EXPECT_EQ(set->concept_tokens(), 4);
+  const std::vector<std::int64_t> backwards = {2, 0};
+  EXPECT_EQ(set->concepts(backwards).lengths, (std::vector<std::int64_t>{4, 2}));
+  EXPECT_EQ(set->concepts(0, 1).ids.size(1), 4) << "padded to the longest of the set";
+
+  EvaluationImages all(set, 3), some(set, {{2}, {0, 1}});
+  const at::Tensor pictures = all.next()->image;
+  const Batch first = *some.next(), second = *some.next();
+  EXPECT_TRUE(first.image[0].equal(pictures[2]));
+  EXPECT_TRUE(second.image[1].equal(pictures[1]));
+  EXPECT_EQ(second.image_ids[0].item<std::int64_t>(), 0);
+  EXPECT_FALSE(some.next().has_value());
+}
+
 }  // namespace
 }  // namespace vicha

@@ -4,13 +4,12 @@
 
 namespace vicha {
 
-std::shared_ptr<const Image> Images::load(std::int64_t record) {
-  const std::int64_t number = manifest_->image_number(record);
+std::shared_ptr<const Image> Images::load(std::int64_t number) {
   {
     const std::lock_guard lock(mutex_);
     if (const auto found = kept_.find(number); found != kept_.end()) return found->second;
   }
-  auto image = std::make_shared<const Image>(load_rgb(manifest_->image_path(record), decode_));
+  auto image = std::make_shared<const Image>(load_rgb(manifest_->image_file(number), decode_));
   const std::lock_guard lock(mutex_);
   if (image->pixels.size() <= free_bytes_ && kept_.try_emplace(number, image).second) {
     free_bytes_ -= image->pixels.size();

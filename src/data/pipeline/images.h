@@ -17,9 +17,9 @@ class Images {
   Images(std::shared_ptr<const Manifest> manifest, const DecodeOptions& decode, std::size_t cache_bytes)
       : manifest_(std::move(manifest)), decode_(decode), free_bytes_(cache_bytes) {}
 
-  /// The record's image, RGB. Kept while there is room: nothing is ever thrown out, since an epoch comes to all
-  /// images equally often. Throws DataError if it cannot be read.
-  std::shared_ptr<const Image> load(std::int64_t record);
+  /// The image of a Manifest::image_number, RGB. Kept while there is room: nothing is ever thrown out, since an epoch
+  /// comes to all images equally often. Throws DataError if it cannot be read.
+  std::shared_ptr<const Image> load(std::int64_t number);
 
   const Manifest& manifest() const { return *manifest_; }
 

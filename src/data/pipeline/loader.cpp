@@ -31,11 +31,13 @@ Loader::Loader(std::shared_ptr<const Manifest> manifest, std::shared_ptr<const W
       queue_(
           options.workers, options.prefetch,
           [size = options.batch_size, shape = picture_shape(options.transform.image_res, setup.features.get()),
-           pin = setup.pin_memory](std::int64_t number) { return make_draft(number, size, shape, pin); },
+           pin = setup.pin_memory, further = manifest->further_images()](std::int64_t number) {
+            return make_draft(number, size, shape, pin, further);
+          },
           [this](DraftBatch& draft, std::int64_t slot) {
             const std::int64_t epoch = draft.number / batches_per_epoch();
             const std::int64_t record = sampler_.sample(epoch, draft.number % batches_per_epoch(), slot);
-            draft.samples[static_cast<std::size_t>(slot)] = maker_.make(epoch, record, draft.picture(slot));
+            draft.samples[static_cast<std::size_t>(slot)] = maker_.make(epoch, record, draft.pictures(slot));
           }) {}
 
 void Loader::seek(std::int64_t epoch, std::int64_t batch_in_epoch) {
@@ -47,13 +49,14 @@ Batch Loader::next() {
   const std::unique_ptr<DraftBatch> draft = queue_.next();
   for (const Sample& sample : draft->samples) {
     for (const std::int64_t record : sample.passed_over) {
-      const std::int64_t image = maker_.manifest().image_number(record);
-      bad_log_.report(record, maker_.bad_images().reason(image).value());
+      for (const std::int64_t image : maker_.manifest().image_numbers(record)) {
+        if (const auto reason = maker_.bad_images().reason(image)) bad_log_.report(record, image, *reason);
+      }
     }
     if (sample.record < 0) bad_log_.stop();
   }
   Batch batch = collate(*draft, {.pad_id = maker_.text().pad_id(),
-                                 .text = maker_.manifest().schema().caption,
+                                 .text = maker_.manifest().schema().has_text(),
                                  .concepts = maker_.text().has_concepts()});
   const std::uint64_t seed = mix_seed(
       {setup_.seed, kTargets, static_cast<std::uint64_t>(draft->number), static_cast<std::uint64_t>(setup_.rank)});

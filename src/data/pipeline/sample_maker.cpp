@@ -11,17 +11,20 @@ namespace vicha {
 namespace {
 
 // What a sample's random numbers are for: each has its own, so that a change to one leaves the others alone.
-enum Purpose : std::uint64_t { kPixels, kCaption, kConcepts };
+enum Purpose : std::uint64_t { kPixels, kCaption, kConcepts, kFurther };
 
 }  // namespace
 
-SampleText::SampleText(std::shared_ptr<const WordPiece> tokenizer, const DataOptions& options)
+SampleText::SampleText(std::shared_ptr<const WordPiece> tokenizer, const DataOptions& options, const TextRule& rule)
     : tokenizer_(std::move(tokenizer)),
-      max_words_(static_cast<std::size_t>(options.max_words)),
-      max_tokens_(static_cast<std::size_t>(options.max_tokens)),
+      cleaning_(rule.cleaning),
+      max_words_(static_cast<std::size_t>(rule.max_words > 0 ? rule.max_words : options.max_words)),
+      max_tokens_(static_cast<std::size_t>(rule.max_tokens > 0 ? rule.max_tokens : options.max_tokens)),
       concepts_(options.concepts) {}
 
-std::string SampleText::clean(std::string_view caption) const { return clean_caption(caption, max_words_); }
+std::string SampleText::clean(std::string_view text) const {
+  return cleaning_ == TextCleaning::kQuestion ? clean_question(text, max_words_) : clean_caption(text, max_words_);
+}
 
 std::vector<std::int64_t> SampleText::encode(std::string_view cleaned) const {
   return tokenizer_->encode(cleaned, max_tokens_);
@@ -55,13 +58,12 @@ SampleMaker::SampleMaker(std::shared_ptr<const Manifest> manifest, std::shared_p
                          std::shared_ptr<const PictureFeatures> features)
     : images_(std::move(manifest), options.decode_options(), static_cast<std::size_t>(options.cache_mib) << 20),
       transform_(options.transform),
-      text_(std::move(tokenizer), options),
+      text_(std::move(tokenizer), options, images_.manifest().schema().text),
       seed_(seed),
       max_bad_(max_bad),
       features_(std::move(features)) {}
 
-bool SampleMaker::show(std::int64_t record, Rng& rng, std::span<float> out) {
-  const std::int64_t image = images_.manifest().image_number(record);
+bool SampleMaker::show(std::int64_t image, Rng& rng, std::span<float> out) {
   if (bad_.reason(image)) return false;
   std::shared_ptr<const Image> decoded;
   try {
@@ -69,7 +71,7 @@ bool SampleMaker::show(std::int64_t record, Rng& rng, std::span<float> out) {
       features_->read(image, static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>(features_->views()))), out);
       return true;
     }
-    decoded = images_.load(record);
+    decoded = images_.load(image);
   } catch (const DataError& error) {
     bad_.add(image, error.what());
     return false;
@@ -78,28 +80,38 @@ bool SampleMaker::show(std::int64_t record, Rng& rng, std::span<float> out) {
   return true;
 }
 
-Sample SampleMaker::make(std::int64_t epoch, std::int64_t record, std::span<float> out) {
+Sample SampleMaker::make(std::int64_t epoch, std::int64_t record, const std::vector<std::span<float>>& out) {
   const Manifest& manifest = images_.manifest();
   Sample sample;
   std::int64_t chosen = record;
   std::unordered_set<std::int64_t> bad_ones;
-  const auto rng_for = [&](Purpose purpose) {
+  const auto rng_for = [&](std::uint64_t purpose) {
     return Rng(mix_seed({seed_, static_cast<std::uint64_t>(epoch), static_cast<std::uint64_t>(record),
                          static_cast<std::uint64_t>(chosen), purpose}));
   };
-  const auto shown = [&] {
-    Rng rng = rng_for(kPixels);
-    return show(chosen, rng, out);
+  // The first image of the record that cannot be read; -1: all can.
+  const auto unreadable = [&] {
+    const std::vector<std::int64_t> images = manifest.image_numbers(chosen);
+    VICHA_ASSERT(images.size() == out.size());
+    for (std::size_t i = 0; i < images.size(); ++i) {
+      Rng rng = rng_for(i == 0 ? kPixels : kFurther + 2 * (i - 1));
+      if (!show(images[i], rng, out[i])) return images[i];
+    }
+    return std::int64_t{-1};
   };
-  while (!shown()) {
+  for (std::int64_t bad = unreadable(); bad >= 0; bad = unreadable()) {
     sample.passed_over.push_back(chosen);
-    bad_ones.insert(manifest.image_number(chosen));
+    bad_ones.insert(bad);
     chosen = (chosen + 1) % manifest.size();
     if (chosen == record || static_cast<std::int64_t>(bad_ones.size()) > max_bad_) return sample;
   }
   sample.record = chosen;
   Rng caption_rng = rng_for(kCaption), concept_rng = rng_for(kConcepts);
-  if (manifest.schema().caption) {
+  if (const std::string& field = manifest.schema().text.field; !field.empty()) {
+    const std::string text = text_.clean(manifest.column<TextColumn>(field)[chosen]);
+    sample.text = text_.encode(text);
+    sample.caption_id = text_id(text);
+  } else if (manifest.schema().caption) {
     const auto captions = static_cast<std::uint64_t>(manifest.caption_count(chosen));
     const std::string caption =
         text_.clean(manifest.caption(chosen, static_cast<std::int64_t>(caption_rng.below(captions))));
@@ -109,6 +121,11 @@ Sample SampleMaker::make(std::int64_t epoch, std::int64_t record, std::span<floa
   sample.image_id = manifest.image_id(chosen);
   if (text_.has_concepts()) {
     sample.concepts = text_.encode_concepts(text_.draw_concepts(manifest.concepts(chosen), concept_rng));
+    for (std::size_t i = 0; i + 1 < out.size(); ++i) {
+      Rng rng = rng_for(kFurther + 2 * i + 1);
+      sample.further_concepts.push_back(
+          text_.encode_concepts(text_.draw_concepts(manifest.further_concepts(chosen, i), rng)));
+    }
   }
   return sample;
 }

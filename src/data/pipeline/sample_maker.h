@@ -23,17 +23,19 @@ namespace vicha {
 struct Sample {
   std::int64_t record = -1;  ///< whose sample it is; -1: no readable image was found
   std::vector<std::int64_t> text, concepts;
+  std::vector<std::vector<std::int64_t>> further_concepts;  ///< of the pictures of the schema's columns
   std::int64_t image_id = 0, caption_id = 0;
   std::vector<std::int64_t> passed_over;  ///< records before it whose images are bad, in order
 };
 
-/// Captions and concepts as token ids.
+/// Texts and concepts as token ids.
 class SampleText {
  public:
-  SampleText(std::shared_ptr<const WordPiece> tokenizer, const DataOptions& options);
+  /// `rule`: the task's (Schema::text).
+  SampleText(std::shared_ptr<const WordPiece> tokenizer, const DataOptions& options, const TextRule& rule = {});
 
   /// As the models were trained: cleaned, cut, [CLS] first, no [SEP] behind.
-  std::string clean(std::string_view caption) const;
+  std::string clean(std::string_view text) const;
   std::vector<std::int64_t> encode(std::string_view cleaned) const;
   /// Joined, [CLS] first; an empty list is one token.
   std::vector<std::int64_t> encode_concepts(std::span<const std::string_view> words) const;
@@ -45,6 +47,7 @@ class SampleText {
 
  private:
   std::shared_ptr<const WordPiece> tokenizer_;
+  TextCleaning cleaning_;
   std::size_t max_words_, max_tokens_;
   ConceptInputOptions concepts_;
 };
@@ -61,17 +64,17 @@ class SampleMaker {
               const DataOptions& options, std::uint64_t seed, std::int64_t max_bad,
               std::shared_ptr<const PictureFeatures> features = {});
 
-  /// Pixels go to `out` (3, R, R), or features (N, P). A record whose image cannot be read gives way to the next one of
-  /// the manifest.
-  Sample make(std::int64_t epoch, std::int64_t record, std::span<float> out);
+  /// Pixels go to `out` (3, R, R), or features (N, P); those of further pictures, which the schema's columns name, to
+  /// the rest of the list. A record of which an image cannot be read gives way to the next one of the manifest.
+  Sample make(std::int64_t epoch, std::int64_t record, const std::vector<std::span<float>>& out);
 
   const Manifest& manifest() const { return images_.manifest(); }
   const SampleText& text() const { return text_; }
   const BadImages& bad_images() const { return bad_; }
 
  private:
-  /// The record's picture into `out`, augmented by `rng`; false if it cannot be read.
-  bool show(std::int64_t record, Rng& rng, std::span<float> out);
+  /// The picture of that number into `out`, augmented by `rng`; false if it cannot be read.
+  bool show(std::int64_t image, Rng& rng, std::span<float> out);
 
   Images images_;
   BadImages bad_;

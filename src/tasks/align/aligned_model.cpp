@@ -68,17 +68,7 @@ struct TowerLookup {
 
 }  // namespace
 
-fs::path aligned_checkpoint(const fs::path& folder) {
-  const fs::path last = checkpoint_folder(folder);
-  if (fs::exists(folder / "recipe.toml")) return folder;
-  const fs::path judged = last / "task.safetensors";
-  if (!fs::exists(judged)) return last;
-  EarlyStop found({}, [](std::int64_t) { return 0.0; });
-  found.load_state(read_safetensors(judged));
-  if (!found.best_step()) return last;
-  const fs::path best = checkpoint_path(folder, *found.best_step());
-  return fs::exists(best / "recipe.toml") ? best : last;
-}
+fs::path aligned_checkpoint(const fs::path& folder) { return checkpoint_folder(folder); }
 
 AlignedModel::AlignedModel(const fs::path& folder, AlignedModelOptions options)
     : checkpoint_(aligned_checkpoint(folder)), options_(std::move(options)), recipe_(aligned_recipe(checkpoint_)) {

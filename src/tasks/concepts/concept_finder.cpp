@@ -203,19 +203,20 @@ std::string ConceptFinder::describe(const DataOptions& data) const {
 }
 
 std::shared_ptr<EvaluationSet> ConceptFinder::load(const DataOptions& data, std::shared_ptr<const WordPiece> tokenizer,
-                                                   const Schema& schema) {
+                                                   const Schema& schema, const EvaluationPadding& padding) {
   const ConceptsFrom where = from(data);
   if (where == ConceptsFrom::kFind) open();  // what is missing there should be said before all is read
   DataOptions reading = data;
   reading.concepts.enabled = where == ConceptsFrom::kManifest;
   const auto manifest = load_manifests(reading, schema);
-  auto set = std::make_shared<EvaluationSet>(manifest, std::move(tokenizer), data);
+  auto set = std::make_shared<EvaluationSet>(manifest, std::move(tokenizer), data, padding);
   if (!data.concepts.enabled || where == ConceptsFrom::kManifest) return set;
 
   std::vector<std::vector<std::string>> words(static_cast<std::size_t>(set->image_count()));
   if (where == ConceptsFrom::kFind) {
     const fs::path file = data.manifests.front();
-    const ImageList images = list_images({file}, {.image_root = data.image_root, .strip_parts = data.strip_parts});
+    const ImageList images =
+        list_images({file}, {.image_root = data.image_root, .strip_parts = data.strip_parts, .schema = schema});
     const std::vector<ImageConcepts> found =
         find(images, options_.cache.empty() ? cache_beside(file, kit().provenance.weights, "emb") : options_.cache);
     std::unordered_map<std::string_view, std::size_t> number_of_path;

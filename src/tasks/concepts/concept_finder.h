@@ -41,7 +41,7 @@ class ConceptFinder {
   /// without; before anything is read, if the manifest's come from elsewhere than the model's.
   /// `schema`: what else the task reads of the records.
   std::shared_ptr<EvaluationSet> load(const DataOptions& data, std::shared_ptr<const WordPiece> tokenizer,
-                                      const Schema& schema = {});
+                                      const Schema& schema = {}, const EvaluationPadding& padding = {});
   /// Where `load` takes them from; never kAuto. Throws as it does.
   ConceptsFrom from(const DataOptions& data) const;
   /// For results: "none", "the manifest's", or the provenance.

@@ -16,6 +16,7 @@
 #include "checkpoint/files/open.h"
 #include "checkpoint/names/load_report.h"
 #include "checkpoint/names/names.h"
+#include "checkpoint/safetensors/safetensors.h"
 #include "nn/position.h"
 #include "objectives/registry.h"
 #include "tasks/host/feature_tower.h"
@@ -161,9 +162,11 @@ std::optional<PatchGrid> grid_beside(const fs::path& weights) {
   }
 }
 
-/// ALBEF, and a first model of ours, have no concepts; a checkpoint has the heads of its own objectives only; models
-/// without momentum or queue start those anew.
-LoadPolicy checkpoint_policy(const Vicha& model, const std::string& file) {
+/// ALBEF, and a first model of ours, have no concepts; a checkpoint has the heads of its own objectives and task only;
+/// models without momentum or queue start those anew. Released models that were fine-tuned for a task without contrast
+/// have neither temperature nor projections.
+LoadPolicy checkpoint_policy(const Vicha& model, const StateDict& source, const std::string& file) {
+  const bool contrastive = source.contains("temp") || source.contains("vision_proj.weight");
   const ParameterStore& store = model.parameters();
   const VitOptions& vit = model.options().vit;
   LoadPolicy policy{.where = file,
@@ -174,7 +177,10 @@ LoadPolicy checkpoint_policy(const Vicha& model, const std::string& file) {
   for (const ParameterStore::Released& r : store.released()) {
     const bool is_buffer = r.parameter < 0;
     const Parameter* p = is_buffer ? nullptr : &store.parameters()[static_cast<std::size_t>(r.parameter)];
-    if (is_buffer || p->follower || p->in("concepts") || p->in("heads")) policy.allow_missing.push_back(r.name);
+    const bool of_contrast = !is_buffer && (p->in("projections") || p->name == "temp");
+    if (is_buffer || p->follower || p->in("concepts") || p->in("heads") || (of_contrast && !contrastive)) {
+      policy.allow_missing.push_back(r.name);
+    }
   }
   for (const ObjectiveKind& kind : objective_kinds()) {
     policy.allow_unexpected.insert(policy.allow_unexpected.end(), kind.checkpoint_names.begin(),
@@ -187,15 +193,36 @@ LoadPolicy checkpoint_policy(const Vicha& model, const std::string& file) {
   return policy;
 }
 
-void initialise_all(Vicha& model, const std::string& file) {
+/// Heads and queues of another task or recipe may have other sizes under the same names (`cls_head` of three classes,
+/// and of two): they are no use here, and the model's own start anew.
+void leave_other_sizes(const ParameterStore& store, StateDict& source, const std::string& file) {
+  std::int64_t left = 0;
+  std::string first;
+  for (const ParameterStore::Released& r : store.released()) {
+    const bool may = r.parameter < 0 || store.parameters()[static_cast<std::size_t>(r.parameter)].in("heads");
+    const at::Tensor theirs = source.find(r.name);
+    if (!may || r.is_table || !theirs.defined() || theirs.sizes() == store.view(r).sizes()) continue;
+    source.erase(r.name);
+    if (left++ == 0) first = r.name;
+  }
+  if (left > 0) {
+    log::info("{} tensors of heads and queues in {} have another size than the model's, which start anew: {}{}", left,
+              file, first, left > 1 ? ", …" : "");
+  }
+}
+
+void initialise_all(TaskModel& task, const std::string& file) {
+  Vicha& model = task.vicha();
   const Weights weights = open_weights(file, true);
-  const StateDict source = to_released_names(weights.tensors, file);
+  StateDict source = to_released_names(weights.tensors, file);
   ParameterStore& store = model.parameters();
+  task.adapt_weights(source, file);
+  leave_other_sizes(store, source, file);
   NamedTensors targets;
   for (const ParameterStore::Released& r : store.released()) {
     if (!r.is_table) targets.emplace_back(r.name, store.view(r));
   }
-  const LoadReport report = load_into(targets, source, checkpoint_policy(model, file));
+  const LoadReport report = load_into(targets, source, checkpoint_policy(model, source, file));
   require_temperature(model, file);
   say("model", file, report);
   const std::unordered_set<std::string> missing(report.missing.begin(), report.missing.end());
@@ -205,6 +232,7 @@ void initialise_all(Vicha& model, const std::string& file) {
     log::info("the concept encoder starts as the text encoder's first layers");
     break;
   }
+  task.start_missing(missing);
   start_missing_copies(store, report, file);
 }
 
@@ -230,7 +258,7 @@ void initialise_model(TaskModel& model, const InitOptions& init) {
   const at::NoGradGuard guard;
   Vicha& vicha = model.vicha();
   if (!init.checkpoint.empty()) {
-    initialise_all(vicha, weights_of(init.checkpoint));
+    initialise_all(model, weights_of(init.checkpoint));
     return;
   }
   if (!init.vit.empty()) initialise_vit(vicha, init.vit);
@@ -272,7 +300,14 @@ fs::path checkpoint_folder(const fs::path& folder) {
     throw DataError(folder.string(), "is neither a checkpoint (no recipe.toml) nor a run with checkpoints",
                     "Give a folder such as RUN/checkpoints/step-001000");
   }
-  return found.back().path;
+  const fs::path& last = found.back().path;
+  const fs::path judged = last / "task.safetensors";
+  if (!fs::exists(judged)) return last;
+  EarlyStop stop({}, [](std::int64_t) { return 0.0; });
+  stop.load_state(read_safetensors(judged));
+  if (!stop.best_step()) return last;
+  const fs::path best = checkpoint_path(folder, *stop.best_step());
+  return fs::exists(best / "recipe.toml") ? best : last;
 }
 
 LoadedModel load_trained(const fs::path& folder, const std::string& device, const TaskKind* asked) {

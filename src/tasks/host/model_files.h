@@ -19,8 +19,8 @@ void initialise_model(TaskModel& model, const InitOptions& init);
 /// are not the model's.
 std::shared_ptr<const WordPiece> load_tokenizer(const std::filesystem::path& vocabulary, const TextOptions& text);
 
-/// The folder itself if it is a checkpoint, or the last checkpoint of a run's folder. Throws DataError if it is
-/// neither.
+/// The folder itself if it is a checkpoint, or of a run's folder the best checkpoint, where the run judged them
+/// (TaskTraining::early_stop), else the last. Throws DataError if it is neither.
 std::filesystem::path checkpoint_folder(const std::filesystem::path& folder);
 /// A checkpoint folder of any task (or a run's folder: its last checkpoint). Throws DataError naming what is
 /// missing; with `asked` also if the model is of another task than that kind evaluates.

@@ -55,9 +55,9 @@ class StoredPictures : public PictureFeatures {
   std::vector<Place> places_;  ///< by image number
 };
 
-ImageList pictures_of(const DataOptions& data) {
+ImageList pictures_of(const DataOptions& data, const Schema& schema) {
   return list_images({data.manifests.begin(), data.manifests.end()},
-                     {.image_root = data.image_root, .strip_parts = data.strip_parts});
+                     {.image_root = data.image_root, .strip_parts = data.strip_parts, .schema = schema});
 }
 
 /// Whether each picture's file is what the store's record was made of; `records` -1 are left alone. Files that cannot
@@ -128,7 +128,7 @@ std::vector<std::int64_t> numbers_of(const ImageList& list, const Manifest& mani
 
 std::shared_ptr<const PictureFeatures> training_features(std::shared_ptr<const FeatureStore> store,
                                                          const Manifest& manifest, const DataOptions& data) {
-  const ImageList list = pictures_of(data);
+  const ImageList list = pictures_of(data, manifest.schema());
   const std::vector<std::int64_t> records = find_records(*store, list), numbers = numbers_of(list, manifest);
   std::vector<Place> places(static_cast<std::size_t>(manifest.image_count()));
   std::vector<std::string> missing;
@@ -153,7 +153,7 @@ std::shared_ptr<const PictureFeatures> training_features(std::shared_ptr<const F
 }
 
 std::shared_ptr<const PictureFeatures> evaluation_features(const Manifest& manifest, const EvaluationFeatures& how) {
-  const ImageList list = pictures_of(how.data);
+  const ImageList list = pictures_of(how.data, manifest.schema());
   const std::vector<std::int64_t> numbers = numbers_of(list, manifest);
   std::vector<std::shared_ptr<const FeatureStore>> stores;
   std::vector<Place> places(static_cast<std::size_t>(manifest.image_count()));
@@ -179,6 +179,7 @@ std::shared_ptr<const PictureFeatures> evaluation_features(const Manifest& manif
     if (records[i] < 0) {
       rest.keys.push_back(list.keys[i]);
       rest.records.push_back(list.records[i]);
+      if (!list.numbers.empty()) rest.numbers.push_back(list.numbers[i]);
       numbers_of_rest.push_back(numbers[i]);
     } else if (numbers[i] >= 0) {
       places[static_cast<std::size_t>(numbers[i])] = {0, records[i]};

@@ -17,6 +17,7 @@
 #include "tasks/host/task_model.h"
 #include "tasks/host/task_recipe.h"
 #include "text/wordpiece/wordpiece.h"
+#include "train/early_stop.h"
 #include "train/task.h"
 
 namespace vicha {
@@ -46,6 +47,9 @@ class TaskTraining {
   virtual std::vector<TargetMaker> target_makers() { return {}; }
   /// A checkpoint of step `step` has been written: the place for an evaluation along the way.
   virtual void on_checkpoint(std::int64_t /*step*/) {}
+  /// Judges each checkpoint before it is written, so that the best is kept, and may end the run; null: nobody does. Its
+  /// state is part of checkpoints.
+  virtual EarlyStop* early_stop() { return nullptr; }
 };
 
 /// A model read back from a checkpoint.
@@ -65,8 +69,19 @@ struct PredictCommand {
   std::string device = "auto";
   ConceptFinderOptions concepts = {};
 };
-/// Answers for one JSON object of input (images by path, texts), as one JSON object. Throws DataError or UsageError.
-using Predictor = std::function<std::string(const std::string& input)>;
+/// One JSON object of input: images by path, texts.
+struct PredictRequest {
+  std::string input;
+  std::filesystem::path explain = {};  ///< PNG to draw the reasons of the answer into; empty: none wanted
+};
+/// The answer, as one JSON object. Throws DataError or UsageError.
+using Predictor = std::function<std::string(const PredictRequest& request)>;
+/// What objects of input hold, which the command line then has options for: --image for each picture, --text.
+struct PredictFields {
+  std::vector<std::string> images = {};  ///< fields of the pictures
+  std::string text = {};                 ///< field of the text
+  bool explains = false;                 ///< whether predictors draw the reasons of their answers
+};
 
 /// What `vicha eval TASK CHECKPOINT MANIFEST` is told.
 struct EvaluateCommand {
@@ -86,6 +101,7 @@ struct EvaluateResult {
 /// An option of a task's evaluation that has a flag on the command line: `--k-test N` sets "k_test=N".
 struct EvaluationFlag {
   std::string flag, key, help;
+  bool is_switch = false;  ///< takes no value: --calibrate sets "calibrate=true"
 };
 
 /// A number of an evaluation, as reports call it: the figure at `key` of the JSON ("accuracy", "recall.r1").
@@ -119,6 +135,7 @@ struct TaskKind {
   std::vector<Figure> figures = {};
   /// The model stays; what is opened once (a source of concepts) is kept by the predictor.
   std::function<Predictor(LoadedModel& model, const PredictCommand& command)> predict = {};
+  PredictFields predict_fields = {};
   /// Evaluation and prediction take models of other tasks too; otherwise their recipe is of the kind's type.
   bool any_model = false;
 };

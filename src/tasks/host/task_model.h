@@ -1,6 +1,10 @@
 // A model with what its task added to it: objectives, and heads of the task's own.
 #pragma once
 
+#include <string>
+#include <unordered_set>
+
+#include "checkpoint/tensors/state_dict.h"
 #include "models/vicha.h"
 #include "objectives/objective_set.h"
 
@@ -18,6 +22,12 @@ class TaskModel {
   /// Whether the task's own loss trains the fusion layers, from the first step on. Otherwise they begin with the first
   /// objective that does.
   virtual bool trains_fusion() const { return false; }
+  /// Before weights of another model (init.checkpoint) fill this one: they may be given other names, or be made others
+  /// (layers doubled). `weights`: by released names; `file`: for messages.
+  virtual void adapt_weights(StateDict& /*weights*/, const std::string& /*file*/) const {}
+  /// After that, with the released names that the file did not have: parts of the task's own may begin as something
+  /// better than at random. Momentum copies among them are made equal to what they follow afterwards.
+  virtual void start_missing(const std::unordered_set<std::string>& /*missing*/) {}
   TaskModel(const TaskModel&) = delete;
   TaskModel& operator=(const TaskModel&) = delete;
 

@@ -36,8 +36,13 @@ class TrainedTask : public Task {
   Losses step(const Batch& batch, const StepContext& context) override { return training_.step(batch, context); }
   void after_backward() override { training_.after_backward(); }
   ParameterStore& parameters() override { return parameters_; }
-  void save_state(StateDict&) const override {}  // all of it lies in the parameter store
-  void load_state(const StateDict&) override {}
+  // All else lies in the parameter store.
+  void save_state(StateDict& state) const override {
+    if (const EarlyStop* stop = training_.early_stop()) stop->save_state(state);
+  }
+  void load_state(const StateDict& state) override {
+    if (EarlyStop* stop = training_.early_stop()) stop->load_state(state);
+  }
   void check_weights(const std::string& file) const override { require_temperature(model_, file); }
   std::string config_json() const override { return to_json(recipe_); }
   std::string default_config_json() const override { return to_json(recipe_.defaults()); }
@@ -186,6 +191,7 @@ RunResult train_task(const TrainCommand& given, const Group& group) {
   if (run.may_change_data) {
     for (const char* key : {"data.manifests.", "data.strip_parts"}) run.may_change.emplace_back(key);
   }
+  run.validation = training->early_stop();
   run.on_checkpoint = [&](const fs::path&, std::int64_t step) { training->on_checkpoint(step); };
   return run_training(task, source, recipe.training, run);
 }

@@ -10,7 +10,7 @@ namespace vicha {
 
 at::Tensor fuse_texts(const Encoders& encoders, const TextStates& texts, const std::vector<at::Tensor>& kv,
                       const FusedImages& images, const std::vector<std::int64_t>& image_of, FusedRows rows,
-                      const Dropout& dropout) {
+                      const Dropout& dropout, AttentionWatch* watch) {
   VICHA_ASSERT(static_cast<std::int64_t>(image_of.size()) == texts.pack.size());
   FusionPlan plan;
   for (std::int64_t i = 0; i < texts.pack.size(); ++i) {
@@ -22,7 +22,7 @@ at::Tensor fuse_texts(const Encoders& encoders, const TextStates& texts, const s
     plan.sequences.push_back(
         FusionPlan::sequence(texts.pack, i, 0, image_of[static_cast<std::size_t>(i)], std::move(read)));
   }
-  return fuse(encoders.text, texts.states, kv, plan, images, dropout);
+  return fuse(encoders.text, texts.states, kv, plan, images, dropout, /*all_rows=*/nullptr, watch);
 }
 
 PairStates encode_pairs(const Encoders& encoders, const at::Tensor& pictures, const Tokens& concepts, PackedText texts,

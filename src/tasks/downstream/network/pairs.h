@@ -32,6 +32,6 @@ PairStates encode_pairs(const Encoders& encoders, const at::Tensor& pictures, co
 /// is encoded, and its keys and values `kv` (Bert::image_kv) are made, once. (X, D) or (T, D).
 at::Tensor fuse_texts(const Encoders& encoders, const TextStates& texts, const std::vector<at::Tensor>& kv,
                       const FusedImages& images, const std::vector<std::int64_t>& image_of, FusedRows rows,
-                      const Dropout& dropout);
+                      const Dropout& dropout, AttentionWatch* watch = nullptr);
 
 }  // namespace vicha

@@ -1,0 +1,40 @@
+// Why a model answers as it does: for each picture a map for each word of what it looks at, and boxes; drawn over the
+// picture, as a PNG. H x W patches.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "data/manifest/column.h"
+
+namespace vicha {
+
+struct WordMap {
+  std::string word;
+  at::Tensor map_HW;  ///< fp32 on the CPU, not negative, in any unit; row by row as the patches lie in the picture
+};
+
+struct DrawnBox {
+  FloatBox box;  ///< in the picture's pixels
+  std::string label = {};
+  bool chosen = true;  ///< otherwise it is one that was not
+};
+
+struct Explanation {
+  struct Picture {
+    std::filesystem::path file;  ///< as the user named it
+    std::vector<WordMap> maps;   ///< the first one is of the whole text, where there is such
+    std::vector<DrawnBox> boxes;
+  };
+  std::vector<Picture> pictures;
+  std::string title = {};  ///< the text and the answer
+};
+
+/// A PNG at `file` (GuardedOutput): every map over its picture, the word beside it, boxes drawn. Throws DataError for a
+/// picture that cannot be read.
+void write_explanation(const std::filesystem::path& file, const Explanation& explanation);
+
+}  // namespace vicha

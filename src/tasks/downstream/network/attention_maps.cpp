@@ -1,0 +1,111 @@
+#include "tasks/downstream/network/attention_maps.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+
+namespace vicha {
+
+std::int64_t usual_map_layer(const TextOptions& text) {
+  return text.text_layers + std::clamp<std::int64_t>(text.fusion_layers - 1, 0, 2);
+}
+
+std::int64_t fusion_layer_of(const TextOptions& text, std::int64_t layer, std::int64_t copies) {
+  const std::int64_t first = text.text_layers, end = first + copies * text.fusion_layers;
+  if (layer < first || layer >= end) {
+    throw UsageError(
+        end == first
+            ? "maps of attention need fusion layers, and the model has none (model.text.fusion_layers = 0)"
+            : fmt::format("grounding.layer = {}: the model's fusion layers are {} to {}, counted over all BERT layers",
+                          layer, first, end - 1));
+  }
+  return layer - first;
+}
+
+at::Tensor patch_columns(const at::Tensor& map_TS, const VitOptions& vit) {
+  return map_TS.slice(1, 1, 1 + vit.patches()).contiguous();
+}
+
+at::Tensor word_maps(const Encoders& encoders, const TextStates& texts, const std::vector<at::Tensor>& kv,
+                     const FusedImages& images, const std::vector<std::int64_t>& image_of, FusedRows rows,
+                     std::int64_t layer, const FusedNumber& number) {
+  AttentionWatch watch(fusion_layer_of(encoders.text.options(), layer));
+  const at::NoGradGuard guard;
+  const at::Tensor fused = fuse_texts(encoders, texts, kv, images, image_of, rows, Dropout(), &watch);
+  const at::Tensor sum = [&] {
+    const at::AutoGradMode enabled(true);
+    return number(fused).to(at::kFloat).sum();
+  }();
+  return patch_columns(watch.map(sum), encoders.vit.options());
+}
+
+at::Tensor text_maps(const at::Tensor& words_TN, const std::vector<std::int64_t>& lengths, std::int64_t padded) {
+  std::vector<at::Tensor> maps;
+  std::int64_t begin = 0;
+  for (const std::int64_t length : lengths) {
+    maps.push_back(words_TN.narrow(0, begin, length).sum(0));
+    begin += length;
+  }
+  VICHA_ASSERT(begin == words_TN.size(0) && padded > 0);
+  return at::stack(maps) / static_cast<double>(padded);
+}
+
+at::Tensor matching_maps(const Encoders& encoders, const Linear& match_head, const TextStates& texts,
+                         const std::vector<at::Tensor>& kv, const FusedImages& images,
+                         const std::vector<std::int64_t>& image_of, std::int64_t layer) {
+  return word_maps(encoders, texts, kv, images, image_of, FusedRows::kCls, layer,
+                   [&](const at::Tensor& cls_XD) { return match_head(cls_XD).select(1, 1); });
+}
+
+at::Tensor contrast_maps(const Encoders& encoders, const at::Tensor& temperature, const ImageInput& images,
+                         const at::Tensor& text_features_XE, const std::vector<std::int64_t>& image_of,
+                         std::int64_t block) {
+  const VitOptions& vit = encoders.vit.options();
+  if (block < 0 || block >= vit.depth) {
+    throw UsageError(vit.depth == 0 ? "maps of the contrast need blocks of the image encoder, and the model has none "
+                                      "(model.vit.depth = 0); take grounding.map = itm"
+                                    : fmt::format("grounding.block = {}: the image encoder's blocks are 0 to {}", block,
+                                                  vit.depth - 1));
+  }
+  AttentionWatch watch(block);
+  const at::NoGradGuard guard;
+  const ImageStates states = encoders.encode_image(images, Dropout(), 0, nullptr, {}, &watch);
+  const at::Tensor features = [&] {
+    const at::AutoGradMode enabled(true);
+    return encoders.image_features(states.cls);
+  }();
+
+  // Which text of its picture each is: texts of one turn have pictures of their own.
+  std::vector<std::int64_t> turn_of, seen(static_cast<std::size_t>(images.count), 0);
+  for (const std::int64_t image : image_of) turn_of.push_back(seen[static_cast<std::size_t>(image)]++);
+  const std::int64_t turns = image_of.empty() ? 0 : *std::ranges::max_element(seen);
+  std::vector<at::Tensor> maps(image_of.size());
+  for (std::int64_t turn = 0; turn < turns; ++turn) {
+    std::vector<std::int64_t> text, image;
+    for (std::size_t i = 0; i < image_of.size(); ++i) {
+      if (turn_of[i] != turn) continue;
+      text.push_back(static_cast<std::int64_t>(i));
+      image.push_back(image_of[i]);
+    }
+    const at::Device device = features.device();
+    const at::Tensor sum = [&] {
+      const at::AutoGradMode enabled(true);
+      const at::Tensor texts = text_features_XE.index_select(0, row_indices(text, device));
+      return (features.index_select(0, row_indices(image, device)) * texts / temperature.detach()).to(at::kFloat).sum();
+    }();
+    const at::Tensor map = watch.map(sum, /*again=*/turn + 1 < turns);
+    std::vector<std::int64_t> cls_rows;
+    for (const std::int64_t i : image) cls_rows.push_back(i * states.tokens);
+    const at::Tensor rows = patch_columns(map.index_select(0, row_indices(cls_rows, device)), vit);
+    for (std::size_t i = 0; i < text.size(); ++i) {
+      maps[static_cast<std::size_t>(text[i])] = rows[static_cast<std::int64_t>(i)];
+    }
+  }
+  return maps.empty() ? at::empty({0, vit.patches()}) : at::stack(maps);
+}
+
+}  // namespace vicha

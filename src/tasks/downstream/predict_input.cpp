@@ -1,0 +1,165 @@
+#include "tasks/downstream/predict_input.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <mutex>
+#include <optional>
+#include <utility>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/printable.h"
+#include "concepts/kit/concept_kit.h"
+#include "data/manifest/image_paths.h"
+#include "data/pipeline/collate.h"
+#include "tasks/host/model_files.h"
+
+namespace vicha {
+
+struct PredictInput::Parts {
+  PredictFields fields;
+  std::string task;
+  SampleText text;
+  std::shared_ptr<const WordPiece> tokenizer;
+  EvaluationPadding padding;
+  std::int64_t most_concepts;
+  at::Device device;
+  ConceptsFrom from;
+  std::unique_ptr<PictureFeed> feed;
+  ConceptFinder finder;
+};
+
+namespace {
+
+using InputJson = nlohmann::ordered_json;
+
+/// {"image": "FILE", "sentence": "TEXT"}
+std::string form_of(const PredictFields& fields) {
+  std::string form;
+  for (const std::string& field : fields.images)
+    form += fmt::format("{}\"{}\": \"FILE\"", form.empty() ? "" : ", ", field);
+  if (!fields.text.empty()) form += fmt::format("{}\"{}\": \"TEXT\"", form.empty() ? "" : ", ", fields.text);
+  return "{" + form + "}";
+}
+
+constexpr std::size_t kShownInput = 80;
+
+/// The input in a message, which may be long.
+std::string shown_input(const std::string& input) {
+  return printable(input.size() <= kShownInput ? input : input.substr(0, kShownInput) + "…");
+}
+
+std::string text_field(const InputJson& json, const std::string& field, const PredictFields& fields,
+                       const std::string& input) {
+  const auto value = json.find(field);
+  const std::string remedy = "Give " + form_of(fields);
+  if (value == json.end()) throw DataError(shown_input(input), fmt::format("has no field \"{}\"", field), remedy);
+  if (!value->is_string()) throw DataError(shown_input(input), fmt::format("field \"{}\" is no string", field), remedy);
+  return value->get<std::string>();
+}
+
+std::vector<std::string> words_of(const InputJson& list, const std::string& input) {
+  std::vector<std::string> words;
+  for (const InputJson& word : list) {
+    if (word.is_string()) words.push_back(word.get<std::string>());
+  }
+  if (!list.is_array() || words.size() != list.size()) {
+    throw DataError(shown_input(input), "field \"concepts\" is no list of strings, or of one list for each picture",
+                    "Leave it out, and the concepts are found in the picture");
+  }
+  return words;
+}
+
+/// Concepts that the input gives, a list for each of `pictures`; nothing where it gives none.
+std::optional<std::vector<std::vector<std::string>>> given_concepts(const InputJson& json, std::size_t pictures,
+                                                                    const std::string& input) {
+  const auto found = json.find("concepts");
+  if (found == json.end() || found->is_null()) return std::nullopt;
+  if (pictures == 1) return std::vector<std::vector<std::string>>{words_of(*found, input)};
+  std::vector<std::vector<std::string>> lists;
+  if (found->is_array() && found->size() == pictures) {
+    for (const InputJson& list : *found) lists.push_back(words_of(list, input));
+    return lists;
+  }
+  throw DataError(shown_input(input), fmt::format("field \"concepts\" is no list of {} lists of strings", pictures),
+                  "Give a list for each picture, or leave the field out");
+}
+
+}  // namespace
+
+PredictInput::PredictInput(const LoadedModel& loaded, const PredictCommand& command, const TaskKind& kind,
+                           const TextRule& rule, const EvaluationPadding& padding) {
+  const TaskRecipe& recipe = *loaded.recipe;
+  ConceptFinderOptions finding = command.concepts;
+  finding.tower.device = command.device;
+  const fs::path checkpoint = checkpoint_folder(command.checkpoint);
+  parts_ = std::make_shared<Parts>(Parts{
+      .fields = kind.predict_fields,
+      .task = kind.key,
+      .text = SampleText(loaded.tokenizer, recipe.data, rule),
+      .tokenizer = loaded.tokenizer,
+      .padding = padding,
+      .most_concepts = recipe.data.concepts.max_tokens,
+      .device = loaded.vicha().device(),
+      .from = finding.from,
+      .feed = open_picture_feed(loaded, command.device),
+      .finder = ConceptFinder(checkpoint_concept_kit(checkpoint), checkpoint.string(), finding),
+  });
+}
+
+PredictInput::Item PredictInput::read(const std::string& input) const {
+  Parts& parts = *parts_;
+  Item item;
+  item.json = InputJson::parse(input, nullptr, /*allow_exceptions=*/false);
+  if (!item.json.is_object()) {
+    throw DataError(shown_input(input), fmt::format("is no JSON object that predict {} reads", parts.task),
+                    "Give " + form_of(parts.fields));
+  }
+  if (!parts.fields.text.empty()) {
+    const std::string text = text_field(item.json, parts.fields.text, parts.fields, input);
+    item.text = parts.text.clean(text);
+    const std::vector<std::int64_t> ids = parts.text.encode(item.text);
+    item.tokens = collate_tokens({&ids}, parts.text.pad_id());
+    for (const std::int64_t id : ids) item.pieces.emplace_back(parts.tokenizer->vocabulary().token(id));
+  }
+  const auto given = given_concepts(item.json, parts.fields.images.size(), input);
+  for (std::size_t i = 0; i < parts.fields.images.size(); ++i) {
+    const std::string name = text_field(item.json, parts.fields.images[i], parts.fields, input);
+    if (!is_file_name(name)) {
+      throw DataError(shown_input(input), fmt::format("field \"{}\" is no file name", parts.fields.images[i]),
+                      "Give the picture's file");
+    }
+    Picture picture;
+    picture.file = with_jpg(name);
+    const std::string file = read_file(picture.file);
+    at::Tensor pixels = at::empty({1, 3, parts.feed->height(), parts.feed->width()});
+    parts.feed->prepare({reinterpret_cast<const std::uint8_t*>(file.data()), file.size()}, picture.file.string(),
+                        {pixels.data_ptr<float>(), static_cast<std::size_t>(pixels.numel())});
+    picture.image = parts.feed->pictures(pixels).to(parts.device);
+    if (parts.text.has_concepts()) {
+      if (given) {
+        picture.words = (*given)[i];
+      } else if (parts.from != ConceptsFrom::kNone) {
+        picture.words = parts.finder.find(picture.file).words;
+      }
+      const std::vector<std::int64_t> ids =
+          parts.text.encode_concepts(std::vector<std::string_view>(picture.words.begin(), picture.words.end()));
+      const std::int64_t length = parts.padding.concepts < 0 ? parts.most_concepts : parts.padding.concepts;
+      picture.concepts = collate_tokens({&ids}, parts.text.pad_id(), length);
+    }
+    item.pictures.push_back(std::move(picture));
+  }
+  return item;
+}
+
+nlohmann::ordered_json PredictInput::concepts_of(const Item& item) const {
+  if (!parts_->text.has_concepts()) return nullptr;
+  if (item.pictures.size() == 1) return item.pictures.front().words;
+  InputJson lists = InputJson::array();
+  for (const Picture& picture : item.pictures) lists.push_back(picture.words);
+  return lists;
+}
+
+}  // namespace vicha
