@@ -21,7 +21,7 @@ empty :=
 CONFIGURE = cmake --preset $(1) --log-level=NOTICE \
             $(if $(CMAKE_PREFIX_PATH),"-DCMAKE_PREFIX_PATH=$(subst :,;,$(CMAKE_PREFIX_PATH))") > /dev/null
 
-.PHONY: help setup build demo demo-seeds demo-sources demo-data test test-data bench asan fuzz core format check docs clean
+.PHONY: help setup build demo demo-seeds demo-sources demo-data demo-scenes test test-data bench asan fuzz core format check docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -39,6 +39,9 @@ demo-sources:
 
 demo-data: build demo-sources ## the demonstration's pictures and manifests, in data/demo
 	@tools/demo.sh data
+
+demo-scenes: build demo-sources ## pictures of several drawings and five tasks on them (VQA, NLVR2's form …), in data/scenes
+	@tools/demo.sh scenes
 
 demo: demo-data ## pretrain on drawings of five artists, then with concepts, search those of a sixth, write the report
 	@tools/demo.sh run
