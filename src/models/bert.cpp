@@ -77,8 +77,8 @@ at::Tensor BertEmbeddings::operator()(const at::Tensor& ids, const at::Tensor& p
 }
 
 Bert::Bert(ParameterStore& store, const std::string& prefix, const TextOptions& options, std::int64_t image_width,
-           std::int64_t images)
-    : options_(options), images_(images) {
+           std::int64_t images, bool compared)
+    : options_(options), images_(images), compared_(compared) {
   {
     const ParameterStore::Scope scope(store, "text");
     const ParameterStore::Layer layer(store, "text", 0);

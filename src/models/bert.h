@@ -52,7 +52,7 @@ class Bert {
   /// `images` fusion layer F + j of a model with one becomes F + n j, F + n j + 1, …: the first reads picture 0, the
   /// next picture 1 with the same keys and values.
   Bert(ParameterStore& store, const std::string& prefix, const TextOptions& options, std::int64_t image_width,
-       std::int64_t images = 1);
+       std::int64_t images = 1, bool compared = false);
 
   struct TextStates {
     at::Tensor states;  ///< (T, D) after the last text layer
@@ -95,12 +95,15 @@ class Bert {
   const TextOptions& options() const { return options_; }
   /// That a text is read with.
   std::int64_t images() const { return images_; }
+  /// Whether the fusion layers expect to be told similarities of words and patches (models/similarity.h).
+  bool compared() const { return compared_; }
   const BertEmbeddings& embeddings() const { return embeddings_; }
 
  private:
   TextOptions options_;
   BertEmbeddings embeddings_;
   std::int64_t images_;
+  bool compared_;
   std::vector<BertLayer> text_layers_, fusion_layers_;
 };
 

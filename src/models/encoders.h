@@ -63,6 +63,8 @@ struct Encoders {
   ImageStates encode_image(const ImageInput& input, const Dropout& dropout, std::int64_t levels = 0,
                            JoinedRows* joined = nullptr, const JoinImage& join = {},
                            AttentionWatch* watch = nullptr) const;
+  /// What a comparison with words sees of pictures whose states were kept.
+  void show_patches(ImageStates& image) const;
   /// Embeddings and text layers.
   TextStates encode_text(PackedText pack, const Dropout& dropout, std::int64_t levels = 0) const;
 

@@ -85,6 +85,8 @@ FusionLayout lay_out(const FusionPlan& plan, const FusedImages& images, const at
 FusionInput fusion_input(const Bert& bert, const at::Tensor& text_states, const std::vector<at::Tensor>& kv,
                          const FusionPlan& plan, const FusedImages& images) {
   const at::Device device = text_states.device();
+  // Left out they would change every number, and no shape.
+  VICHA_ASSERT(bert.compared() == (images.similarity != nullptr));
   if (images.similarity == nullptr || plan.sequences.empty()) {
     FusionLayout layout = lay_out(plan, images, device);
     at::Tensor rows = text_states.index_select(0, layout.gather);

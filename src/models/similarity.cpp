@@ -1,6 +1,7 @@
 #include "models/similarity.h"
 
 #include <ATen/ATen.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <limits>
@@ -21,8 +22,9 @@ WordPatchSimilarity::WordPatchSimilarity(ParameterStore& store, const ModelOptio
       add_linear(store, "patch_proj" + suffix + ".", options.vit.width, options.embed_dim, Init::kLinearDefault);
   const ParameterStore::Scope fusion_heads(store, "fusion_heads");
   for (std::int64_t i = 0; i < options.fusion.images; ++i) {
-    const std::string place = i == 0 ? "" : "_" + std::to_string(i);
-    word_vectors_.push_back(store.add("word_similarity" + place + suffix, {options.text.width}, Init::kZeros));
+    const std::string place = i == 0 ? std::string() : fmt::format("_{}", i);
+    word_vectors_.push_back(
+        store.add(fmt::format("word_similarity{}{}", place, suffix), {options.text.width}, Init::kZeros));
   }
   patch_vector_ = store.add("patch_similarity" + suffix, {options.vit.width}, Init::kZeros);
 }

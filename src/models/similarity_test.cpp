@@ -43,7 +43,7 @@ TEST(Compare, IsTheLargestCosineOfRealWords) {
   std::int64_t row = 0;
   for (std::size_t g = 0; g < kSequences.size(); ++g) {
     const ComparedSequence& s = kSequences[g];
-    const at::Tensor all = at::mm(words.slice(0, s.begin, s.begin + s.rows), patches[s.images[0]].t());
+    const at::Tensor all = at::mm(words.slice(0, s.begin, s.begin + s.rows), patches[s.image].t());
     for (std::int64_t n = 0; n < 3; ++n) {
       const double best = s.real > 1 ? all.slice(0, 1, s.real).select(1, n).max().item<double>() : 0.0;
       EXPECT_NEAR(found.patches_GN[static_cast<std::int64_t>(g)][n].item<double>(), best, 1e-5);
@@ -60,7 +60,7 @@ TEST(Compare, IsTheLargestCosineOfRealWords) {
 
 class SimilarFusion : public testing::Test {
  protected:
-  SimilarFusion() : model_(similar_model(true), 3) {
+  SimilarFusion() : model_(similar_model(true), 3), untold_(similar_model(false), 3) {
     at::manual_seed(2);
     pictures_ = at::randn({2, 3, 24, 24});
     concepts_ = {at::full({2, 2}, 9, at::kLong), {2, 1}};
@@ -98,7 +98,7 @@ class SimilarFusion : public testing::Test {
     const ImageStates pictures = image(model_);
     const TextStates texts = text(model_);
     const WordPatchSimilarity& similarity = *model_.online().similarity;
-    const Bert& bert = model_.online().text;
+    const Bert& bert = untold();
     std::vector<at::Tensor> all;
     for (FusionPlan::Sequence s : plan(texts.pack).sequences) {
       const at::Tensor words = similarity.words(texts.states.slice(0, s.begin, s.begin + s.real));
@@ -118,7 +118,10 @@ class SimilarFusion : public testing::Test {
     return at::cat(all);
   }
 
-  Vicha model_;
+  /// The same fusion layers in a model that does not compare.
+  const Bert& untold() const { return untold_.online().text; }
+
+  Vicha model_, untold_;
   at::Tensor pictures_, ids_;
   Tokens concepts_;
 };
