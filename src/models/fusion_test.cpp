@@ -175,7 +175,7 @@ TEST(VocabularyHead, IsTheFormulaWithTheTiedWeight) {
   at::manual_seed(5);
   ParameterStore store(3);
   const Bert bert(store, "text_encoder.", fusion_text(1), 12);
-  const VocabularyHead head(store, "text_encoder.", bert);
+  const VocabularyHead head(store, "text_encoder.", bert.embeddings());
   const std::string prefix = "text_encoder.cls.predictions.",
                     word = "text_encoder.bert.embeddings.word_embeddings.weight";
   const auto value = [&](const std::string& name) { return store.parameter(prefix + name).value; };
