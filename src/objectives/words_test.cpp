@@ -55,7 +55,7 @@ TEST(Words, FitsOnPaper) {
 
 /// Sums of small steps in every number of words and patches.
 TEST(Words, GradientsAgreeWithFiniteDifferences) {
-  at::manual_seed(4);
+  at::manual_seed(11);  // no two patches are nearly equal to a word: at such a place the slope jumps
   const at::Tensor words = at::randn({5, 4}), patches = at::randn({2, 3, 4}), weights = at::randn({2, 2});
   const auto value = [&](const at::Tensor& w, const at::Tensor& p) {
     return (word_patch_fit(unit_rows(w), {2, 3}, unit_rows(p.view({6, 4})).view({2, 3, 4})) * weights).sum();
