@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/files.h"
 #include "base/json_text.h"
 #include "base/log.h"
 #include "models/pair_scorer.h"
