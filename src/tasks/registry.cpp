@@ -9,6 +9,7 @@
 #include "tasks/host/task_kind.h"
 #include "tasks/pretrain/pretrain.h"
 #include "tasks/retrieval/retrieval.h"
+#include "tasks/vqa/vqa.h"
 
 namespace vicha {
 namespace {
@@ -16,10 +17,7 @@ namespace {
 Registry<TaskKind>& registry() {
   static Registry<TaskKind> kinds([] {
     return std::vector<TaskKind>{
-        pretrain_kind(),
-        align_kind(),
-        retrieval_kind(),
-        entailment_kind(),
+        pretrain_kind(), align_kind(), retrieval_kind(), entailment_kind(), vqa_kind(),
     };
   });
   return kinds;
