@@ -7,6 +7,7 @@
 
 namespace vicha::cli {
 
+void add_data_answers(CLI::App& group, Action& chosen);
 void add_data_convert(CLI::App& group, Action& chosen);
 void add_data_demo(CLI::App& group, Action& chosen);
 void add_data_filter(CLI::App& group, Action& chosen);

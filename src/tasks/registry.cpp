@@ -10,6 +10,7 @@
 #include "tasks/host/task_kind.h"
 #include "tasks/pretrain/pretrain.h"
 #include "tasks/retrieval/retrieval.h"
+#include "tasks/vqa/vqa.h"
 
 namespace vicha {
 namespace {
@@ -22,6 +23,7 @@ Registry<TaskKind>& registry() {
         retrieval_kind(),
         grounding_kind(),
         entailment_kind(),
+        pretrain_kind(), align_kind(), retrieval_kind(), entailment_kind(), vqa_kind(),
     };
   });
   return kinds;

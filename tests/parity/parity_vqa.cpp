@@ -11,8 +11,8 @@
 #include "fixture_set.h"
 #include "metrics/vqa_accuracy.h"
 #include "objectives/mlm.h"
-#include "tasks/vqa/network/answer_loss.h"
 #include "tasks/vqa/network/rank_answers.h"
+#include "tasks/vqa/network/vqa_net.h"
 
 namespace vicha::parity {
 namespace {
@@ -46,13 +46,8 @@ at::Tensor unpadded(const at::Tensor& padded, const std::vector<std::int64_t>& l
   return at::cat(rows);
 }
 
-QuestionStates states_of(const Encoders& encoders, const Batch& batch) {
-  return encode_questions(encoders, batch.image, batch.concepts, PackedText::packed(batch.text, batch.image.device()),
-                          Dropout());
-}
-
-void check_ranking(const Vicha& model, const AnswerDecoder& decoder, const Batch& batch, const StateDict& data,
-                   std::int64_t k, Report& report) {
+void check_ranking(const VqaNet& net, const VqaNet::Questions& questions, const StateDict& data, std::int64_t k,
+                   Report& report) {
   const at::NoGradGuard guard;
   const Tokens list = answer_tokens(data, "s0.eval");
   std::vector<std::vector<std::int64_t>> answers;
@@ -60,7 +55,7 @@ void check_ranking(const Vicha& model, const AnswerDecoder& decoder, const Batch
     answers.push_back(integers(list.ids[i].slice(0, 0, list.lengths[static_cast<std::size_t>(i)])));
   }
   const std::vector<RankedAnswers> ranked =
-      rank_answers(decoder, states_of(model.online(), batch), AnswerPaths(std::move(answers)),
+      rank_answers(net.decoder(), net.encode(questions, Dropout()), AnswerPaths(std::move(answers)),
                    {.k = k, .rank = AnswerRank::kReleased});
   const at::Tensor ids = data.at("s0.eval.out.topk_ids"), probabilities = data.at("s0.eval.out.topk_probs");
   for (std::size_t q = 0; q < ranked.size(); ++q) {
@@ -89,8 +84,9 @@ void check_vqa(const fs::path& folder, Report& report) {
   const auto model = set.model();
   const MlmObjective mlm({}, *model);  // what the decoder's head begins as
   set.fill(*model, report);
-  const Twins<AnswerDecoder> decoders = add_answer_decoder(model->parameters(), model->options().text);
-  start_answer_decoder(model->parameters(), model->options().text);
+  VqaNet net(*model);
+  report.expect("the checkpoint has no decoder", !set.start().contains("text_decoder.bert.embeddings.LayerNorm.bias"));
+  net.start_missing({"text_decoder.bert.embeddings.word_embeddings.weight"});
   const ReleasedNames names(model->parameters());
   for (std::size_t i = 0; i < fixture.at("state_names").size(); ++i) {
     const std::string name = fixture.at("state_names")[i];
@@ -100,31 +96,28 @@ void check_vqa(const fs::path& folder, Report& report) {
   report.close("vqa load");
 
   const Batch batch = set.batch(data, "s0");
-  check_ranking(*model, decoders.online, batch, data, fixture.at("eval").at("k"), report);
+  const VqaNet::Questions questions{batch.image, batch.concepts, batch.text};
+  check_ranking(net, questions, data, fixture.at("eval").at("k"), report);
 
-  const GivenAnswers answers = given_answers(data, "s0");
-  const AnswerRows rows(answers, batch.text.lengths, at::kCPU);
   model->update_momentum();
-  const QuestionStates questions = states_of(model->online(), batch);
-  const at::Tensor logits = answer_logits(decoders.online, questions, rows, Dropout());
   // The public decoder is not told of alpha, so the recorded loss has no teacher in it.
-  const at::Tensor losses = token_losses(logits, rows.targets, {}, 0.0);
-  const at::Tensor loss = weighted_answer_loss(losses, rows, questions.size());
+  const VqaNet::Step step = net.step(questions, given_answers(data, "s0"), /*alpha=*/0.0, Dropout());
   {
     const at::NoGradGuard guard;
-    const at::Tensor teacher = answer_logits(decoders.momentum, states_of(model->momentum(), batch), rows, Dropout());
-    report.tensor("question_states", questions.states, unpadded(data.at("s0.out.question_states"), questions.lengths),
-                  kState);
-    report.tensor("decoder_logits", logits, unpadded(data.at("s0.out.decoder_logits"), rows.lengths), kState);
+    const AnswerRows& rows = step.rows;
+    const at::Tensor teacher = net.teacher_logits(questions, rows, Dropout());
+    report.tensor("question_states", step.questions.states,
+                  unpadded(data.at("s0.out.question_states"), step.questions.lengths), kState);
+    report.tensor("decoder_logits", step.logits, unpadded(data.at("s0.out.decoder_logits"), rows.lengths), kState);
     report.tensor("decoder_logits_m", teacher, unpadded(data.at("s0.out.decoder_logits_m"), rows.lengths), kState);
-    report.tensor("per_answer_loss", sum_by_answer(losses, rows), data.at("s0.out.per_answer_loss"), kState);
-    report.tensor("loss", loss, data.at("s0.out.loss"), kLoss);
+    report.tensor("per_answer_loss", sum_by_answer(step.losses, rows), data.at("s0.out.per_answer_loss"), kState);
+    report.tensor("loss", step.loss, data.at("s0.out.loss"), kLoss);
     report.close("vqa intermediate results");
   }
   const StepChecks checks{"vqa", report, names};
-  checks.losses({{"vqa", loss}, {"total", loss}}, expected);
+  checks.losses({{"vqa", step.loss}, {"total", step.loss}}, expected);
   AdamW optimizer(model->parameters(), OptimizerOptions{});
-  torch::autograd::backward({loss});
+  torch::autograd::backward({step.loss});
   checks.gradients(expected.at("grad_names"), expected, below(data, "s0.grad."));
   optimizer.step(expected.at("lr"));
   checks.states(fixture.at("state_names"), expected, below(data, "s0.after."));

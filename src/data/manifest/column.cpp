@@ -101,6 +101,7 @@ std::vector<Answer> AnswersColumn::operator[](std::int64_t record) const {
   for (Answer& answer : answers) {
     answer.number = static_cast<std::int64_t>(take_varint(from));
     answer.text = this->answer(answer.number);
+    answer.count = static_cast<std::int64_t>(take_varint(from));
     take_floats(from, &answer.weight, 1);
   }
   return answers;
@@ -110,8 +111,9 @@ void AnswersColumn::append(bool found, StringPool&) {
   std::string entry;
   if (found) {
     append_varint(entry, read_.size());
-    for (const auto& [text, weight] : read_) {
+    for (const auto& [text, weight, count] : read_) {
       append_varint(entry, answers_.intern(text));
+      append_varint(entry, count);
       const auto rounded = static_cast<float>(weight);
       append_floats(entry, &rounded, 1);
     }

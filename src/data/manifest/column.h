@@ -157,6 +157,7 @@ class LabelColumn : public NumberColumn {
 struct Answer {
   std::string_view text;
   float weight = 0;
+  std::int64_t count = 1;   ///< how often the record gives it
   std::int64_t number = 0;  ///< of the text among the column's distinct answers
 };
 
@@ -199,7 +200,12 @@ class AnswersColumn : public ArenaColumn {
 
  private:
   StringPool answers_;
-  std::vector<std::pair<std::string, double>> read_;
+  struct Read {
+    std::string text;
+    double weight;
+    std::uint64_t count;
+  };
+  std::vector<Read> read_;
 };
 
 /// In the image's pixels as its file has them, or in whatever unit the task says.

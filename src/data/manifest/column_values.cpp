@@ -149,11 +149,12 @@ std::string AnswersColumn::parse(const Value& value, const Value* beside, const 
     const auto& text = answers[i].get_ref<const std::string&>();
     const double weight =
         beside != nullptr ? static_cast<double>((*beside)[i].get<double>()) : 1.0 / static_cast<double>(answers.size());
-    const auto same = std::find_if(read_.begin(), read_.end(), [&](const auto& known) { return known.first == text; });
+    const auto same = std::find_if(read_.begin(), read_.end(), [&](const Read& known) { return known.text == text; });
     if (same == read_.end()) {
-      read_.emplace_back(text, weight);
+      read_.push_back({text, weight, 1});
     } else {
-      same->second += weight;
+      same->weight += weight;
+      ++same->count;
     }
   }
   return "";

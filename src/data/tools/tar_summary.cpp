@@ -14,7 +14,7 @@
 namespace vicha {
 namespace {
 
-using Json = nlohmann::json;
+using TarJson = nlohmann::json;
 
 constexpr int kVersion = 2;
 constexpr std::int64_t kSecond = 1'000'000'000;
@@ -22,7 +22,7 @@ constexpr std::int64_t kSecond = 1'000'000'000;
 std::int64_t nanoseconds(const timespec& time) { return std::int64_t{time.tv_sec} * kSecond + time.tv_nsec; }
 
 /// All that the content of the folder depends on beside the archive.
-Json options_of(const UnpackOptions& options) {
+TarJson options_of(const UnpackOptions& options) {
   return {{"key_end", options.key_end == KeyEnd::kFirstDot ? "first-dot" : "last-dot"},
           {"image_members", options.sample.image_members},
           {"caption_members", options.sample.caption_members},
@@ -51,7 +51,7 @@ bool FileStamp::surely_as(const FileStamp& earlier) const {
 }
 
 void TarSummary::write(const std::filesystem::path& folder, const UnpackOptions& options) const {
-  const Json json = {{"version", kVersion},
+  const TarJson json = {{"version", kVersion},
                      {"options", options_of(options)},
                      {"bytes", stamp.bytes},
                      {"inode", stamp.inode},
@@ -72,7 +72,7 @@ std::optional<TarSummary> TarSummary::read(const std::filesystem::path& folder, 
   if (!fs::exists(file)) {
     throw DataError(folder.string(), "is there already, but was not made by this command", "Move it away");
   }
-  const Json json = Json::parse(read_file(file), nullptr, false);
+  const TarJson json = TarJson::parse(read_file(file), nullptr, false);
   try {
     if (json.at("version") != kVersion || json.at("options") != options_of(options)) return std::nullopt;
     TarSummary summary;

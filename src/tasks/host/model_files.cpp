@@ -232,8 +232,8 @@ void initialise_all(TaskModel& task, const std::string& file) {
     log::info("the concept encoder starts as the text encoder's first layers");
     break;
   }
-  task.start_missing(missing);
   start_missing_copies(store, report, file);
+  task.start_missing(missing);
 }
 
 }  // namespace
@@ -263,6 +263,12 @@ void initialise_model(TaskModel& model, const InitOptions& init) {
   }
   if (!init.vit.empty()) initialise_vit(vicha, init.vit);
   if (!init.text.empty()) initialise_text(vicha, init.text);
+  // No file has what the task has added.
+  std::unordered_set<std::string> missing;
+  for (const auto& [name, tensor] : tensors_of(vicha.parameters(), [](const Parameter& p) { return p.in("heads"); })) {
+    missing.insert(name);
+  }
+  model.start_missing(missing);
   vicha.reset_momentum();
 }
 

@@ -47,6 +47,8 @@ class TaskTraining {
   virtual std::vector<TargetMaker> target_makers() { return {}; }
   /// A checkpoint of step `step` has been written: the place for an evaluation along the way.
   virtual void on_checkpoint(std::int64_t /*step*/) {}
+  /// Name and content of files of the task's own that every checkpoint keeps, so that it stands alone.
+  virtual std::vector<std::pair<std::string, std::string>> checkpoint_files() { return {}; }
   /// Judges each checkpoint before it is written, so that the best is kept, and may end the run; null: nobody does. Its
   /// state is part of checkpoints.
   virtual EarlyStop* early_stop() { return nullptr; }

@@ -26,7 +26,8 @@ class TaskModel {
   /// (layers doubled). `weights`: by released names; `file`: for messages.
   virtual void adapt_weights(StateDict& /*weights*/, const std::string& /*file*/) const {}
   /// After that, with the released names that the file did not have: parts of the task's own may begin as something
-  /// better than at random. Momentum copies among them are made equal to what they follow afterwards.
+  /// better than at random. Momentum copies among them are equal to what they follow by then, and are the task's to
+  /// keep so.
   virtual void start_missing(const std::unordered_set<std::string>& /*missing*/) {}
   TaskModel(const TaskModel&) = delete;
   TaskModel& operator=(const TaskModel&) = delete;

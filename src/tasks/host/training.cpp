@@ -172,6 +172,7 @@ RunResult train_task(const TrainCommand& given, const Group& group) {
   if (kit) std::ranges::move(concept_kit_files(*kit), std::back_inserter(files));
   const std::unique_ptr<TaskTraining> training =
       kind->begin_training({recipe, *model, manifest, tokenizer, kit, tower, command.out, command.device, group});
+  std::ranges::move(training->checkpoint_files(), std::back_inserter(files));
   TrainedTask task(*training, vicha, command.recipe, std::move(files));
   if (device.is_cpu()) log::info("{}", kernel_choice().describe());
   LoaderSetup setup = loader_setup(command, group, device, training->target_makers());

@@ -9,8 +9,13 @@ namespace vicha {
 AnswerPaths::AnswerPaths(std::vector<std::vector<std::int64_t>> answers) : answers_(std::move(answers)) {
   VICHA_ASSERT(!answers_.empty());
   std::map<std::pair<std::int64_t, std::int64_t>, std::int64_t> number_of;  // by (the beginning before, token)
+  std::map<std::int64_t, std::int64_t> number_of_first;
   for (const std::vector<std::int64_t>& tokens : answers_) {
     VICHA_ASSERT(tokens.size() >= 2 && tokens.front() == start_id());
+    const auto [first, is_new_first] =
+        number_of_first.try_emplace(tokens[1], static_cast<std::int64_t>(first_tokens_.size()));
+    if (is_new_first) first_tokens_.push_back(tokens[1]);
+    first_of_.push_back(first->second);
     std::vector<std::int64_t> path;
     for (std::size_t i = 1; i + 1 < tokens.size(); ++i) {
       const std::int64_t before = path.empty() ? -1 : path.back();

@@ -19,11 +19,15 @@ class AnswerPaths {
   std::span<const std::int64_t> tokens(std::int64_t answer) const { return answers_[static_cast<std::size_t>(answer)]; }
   /// The beginnings of an answer, by their numbers: "[CLS] t1", "[CLS] t1 t2", …, without [SEP]; may be none.
   std::span<const std::int64_t> path(std::int64_t answer) const { return paths_[static_cast<std::size_t>(answer)]; }
+  /// The distinct first tokens, and which of them each answer (A) begins with; an empty answer's is [SEP].
+  const std::vector<std::int64_t>& first_tokens() const { return first_tokens_; }
+  const std::vector<std::int64_t>& first_of() const { return first_of_; }
   /// Distinct beginnings of all answers.
   std::int64_t beginnings() const { return beginnings_; }
 
  private:
   std::vector<std::vector<std::int64_t>> answers_, paths_;
+  std::vector<std::int64_t> first_tokens_, first_of_;
   std::int64_t beginnings_ = 0;
 };
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <numeric>
 
 #include "base/error.h"
@@ -20,22 +21,25 @@ struct AnswerCandidate {
   std::int64_t beginning;  ///< number of its longest beginning among the AnswerPrefixes so far
 };
 
-/// Log-probabilities of first tokens, for each question and each answer of the list: (Q, A) row by row.
-std::vector<float> first_tokens(const AnswerPrefixes& prefixes, const at::Tensor& starts, const AnswerPaths& list) {
+/// Candidates whose keys and values are in memory together: 40 MB a layer with BERT-base, for each token of theirs.
+constexpr std::int64_t kCandidatesAtOnce = 4096;
+
+/// Log-probabilities of the list's F first tokens for each question: (Q, F) row by row.
+std::vector<float> first_log_probs(const AnswerPrefixes& prefixes, const at::Tensor& starts, const AnswerPaths& list) {
   std::vector<std::pair<std::int64_t, std::int64_t>> wanted;
   for (std::int64_t q = 0; q < starts.size(0); ++q) {
-    for (std::int64_t a = 0; a < list.size(); ++a) wanted.emplace_back(q, list.tokens(a)[1]);
+    for (const std::int64_t token : list.first_tokens()) wanted.emplace_back(q, token);
   }
   return prefixes.next_log_probs(starts, wanted);
 }
 
 /// The k answers whose first token is likeliest; of equal ones those of lower index.
-std::vector<std::int64_t> likeliest_first(const float* first_A, std::int64_t answers, std::int64_t k) {
-  std::vector<std::int64_t> order(static_cast<std::size_t>(answers));
+std::vector<std::int64_t> likeliest_first(const float* of_tokens, const AnswerPaths& list, std::int64_t k) {
+  std::vector<std::int64_t> order(static_cast<std::size_t>(list.size()));
   std::iota(order.begin(), order.end(), 0);
-  std::partial_sort(order.begin(), order.begin() + k, order.end(), [&](std::int64_t a, std::int64_t b) {
-    return first_A[a] != first_A[b] ? first_A[a] > first_A[b] : a < b;
-  });
+  const auto value = [&](std::int64_t answer) { return of_tokens[list.first_of()[static_cast<std::size_t>(answer)]]; };
+  std::partial_sort(order.begin(), order.begin() + k, order.end(),
+                    [&](std::int64_t a, std::int64_t b) { return value(a) != value(b) ? value(a) > value(b) : a < b; });
   order.resize(static_cast<std::size_t>(k));
   return order;
 }
@@ -93,27 +97,48 @@ RankedAnswers best_first(std::vector<AnswerCandidate> candidates) {
   return result;
 }
 
-}  // namespace
-
-std::vector<RankedAnswers> rank_answers(const AnswerDecoder& decoder, const QuestionStates& questions,
-                                        const AnswerPaths& list, const RankOptions& options) {
-  VICHA_ASSERT(options.k > 0);
+/// Of questions that are in memory together.
+std::vector<RankedAnswers> rank_some(const AnswerDecoder& decoder, const QuestionStates& questions,
+                                     const AnswerPaths& list, std::int64_t k, AnswerRank rank) {
   AnswerPrefixes prefixes(decoder, questions);
   std::vector<AnswerPrefixes::Token> start;
   for (std::int64_t q = 0; q < questions.size(); ++q) start.push_back({q, -1, list.start_id()});
-  const std::vector<float> first = first_tokens(prefixes, prefixes.extend(start), list);
-  const std::int64_t k = std::min(options.k, list.size());
+  const std::vector<float> first = first_log_probs(prefixes, prefixes.extend(start), list);
   std::vector<AnswerCandidate> candidates;
   for (std::int64_t q = 0; q < questions.size(); ++q) {
-    const float* of_question = first.data() + q * list.size();
-    for (const std::int64_t answer : likeliest_first(of_question, list.size(), k)) {
-      const double counted = options.rank == AnswerRank::kReleased ? 2.0 : 1.0;
-      candidates.push_back({q, answer, counted * static_cast<double>(of_question[answer]), q});
+    const float* of_question = first.data() + q * static_cast<std::int64_t>(list.first_tokens().size());
+    for (const std::int64_t answer : likeliest_first(of_question, list, k)) {
+      const double counted = rank == AnswerRank::kReleased ? 2.0 : 1.0;
+      const float log_prob = of_question[list.first_of()[static_cast<std::size_t>(answer)]];
+      candidates.push_back({q, answer, counted * static_cast<double>(log_prob), q});
     }
   }
   read_to_end(candidates, prefixes, list);
   std::vector<RankedAnswers> result;
   for (auto at = candidates.begin(); at != candidates.end(); at += k) result.push_back(best_first({at, at + k}));
+  return result;
+}
+
+}  // namespace
+
+std::vector<RankedAnswers> rank_answers(const AnswerDecoder& decoder, const QuestionStates& questions,
+                                        const AnswerPaths& list, const RankOptions& options) {
+  VICHA_ASSERT(options.k > 0);
+  const std::int64_t k = std::min(options.k, list.size());
+  const auto at_once = static_cast<std::size_t>(std::max<std::int64_t>(1, kCandidatesAtOnce / k));
+  std::vector<RankedAnswers> result;
+  std::int64_t row = 0;
+  for (std::size_t begin = 0; begin < questions.lengths.size(); begin += at_once) {
+    const std::size_t end = std::min(begin + at_once, questions.lengths.size());
+    QuestionStates some;
+    some.lengths.assign(questions.lengths.begin() + static_cast<std::ptrdiff_t>(begin),
+                        questions.lengths.begin() + static_cast<std::ptrdiff_t>(end));
+    const std::int64_t rows = std::accumulate(some.lengths.begin(), some.lengths.end(), std::int64_t{0});
+    some.states = questions.states.slice(0, row, row + rows);
+    row += rows;
+    std::vector<RankedAnswers> ranked = rank_some(decoder, some, list, k, options.rank);
+    result.insert(result.end(), std::make_move_iterator(ranked.begin()), std::make_move_iterator(ranked.end()));
+  }
   return result;
 }
 
