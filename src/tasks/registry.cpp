@@ -6,6 +6,7 @@
 #include "tasks/concepts/concept_sources.h"
 #include "tasks/concepts/vicha_source.h"
 #include "tasks/entailment/entailment.h"
+#include "tasks/grounding/grounding.h"
 #include "tasks/host/task_kind.h"
 #include "tasks/pretrain/pretrain.h"
 #include "tasks/retrieval/retrieval.h"
@@ -19,6 +20,7 @@ Registry<TaskKind>& registry() {
         pretrain_kind(),
         align_kind(),
         retrieval_kind(),
+        grounding_kind(),
         entailment_kind(),
     };
   });
