@@ -15,7 +15,6 @@
 #include "tasks/downstream/explanation.h"
 #include "tasks/downstream/network/attention_maps.h"
 #include "tasks/downstream/predict_input.h"
-#include "tasks/downstream/word_explanation.h"
 #include "tasks/host/model_files.h"
 
 namespace vicha {
@@ -117,7 +116,7 @@ void explain_entailment(const EntailmentModel& model, const PredictInput::Item& 
   Explanation explanation;
   explanation.title = fmt::format("{}: {} ({:.0f} %)", item.text, label, 100 * answer.at("probability").get<double>());
   explanation.pictures.push_back(
-      {item.pictures.front().file, word_maps_to_draw(maps, item, sizes.vit.rows(), sizes.vit.columns()), /*boxes=*/{}});
+      {item.pictures.front().file, maps_of_words(item.pieces, maps, sizes.vit), /*boxes=*/{}});
   write_explanation(file, explanation);
 }
 
