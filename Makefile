@@ -21,7 +21,7 @@ empty :=
 CONFIGURE = cmake --preset $(1) --log-level=NOTICE \
             $(if $(CMAKE_PREFIX_PATH),"-DCMAKE_PREFIX_PATH=$(subst :,;,$(CMAKE_PREFIX_PATH))") > /dev/null
 
-.PHONY: help setup build demo demo-seeds demo-sources demo-data test test-data bench asan fuzz core format check docs clean
+.PHONY: help setup build demo demo-seeds demo-sources demo-data demo-scenes test test-data bench bench-tasks asan fuzz core format check docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -40,6 +40,9 @@ demo-sources:
 demo-data: build demo-sources ## the demonstration's pictures and manifests, in data/demo
 	@tools/demo.sh data
 
+demo-scenes: build demo-sources ## pictures of several drawings and five tasks on them (VQA, NLVR2's form …), in data/scenes
+	@tools/demo.sh scenes
+
 demo: demo-data ## pretrain on drawings of five artists, then with concepts, search those of a sixth, write the report
 	@tools/demo.sh run
 
@@ -53,6 +56,9 @@ test-data: setup
 test: build test-data ## the whole suite
 	@cmake --build --preset $(PRESET) -j $(JOBS)
 	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} ctest --test-dir build/release --output-on-failure -j $(JOBS)
+
+bench-tasks: demo-scenes ## all downstream tasks on the scene set, trained, evaluated and compared (an hour or two); runs/tasks/results.json
+	@tools/bench_tasks.sh
 
 bench: build ## ours and the PyTorch peer in all its modes, in turn (tens of minutes; nothing else should run)
 	@tools/setup.sh bench

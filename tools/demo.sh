@@ -1,5 +1,6 @@
 #!/bin/sh
 # The demonstration. usage: tools/demo.sh data    build data/demo from the fetched packages, once
+#                           tools/demo.sh scenes  build data/scenes from them, once
 #                           tools/demo.sh run     features of a frozen tower, aligned heads, their concepts, ViCHA with and without, search, report
 #                           tools/demo.sh seeds   with and without concepts, three seeds each, from features and from pixels (SEED_STEPS, 600): mean and spread
 # What is finished is not done again. env: RUN (runs/demo)
@@ -160,6 +161,9 @@ case ${1:-} in
   data)
     $vicha data demo --src data/sources --out $data
     ;;
+  scenes)
+    $vicha data demo --src data/sources --out data/scenes --scenes
+    ;;
   run)
     run=${RUN:-runs/demo}
     align "$run"
@@ -197,7 +201,7 @@ case ${1:-} in
     done
     ;;
   *)
-    sed -n '2,5s/^# //p' "$0" >&2
+    sed -n '2,6s/^# //p' "$0" >&2
     exit 2
     ;;
 esac

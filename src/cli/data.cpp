@@ -10,41 +10,9 @@
 #include "base/log.h"
 #include "cli/options.h"
 #include "data/tools/check.h"
-#include "demo/demo.h"
 
 namespace vicha::cli {
 namespace {
-
-void add_demo(CLI::App& data, Action& chosen) {
-  struct Given {
-    DemoOptions options;
-    std::string kwords = "none";
-  };
-  const auto given = std::make_shared<Given>();
-  CLI::App* command = data.add_subcommand("demo", "Build the demonstration's retrieval set from unpacked packages");
-  command->add_option("--src", given->options.sources, "Folder that tools/fetch_demo.sh filled")->required();
-  command->add_option("--out", given->options.out, "Folder to fill")->required();
-  command->add_option("--kwords", given->kwords, "none, or oracle: the human tags, for tests of the plumbing only")
-      ->capture_default_str();
-  command->add_option("--threads", given->options.threads, "0: one for each core")
-      ->capture_default_str()
-      ->check(between(0, kMostThreads));
-  command->callback([given, &chosen] {
-    chosen = [given] {
-      given->options.kwords = demo_kwords_from_name(given->kwords);
-      const BuildReport report = build_demo(given->options);
-      std::string text;
-      for (const auto& [name, count] : report.records) text += fmt::format("{:<20}{:>8} records\n", name, count);
-      text += fmt::format(
-          "{} training pictures of {} concepts, {} concepts held out, {} words in vocab.txt; {} pictures drawn, {} "
-          "kept\n",
-          report.training_images, report.training_concepts, report.held_out_concepts, report.vocabulary,
-          report.images_drawn, report.images_kept);
-      print(text);
-      return 0;
-    };
-  });
-}
 
 void add_check(CLI::App& data, Action& chosen) {
   struct Given {
@@ -112,7 +80,7 @@ void warn_if_moved(const std::filesystem::path& in, const std::filesystem::path&
 
 void add_data(CLI::App& app, Action& chosen) {
   CLI::App* data = app.add_subcommand("data", "Build and check data sets")->require_subcommand(1);
-  add_demo(*data, chosen);
+  add_data_demo(*data, chosen);
   add_check(*data, chosen);
   add_data_convert(*data, chosen);
   add_data_filter(*data, chosen);

@@ -8,6 +8,7 @@
 namespace vicha::cli {
 
 void add_data_convert(CLI::App& group, Action& chosen);
+void add_data_demo(CLI::App& group, Action& chosen);
 void add_data_filter(CLI::App& group, Action& chosen);
 void add_data_from_tar(CLI::App& group, Action& chosen);
 void add_data_join(CLI::App& group, Action& chosen);

@@ -1,13 +1,11 @@
 #include "demo/demo.h"
 
-#include <algorithm>
-#include <system_error>
-#include <thread>
 #include <utility>
 
 #include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
+#include "demo/building.h"
 #include "demo/demo_images.h"
 #include "demo/demo_manifests.h"
 #include "demo/demo_sources.h"
@@ -33,16 +31,16 @@ void write_manifests(const fs::path& out, const demo::DemoSet& set) {
 }
 
 BuildReport build_set(const DemoOptions& options) {
-  const int threads =
-      options.threads > 0 ? options.threads : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  const int threads = demo::threads_of(options.threads);
+  demo::require_no_other_set(options.out, demo::kScenesMarker, "scene set");
   demo::require_sources(options.sources);
   log::info("reading the packages in {}", options.sources.string());
   demo::DemoSet set =
       demo::arrange(demo::read_emoji(options.sources), demo::read_stamps(options.sources, threads), options.kwords);
 
-  demo::ImageFolder images(options.out / "images", std::move(set.images));
+  demo::ImageFolder images(options.out / "images", demo::folder_of(set.images));
   if (!images.is_current()) remove_manifests(options.out, set);
-  const auto [drawn, kept] = images.fill(threads);
+  const auto [drawn, kept] = images.fill(threads, [&](std::size_t i) { return demo::draw_png(set.images[i]); });
   write_manifests(options.out, set);
 
   set.report.images_drawn = drawn;
@@ -59,12 +57,7 @@ DemoKwords demo_kwords_from_name(std::string_view name) {
 }
 
 BuildReport build_demo(const DemoOptions& options) {
-  try {
-    return build_set(options);
-  } catch (const fs::filesystem_error& problem) {
-    throw Error(problem.path1().string() + ": " + problem.code().message() +
-                ". See that the sources can be read and the output folder can be written, and repeat");
-  }
+  return demo::with_paths_named([&] { return build_set(options); });
 }
 
 }  // namespace vicha

@@ -21,6 +21,7 @@ constexpr std::array<std::string_view, 2> kIconArtists = {"emojione", "noto-v1"}
 struct Description {
   std::string label;
   std::vector<std::string> tags;
+  std::string subgroup;
 };
 using Descriptions = std::unordered_map<std::string, Description>;  // by code points
 
@@ -41,11 +42,28 @@ std::string upper_ascii(std::string text) {
   return text;
 }
 
-Descriptions read_descriptions(const fs::path& path) {
+/// The keys of the Unicode list's subgroups by the numbers that stand for them in descriptions.
+std::unordered_map<int, std::string> read_subgroups(const fs::path& path) {
+  std::unordered_map<int, std::string> subgroups;
+  with_json(path, [&](const json& messages) {
+    for (const json& subgroup : messages.at("subgroups")) {
+      subgroups[subgroup.at("order").get<int>()] = subgroup.at("key").get<std::string>();
+    }
+  });
+  return subgroups;
+}
+
+Descriptions read_descriptions(const fs::path& folder) {
+  const std::unordered_map<int, std::string> subgroups = read_subgroups(folder / "messages.json");
   Descriptions descriptions;
-  with_json(path, [&](const json& records) {
+  with_json(folder / "data.json", [&](const json& records) {
     for (const json& record : records) {
-      Description description{cleaning::clean(record.at("label").get<std::string>()), {}};
+      Description description{cleaning::clean(record.at("label").get<std::string>()), {}, {}};
+      if (const auto number = record.find("subgroup"); number != record.end()) {
+        if (const auto found = subgroups.find(number->get<int>()); found != subgroups.end()) {
+          description.subgroup = found->second;
+        }
+      }
       if (const auto tags = record.find("tags"); tags != record.end()) {
         for (const json& tag : *tags) description.tags.push_back(cleaning::clean(tag.get<std::string>()));
       }
@@ -166,7 +184,7 @@ bool is_left_out(const json& record) {
 }  // namespace
 
 std::vector<EmojiConcept> read_emoji(const fs::path& sources) {
-  const Descriptions descriptions = read_descriptions(sources / "emojibase" / "en" / "data.json");
+  const Descriptions descriptions = read_descriptions(sources / "emojibase" / "en");
   const Artists artists(sources);
   std::vector<EmojiConcept> concepts;
   const fs::path list = sources / kPngArtists[0] / "emoji.json";
@@ -179,6 +197,7 @@ std::vector<EmojiConcept> read_emoji(const fs::path& sources) {
       if (description == nullptr) continue;
       emoji.label = description->label;
       emoji.tags = description->tags;
+      emoji.subgroup = description->subgroup;
       emoji.drawings = artists.find(record, emoji.id, emoji.label);
       if (emoji.drawings.empty()) continue;
       emoji.captions = captions_of(record, emoji.label);

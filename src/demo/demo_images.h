@@ -1,11 +1,12 @@
-// Drawing the demonstration set's images, and keeping those that an earlier run has finished.
+// Drawing the retrieval set's pictures.
 #pragma once
 
-#include <filesystem>
 #include <string>
 #include <vector>
 
 #include "demo/demo_sources.h"
+#include "demo/image_folder.h"
+#include "image/image.h"
 
 namespace vicha::demo {
 
@@ -16,29 +17,17 @@ struct ImageTask {
   int bottleneck = 0;  ///< longest side that the drawing is brought down to before, pixels
 };
 
-/// The folder images/ of a set, for a given list of images. A file in it says which list (names, sources and their
-/// sizes, ways of drawing) its images belong to; images of another list are never kept.
-class ImageFolder {
- public:
-  ImageFolder(std::filesystem::path folder, std::vector<ImageTask> tasks);
+/// The drawing at its own size, an SVG at 128 x 128 pixels (RGBA). Throws DataError if it is no picture.
+Image load_drawing(const Drawing& drawing);
 
-  /// Whether the folder's images, as far as they are there, are those of this list.
-  bool is_current() const;
+/// What the drawing's pixels depend on, as far as can be told without reading its file: its name and size, or the
+/// document's SHA-256.
+std::string drawing_identity(const Drawing& drawing);
 
-  struct Result {
-    std::int64_t drawn = 0, kept = 0;
-  };
-  /// Afterwards the folder holds exactly the images of the list.
-  Result fill(int threads);
+/// The folder images/ with these pictures. Its fingerprint tells names, sources and ways of drawing.
+FolderContent folder_of(const std::vector<ImageTask>& tasks);
 
- private:
-  void start_anew();
-  void remove_strays();
-  std::filesystem::path marker() const { return folder_ / "set.txt"; }
-
-  std::filesystem::path folder_;
-  std::vector<ImageTask> tasks_;
-  std::string fingerprint_;
-};
+/// The picture as a PNG file.
+std::string draw_png(const ImageTask& task);
 
 }  // namespace vicha::demo

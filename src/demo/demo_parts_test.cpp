@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/sha256.h"
@@ -34,6 +35,26 @@ TEST(DemoWords, StemLeavesOutWhoDoesIt) {
 TEST(DemoWords, WordsAreRunsOfLetters) {
   EXPECT_EQ(words("A button (blood-type 2)"), (Words{"a", "button", "blood", "type"}));
   EXPECT_EQ(word_characters("keycap: é_2"), "keycapé_2");
+}
+
+TEST(DemoWords, PluralsAndArticlesAreEnglish) {
+  for (const auto& [one, many] :
+       std::vector<std::pair<std::string, std::string>>{{"polar bear", "polar bears"},
+                                                        {"mouse", "mice"},
+                                                        {"maple leaf", "maple leaves"},
+                                                        {"jellyfish", "jellyfish"},
+                                                        {"bento box", "bento boxes"},
+                                                        {"cheese sandwich", "cheese sandwiches"},
+                                                        {"hairbrush", "hairbrushes"},
+                                                        {"strawberry", "strawberries"},
+                                                        {"donkey", "donkeys"},
+                                                        {"brown potato", "brown potatoes"},
+                                                        {"y", "ys"}}) {
+    EXPECT_EQ(plural(one), many);
+  }
+  EXPECT_EQ(with_article("ox"), "an ox");
+  EXPECT_EQ(with_article("polar bear"), "a polar bear");
+  EXPECT_EQ(with_article("unicorn"), "a unicorn");
 }
 
 TEST(DemoWords, DrawsAreThoseOfTheReference) {

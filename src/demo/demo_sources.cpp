@@ -10,10 +10,10 @@ namespace vicha::demo {
 
 void require_sources(const fs::path& sources) {
   if (!fs::is_directory(sources)) throw DataError(sources.string(), "there is no such folder", kSourcesRemedy);
-  static constexpr std::array<const char*, 9> kNeeded = {
-      "google/emoji.json",   "google/img/google/64",   "twitter/img/twitter/64",
-      "fluent/assets",       "emojibase/en/data.json", "openmoji/color/svg",
-      "emojione/icons.json", "noto-v1/icons.json",     "tux/usr/share/tuxpaint/stamps"};
+  static constexpr std::array<const char*, 10> kNeeded = {
+      "google/emoji.json",      "google/img/google/64",         "twitter/img/twitter/64", "fluent/assets",
+      "emojibase/en/data.json", "emojibase/en/messages.json",   "openmoji/color/svg",     "emojione/icons.json",
+      "noto-v1/icons.json",     "tux/usr/share/tuxpaint/stamps"};
   for (const char* name : kNeeded) {
     if (!fs::exists(sources / name)) {
       throw DataError((sources / name).string(), "this part of the demonstration's sources is missing", kSourcesRemedy);

@@ -32,6 +32,7 @@ struct EmojiConcept {
   std::string label;                  ///< CLDR short name
   std::vector<std::string> captions;  ///< the label and, if it says something else, the Unicode name
   std::vector<std::string> tags;
+  std::string subgroup;  ///< of the Unicode list, "animal-bird"
   ConceptSplit split = ConceptSplit::kTest;
   std::vector<ArtistDrawing> drawings;
 };

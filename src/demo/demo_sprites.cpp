@@ -1,7 +1,6 @@
 #include "demo/demo_sprites.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
@@ -13,17 +12,6 @@
 
 namespace vicha::demo {
 namespace {
-
-using Colour = std::array<std::uint8_t, 3>;
-
-constexpr std::array<Colour, 8> kPastels = {{{255, 255, 255},
-                                             {246, 240, 230},
-                                             {232, 240, 246},
-                                             {240, 246, 232},
-                                             {250, 234, 238},
-                                             {238, 236, 248},
-                                             {226, 226, 226},
-                                             {252, 248, 220}}};
 
 Image resized(const Image& image, int width, int height) {
   // Pillow copies here; going through premultiplied samples and back would not give the same bits.
@@ -40,26 +28,7 @@ int round_best(double exact, ErrorOf&& error_of) {
   return std::max(1, error_of(high) < error_of(low) ? high : low);
 }
 
-/// a / 255, rounded, for a up to 255 * 255.
-int divide_by_255(int a) {
-  a += 128;
-  return ((a >> 8) + a) >> 8;
-}
-
-/// Pillow's `ground.paste(sprite, (left, top), sprite)`: RGBA over RGB.
-void paste(Image& ground, const Image& sprite, int left, int top) {
-  for (int y = 0; y < sprite.height; ++y) {
-    const std::uint8_t* from = sprite.row(y);
-    std::uint8_t* to = ground.row(top + y) + std::ptrdiff_t{3} * left;
-    for (int x = 0; x < sprite.width; ++x, from += 4, to += 3) {
-      for (int c = 0; c < 3; ++c) {
-        to[c] = static_cast<std::uint8_t>(divide_by_255(to[c] * (255 - from[3]) + from[c] * from[3]));
-      }
-    }
-  }
-}
-
-Image filled(int side, const Colour& colour) {
+Image filled(int side, const Color& colour) {
   Image image(side, side, 3);
   for (std::size_t i = 0; i < image.pixels.size(); ++i) image.pixels[i] = colour[i % 3];
   return image;

@@ -1,11 +1,23 @@
 // The image side of the demonstration set: cut-outs (RGBA) put on a pastel ground. Same pixels as Pillow's.
 #pragma once
 
+#include <array>
 #include <string_view>
 
+#include "image/draw.h"
 #include "image/image.h"
 
 namespace vicha::demo {
+
+/// The grounds that drawings are put on.
+inline constexpr std::array<Color, 8> kPastels = {{{255, 255, 255},
+                                                   {246, 240, 230},
+                                                   {232, 240, 246},
+                                                   {240, 246, 232},
+                                                   {250, 234, 238},
+                                                   {238, 236, 248},
+                                                   {226, 226, 226},
+                                                   {252, 248, 220}}};
 
 /// `image` (RGBA) cropped to the box of all pixels whose alpha is above 16; as it is where there are none.
 Image trim(const Image& image);

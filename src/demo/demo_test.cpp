@@ -73,6 +73,7 @@ class DemoTest : public ::testing::Test {
     fs::remove(options_.sources / "fluent/assets/0023-fe0f-20e3.webp");
     write("fluent/assets/0023-20e3.webp", encode_png(pattern(64, 70)));  // filed without the variation mark
 
+    write("emojibase/en/messages.json", R"({"subgroups": [{"key": "animal-mammal", "order": 30}]})");
     write("emojibase/en/data.json",
           json::array({{{"hexcode", "0023-FE0F-20E3"}, {"label", "keycap: #"}, {"tags", {"keycap"}}},
                        {{"hexcode", "0030-FE0F-20E3"}, {"label", "keycap: 0"}, {"tags", {"0", "keycap", "zero"}}},

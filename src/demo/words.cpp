@@ -39,6 +39,17 @@ std::string decomposed(const std::string& text) {
   return reinterpret_cast<const char*>(bytes.get());
 }
 
+struct Irregular {
+  std::string_view one, many;
+};
+constexpr Irregular kIrregular[] = {
+    {"mouse", "mice"},        {"sheep", "sheep"},     {"deer", "deer"},       {"wolf", "wolves"},
+    {"goose", "geese"},       {"ox", "oxen"},         {"knife", "knives"},    {"leaf", "leaves"},
+    {"bison", "bison"},       {"squid", "squid"},     {"moose", "moose"},     {"woodlouse", "woodlice"},
+    {"octopus", "octopuses"}, {"tomato", "tomatoes"}, {"potato", "potatoes"}, {"mango", "mangoes"}};
+
+bool is_vowel(char c) { return std::string_view("aeiou").find(c) != std::string_view::npos; }
+
 /// The words after which a label names an act or trade, whoever does it.
 constexpr std::array<std::string_view, 9> kDoers = {"man",    "woman", "person", "men",  "women",
                                                     "people", "boy",   "girl",   "child"};
@@ -92,6 +103,27 @@ std::string stem(std::string_view label) {
     return act.empty() ? std::string(label) : act;
   }
   return std::string(label);
+}
+
+std::string plural(std::string_view name) {
+  const std::size_t blank = name.rfind(' ');
+  const std::size_t start = blank == std::string_view::npos ? 0 : blank + 1;
+  const std::string_view word = name.substr(start);
+  for (const auto& [one, many] : kIrregular) {
+    if (word == one) return std::string(name.substr(0, start)).append(many);
+  }
+  if (word.ends_with("fish")) return std::string(name);
+  const bool hissing = word.ends_with('s') || word.ends_with('x') || word.ends_with("ch") || word.ends_with("sh");
+  if (hissing) return std::string(name) + "es";
+  if (word.size() > 1 && word.back() == 'y' && !is_vowel(word[word.size() - 2])) {
+    return std::string(name.substr(0, name.size() - 1)) + "ies";
+  }
+  return std::string(name) + "s";
+}
+
+std::string with_article(std::string_view name) {
+  const bool spoken_as_you = name.starts_with("uni") || name.starts_with("uku");
+  return (!name.empty() && is_vowel(name.front()) && !spoken_as_you ? "an " : "a ") + std::string(name);
 }
 
 double draw(std::string_view key) {

@@ -19,6 +19,12 @@ std::string slug(std::string_view label);
 /// The label without a leading "man", "woman", "person" …: variants of one act share it, and with it their split.
 std::string stem(std::string_view label);
 
+/// "mice" of "mouse", "polar bears" of "polar bear": of lower-case names of one or more words.
+std::string plural(std::string_view name);
+
+/// "an ox", "a unicorn".
+std::string with_article(std::string_view name);
+
 /// A number in [0, 1) that depends on `key` alone (48 bits of its SHA-256).
 double draw(std::string_view key);
 

@@ -77,8 +77,8 @@ at::Tensor BertEmbeddings::operator()(const at::Tensor& ids, const at::Tensor& p
 }
 
 Bert::Bert(ParameterStore& store, const std::string& prefix, const TextOptions& options, std::int64_t image_width,
-           std::int64_t images)
-    : options_(options), images_(images) {
+           std::int64_t images, bool compared)
+    : options_(options), images_(images), compared_(compared) {
   {
     const ParameterStore::Scope scope(store, "text");
     const ParameterStore::Layer layer(store, "text", 0);
@@ -127,6 +127,15 @@ std::vector<at::Tensor> Bert::image_kv(const at::Tensor& image_SD) const {
   const auto copies = static_cast<std::size_t>(images_);
   for (std::size_t i = 0; i < fusion_layers_.size(); i += copies) kv.push_back(fusion_layers_[i].image_kv(image_SD));
   return kv;
+}
+
+std::vector<at::Tensor> Bert::image_kv_change(const at::Tensor& vector_D) const {
+  std::vector<at::Tensor> change;
+  const auto copies = static_cast<std::size_t>(images_);
+  for (std::size_t i = 0; i < fusion_layers_.size(); i += copies) {
+    change.push_back(fusion_layers_[i].image_kv_change(vector_D));
+  }
+  return change;
 }
 
 at::Tensor Bert::first_self_attention(const at::Tensor& text_TD, const SegmentsPtr& self,

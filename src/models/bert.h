@@ -52,7 +52,7 @@ class Bert {
   /// `images` fusion layer F + j of a model with one becomes F + n j, F + n j + 1, …: the first reads picture 0, the
   /// next picture 1 with the same keys and values.
   Bert(ParameterStore& store, const std::string& prefix, const TextOptions& options, std::int64_t image_width,
-       std::int64_t images = 1);
+       std::int64_t images = 1, bool compared = false);
 
   struct TextStates {
     at::Tensor states;  ///< (T, D) after the last text layer
@@ -65,6 +65,8 @@ class Bert {
 
   /// Keys and values of the images for each fusion layer and its copies: (S, D_image) -> fusion_layers x (S, 2 D).
   std::vector<at::Tensor> image_kv(const at::Tensor& image_SD) const;
+  /// What they change by when `vector` (D_image) is added to an image's state: fusion_layers x (1, 2 D).
+  std::vector<at::Tensor> image_kv_change(const at::Tensor& vector_D) const;
 
   /// The same from embeddings (T, D).
   TextStates encode_embedded(const at::Tensor& embedded_TD, const SegmentsPtr& segments, const at::Tensor& rows,
@@ -93,12 +95,15 @@ class Bert {
   const TextOptions& options() const { return options_; }
   /// That a text is read with.
   std::int64_t images() const { return images_; }
+  /// Whether the fusion layers expect to be told similarities of words and patches (models/similarity.h).
+  bool compared() const { return compared_; }
   const BertEmbeddings& embeddings() const { return embeddings_; }
 
  private:
   TextOptions options_;
   BertEmbeddings embeddings_;
   std::int64_t images_;
+  bool compared_;
   std::vector<BertLayer> text_layers_, fusion_layers_;
 };
 

@@ -42,11 +42,14 @@ at::Tensor row_indices(const std::vector<std::int64_t>& rows, const at::Device& 
 
 Encoders::Encoders(ParameterStore& store, const ModelOptions& options, const std::string& suffix)
     : vit(image_encoder(store, options, suffix)),
-      text(store, "text_encoder" + suffix + ".", options.text, options.vit.width, options.fusion.images),
+      text(store, "text_encoder" + suffix + ".", options.text, options.vit.width, options.fusion.images,
+           options.fusion.similarity),
       concepts(concept_encoder(store, options, suffix)),
       vision_proj(projection(store, "vision_proj" + suffix, options.vit.width, options.embed_dim)),
       text_proj(projection(store, "text_proj" + suffix, options.text.width, options.embed_dim)),
-      mask_concept_padding(options.concepts.mask_padding) {}
+      mask_concept_padding(options.concepts.mask_padding),
+      similarity(options.fusion.similarity ? std::make_shared<const WordPatchSimilarity>(store, options, suffix)
+                                           : nullptr) {}
 
 ImageStates Encoders::encode_image(const ImageInput& input, const Dropout& dropout, std::int64_t levels,
                                    JoinedRows* joined, const JoinImage& join, AttentionWatch* watch) const {
@@ -84,7 +87,14 @@ ImageStates Encoders::encode_image(const ImageInput& input, const Dropout& dropo
   pass.set_states(out.states);
   image.states = pass.states(own);
   image.cls = image.states.index_select(0, cls_rows);
+  show_patches(image);
   return image;
+}
+
+void Encoders::show_patches(ImageStates& image) const {
+  if (!similarity) return;
+  image.similarity = similarity;
+  image.patches = similarity->patches(image.states, image.tokens);
 }
 
 TextStates Encoders::encode_text(PackedText pack, const Dropout& dropout, std::int64_t levels) const {

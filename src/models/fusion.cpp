@@ -17,6 +17,9 @@ void FusedImages::add(std::int64_t tokens, std::int64_t visible) {
 
 void FusedImages::add(const ImageStates& images) {
   for (const std::int64_t visible : images.real) add(images.tokens, visible);
+  if (images.similarity == nullptr) return;
+  similarity = images.similarity;
+  patches = patches.defined() ? at::cat({patches, images.patches}) : images.patches;
 }
 
 FusionPlan::Sequence FusionPlan::sequence(const PackedText& pack, std::int64_t index, std::int64_t offset,
@@ -79,20 +82,72 @@ FusionLayout lay_out(const FusionPlan& plan, const FusedImages& images, const at
   return layout;
 }
 
+FusionInput fusion_input(const Bert& bert, const at::Tensor& text_states, const std::vector<at::Tensor>& kv,
+                         const FusionPlan& plan, const FusedImages& images) {
+  const at::Device device = text_states.device();
+  // Left out they would change every number, and no shape.
+  VICHA_ASSERT(bert.compared() == (images.similarity != nullptr));
+  if (images.similarity == nullptr || plan.sequences.empty()) {
+    FusionLayout layout = lay_out(plan, images, device);
+    at::Tensor rows = text_states.index_select(0, layout.gather);
+    return {std::move(rows), kv, std::move(layout)};
+  }
+  // Every sequence sees its images in a light of its own: picture c of all sequences stands behind picture c - 1 of
+  // all.
+  FusionPlan apart = plan;
+  FusedImages own;
+  std::vector<std::vector<ComparedSequence>> compared(plan.sequences.front().images.size());
+  std::vector<std::int64_t> image_rows, patch_rows;
+  const std::int64_t patches = images.patches.size(1);
+  for (std::size_t c = 0; c < compared.size(); ++c) {
+    std::int64_t begin = 0;
+    for (FusionPlan::Sequence& s : apart.sequences) {
+      const auto image = static_cast<std::size_t>(s.images.at(c));
+      compared[c].push_back({begin, s.rows, s.real, s.images[c]});
+      begin += s.rows;
+      // The class token stands before the patches, concepts behind them.
+      for (std::int64_t n = 0; n < patches; ++n) patch_rows.push_back(own.rows + 1 + n);
+      const std::int64_t end = image + 1 < images.begin.size() ? images.begin[image + 1] : images.rows;
+      for (std::int64_t row = images.begin[image]; row < end; ++row) image_rows.push_back(row);
+      s.images[c] = static_cast<std::int64_t>(own.begin.size());
+      own.add(end - images.begin[image], images.real[image]);
+    }
+  }
+  FusionInput input{.rows = {}, .kv = {}, .layout = lay_out(apart, own, device)};
+  const WordPatchSimilarity& similarity = *images.similarity;
+  const at::Tensor rows = text_states.index_select(0, input.layout.gather), words = similarity.words(rows);
+  input.rows = rows;
+  std::vector<at::Tensor> of_patches;
+  for (std::size_t c = 0; c < compared.size(); ++c) {
+    const Similarities found = compare(words, images.patches, compared[c]);
+    input.rows = input.rows + found.rows_T.unsqueeze(1) * similarity.word_vector(c);
+    of_patches.push_back(found.patches_GN.flatten());
+  }
+  const at::Tensor gain_S1 =
+      at::zeros({own.rows}, rows.options().dtype(at::kFloat))
+          .index_add(0, row_indices(patch_rows, device), of_patches.size() == 1 ? of_patches[0] : at::cat(of_patches))
+          .unsqueeze(1);
+  const at::Tensor of_images = row_indices(image_rows, device);
+  const std::vector<at::Tensor> change = bert.image_kv_change(similarity.patch_vector());
+  for (std::size_t layer = 0; layer < kv.size(); ++layer) {
+    input.kv.push_back(kv[layer].index_select(0, of_images) + gain_S1.to(kv[layer].scalar_type()) * change[layer]);
+  }
+  return input;
+}
+
 at::Tensor fuse(const Bert& bert, const at::Tensor& text_states, const std::vector<at::Tensor>& kv,
                 const FusionPlan& plan, const FusedImages& images, const Dropout& dropout, at::Tensor* all_rows,
                 AttentionWatch* watch) {
-  FusionLayout layout = lay_out(plan, images, text_states.device());
-  const at::Tensor rows = text_states.index_select(0, layout.gather);
+  FusionInput input = fusion_input(bert, text_states, kv, plan, images);
   if (watch != nullptr) {
-    layout.every.watch = watch;
-    const at::Tensor states = bert.fuse(rows, kv, layout.every, dropout);
+    input.layout.every.watch = watch;
+    const at::Tensor states = bert.fuse(input.rows, input.kv, input.layout.every, dropout);
     const at::AutoGradMode enabled(true);
-    return states.index_select(0, layout.read);
+    return states.index_select(0, input.layout.read);
   }
-  if (all_rows == nullptr) return bert.fuse(rows, kv, layout.some, dropout);
-  *all_rows = bert.fuse(rows, kv, layout.every, dropout);
-  return all_rows->index_select(0, layout.read);
+  if (all_rows == nullptr) return bert.fuse(input.rows, input.kv, input.layout.some, dropout);
+  *all_rows = bert.fuse(input.rows, input.kv, input.layout.every, dropout);
+  return all_rows->index_select(0, input.layout.read);
 }
 
 }  // namespace vicha

@@ -76,6 +76,7 @@ struct TextOptions {
 /// How the fusion layers put texts and pictures together.
 struct FusionOptions {
   std::int64_t images = 1;
+  bool similarity = false;
 
   void describe(Visitor& v) {
     v.field({"images", "pictures",
@@ -83,6 +84,10 @@ struct FusionOptions {
              "copies share the keys and values of cross-attention",
              1, 16},
             images);
+    v.field({"similarity", "",
+             "The fusion layers are told how like each word and each patch are: the words objective teaches it, and "
+             "tasks that count or check what a text says need it (released weights: no)"},
+            similarity);
   }
 };
 

@@ -8,12 +8,11 @@
 
 namespace vicha {
 
-VocabularyHead::VocabularyHead(ParameterStore& store, const std::string& prefix, const Bert& bert)
-    : word_(bert.embeddings().word) {
-  const ParameterStore::Scope scope(store, "mlm_head");
-  const std::int64_t width = bert.options().width;
+VocabularyHead::VocabularyHead(ParameterStore& store, const std::string& prefix, const BertEmbeddings& embeddings)
+    : word_(embeddings.word) {
+  const std::int64_t width = word_.size(1);
   const std::string head = prefix + "cls.predictions.";
-  bias_ = store.add(head + "bias", {bert.options().vocabulary}, Init::kZeros);
+  bias_ = store.add(head + "bias", {word_.size(0)}, Init::kZeros);
   transform_ = add_linear(store, head + "transform.dense.", width, width, Init::kNormal002);
   transform_norm_ = add_layer_norm(store, head + "transform.LayerNorm.", width, kBertEps);
   store.alias(head + "decoder.weight", prefix + "bert.embeddings.word_embeddings.weight");

@@ -10,9 +10,9 @@ namespace vicha {
 
 class VocabularyHead {
  public:
-  /// Registers "<prefix>cls.predictions.…" in the scope "mlm_head"; the output map is `bert`'s word embedding, which
-  /// must be registered under the same prefix.
-  VocabularyHead(ParameterStore& store, const std::string& prefix, const Bert& bert);
+  /// Registers "<prefix>cls.predictions.…"; the output map is the word embedding of `embeddings`, which must be
+  /// registered as "<prefix>bert.embeddings.".
+  VocabularyHead(ParameterStore& store, const std::string& prefix, const BertEmbeddings& embeddings);
 
   /// (M, D) -> (M, V), fp32.
   at::Tensor operator()(const at::Tensor& rows_MD) const;

@@ -27,10 +27,10 @@ MaskingOptions masking_options(const MlmOptions& options, const TextOptions& tex
 }
 
 Twins<VocabularyHead> add_heads(Vicha& model) {
-  const ParameterStore::Scope scope(model.parameters(), "fusion_heads");
+  const ParameterStore::Scope fusion_heads(model.parameters(), "fusion_heads"), scope(model.parameters(), "mlm_head");
   return model.parameters().add_twins([&](const std::string& suffix) {
     const Encoders& encoders = suffix.empty() ? model.online() : model.momentum();
-    return VocabularyHead(model.parameters(), "text_encoder" + suffix + ".", encoders.text);
+    return VocabularyHead(model.parameters(), "text_encoder" + suffix + ".", encoders.text.embeddings());
   });
 }
 

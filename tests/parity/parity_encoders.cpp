@@ -46,7 +46,7 @@ void check_bert(const fs::path& folder, Report& report) {
   options.fusion_layers = 0;
   ParameterStore store(0);
   const Bert bert(store, "", options, 1);
-  const VocabularyHead head(store, "", bert);
+  const VocabularyHead head(store, "", bert.embeddings());
   fill(store, weights, "bert_tiny.safetensors");
 
   const Tokens text = tokens_of(io.at("input_ids"), io.at("attention_mask"));

@@ -137,6 +137,7 @@ void check_metrics(const fs::path& folder, Report& report) {
                 c.at("expected"));
   }
   report.close("metrics of retrieval");
+  check_vqa_metrics(folder, report);
 }
 
 }  // namespace vicha::parity

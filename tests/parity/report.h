@@ -53,6 +53,7 @@ void check_vit(const fs::path& folder, Report& report);
 void check_clip(const fs::path& folder, Report& report);
 void check_towers(const fs::path& folder, Report& report);
 void check_metrics(const fs::path& folder, Report& report);
+void check_vqa_metrics(const fs::path& folder, Report& report);
 void check_pth(const fs::path& folder, Report& report);
 void check_safetensors_bad(const fs::path& folder, Report& report);
 void check_tokenizers(const fs::path& folder, Report& report);

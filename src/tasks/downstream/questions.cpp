@@ -126,6 +126,7 @@ class PictureStates {
     states.tokens = tokens_;
     states.cls = all.select(1, 0);
     states.states = all.flatten(0, 1);
+    model_.online().show_patches(states);
     return states;
   }
 

@@ -129,7 +129,7 @@ TEST_F(Entailment, LearnsThirtyTwoSamplesIsCalibratedAndAnswers) {
                              {"sentence", "a red picture"},
                              {"concepts", {"thing", "a thing"}}};
   const EntailmentJson answer = EntailmentJson::parse(predict({question.dump()}));
-  EXPECT_EQ(answer.at("label"), "entailment");
+  EXPECT_EQ(answer.at("answer"), "entailment");
   EXPECT_EQ(answer.at("calibrated"), true);
   EXPECT_EQ(answer.at("concepts"), question.at("concepts"));
   double shares = 0;
