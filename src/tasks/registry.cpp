@@ -7,6 +7,8 @@
 #include "tasks/concepts/vicha_source.h"
 #include "tasks/entailment/entailment.h"
 #include "tasks/host/task_kind.h"
+#include "tasks/nlvr2/nlvr2.h"
+#include "tasks/nlvr2/text_assignment.h"
 #include "tasks/pretrain/pretrain.h"
 #include "tasks/retrieval/retrieval.h"
 
@@ -20,6 +22,8 @@ Registry<TaskKind>& registry() {
         align_kind(),
         retrieval_kind(),
         entailment_kind(),
+        nlvr2_kind(),
+        text_assignment_kind(),
     };
   });
   return kinds;

@@ -17,7 +17,6 @@
 #include "data/manifest/manifest_reader.h"
 #include "data/manifest/picture_lists.h"
 
-
 namespace vicha {
 std::uint64_t content_hash(std::span<const std::uint8_t> bytes) {
   // Four lanes, so that the multiplications do not wait for each other: several bytes a cycle.
