@@ -13,8 +13,6 @@
 namespace vicha {
 namespace {
 
-using Json = nlohmann::json;  // sorted: an ordered one takes time in the square of an object's size
-
 constexpr int kMaxDepth = 16;  // values are copied and written by recursion; img2dataset's are flat
 constexpr std::size_t kListedDepth = 3;
 constexpr std::string_view kNan = "\x01NaN";  // what stands for NaN in a value that was read
@@ -46,7 +44,7 @@ std::string without_nan(const std::string& text) {
   return out;
 }
 
-void take(const Json& value, SampleJson::Texts& texts) {
+void take(const nlohmann::json& value, SampleJson::Texts& texts) {
   if (value.is_string()) {
     const auto& text = value.get_ref<const std::string&>();
     if (text == kNan) {
@@ -59,7 +57,7 @@ void take(const Json& value, SampleJson::Texts& texts) {
   }
 }
 
-void search(const Json& value, std::string_view path, SampleJson::Texts& texts) {
+void search(const nlohmann::json& value, std::string_view path, SampleJson::Texts& texts) {
   if (value.is_array()) {
     const std::size_t dot = std::min(path.find('.'), path.size());
     std::size_t index = 0;
@@ -69,7 +67,7 @@ void search(const Json& value, std::string_view path, SampleJson::Texts& texts) 
       return;
     }
     texts.list = true;
-    for (const Json& element : value) {
+    for (const nlohmann::json& element : value) {
       if (path.empty()) {
         take(element, texts);
       } else {
@@ -89,7 +87,7 @@ void search(const Json& value, std::string_view path, SampleJson::Texts& texts) 
   }
 }
 
-void list_fields_of(const Json& value, const std::string& path, std::size_t depth, TarInventory& inventory) {
+void list_fields_of(const nlohmann::json& value, const std::string& path, std::size_t depth, TarInventory& inventory) {
   if (value.is_string() && !path.empty() && value.get_ref<const std::string&>() != kNan) {
     return inventory.add_field(path);
   }
@@ -109,9 +107,10 @@ SampleJson::SampleJson(std::string text) {
     fault_ = "it is not UTF-8";
     return;
   }
-  const auto shallow = [](int depth, Json::parse_event_t, Json&) { return depth < kMaxDepth; };
+  // Objects sorted by key: an ordered one takes time in the square of its size.
+  const auto shallow = [](int depth, nlohmann::json::parse_event_t, nlohmann::json&) { return depth < kMaxDepth; };
   try {
-    value_ = Json::parse(without_nan(text), shallow);
+    value_ = nlohmann::json::parse(without_nan(text), shallow);
   } catch (const nlohmann::json::exception& error) {
     fault_ = "it is not JSON: " + json_reason(error.what());
   }
@@ -123,13 +122,13 @@ SampleJson::Texts SampleJson::texts(std::string_view path) const {
   return texts;
 }
 
-const Json* SampleJson::field(const std::string& name) const {
+const nlohmann::json* SampleJson::field(const std::string& name) const {
   if (!value_.is_object()) return nullptr;
   const auto found = value_.find(name);
   return found == value_.end() ? nullptr : &*found;
 }
 
-bool SampleJson::holds_nan(const Json& value) {
+bool SampleJson::holds_nan(const nlohmann::json& value) {
   if (value.is_structured()) return std::any_of(value.begin(), value.end(), holds_nan);
   return value.is_string() && value.get_ref<const std::string&>() == kNan;
 }

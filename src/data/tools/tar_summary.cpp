@@ -14,15 +14,13 @@
 namespace vicha {
 namespace {
 
-using Json = nlohmann::json;
-
 constexpr int kVersion = 2;
 constexpr std::int64_t kSecond = 1'000'000'000;
 
 std::int64_t nanoseconds(const timespec& time) { return std::int64_t{time.tv_sec} * kSecond + time.tv_nsec; }
 
 /// All that the content of the folder depends on beside the archive.
-Json options_of(const UnpackOptions& options) {
+nlohmann::json options_of(const UnpackOptions& options) {
   return {{"key_end", options.key_end == KeyEnd::kFirstDot ? "first-dot" : "last-dot"},
           {"image_members", options.sample.image_members},
           {"caption_members", options.sample.caption_members},
@@ -51,19 +49,19 @@ bool FileStamp::surely_as(const FileStamp& earlier) const {
 }
 
 void TarSummary::write(const std::filesystem::path& folder, const UnpackOptions& options) const {
-  const Json json = {{"version", kVersion},
-                     {"options", options_of(options)},
-                     {"bytes", stamp.bytes},
-                     {"inode", stamp.inode},
-                     {"modified_ns", stamp.modified_ns},
-                     {"changed_ns", stamp.changed_ns},
-                     {"seen_ns", stamp.seen_ns},
-                     {"sha256", unpacked.sha256},
-                     {"records", unpacked.records},
-                     {"apart", unpacked.apart},
-                     {"notes", unpacked.notes},
-                     {"members", unpacked.inventory.members},
-                     {"json_fields", unpacked.inventory.fields}};
+  const nlohmann::json json = {{"version", kVersion},
+                               {"options", options_of(options)},
+                               {"bytes", stamp.bytes},
+                               {"inode", stamp.inode},
+                               {"modified_ns", stamp.modified_ns},
+                               {"changed_ns", stamp.changed_ns},
+                               {"seen_ns", stamp.seen_ns},
+                               {"sha256", unpacked.sha256},
+                               {"records", unpacked.records},
+                               {"apart", unpacked.apart},
+                               {"notes", unpacked.notes},
+                               {"members", unpacked.inventory.members},
+                               {"json_fields", unpacked.inventory.fields}};
   write_file_atomic(folder / kTarSummary, json_text(json) + "\n");
 }
 
@@ -72,7 +70,7 @@ std::optional<TarSummary> TarSummary::read(const std::filesystem::path& folder, 
   if (!fs::exists(file)) {
     throw DataError(folder.string(), "is there already, but was not made by this command", "Move it away");
   }
-  const Json json = Json::parse(read_file(file), nullptr, false);
+  const nlohmann::json json = nlohmann::json::parse(read_file(file), nullptr, false);
   try {
     if (json.at("version") != kVersion || json.at("options") != options_of(options)) return std::nullopt;
     TarSummary summary;
