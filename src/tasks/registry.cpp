@@ -8,6 +8,8 @@
 #include "tasks/entailment/entailment.h"
 #include "tasks/grounding/grounding.h"
 #include "tasks/host/task_kind.h"
+#include "tasks/nlvr2/nlvr2.h"
+#include "tasks/nlvr2/text_assignment.h"
 #include "tasks/pretrain/pretrain.h"
 #include "tasks/retrieval/retrieval.h"
 #include "tasks/vqa/vqa.h"
@@ -18,12 +20,8 @@ namespace {
 Registry<TaskKind>& registry() {
   static Registry<TaskKind> kinds([] {
     return std::vector<TaskKind>{
-        pretrain_kind(),
-        align_kind(),
-        retrieval_kind(),
-        grounding_kind(),
-        entailment_kind(),
-        pretrain_kind(), align_kind(), retrieval_kind(), entailment_kind(), vqa_kind(),
+        pretrain_kind(), align_kind(),           retrieval_kind(),  vqa_kind(),
+        nlvr2_kind(),    text_assignment_kind(), entailment_kind(), grounding_kind(),
     };
   });
   return kinds;

@@ -116,6 +116,18 @@ void FixtureSet::fill(Vicha& model, Report& report, const StateDict& extra) cons
   }
 }
 
+void FixtureSet::fill_from(Vicha& model, const StateDict& weights) {
+  const at::NoGradGuard guard;
+  for (const ParameterStore::Released& r : model.parameters().released()) {
+    at::Tensor value = weights.find(r.name);
+    if (!value.defined()) continue;
+    at::Tensor target = model.parameters().view(r);
+    if (r.name.ends_with(".pos_embed") && value.sizes() != target.sizes())
+      value = resize_positions(value, model.options().vit.side());
+    if (value.sizes() == target.sizes()) target.copy_(value);  // queues may have another size
+  }
+}
+
 Batch FixtureSet::batch(const StateDict& data, const std::string& prefix) const {
   const std::string in = prefix.empty() ? "in." : prefix + ".in.";
   const auto tokens = [&](const std::string& ids, const std::string& mask) {

@@ -34,16 +34,18 @@ class FixtureSet {
 
   /// A model with the sizes of the set.
   std::unique_ptr<Vicha> model() const { return std::make_unique<Vicha>(sizes(), 0); }
+  ModelOptions sizes() const;
   /// Fills the model, heads included, from pretrain_ckpt; positions interpolated where the size differs.
   /// `extra`: what that does not have (heads), by released names.
   void fill(Vicha& model, Report& report, const StateDict& extra = {}) const;
+  /// The same from other weights, by released names; what they do not have (momentum copies, queues) stays.
+  static void fill_from(Vicha& model, const StateDict& weights);
   ObjectivesOptions objectives() const;
 
   /// The inputs "<prefix>.in.…", or "in.…".
   Batch batch(const StateDict& data, const std::string& prefix) const;
 
  private:
-  ModelOptions sizes() const;
   fs::path folder_;
   nlohmann::json meta_, fixture_, bert_;
   StateDict start_;

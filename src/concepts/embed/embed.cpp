@@ -15,6 +15,7 @@
 #include "concepts/embed/embed_job.h"
 #include "concepts/embed/region_embedding.h"
 #include "data/manifest/manifest_reader.h"
+#include "data/manifest/picture_lists.h"
 
 namespace vicha {
 std::uint64_t content_hash(std::span<const std::uint8_t> bytes) {
@@ -49,6 +50,7 @@ ImageList list_images(const std::vector<fs::path>& manifests, ManifestOptions op
   for (const ColumnSpec& spec : options.schema.columns) {
     if (spec.type == ColumnType::kImage) schema.columns.push_back({.field = spec.field, .type = spec.type});
   }
+  if (schema.columns.empty()) schema.columns = columns_of_picture_list(manifests.front());
   options.schema = schema;
   ImageList list;
   list.manifest = std::make_shared<const Manifest>(Manifest::load(manifests, options));

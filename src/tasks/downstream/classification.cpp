@@ -123,6 +123,7 @@ EvaluateResult evaluate_classes(const LoadedModel& loaded, const EvaluateCommand
   const at::Tensor labels = labels_of(*questions.set, task.label_field);
   if (options.calibrate) calibration = calibrate(checkpoint, logits, labels, command.manifest.string());
   Judgement judged = judge_classes(*questions.set, logits, labels, task.classes, temperature_of(calibration));
+  if (task.add_figures) task.add_figures(*questions.set, logits, labels, judged);
   judged.figures["calibration"] = json_of(calibration);
   return evaluate_result(judged, command, {checkpoint.string(), questions.concepts});
 }

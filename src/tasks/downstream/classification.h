@@ -42,6 +42,10 @@ struct ClassifiedTask {
   std::string label_field;
   std::vector<std::string> classes;
   std::function<at::Tensor(const QuestionBatch& batch)> score;
+  /// Figures of the task's own beside those of judge_classes; may be empty.
+  std::function<void(const EvaluationSet& set, const at::Tensor& logits_nC, const at::Tensor& labels_n,
+                     Judgement& judged)>
+      add_figures = {};
 };
 EvaluateResult evaluate_classes(const LoadedModel& loaded, const EvaluateCommand& command, const ClassifiedTask& task);
 

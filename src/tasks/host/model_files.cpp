@@ -14,6 +14,7 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "checkpoint/files/open.h"
+#include "checkpoint/names/fusion_layers.h"
 #include "checkpoint/names/load_report.h"
 #include "checkpoint/names/names.h"
 #include "checkpoint/safetensors/safetensors.h"
@@ -101,7 +102,7 @@ void start_concepts_as_text(Vicha& model) {
 /// Layers 0 … of the weights become text layers, then fusion layers, as far as they reach; cross-attention starts
 /// fresh.
 void initialise_text(Vicha& model, const std::string& file) {
-  const StateDict source = to_released_names(open_weights(file, true).tensors, file);
+  StateDict source = to_released_names(open_weights(file, true).tensors, file);
   std::int64_t layers = 0;
   while (source.contains(kLayer + std::to_string(layers) + ".output.dense.weight")) ++layers;
   LoadPolicy policy{.where = file,
@@ -109,10 +110,16 @@ void initialise_text(Vicha& model, const std::string& file) {
                     .allow_unexpected = {"text_encoder.bert.pooler.**", "text_encoder.cls.**"},
                     .remedy = "Give weights of the size that [model.text] describes, or change that to theirs"};
   const TextOptions& text = model.options().text;
-  for (std::int64_t i = 0; i < std::max(layers, text.text_layers + text.fusion_layers); ++i) {
+  const std::int64_t images = model.options().fusion.images, all = text.text_layers + images * text.fusion_layers;
+  if (images > 1 && layers > text.text_layers) {
+    const std::int64_t fusion = layers - text.text_layers;
+    repeat_fusion_layers(source, {text.text_layers, fusion, images}, file);
+    layers = text.text_layers + images * fusion;
+  }
+  for (std::int64_t i = 0; i < std::max(layers, all); ++i) {
     const std::string pattern = kLayer + std::to_string(i) + ".**";
     if (i >= layers) policy.allow_missing.push_back(pattern);
-    if (i >= text.text_layers + text.fusion_layers) policy.allow_unexpected.push_back(pattern);
+    if (i >= all) policy.allow_unexpected.push_back(pattern);
   }
   if (layers < text.text_layers) {
     throw DataError(file,

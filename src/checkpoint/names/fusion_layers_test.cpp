@@ -1,0 +1,57 @@
+#include "checkpoint/names/fusion_layers.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+
+namespace vicha {
+namespace {
+
+constexpr const char* kPrefix = "text_encoder.bert.encoder.layer.";
+
+std::string key_of(int layer) { return kPrefix + std::to_string(layer) + ".crossattention.self.key.weight"; }
+
+StateDict two_and_two() {
+  StateDict weights;
+  weights.set("temp", at::zeros({}));
+  for (int layer = 0; layer < 4; ++layer) {
+    weights.set(kPrefix + std::to_string(layer) + ".output.dense.bias", at::full({2}, layer));
+    if (layer >= 2) weights.set(key_of(layer), at::full({2, 2}, layer));
+  }
+  weights.set("text_encoder_m.bert.encoder.layer.3.output.dense.bias", at::full({2}, 7.0));
+  return weights;
+}
+
+TEST(FusionLayers, StandThereForEachPicture) {
+  StateDict weights = two_and_two();
+  repeat_fusion_layers(weights, {2, 2, 2}, "a file");
+  EXPECT_EQ(weights.size(), 1u + 6 + 4 + 2);
+  for (const auto [layer, from] : {std::pair{1, 1}, {2, 2}, {3, 2}, {4, 3}, {5, 3}}) {
+    const at::Tensor found = weights.at(kPrefix + std::to_string(layer) + ".output.dense.bias");
+    EXPECT_EQ(found[0].item<int>(), from) << layer;
+  }
+  EXPECT_TRUE(weights.contains("text_encoder_m.bert.encoder.layer.4.output.dense.bias"));
+  EXPECT_TRUE(weights.contains("text_encoder_m.bert.encoder.layer.5.output.dense.bias"));
+  EXPECT_FALSE(weights.contains("text_encoder_m.bert.encoder.layer.3.output.dense.bias"));
+
+  StateDict again = weights;
+  repeat_fusion_layers(again, {2, 2, 2}, "a file");
+  EXPECT_EQ(again.size(), weights.size()) << "they are all there";
+  StateDict other = two_and_two();
+  repeat_fusion_layers(other, {1, 2, 2}, "a file");
+  EXPECT_EQ(other.size(), two_and_two().size()) << "of another depth";
+  StateDict one = two_and_two();
+  repeat_fusion_layers(one, {2, 2, 1}, "a file");
+  EXPECT_EQ(one.size(), two_and_two().size());
+}
+
+TEST(FusionLayers, DeeperModelIsNotTakenForARepeatedOne) {
+  StateDict weights = two_and_two();
+  repeat_fusion_layers(weights, {2, 2, 2}, "a file");
+  weights.set(key_of(3), at::ones({2, 2}));
+  EXPECT_THROW(repeat_fusion_layers(weights, {2, 2, 2}, "a file"), DataError);
+}
+
+}  // namespace
+}  // namespace vicha

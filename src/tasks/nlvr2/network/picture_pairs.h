@@ -1,0 +1,37 @@
+// Statements about two pictures through all encoders: the pictures are encoded apart, each with its own concepts, and
+// each fusion layer's first copy reads the first picture, its second copy the second (method, section 5.3).
+// B statements, S tokens of a picture, D width.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <array>
+
+#include "models/encoders.h"
+#include "models/fusion.h"
+
+namespace vicha {
+
+/// That a statement is about.
+inline constexpr std::int64_t kPicturesOfStatement = 2;
+
+struct StatementInput {
+  struct Side {
+    at::Tensor pictures;  ///< as patch_rows takes them, on the model's device
+    Tokens concepts;      ///< undefined where the model has none
+  };
+  std::array<Side, kPicturesOfStatement> sides;
+  Tokens texts;
+};
+
+/// Fused [CLS] (B, D) of statements, the i-th about the i-th picture of each side. For models with
+/// model.fusion.images = 2.
+at::Tensor encode_statements(const Encoders& encoders, const StatementInput& input, const Dropout& dropout);
+
+/// From states that are there already: text i is about pictures `first[i]` and `second[i]` of `images`, whose keys and
+/// values are `kv` (Bert::image_kv).
+at::Tensor fuse_statements(const Encoders& encoders, const TextStates& texts, const std::vector<at::Tensor>& kv,
+                           const FusedImages& images, const std::vector<std::int64_t>& first,
+                           const std::vector<std::int64_t>& second, const Dropout& dropout);
+
+}  // namespace vicha

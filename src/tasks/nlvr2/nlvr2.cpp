@@ -1,0 +1,233 @@
+#include "tasks/nlvr2/nlvr2.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/json_text.h"
+#include "checkpoint/names/fusion_layers.h"
+#include "data/pipeline/collate.h"
+#include "tasks/downstream/classification.h"
+#include "tasks/downstream/downstream_training.h"
+#include "tasks/downstream/predict_input.h"
+#include "tasks/host/model_files.h"
+
+namespace vicha {
+namespace {
+
+constexpr const char *kStatement = "sentence", *kTruth = "label", *kSecondPicture = "image2";
+
+/// True is 1.
+std::vector<std::string> truth_values() { return {"False", "True"}; }
+
+/// Sentences are cut at 30 words (data.max_words), not as tokens.
+TextRule statement_rule(const TaskRecipe& recipe) {
+  return {.field = kStatement, .cleaning = TextCleaning::kCaption, .max_tokens = recipe.model.text.max_positions};
+}
+
+Schema nlvr2_schema(const TaskRecipe& recipe) {
+  return {.caption = false,
+          .columns = {{.field = kSecondPicture, .type = ColumnType::kImage, .beside = "kwords2"},
+                      {.field = kStatement, .type = ColumnType::kText},
+                      {.field = kTruth, .type = ColumnType::kLabel, .values = truth_values()}},
+          .text = statement_rule(recipe)};
+}
+
+Schema nlvr2_evaluation_schema(const TaskRecipe& recipe) {
+  Schema schema = nlvr2_schema(recipe);
+  schema.columns.push_back(type_column());
+  return schema;
+}
+
+struct StatementLabels : BatchTargets {
+  at::Tensor labels;  ///< (B) int64
+  void for_each_tensor(const TensorVisit& visit) override { visit(labels); }
+};
+
+at::Tensor score_statements(const Nlvr2Model& model, const QuestionBatch& batch) {
+  const at::Tensor fused = fuse_statements(model.vicha().online(), batch.text, batch.kv, FusedImages(batch.image),
+                                           batch.image_of.at(0), batch.image_of.at(1), Dropout());
+  return model.net().logits(fused);
+}
+
+/// Consistency: of the distinct sentences, those all of whose pairs of pictures are judged rightly.
+void add_consistency(const EvaluationSet& set, const at::Tensor& logits_nC, const at::Tensor& labels_n,
+                     Judgement& judged) {
+  const at::Tensor right = logits_nC.argmax(1).eq(labels_n).contiguous();
+  const bool* r = right.const_data_ptr<bool>();
+  std::map<std::string_view, bool> all_right;
+  for (std::int64_t i = 0; i < right.numel(); ++i) {
+    bool& so_far = all_right.try_emplace(set.caption(i), true).first->second;
+    so_far = so_far && r[i];
+  }
+  const auto count = static_cast<double>(all_right.size());
+  const auto held = static_cast<double>(std::ranges::count_if(all_right, [](const auto& one) { return one.second; }));
+  const double percent = count > 0 ? std::round(1e5 * held / count) / 1e3 : 0.0;
+  judged.figures["consistency"] = percent;
+  judged.figures["sentences"] = all_right.size();
+  judged.table += fmt::format("consistent: {:.2f} % of {} sentences\n", percent, all_right.size());
+}
+
+class Nlvr2Training : public TaskTraining {
+ public:
+  explicit Nlvr2Training(const TrainingSetup& setup)
+      : recipe_(dynamic_cast<const Nlvr2Recipe&>(setup.recipe)),
+        model_(dynamic_cast<Nlvr2Model&>(setup.model)),
+        set_(load_questions_along(setup, nlvr2_evaluation_schema(recipe_))),
+        stop_(judge_along(setup, recipe_, [this, &group = setup.group](const std::string& name) {
+          const at::Tensor logits = score_questions(
+              model_.vicha(), set_, recipe_.eval.questions, static_cast<std::int64_t>(truth_values().size()),
+              [this](const QuestionBatch& batch) { return score_statements(model_, batch); }, name, group);
+          const at::Tensor labels = labels_of(*set_, kTruth);
+          Judgement judged = judge_classes(*set_, logits, labels, truth_values());
+          add_consistency(*set_, logits, labels, judged);
+          return judged;
+        })) {}
+
+  std::vector<TargetMaker> target_makers() override {
+    return {[](Batch& batch, const Manifest& manifest, Rng&) {
+      const auto& column = manifest.column<LabelColumn>(kTruth);
+      std::vector<std::int64_t> labels;
+      for (const std::int64_t record : batch.records) labels.push_back(column[record]);
+      batch.add<StatementLabels>().labels = int64_tensor(labels);
+    }};
+  }
+
+  Losses step(const Batch& batch, const StepContext& context) override {
+    Vicha& vicha = model_.vicha();
+    const at::Device device = vicha.device();
+    if (context.micro_batch == 0) vicha.update_momentum();
+    const FurtherPictures::List& second = batch.get<FurtherPictures>().lists.at(0);
+    const StatementInput input{{StatementInput::Side{batch.image.to(device), batch.concepts},
+                                StatementInput::Side{second.image.to(device), second.concepts}},
+                               batch.text};
+    const at::Tensor labels = batch.get<StatementLabels>().labels.to(device);
+    const Nlvr2Net::Step step = model_.net().step(input, labels, distilled_share(recipe_, context),
+                                                  Dropout(recipe_.model.text.dropout, context.rng));
+    const at::Tensor right = step.logits.detach().argmax(1).eq(labels).to(at::kFloat).mean();
+    return {step.loss, {{"nlvr2", step.loss}}, {{"right", right}}};
+  }
+
+  EarlyStop* early_stop() override { return stop_.get(); }
+
+ private:
+  const Nlvr2Recipe& recipe_;
+  Nlvr2Model& model_;
+  std::shared_ptr<const EvaluationSet> set_;
+  std::unique_ptr<EarlyStop> stop_;
+};
+
+EvaluateResult evaluate_nlvr2(LoadedModel& loaded, const EvaluateCommand& command) {
+  const auto& model = dynamic_cast<const Nlvr2Model&>(*loaded.parts);
+  return evaluate_classes(loaded, command,
+                          {.schema = nlvr2_evaluation_schema(*loaded.recipe),
+                           .label_field = kTruth,
+                           .classes = truth_values(),
+                           .score = [&model](const QuestionBatch& batch) { return score_statements(model, batch); },
+                           .add_figures = add_consistency});
+}
+
+/// Objects may name both pictures in a list, as records do.
+std::string with_fields_for_pictures(const std::string& input) {
+  auto json = nlohmann::ordered_json::parse(input, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object() || json.contains("image") || !json.contains("images")) return input;
+  const nlohmann::ordered_json list = json.at("images");
+  if (!list.is_array() || list.size() != static_cast<std::size_t>(kPicturesOfStatement)) {
+    throw DataError(input.substr(0, 80),
+                    list.is_array()
+                        ? fmt::format("field \"images\" names {} pictures, not {}", list.size(), kPicturesOfStatement)
+                        : fmt::format("field \"images\" is no list of {} pictures", kPicturesOfStatement),
+                    R"(Give {"images": ["FILE", "FILE"], "sentence": "TEXT"})");
+  }
+  json["image"] = list[0];
+  json[kSecondPicture] = list[1];
+  json.erase("images");
+  return json.dump();
+}
+
+Predictor nlvr2_predictor(LoadedModel& loaded, const PredictCommand& command) {
+  const auto& model = dynamic_cast<const Nlvr2Model&>(*loaded.parts);
+  return [&model, input = PredictInput(loaded, command, nlvr2_kind(), statement_rule(*loaded.recipe)),
+          calibration = calibration_of(checkpoint_folder(command.checkpoint))](const PredictRequest& request) {
+    const PredictInput::Item item = input.read(with_fields_for_pictures(request.input));
+    StatementInput statement;
+    for (std::size_t i = 0; i < statement.sides.size(); ++i) {
+      statement.sides[i] = {item.pictures.at(i).image, item.pictures[i].concepts};
+    }
+    statement.texts = item.tokens;
+    const at::NoGradGuard guard;
+    nlohmann::ordered_json answer = item.json;
+    add_classes(answer, model.net().logits(statement, Dropout())[0], truth_values(), calibration);
+    answer["concepts"] = input.concepts_of(item);
+    return json_text(answer);
+  };
+}
+
+std::vector<Figure> nlvr2_figures() {
+  std::vector<Figure> figures = classification_figures();
+  figures.push_back({"consistency", "Sentences all of whose pairs are right", "%"});
+  figures.push_back({"sentences", "Sentences"});
+  return figures;
+}
+
+}  // namespace
+
+void Nlvr2Options::describe(Visitor& v) {
+  v.choice({.key = "teacher_vit",
+            .meaning = "Image encoder of the model that gives the soft targets: the momentum copy's, or, as the "
+                       "released model was trained, the online one, given the copy's concept tokens"},
+           teacher_vit, {{"momentum", TeacherVit::kMomentum}, {"released", TeacherVit::kReleased}});
+}
+
+Nlvr2Recipe::Nlvr2Recipe() : DownstreamRecipe("nlvr2") {
+  model.fusion.images = kPicturesOfStatement;
+  data.concepts.max_tokens = model.text.max_positions;
+}
+
+void Nlvr2Recipe::describe(Visitor& v) {
+  describe_head(v);
+  v.section("nlvr", "Statements about two pictures", nlvr);
+  describe_tail(v);
+}
+
+void Nlvr2Recipe::finish() {
+  require_two_images(model);
+  data.concepts.max_tokens = std::min(data.concepts.max_tokens, model.text.max_positions);
+  DownstreamRecipe::finish();
+}
+
+Nlvr2Model::Nlvr2Model(const Nlvr2Recipe& recipe, std::uint64_t seed)
+    : TaskModel(recipe.model, no_objectives(), seed), net_(vicha(), recipe.nlvr.teacher_vit) {}
+
+void Nlvr2Model::adapt_weights(StateDict& weights, const std::string& file) const {
+  const ModelOptions& sizes = vicha().options();
+  repeat_fusion_layers(weights, {sizes.text.text_layers, sizes.text.fusion_layers, sizes.fusion.images}, file);
+}
+
+TaskKind nlvr2_kind() {
+  return {.key = "nlvr2",
+          .title = "Visual reasoning over two pictures",
+          .about = "Whether a statement about two pictures is true (NLVR2)",
+          .recipe = Nlvr2Recipe(),
+          .schema = nlvr2_schema,
+          .checkpoint_names = {"cls_head.**", "cls_head_m.**"},
+          .make_model =
+              [](const TaskRecipe& recipe, std::uint64_t seed) {
+                return std::make_unique<Nlvr2Model>(dynamic_cast<const Nlvr2Recipe&>(recipe), seed);
+              },
+          .begin_training = [](const TrainingSetup& setup) { return std::make_unique<Nlvr2Training>(setup); },
+          .evaluate = evaluate_nlvr2,
+          .evaluation_flags = question_flags(),
+          .figures = nlvr2_figures(),
+          .predict = nlvr2_predictor,
+          .predict_fields = {.images = {"image", kSecondPicture}, .text = kStatement}};
+}
+
+}  // namespace vicha

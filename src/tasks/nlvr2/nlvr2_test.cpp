@@ -1,0 +1,232 @@
+// Statements about two drawn pictures: text assignment, then NLVR2, trained, resumed, evaluated and asked through the
+// same calls as the command line.
+#include "tasks/nlvr2/nlvr2.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "checkpoint/safetensors/safetensors.h"
+#include "tasks/host/model_files.h"
+#include "tasks/nlvr2/text_assignment.h"
+#include "tasks/pretrain/colour_world_test.h"
+
+namespace vicha {
+namespace {
+
+using StatementJson = nlohmann::ordered_json;
+
+class Statements : public ColourWorld {
+ protected:
+  void SetUp() override {
+    ColourWorld::SetUp();
+    std::string rows;
+    for (std::size_t i = 0; i < 32; ++i) rows += record(i).dump() + "\n";
+    write_file_atomic(folder_ / "statements.json", rows);
+  }
+
+  /// Each sentence stands there twice: true, its colour being that of the second picture, and false.
+  StatementJson record(std::size_t i) const {
+    const bool truth = i % 2 == 0;
+    const std::size_t at = i / 2 % 8, copy = i / 16;
+    const std::string &colour = kColours[at].first, &other = kColours[(at + 3) % 8].first;
+    const std::string own = fmt::format("images/{}{}.png", colour, copy),
+                      others = fmt::format("images/{}{}.png", other, copy);
+    return {{"images", truth ? std::vector{others, own} : std::vector{own, others}},
+            {"sentence", "A " + colour + (copy == 0 ? " picture." : " thing.")},
+            {"label", truth ? "True" : "False"},
+            {"type", copy == 0 ? "picture" : "thing"},
+            {"kwords", {"thing"}},
+            {"kwords1", {"thing"}},
+            {"kwords2", {"a thing", "thing"}}};
+  }
+
+  template <class Recipe>
+  Recipe small(const std::string& manifest) const {
+    const PretrainRecipe pretrain = recipe();
+    Recipe r;
+    const std::int64_t images = r.model.fusion.images;
+    r.model = pretrain.model;
+    r.model.fusion.images = images;
+    r.init = pretrain.init;
+    r.data = pretrain.data;
+    r.data.concepts.random_share = 0;
+    r.training = pretrain.training;
+    r.data.manifests = {(folder_ / manifest).string()};
+    return r;
+  }
+  Nlvr2Recipe nlvr2(const std::string& manifest = "statements.json") const { return small<Nlvr2Recipe>(manifest); }
+  template <class Recipe>
+  RunResult train(Recipe r, const std::string& out) const {
+    r.finish();
+    return train_task({r, folder_ / out, ResumeChoice::parse("auto"), "cpu"});
+  }
+  StatementJson evaluate(const fs::path& checkpoint, const std::string& manifest) const {
+    return StatementJson::parse(
+        evaluate_trained(*find_task_kind("nlvr2"),
+                         {.checkpoint = checkpoint, .manifest = folder_ / manifest, .device = "cpu"})
+            .json);
+  }
+  template <class Call>
+  static std::string refused(Call&& call) {
+    try {
+      call();
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "nothing was refused";
+  }
+  static testing::AssertionResult says(const std::string& message, const std::vector<std::string>& parts) {
+    for (const std::string& part : parts) {
+      if (message.find(part) == std::string::npos) return testing::AssertionFailure() << message << " lacks " << part;
+    }
+    return testing::AssertionSuccess();
+  }
+};
+
+TEST_F(Statements, AreLearntByHeartEvaluatedAndAsked) {
+  Nlvr2Recipe r = nlvr2();
+  r.model.text.dropout = 0.0;
+  r.training.length.max_steps = 160;
+  r.training.checkpoint.every_steps = 40;
+  r.eval.manifest = (folder_ / "statements.json").string();
+  const RunResult result = train(r, "run");
+  EXPECT_TRUE(result.finished);
+  const StatementJson found = evaluate(folder_ / "run", "statements.json");
+  EXPECT_GE(found.at("accuracy").get<double>(), 95.0);
+  EXPECT_GE(found.at("consistency").get<double>(), 90.0);
+  EXPECT_EQ(found.at("sentences"), 16);
+  EXPECT_EQ(found.at("records"), 32);
+  EXPECT_TRUE(found.at("types").contains("picture") && found.at("types").contains("thing"));
+  EXPECT_TRUE(found.contains("nll") && found.contains("ece"));
+
+  LoadedModel loaded = load_trained(folder_ / "run", "cpu");
+  const Predictor predict = find_task_kind("nlvr2")->predict(loaded, {.checkpoint = folder_ / "run"});
+  std::int64_t right = 0;
+  for (std::size_t i = 0; i < 4; ++i) {
+    const StatementJson row = record(i);
+    StatementJson question = {{"sentence", row.at("sentence")}, {"concepts", {row.at("kwords1"), row.at("kwords2")}}};
+    for (const auto& image : row.at("images")) question["images"].push_back((folder_ / image).string());
+    const StatementJson answer = StatementJson::parse(predict({question.dump()}));
+    right += answer.at("answer") == row.at("label") ? 1 : 0;
+    question["image"] = question["images"][0];
+    question["image2"] = question["images"][1];
+    question.erase("images");
+    EXPECT_EQ(StatementJson::parse(predict({question.dump()})).at("probabilities"), answer.at("probabilities"));
+  }
+  EXPECT_GE(right, 3);
+  EXPECT_TRUE(says(refused([&] { predict({R"({"images": ["a.png"], "sentence": "a thing"})"}); }),
+                   {"names 1 pictures, not 2"}));
+  EXPECT_TRUE(says(refused([&] { predict({R"({"image": "a.png", "sentence": "a thing", "concepts": [[], []]})"}); }),
+                   {"image2"}));
+}
+
+TEST_F(Statements, ResumedRunEndsWithTheSameBits) {
+  const RunResult whole = train(nlvr2(), "whole");
+  train(nlvr2(), "parts");
+  fs::remove_all(folder_ / "parts" / "checkpoints" / whole.last_checkpoint.filename());
+  const RunResult parts = train(nlvr2(), "parts");
+  for (const char* file : {"model.safetensors", "optimizer.safetensors"}) {
+    EXPECT_EQ(read_file(whole.last_checkpoint / file), read_file(parts.last_checkpoint / file)) << file;
+  }
+}
+
+/// Pretraining, text assignment (resumed to the same bits), NLVR2: layers doubled, keys and values kept once.
+TEST_F(Statements, FollowPretrainingAndTextAssignment) {
+  PretrainRecipe pretrain = recipe();
+  pretrain.training.length.max_steps = 3;
+  const fs::path before = run(pretrain, "pretrained").last_checkpoint;
+  TextAssignmentRecipe assignment = small<TextAssignmentRecipe>("train.json");
+  assignment.init.checkpoint = before.string();
+  const RunResult whole = train(assignment, "whole");
+  train(assignment, "parts");
+  fs::remove_all(folder_ / "parts" / "checkpoints" / whole.last_checkpoint.filename());
+  EXPECT_EQ(read_file(whole.last_checkpoint / "model.safetensors"),
+            read_file(train(assignment, "parts").last_checkpoint / "model.safetensors"));
+
+  const StateDict old = read_safetensors(before / "model.safetensors"),
+                  taught = read_safetensors(whole.last_checkpoint / "model.safetensors");
+  const std::string layer = "text_encoder.bert.encoder.layer.";
+  for (const std::string part : {".crossattention.self.key.weight", ".crossattention.self.value.bias"}) {
+    EXPECT_TRUE(taught.at(layer + "2" + part).equal(taught.at(layer + "3" + part))) << "one parameter";
+    EXPECT_TRUE(taught.at(layer + "4" + part).equal(taught.at(layer + "5" + part)));
+  }
+  const std::string query = ".crossattention.self.query.weight";
+  EXPECT_FALSE(taught.at(layer + "2" + query).equal(taught.at(layer + "3" + query))) << "each learns its own";
+  EXPECT_FALSE(taught.contains(layer + "6" + query));
+
+  for (const auto& [start, name] :
+       {std::pair{before, "from-pretraining"}, {whole.last_checkpoint, "from-assignment"}}) {
+    Nlvr2Recipe r = nlvr2();
+    r.init.checkpoint = start.string();
+    r.finish();
+    const auto model = std::make_unique<Nlvr2Model>(r, 3);
+    initialise_model(*model, r.init);
+    const StateDict& weights = start == before ? old : taught;
+    const ParameterStore& store = model->vicha().parameters();
+    for (const ParameterStore::Released& one : store.released()) {
+      if (!one.name.ends_with(query)) continue;
+      std::string from = one.name;
+      if (start == before) {
+        for (const auto& [doubled, plain] : {std::pair{".3.", ".2."}, {".4.", ".3."}, {".5.", ".3."}}) {
+          if (const std::size_t at = one.name.find(doubled); at != from.npos) from.replace(at, 3, plain);
+        }
+      }
+      EXPECT_TRUE(store.view(one).equal(weights.at(from))) << one.name;
+    }
+    r.training.length.max_steps = 2;
+    EXPECT_TRUE(train(r, name).finished);
+  }
+  EXPECT_TRUE(says(refused([&] { evaluate(before, "statements.json"); }), {"is a model of the task 'pretrain'"}));
+  // A model of two pictures is no good for pairs of one.
+  EXPECT_TRUE(says(refused([&] {
+                     evaluate_trained(*find_task_kind("retrieval"),
+                                      {.checkpoint = whole.last_checkpoint, .manifest = folder_ / "test.json"});
+                   }),
+                   {"model.fusion.images"}));
+}
+
+TEST_F(Statements, BadRecordsAreRefusedByPlaceAndRemedy) {
+  const auto message = [&](const StatementJson& second) {
+    write_file_atomic(folder_ / "bad.json", record(0).dump() + "\n" + second.dump() + "\n");
+    return refused([&] { train(nlvr2("bad.json"), "bad"); });
+  };
+  StatementJson bad = record(1);
+  bad["images"] = {"images/red0.png"};
+  EXPECT_TRUE(says(message(bad), {"bad.json, record 1", "names 1 pictures, not 2"}));
+  bad = record(1);
+  bad["label"] = "Yes";
+  EXPECT_TRUE(says(message(bad), {"bad.json, record 1", "\"label\"", "\"Yes\"", "True"}));
+  bad = record(1);
+  bad.erase("sentence");
+  EXPECT_TRUE(says(message(bad), {"bad.json, record 1", "\"sentence\" is missing"}));
+  bad = record(1);
+  bad.erase("kwords2");
+  EXPECT_TRUE(says(message(bad), {"bad.json, record 1", "\"kwords2\" is missing"}));
+  EXPECT_TRUE(says(refused([&] { train(nlvr2("train.json"), "other"); }), {"train.json"})) << "of another task";
+
+  // A picture that is not there: an evaluation without it would be another one.
+  const RunResult result = train(nlvr2(), "run");
+  bad = record(1);
+  bad["images"][1] = "images/gone.png";
+  write_file_atomic(folder_ / "gone.json", record(0).dump() + "\n" + bad.dump() + "\n");
+  EXPECT_TRUE(says(refused([&] { evaluate(result.last_checkpoint, "gone.json"); }),
+                   {"gone.json, record 1", "images/gone.png"}));
+}
+
+TEST_F(Statements, RecipesThatDoNotFitAreRefused) {
+  Nlvr2Recipe one = nlvr2();
+  one.model.fusion.images = 1;
+  EXPECT_TRUE(says(refused([&] { one.finish(); }), {"model.fusion.images = 1", "model.fusion.images=2"}));
+  TextAssignmentRecipe few = small<TextAssignmentRecipe>("train.json");
+  few.data.batch_size = 2;
+  EXPECT_TRUE(says(refused([&] { few.finish(); }), {"data.batch_size = 2", "3 or more"}));
+  PretrainRecipe pretrain = recipe();
+  pretrain.model.fusion.images = 2;
+  EXPECT_TRUE(says(refused([&] { run(pretrain, "two"); }), {"model.fusion.images", "pretraining"}));
+}
+
+}  // namespace
+}  // namespace vicha
