@@ -61,7 +61,10 @@ void add_data_demo(CLI::App& group, Action& chosen) {
       ->delimiter(',')
       ->capture_default_str()
       ->needs(scenes);
-  command->add_option("--seed", options.seed, "Of the scenes' draws")->capture_default_str()->needs(scenes);
+  command->add_option("--seed", options.seed, "Another seed, another set of scenes")
+      ->capture_default_str()
+      ->check(between(0, 1e18))
+      ->needs(scenes);
   command
       ->add_option("--kwords", given->kwords,
                    "none, or oracle: the human tags or the objects' names, for tests of the plumbing only")

@@ -75,6 +75,7 @@ SceneReport build_scene_set(const SceneOptions& options) {
   require_counts(options.counts);
   demo::require_no_other_set(options.out, demo::kRetrievalMarker, "retrieval set");
   demo::require_sources(options.sources);
+  fs::create_directories(options.out / "images");  // before the work, so that it is not in vain
   log::info("reading the packages in {}", options.sources.string());
   const demo::SceneCast cast =
       demo::choose_cast(demo::read_emoji(options.sources), demo::read_stamps(options.sources, threads));
