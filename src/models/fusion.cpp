@@ -120,7 +120,8 @@ FusionInput fusion_input(const Bert& bert, const at::Tensor& text_states, const 
   std::vector<at::Tensor> of_patches;
   for (std::size_t c = 0; c < compared.size(); ++c) {
     const Similarities found = compare(words, images.patches, compared[c]);
-    input.rows = input.rows + found.rows_T.unsqueeze(1) * similarity.word_vector(c);
+    const at::Tensor gained = found.rows_T.unsqueeze(1) * similarity.word_vector(c);
+    input.rows = input.rows + gained.to(rows.scalar_type());
     of_patches.push_back(found.patches_GN.flatten());
   }
   const at::Tensor gain_S1 =
