@@ -28,6 +28,22 @@ TEST_P(BaseRecipes, BringNothingOfADataSet) {
 
 INSTANTIATE_TEST_SUITE_P(All, BaseRecipes, testing::Values("vicha-base.toml", "vicha-small.toml", "albef-base.toml"));
 
+class SceneRecipes : public testing::TestWithParam<const char*> {};
+
+/// Those of `make bench-tasks`.
+TEST_P(SceneRecipes, TellTheFusionSimilaritiesThatThePretrainingTeaches) {
+  const std::string task = GetParam();
+  const AnyOptions<TaskRecipe> recipe = load_task_recipe(kRecipes / ("scenes-" + task + ".toml"));
+  EXPECT_EQ(recipe->task, task);
+  EXPECT_TRUE(recipe->model.fusion.similarity);
+  EXPECT_EQ(recipe->model.fusion.images, task == "nlvr2" ? 2 : 1);
+  EXPECT_EQ(recipe->init.checkpoint, task == "pretrain" ? "" : "runs/tasks/pretrain");
+  EXPECT_EQ(recipe->evaluation_manifest().empty(), task == "pretrain");
+}
+
+INSTANTIATE_TEST_SUITE_P(All, SceneRecipes,
+                         testing::Values("pretrain", "retrieval", "vqa", "nlvr2", "entailment", "grounding"));
+
 TEST(Recipes, TheReleasedManifestsHaveARecipeOfTheirOwn) {
   const AnyOptions<TaskRecipe> paper = load_task_recipe(kRecipes / "vicha-paper.toml");
   EXPECT_EQ(paper->data.manifests.size(), 3u);
