@@ -120,6 +120,12 @@ std::vector<at::Tensor> Bert::image_kv(const at::Tensor& image_SD) const {
   return kv;
 }
 
+std::vector<at::Tensor> Bert::image_kv_change(const at::Tensor& vector_D) const {
+  std::vector<at::Tensor> change;
+  for (const BertLayer& layer : fusion_layers_) change.push_back(layer.image_kv_change(vector_D));
+  return change;
+}
+
 at::Tensor Bert::first_self_attention(const at::Tensor& text_TD, const SegmentsPtr& self,
                                       const Dropout& dropout) const {
   return fusion_layers_.front().attend_self(text_TD, self, dropout);

@@ -62,6 +62,8 @@ class Bert {
 
   /// Keys and values of the images for each fusion layer: (S, D_image) -> fusion_layers x (S, 2 D).
   std::vector<at::Tensor> image_kv(const at::Tensor& image_SD) const;
+  /// What they change by when `vector` (D_image) is added to an image's state: fusion_layers x (1, 2 D).
+  std::vector<at::Tensor> image_kv_change(const at::Tensor& vector_D) const;
 
   /// The same from embeddings (T, D).
   TextStates encode_embedded(const at::Tensor& embedded_TD, const SegmentsPtr& segments, const at::Tensor& rows,

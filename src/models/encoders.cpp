@@ -46,7 +46,9 @@ Encoders::Encoders(ParameterStore& store, const ModelOptions& options, const std
       concepts(concept_encoder(store, options, suffix)),
       vision_proj(projection(store, "vision_proj" + suffix, options.vit.width, options.embed_dim)),
       text_proj(projection(store, "text_proj" + suffix, options.text.width, options.embed_dim)),
-      mask_concept_padding(options.concepts.mask_padding) {}
+      mask_concept_padding(options.concepts.mask_padding),
+      similarity(options.fusion.similarity ? std::make_shared<const WordPatchSimilarity>(store, options, suffix)
+                                           : nullptr) {}
 
 ImageStates Encoders::encode_image(const ImageInput& input, const Dropout& dropout, std::int64_t levels,
                                    JoinedRows* joined, const JoinImage& join, AttentionWatch* watch) const {
@@ -84,6 +86,10 @@ ImageStates Encoders::encode_image(const ImageInput& input, const Dropout& dropo
   pass.set_states(out.states);
   image.states = pass.states(own);
   image.cls = image.states.index_select(0, cls_rows);
+  if (similarity) {
+    image.similarity = similarity;
+    image.patches = similarity->patches(image.states, image.tokens);
+  }
   return image;
 }
 

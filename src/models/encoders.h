@@ -5,12 +5,14 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "models/bert.h"
 #include "models/joined_rows.h"
+#include "models/similarity.h"
 #include "models/vit.h"
 
 namespace vicha {
@@ -28,6 +30,9 @@ struct ImageStates {
   at::Tensor cls;                             ///< (B, D_image)
   std::vector<at::Tensor> hidden;             ///< `levels` x (B, D_image): class tokens of the states before the last
   at::Tensor concept_hidden, concept_tokens;  ///< (B, K, D_text), (B, K, D_image); undefined without concepts
+  /// Who compares words with the patches, and these as it sees them (B, N, E); null and undefined where nobody does.
+  std::shared_ptr<const WordPatchSimilarity> similarity;
+  at::Tensor patches;
 
   std::int64_t count() const { return static_cast<std::int64_t>(real.size()); }
 };
@@ -45,8 +50,10 @@ struct Encoders {
   std::optional<ConceptEncoder> concepts;
   Linear vision_proj, text_proj;  ///< to the common embedding
   bool mask_concept_padding;
+  std::shared_ptr<const WordPatchSimilarity> similarity;  ///< null without model.fusion.similarity
 
-  /// `suffix` "" or "_m". Scopes: "image", "text", "fusion", "concepts" (within it "concept_encoder"), "projections".
+  /// `suffix` "" or "_m". Scopes: "image", "text", "fusion", "concepts" (within it "concept_encoder"), "projections",
+  /// "similarity".
   Encoders(ParameterStore& store, const ModelOptions& options, const std::string& suffix);
 
   /// Adds rows to the image encoder's pass; gets the patches' tokens (B, N, D_image).

@@ -49,20 +49,59 @@ FusionLayout lay_out(const FusionPlan& plan, const FusedImages& images, const at
   return layout;
 }
 
+FusionInput fusion_input(const Bert& bert, const at::Tensor& text_states, const std::vector<at::Tensor>& kv,
+                         const FusionPlan& plan, const FusedImages& images) {
+  const at::Device device = text_states.device();
+  if (images.similarity == nullptr || plan.sequences.empty()) {
+    FusionLayout layout = lay_out(plan, images, device);
+    at::Tensor rows = text_states.index_select(0, layout.gather);
+    return {std::move(rows), kv, std::move(layout)};
+  }
+  // Every sequence sees its image in a light of its own.
+  FusionPlan apart = plan;
+  FusedImages copies;
+  copies.tokens = images.tokens;
+  std::vector<ComparedSequence> sequences;
+  std::vector<std::int64_t> image;
+  std::int64_t begin = 0;
+  for (FusionPlan::Sequence& s : apart.sequences) {
+    sequences.push_back({begin, s.rows, s.real, s.image});
+    begin += s.rows;
+    copies.real.push_back(images.real[static_cast<std::size_t>(s.image)]);
+    image.push_back(s.image);
+    s.image = static_cast<std::int64_t>(image.size()) - 1;
+  }
+  FusionInput input{.rows = {}, .kv = {}, .layout = lay_out(apart, copies, device)};
+  const WordPatchSimilarity& similarity = *images.similarity;
+  const at::Tensor rows = text_states.index_select(0, input.layout.gather);
+  const Similarities found = compare(similarity.words(rows), images.patches, sequences);
+  input.rows = rows + found.rows_T.unsqueeze(1) * similarity.word_vector();
+  // The class token stands before the patches, concepts behind them.
+  const std::int64_t behind = images.tokens - 1 - found.patches_GN.size(1);
+  const at::Tensor tokens_GS1 = at::constant_pad_nd(found.patches_GN, {1, behind}).unsqueeze(2);
+  const at::Tensor image_of = row_indices(image, device);
+  const std::vector<at::Tensor> change = bert.image_kv_change(similarity.patch_vector());
+  for (std::size_t layer = 0; layer < kv.size(); ++layer) {
+    const at::Tensor own_GS2D = kv[layer].view({-1, images.tokens, kv[layer].size(1)}).index_select(0, image_of);
+    const at::Tensor gained = own_GS2D + tokens_GS1.to(own_GS2D.scalar_type()) * change[layer];
+    input.kv.push_back(gained.view({-1, own_GS2D.size(2)}));
+  }
+  return input;
+}
+
 at::Tensor fuse(const Bert& bert, const at::Tensor& text_states, const std::vector<at::Tensor>& kv,
                 const FusionPlan& plan, const FusedImages& images, const Dropout& dropout, at::Tensor* all_rows,
                 AttentionWatch* watch) {
-  FusionLayout layout = lay_out(plan, images, text_states.device());
-  const at::Tensor rows = text_states.index_select(0, layout.gather);
+  FusionInput input = fusion_input(bert, text_states, kv, plan, images);
   if (watch != nullptr) {
-    layout.every.watch = watch;
-    const at::Tensor states = bert.fuse(rows, kv, layout.every, dropout);
+    input.layout.every.watch = watch;
+    const at::Tensor states = bert.fuse(input.rows, input.kv, input.layout.every, dropout);
     const at::AutoGradMode enabled(true);
-    return states.index_select(0, layout.read);
+    return states.index_select(0, input.layout.read);
   }
-  if (all_rows == nullptr) return bert.fuse(rows, kv, layout.some, dropout);
-  *all_rows = bert.fuse(rows, kv, layout.every, dropout);
-  return all_rows->index_select(0, layout.read);
+  if (all_rows == nullptr) return bert.fuse(input.rows, input.kv, input.layout.some, dropout);
+  *all_rows = bert.fuse(input.rows, input.kv, input.layout.every, dropout);
+  return all_rows->index_select(0, input.layout.read);
 }
 
 }  // namespace vicha

@@ -85,9 +85,22 @@ struct ConceptOptions {
   }
 };
 
+/// How texts meet pictures.
+struct FusionOptions {
+  bool similarity = false;
+
+  void describe(Visitor& v) {
+    v.field({"similarity", "",
+             "The fusion layers are told how like each word and each patch are: the words objective teaches it, and "
+             "tasks that count or check what a text says need it (released weights: no)"},
+            similarity);
+  }
+};
+
 struct ModelOptions {
   VitOptions vit;
   TextOptions text;
+  FusionOptions fusion;
   ConceptOptions concepts;
   std::int64_t embed_dim = 256, queue_size = 65536;
   double temperature = 0.07, momentum = 0.995;
@@ -96,6 +109,7 @@ struct ModelOptions {
     v.section("vit", "Image encoder", vit);
     v.section("image", "What the image encoder reads", vit.picture);
     v.section("text", "Text and fusion encoders (BERT)", text);
+    v.section("fusion", "Fusion of texts with pictures", fusion);
     v.section("concepts", "Visual concepts", concepts);
     v.field({"embed_dim", "channels", "Size of the common embedding of pictures and texts", 1, 65536}, embed_dim);
     v.field({"queue_size", "features", "Momentum features kept as negatives", 1, 1e9}, queue_size);

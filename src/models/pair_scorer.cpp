@@ -71,9 +71,9 @@ void PairScorer::add_texts(const Tokens& texts) {
   attended_all_ = at::Tensor();
   std::int64_t base = 0;
   for (const at::Tensor& part : attended_) base += part.size(0);
-  const bool fusion = model_.options().text.fusion_layers > 0;
-  attended_.push_back(fusion ? model_.online().text.first_self_attention(encoded.states, pack.segments, Dropout())
-                             : encoded.states);
+  const bool ahead = model_.options().text.fusion_layers > 0 && !model_.options().fusion.similarity;
+  attended_.push_back(ahead ? model_.online().text.first_self_attention(encoded.states, pack.segments, Dropout())
+                            : encoded.states);
   for (const std::int64_t begin : pack.begin) text_begin_.push_back(base + begin);
   text_lengths_.insert(text_lengths_.end(), pack.lengths.begin(), pack.lengths.end());
 }
@@ -111,10 +111,18 @@ at::Tensor PairScorer::match(const std::vector<std::pair<std::int64_t, std::int6
                                 {0}});
       rows += length;
     }
+    const at::Tensor image_states = at::cat(states);
+    const std::vector<at::Tensor> kv = bert.image_kv(image_states);
+    if (const auto& similarity = model_.online().similarity) {
+      images.similarity = similarity;
+      images.patches = similarity->patches(image_states, tokens_);
+      logits.push_back(match_head_(fuse(bert, attended_all_, kv, plan, images, Dropout())).to(at::kFloat));
+      continue;
+    }
     const FusionLayout layout = lay_out(plan, images, model_.device());
     const at::Tensor x = attended_all_.index_select(0, layout.gather);
     const at::Tensor cls = model_.options().text.fusion_layers > 0
-                               ? bert.fuse_after_first(x, bert.image_kv(at::cat(states)), layout.some, Dropout())
+                               ? bert.fuse_after_first(x, kv, layout.some, Dropout())
                                : x.index_select(0, layout.read);
     logits.push_back(match_head_(cls).to(at::kFloat));
   }

@@ -56,7 +56,7 @@ class PairScorer {
   };
   /// `k_test` is cut to the number there is. An image's keys and values are made once and read by all of its pairs of
   /// both directions; a pair in both is scored once; the first fusion layer's self-attention, which does not see the
-  /// image, once per text; the last fusion layer runs at [CLS] only.
+  /// image (unless words and patches are compared before it), once per text; the last fusion layer runs at [CLS] only.
   Scores rerank(std::int64_t k_test) const;
 
   /// Logits of pairs (image, text) in the given order: (n, 2), of "no match" and "match".
@@ -80,7 +80,8 @@ class PairScorer {
   std::vector<std::int64_t> block_of_;      ///< of each image
   std::vector<std::int64_t> image_tokens_;  ///< real tokens of each image
   mutable Block made_again_{-1, 0, {}};     ///< the last one
-  std::vector<at::Tensor> image_feats_, text_feats_, attended_;
+  std::vector<at::Tensor> image_feats_, text_feats_;
+  std::vector<at::Tensor> attended_;  ///< texts as the fusion takes them: after its first self-attention where it may
   std::vector<std::int64_t> text_lengths_, text_begin_;
   mutable at::Tensor attended_all_;
 };

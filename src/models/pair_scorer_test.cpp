@@ -1,9 +1,11 @@
 #include "models/pair_scorer.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 
 #include "distributed/thread_group_test_support.h"
+#include "models/fusion.h"
 #include "nn/vit_block.h"
 
 namespace vicha {
@@ -96,6 +98,35 @@ TEST_F(RerankTest, WhatIsMadeAgainIsTheSame) {
     EXPECT_TRUE(at::equal(found.t2i, whole.t2i)) << bytes;
     EXPECT_TRUE(at::equal(found.joint_i2t, whole.joint_i2t)) << bytes;
     EXPECT_EQ(asked, expected) << bytes;
+  }
+}
+
+/// Where words and patches are compared, pairs together score as each alone does.
+TEST(Rerank, ToldSimilaritiesScoresAPairAsAlone) {
+  ModelOptions options = retrieval_model();
+  options.fusion.similarity = true;
+  Vicha model(options, 7);
+  const Linear head = add_linear(model.parameters(), "itm_head.", 24, 2, Init::kLinearDefault);
+  const at::NoGradGuard guard;
+  at::manual_seed(5);
+  for (const char* name : {"word_similarity", "patch_similarity"}) {
+    at::Tensor(model.parameters().parameter(name).value).normal_();
+  }
+  Rng rng(5);
+  const at::Tensor pictures = at::randn({3, 3, 32, 32});
+  const Tokens concepts = retrieval_tokens(3, 6, rng), texts = retrieval_tokens(8, 9, rng);
+  PairScorer scorer(model, head);
+  scorer.add_images(pictures, concepts);
+  scorer.add_texts(texts);
+  const std::vector<std::pair<std::int64_t, std::int64_t>> pairs = {{0, 1}, {0, 7}, {2, 1}, {2, 2}, {1, 5}};
+  const at::Tensor together = scorer.match(pairs);
+  const ImageStates image = model.online().encode_image({patch_rows(pictures, options.vit), 3, concepts}, Dropout());
+  const TextStates text = model.online().encode_text(PackedText::packed(texts, at::kCPU), Dropout());
+  const Bert& bert = model.online().text;
+  for (std::size_t i = 0; i < pairs.size(); ++i) {
+    const FusionPlan plan{{FusionPlan::sequence(text.pack, pairs[i].second, 0, pairs[i].first, {0})}};
+    const at::Tensor cls = fuse(bert, text.states, bert.image_kv(image.states), plan, FusedImages(image), Dropout());
+    EXPECT_TRUE(at::allclose(together[static_cast<std::int64_t>(i)], head(cls)[0], 1e-4, 1e-5)) << i;
   }
 }
 

@@ -39,6 +39,10 @@ struct BertLayer {
                             const Dropout& dropout) const;
   /// Keys and values of images, once per image: (S, D_image) -> (S, 2 D).
   at::Tensor image_kv(const at::Tensor& image_SD) const { return cross_kv(image_SD); }
+  /// What they change by when `vector` (D_image) is added to an image's state: (1, 2 D).
+  at::Tensor image_kv_change(const at::Tensor& vector_D) const {
+    return matmul_nt(vector_D.unsqueeze(0), cross_kv.weight);
+  }
   /// With `watch` its probabilities are kept there; they have no dropout.
   at::Tensor attend_image(const at::Tensor& x, const at::Tensor& kv, const SegmentsPtr& cross, const Dropout& dropout,
                           AttentionWatch* watch = nullptr) const;

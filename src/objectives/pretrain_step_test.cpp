@@ -11,6 +11,7 @@
 #include "objectives/itc.h"
 #include "objectives/itm.h"
 #include "objectives/step_test.h"
+#include "objectives/words.h"
 
 namespace vicha {
 namespace {
@@ -57,8 +58,10 @@ TEST_P(FastEqualsPlain, LossAndEveryGradient) {
   if (which == "no concepts") options.concepts.enabled = false;
   if (which == "masked concepts") options.concepts.mask_padding = true;
   if (which == "one fusion layer") options.text.fusion_layers = 1;
+  if (which == "similarity") options.fusion.similarity = objectives.get<WordsOptions>().enabled = true;
   if (const auto variant = value_named(kMaeVariantNames, which)) objectives.get<MaeOptions>().variant = *variant;
   Parts parts(objectives, options);
+  if (which == "similarity") fill_similarity(parts.model);
   Batch b = batch(11);
   if (which == "no concepts") b.concepts = {};
   expect_same(parts.model, run(parts, b, false), run(parts, b, true));
@@ -66,7 +69,7 @@ TEST_P(FastEqualsPlain, LossAndEveryGradient) {
 
 INSTANTIATE_TEST_SUITE_P(Recipes, FastEqualsPlain,
                          testing::Values("vicha", "mlm only", "caption positives", "no concepts", "masked concepts",
-                                         "one fusion layer", "cross_modal", "uni_cross_modal"));
+                                         "one fusion layer", "similarity", "cross_modal", "uni_cross_modal"));
 
 TEST(TextCacheTest, FrozenTextEqualsComputingItAnew) {
   const ObjectivesOptions objectives = recipe();

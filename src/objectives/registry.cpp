@@ -7,6 +7,7 @@
 #include "objectives/mae.h"
 #include "objectives/mlm.h"
 #include "objectives/teach.h"
+#include "objectives/words.h"
 
 namespace vicha {
 namespace {
@@ -14,7 +15,7 @@ namespace {
 Registry<ObjectiveKind>& registry() {
   static Registry<ObjectiveKind> kinds([] {
     return std::vector<ObjectiveKind>{
-        itc_kind(), hitc_kind(), itm_kind(), mlm_kind(), mae_kind(), teach_kind(),
+        itc_kind(), hitc_kind(), words_kind(), itm_kind(), mlm_kind(), mae_kind(), teach_kind(),
     };
   });
   return kinds;

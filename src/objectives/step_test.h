@@ -3,6 +3,7 @@
 #pragma once
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <algorithm>
 #include <map>
@@ -87,6 +88,15 @@ struct Parts {
   ObjectiveSet set;
   PretrainStep step;
 };
+
+/// What fusion gains by similarity starts at nothing; here it has learnt something.
+inline void fill_similarity(Vicha& model) {
+  const at::NoGradGuard guard;
+  at::manual_seed(8);
+  for (const char* name : {"word_similarity", "patch_similarity", "word_similarity_m", "patch_similarity_m"}) {
+    at::Tensor(model.parameters().parameter(name).value).normal_();
+  }
+}
 
 /// Draws once and gives the same ever after, so that steps with different objectives see the same choices. Holds for
 /// batches of one size.

@@ -6,6 +6,7 @@
 #include "tasks/concepts/concept_sources.h"
 #include "tasks/concepts/vicha_source.h"
 #include "tasks/entailment/entailment.h"
+#include "tasks/grounding/grounding.h"
 #include "tasks/host/task_kind.h"
 #include "tasks/pretrain/pretrain.h"
 #include "tasks/retrieval/retrieval.h"
@@ -17,7 +18,7 @@ namespace {
 Registry<TaskKind>& registry() {
   static Registry<TaskKind> kinds([] {
     return std::vector<TaskKind>{
-        pretrain_kind(), align_kind(), retrieval_kind(), entailment_kind(), vqa_kind(),
+        pretrain_kind(), align_kind(), retrieval_kind(), grounding_kind(), entailment_kind(), vqa_kind(),
     };
   });
   return kinds;

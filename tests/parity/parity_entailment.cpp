@@ -1,6 +1,7 @@
 // The "ve" fixture: visual entailment's evaluation and fine-tuning steps.
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
+#include <fmt/format.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include "checkpoint/safetensors/safetensors.h"
@@ -33,8 +34,9 @@ class EntailmentCheck {
     AdamW optimizer(model_->parameters(), OptimizerOptions{});
     const auto& fixture = set_.fixture();
     if (fixture.contains("train")) step(fixture.at("train"), "", optimizer);
-    for (std::size_t k = 0; fixture.contains("train" + std::to_string(k)); ++k)
-      step(fixture.at("train" + std::to_string(k)), "s" + std::to_string(k), optimizer);
+    for (std::size_t k = 0; fixture.contains(fmt::format("train{}", k)); ++k) {
+      step(fixture.at(fmt::format("train{}", k)), fmt::format("s{}", k), optimizer);
+    }
   }
 
  private:

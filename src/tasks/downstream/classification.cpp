@@ -131,7 +131,7 @@ void add_classes(nlohmann::ordered_json& answer, const at::Tensor& logits_C, con
                  const std::optional<AnswerCalibration>& calibration) {
   const at::Tensor shares = (logits_C.detach().to(at::kCPU, at::kDouble) / temperature_of(calibration)).softmax(0);
   const auto best = static_cast<std::size_t>(shares.argmax().item<std::int64_t>());
-  answer["label"] = classes[best];
+  answer["answer"] = classes[best];
   answer["probability"] = shares[static_cast<std::int64_t>(best)].item<double>();
   for (std::size_t c = 0; c < classes.size(); ++c) {
     answer["probabilities"][classes[c]] = shares[static_cast<std::int64_t>(c)].item<double>();

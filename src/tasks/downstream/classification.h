@@ -45,7 +45,7 @@ struct ClassifiedTask {
 };
 EvaluateResult evaluate_classes(const LoadedModel& loaded, const EvaluateCommand& command, const ClassifiedTask& task);
 
-/// Members of an answer: "label", "probability", "probabilities" {NAME: p}, "calibrated".
+/// Members of an answer: "answer", "probability", "probabilities" {NAME: p}, "calibrated".
 void add_classes(nlohmann::ordered_json& answer, const at::Tensor& logits_C, const std::vector<std::string>& classes,
                  const std::optional<AnswerCalibration>& calibration);
 

@@ -27,6 +27,8 @@ struct PredictInput::Parts {
   std::int64_t most_concepts;
   at::Device device;
   ConceptsFrom from;
+  std::string checkpoint;
+  bool finds_concepts;
   std::unique_ptr<PictureFeed> feed;
   ConceptFinder finder;
 };
@@ -95,6 +97,8 @@ PredictInput::PredictInput(const LoadedModel& loaded, const PredictCommand& comm
   ConceptFinderOptions finding = command.concepts;
   finding.tower.device = command.device;
   const fs::path checkpoint = checkpoint_folder(command.checkpoint);
+  std::optional<ConceptKit> kit = checkpoint_concept_kit(checkpoint);
+  const bool finds_concepts = kit.has_value();
   parts_ = std::make_shared<Parts>(Parts{
       .fields = kind.predict_fields,
       .task = kind.key,
@@ -104,8 +108,10 @@ PredictInput::PredictInput(const LoadedModel& loaded, const PredictCommand& comm
       .most_concepts = recipe.data.concepts.max_tokens,
       .device = loaded.vicha().device(),
       .from = finding.from,
+      .checkpoint = checkpoint.string(),
+      .finds_concepts = finds_concepts,
       .feed = open_picture_feed(loaded, command.device),
-      .finder = ConceptFinder(checkpoint_concept_kit(checkpoint), checkpoint.string(), finding),
+      .finder = ConceptFinder(std::move(kit), checkpoint.string(), finding),
   });
 }
 
@@ -141,7 +147,14 @@ PredictInput::Item PredictInput::read(const std::string& input) const {
     if (parts.text.has_concepts()) {
       if (given) {
         picture.words = (*given)[i];
+      } else if (parts.from == ConceptsFrom::kManifest) {
+        throw DataError(shown_input(input), "has no field \"concepts\", where --concepts manifest looks for them",
+                        "Give a list of words, or let them be found in the picture (--concepts find)");
       } else if (parts.from != ConceptsFrom::kNone) {
+        if (!parts.finds_concepts) {
+          throw DataError(parts.checkpoint, "reads concepts, and does not say how those of its training set were found",
+                          "Give them in the input, as a list \"concepts\"; `--concepts none` does without them");
+        }
         picture.words = parts.finder.find(picture.file).words;
       }
       const std::vector<std::int64_t> ids =

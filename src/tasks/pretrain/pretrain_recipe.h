@@ -7,18 +7,9 @@
 
 #include "objectives/objective_set.h"
 #include "tasks/host/task_recipe.h"
-#include "tasks/retrieval/ranking.h"
+#include "tasks/retrieval/eval_options.h"
 
 namespace vicha {
-
-struct EvalOptions {
-  std::string manifest;
-  std::int64_t k_test = 256;
-  Ranking ranking = Ranking::kMatching;
-  std::int64_t batch_size = 64;
-
-  void describe(Visitor& v);
-};
 
 struct PretrainRecipe : TaskRecipe {
   ObjectivesOptions objectives;
@@ -29,7 +20,7 @@ struct PretrainRecipe : TaskRecipe {
   void finish() override;
   void read_sizes(const std::string& device) override;
   std::vector<std::pair<std::string, std::string>> facts() const override;
-  std::vector<std::string> evaluation_settings() const override;
+  std::vector<std::string> evaluation_settings() const override { return eval.settings(); }
   std::string evaluation_manifest() const override { return eval.manifest; }
 };
 

@@ -1,4 +1,4 @@
-// Zero-shot retrieval of a model on a manifest: `vicha eval retrieval`.
+// Retrieval of a model on a manifest, zero-shot or fine-tuned: `vicha eval retrieval`.
 #pragma once
 
 #include <memory>
@@ -66,7 +66,7 @@ RetrievalResult evaluate_retrieval(const TaskModel& model, std::shared_ptr<const
                                    const RetrievalOptions& options, std::string_view name = "the model",
                                    const Group& group = Group::alone());
 
-/// "retrieval": zero-shot, from any checkpoint.
+/// "retrieval": fine-tuned as its recipe says, or zero-shot, from any checkpoint.
 TaskKind retrieval_kind();
 
 }  // namespace vicha

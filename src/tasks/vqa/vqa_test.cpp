@@ -128,6 +128,9 @@ TEST_F(Vqa, LearnsThirtyTwoSamplesAndAnswers) {
   EXPECT_EQ(answer.at("answers")[0].at("probability"), answer.at("probability"));
   EXPECT_EQ(answer.at("generated").at("answer"), "red thing");
   EXPECT_EQ(answer.at("calibrated"), true);
+  const fs::path png = folder_ / "why.png";
+  EXPECT_EQ(VqaJson::parse(predict({question.dump(), png})).at("explanation"), png.string());
+  EXPECT_TRUE(read_file(png).starts_with("\x89PNG"));
   question["generate"] = 1;
   EXPECT_TRUE(says(refused([&] { predict({question.dump()}); }), {"generate"}));
 }

@@ -49,4 +49,10 @@ at::Tensor contrast_maps(const Encoders& encoders, const at::Tensor& temperature
                          const at::Tensor& text_features_XE, const std::vector<std::int64_t>& image_of,
                          std::int64_t block);
 
+/// Of each word, how much more a patch is like it than the picture's patches are in the mean, 0 where it is less; of
+/// [CLS] 0. Text i is compared with picture `image_of[i]` (model.fusion.similarity). (T, N). Throws UsageError naming
+/// the key `grounding.map` if the model compares none.
+at::Tensor similarity_maps(const TextStates& texts, const FusedImages& images,
+                           const std::vector<std::int64_t>& image_of);
+
 }  // namespace vicha

@@ -1,0 +1,90 @@
+#include "objectives/words.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+
+#include "base/error.h"
+#include "objectives/itc.h"
+#include "objectives/late_interaction.h"
+
+namespace vicha {
+
+void WordsOptions::describe(Visitor& v) {
+  ObjectiveOptions::describe(v);
+  v.field({"temperature", "", "Where its learned temperature starts", 0.001, 0.5}, temperature);
+}
+
+void WordsOptions::check(const ModelOptions& model) const {
+  if (!model.fusion.similarity) {
+    throw UsageError(
+        "words.enabled = true teaches the maps of words and patches, which this model has not; set "
+        "model.fusion.similarity = true, or words.enabled = false");
+  }
+}
+
+at::Tensor word_patch_fit(const at::Tensor& words_TE, const std::vector<std::int64_t>& words_of_text,
+                          const at::Tensor& patches_INE) {
+  return run_means(best_matches(words_TE, patches_INE), words_of_text).t();
+}
+
+WordsObjective::WordsObjective(const WordsOptions& options, Vicha& model) : options_(options) {
+  const ParameterStore::Scope scope(model.parameters(), "words_temp");
+  temperature_ = model.parameters().add("words_temp", {}, Init::kZeros);
+  const at::NoGradGuard guard;
+  temperature_.fill_(options.temperature);
+}
+
+namespace {
+
+class WordsStep : public ObjectiveStep {
+ public:
+  WordsStep(const WordsObjective& objective, Encodings& encodings) : objective_(objective), encodings_(encodings) {}
+
+  at::Tensor loss() override {
+    {
+      // As the model's own in pretraining.
+      const at::NoGradGuard guard;
+      at::Tensor(objective_.temperature()).clamp_(0.001, 0.5);
+    }
+    const ImageStates& image = encodings_.image();
+    const TextStates& text = encodings_.text();
+    std::vector<std::int64_t> rows, words_of_text;
+    for (std::size_t i = 0; i < text.pack.lengths.size(); ++i) {
+      // Behind [CLS].
+      for (std::int64_t j = 1; j < text.pack.lengths[i]; ++j) rows.push_back(text.pack.begin[i] + j);
+      words_of_text.push_back(text.pack.lengths[i] - 1);
+    }
+    if (rows.empty()) return encodings_.nothing();
+    const at::Device device = encodings_.model().device();
+    const at::Tensor words = image.similarity->words(text.states.index_select(0, row_indices(rows, device)));
+    const at::Tensor fit = word_patch_fit(words, words_of_text, image.patches) / objective_.temperature();
+    const at::Tensor positives = encodings_.positives(false);
+    return (contrast_loss(fit, positives, {}, 0.0) + contrast_loss(fit.t(), positives, {}, 0.0)) / 2;
+  }
+
+ private:
+  const WordsObjective& objective_;
+  Encodings& encodings_;
+};
+
+}  // namespace
+
+std::unique_ptr<ObjectiveStep> WordsObjective::begin(Encodings& encodings, const Distillation&) const {
+  return std::make_unique<WordsStep>(*this, encodings);
+}
+
+ObjectiveKind words_kind() {
+  return {.key = "words",
+          .title = "Contrast of words and patches",
+          .name = "words",
+          .curve = "Words: contrast of words and patches",
+          .measure = "nats",
+          .checkpoint_names = {"words_temp", "word_proj.**", "word_proj_m.**", "patch_proj.**", "patch_proj_m.**",
+                               "word_similarity*", "patch_similarity*"},
+          .options = WordsOptions(),
+          .make = [](const ObjectiveOptions& options, Vicha& model) {
+            return std::make_unique<WordsObjective>(dynamic_cast<const WordsOptions&>(options), model);
+          }};
+}
+
+}  // namespace vicha

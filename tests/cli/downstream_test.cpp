@@ -1,0 +1,90 @@
+// A downstream task from the command line: trained, evaluated, calibrated, asked one by one and line by line.
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "../run_program.h"
+#include "tasks/entailment/entailment.h"
+#include "tasks/pretrain/colour_world_test.h"
+
+namespace vicha {
+namespace {
+
+using Json = nlohmann::json;
+
+class DownstreamCommands : public ColourWorld {
+ protected:
+  void SetUp() override {
+    ColourWorld::SetUp();
+    std::string rows;
+    for (int i = 0; i < 24; ++i) {
+      const std::string& colour = kColours[static_cast<std::size_t>(i % 8)].first;
+      rows += R"({"image": "images/)" + colour + R"(0", "sentence": "a )" + colour + R"( picture", "label": )" +
+              std::to_string(i % 3) + R"(, "kwords": ["thing"]})" + "\n";
+      // As SNLI-VE does, without the ending.
+      fs::copy_file(folder_ / ("images/" + colour + "0.png"), folder_ / ("images/" + colour + "0.jpg"),
+                    fs::copy_options::overwrite_existing);
+    }
+    write_file_atomic(folder_ / "ve.json", rows);
+    const PretrainRecipe pretrain = recipe();
+    EntailmentRecipe r;
+    r.model = pretrain.model;
+    r.init = pretrain.init;
+    r.data = pretrain.data;
+    r.training = pretrain.training;
+    r.data.manifests = {"ve.json"};
+    r.eval.manifest = "ve.json";
+    write_file_atomic(folder_ / "ve.toml", to_toml(r));
+  }
+
+  std::string done(const std::string& arguments, int status = 0) const {
+    const ProgramResult result = run_program(folder_, "/bin/bash", "-c \"" VICHA_PROGRAM " " + arguments + "\"");
+    EXPECT_EQ(result.status, status) << arguments << "\n" << result.output;
+    return result.output;
+  }
+  static bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+};
+
+TEST_F(DownstreamCommands, TrainEvaluateAndAnswer) {
+  done("finetune entailment ve.toml --out run --device cpu");
+  EXPECT_TRUE(has(done("eval entailment run ve.json --calibrate --out run/eval.json --device cpu"), "right, %"));
+  EXPECT_TRUE(Json::parse(read_file(folder_ / "run/eval.json")).at("calibration").contains("temperature"));
+
+  const std::string asked = "--concepts none --device cpu";
+  const Json one =
+      Json::parse(done("-q predict entailment run --image images/red0.png --text 'a red picture' " + asked));
+  EXPECT_EQ(one.at("sentence"), "a red picture");
+  EXPECT_EQ(one.at("calibrated"), true);
+
+  write_file_atomic(folder_ / "lines.jsonl",
+                    R"({"image": "images/red0", "sentence": "a red picture"}
+{"image": "images/red0.png"}
+
+{"image": "images/none.png", "sentence": "a"}
+{"image": "images/blue0.png", "sentence": "a thing"}
+)");
+  const std::string output = done("-q predict entailment run " + asked + " < lines.jsonl 2>/dev/null", 3);
+  std::istringstream lines(output);
+  std::vector<Json> answers;
+  for (std::string line; std::getline(lines, line);) answers.push_back(Json::parse(line));
+  ASSERT_EQ(answers.size(), 4u) << output;
+  EXPECT_EQ(answers[0].at("probability"), one.at("probability")) << "named without .jpg: the same picture";
+  EXPECT_EQ(answers[1].at("line"), 2);
+  EXPECT_TRUE(has(answers[1].at("error"), "no field \"sentence\""));
+  EXPECT_EQ(answers[2].at("line"), 4);
+  EXPECT_TRUE(has(answers[2].at("error"), "none.png"));
+  EXPECT_TRUE(answers[3].contains("answer"));
+}
+
+TEST_F(DownstreamCommands, WrongUseIsSaid) {
+  done("finetune entailment ve.toml --out run --set train.max_steps=1 --device cpu");
+  EXPECT_TRUE(has(done("predict entailment run --image a.png --image b.png --text x", 2), "1 picture is wanted"));
+  EXPECT_TRUE(has(done("predict entailment run --image a.png", 2), "--text is missing"));
+  EXPECT_TRUE(has(done("predict entailment run '{}' --text x", 2), "not both ways"));
+  EXPECT_TRUE(has(done("eval entailment run train.json", 3), "sentence"));
+  EXPECT_TRUE(has(done("eval entailment run ve.json --batch 0", 2), "--batch"));
+}
+
+}  // namespace
+}  // namespace vicha
