@@ -6,8 +6,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <span>
 
 #include "base/error.h"
 #include "base/file_guard.h"
@@ -18,6 +20,8 @@
 #include "nn/precision.h"
 #include "tasks/downstream/answer_calibration.h"
 #include "tasks/downstream/downstream_training.h"
+#include "tasks/downstream/explanation.h"
+#include "tasks/downstream/network/attention_maps.h"
 #include "tasks/downstream/predict_input.h"
 #include "tasks/host/model_files.h"
 #include "tasks/vqa/network/generate_answers.h"
@@ -114,6 +118,28 @@ bool wants_generated(const nlohmann::ordered_json& input) {
   return wish->get<bool>();
 }
 
+/// What the answer was read from, by the gradient of its log-probability.
+void explain_answer(const VqaModel& model, const PredictInput::Item& item, const PairStates& states,
+                    std::span<const std::int64_t> answer_ids, const std::string& title,
+                    const std::filesystem::path& file) {
+  const Encoders& encoders = model.vicha().online();
+  const ModelOptions& sizes = model.vicha().options();
+  const GivenAnswers given{{at::tensor(answer_ids, at::kLong).unsqueeze(0), {std::ssize(answer_ids)}}, {0}, {}};
+  const AnswerRows rows(given, states.lengths, model.vicha().device());
+  const at::Tensor maps =
+      word_maps(encoders, states.text, encoders.text.image_kv(states.image.states), FusedImages(states.image), {0},
+                FusedRows::kAll, usual_map_layer(sizes.text), [&](const at::Tensor& fused) {
+                  const QuestionStates question{fused, states.lengths};
+                  const at::Tensor logits = answer_logits(model.net().decoder(), question, rows, Dropout());
+                  return -token_losses(logits, rows.targets, {}, 0.0).sum();
+                });
+  Explanation explanation;
+  explanation.title = title;
+  explanation.pictures.push_back(
+      {item.pictures.front().file, maps_of_words(item.pieces, maps, sizes.vit), /*boxes=*/{}});
+  write_explanation(file, explanation);
+}
+
 class VqaPredictor {
  public:
   VqaPredictor(const LoadedModel& loaded, const PredictCommand& command)
@@ -130,7 +156,10 @@ class VqaPredictor {
     const PredictInput::Item item = input_.read(request.input);
     const bool generate = wants_generated(item.json);
     const PredictInput::Picture& picture = item.pictures.front();
-    const QuestionStates states = model_.net().encode({picture.image, picture.concepts, item.tokens}, Dropout());
+    const PairStates pair =
+        encode_pairs(model_.vicha().online(), picture.image, picture.concepts,
+                     PackedText::packed(item.tokens, model_.vicha().device()), FusedRows::kAll, Dropout());
+    const QuestionStates states{pair.fused, pair.lengths};
     const RankedAnswers ranked =
         rank_answers(model_.net().decoder(), states, list_->paths(), {.k = answering_.k_test, .rank = answering_.rank})
             .front();
@@ -152,6 +181,13 @@ class VqaPredictor {
                              {"probability", std::exp(own.log_prob)}};
     }
     answer["concepts"] = input_.concepts_of(item);
+    if (!request.explain.empty()) {
+      const std::string& text = list_->text(ranked.answers.front());
+      explain_answer(model_, item, pair, list_->paths().tokens(ranked.answers.front()),
+                     fmt::format("{}: {} ({:.0f} %)", item.text, text, 100 * shares[0].item<double>()),
+                     request.explain);
+      answer["explanation"] = request.explain.string();
+    }
     return json_text(answer);
   }
 
@@ -211,7 +247,7 @@ TaskKind vqa_kind() {
           .predict = [](LoadedModel& loaded, const PredictCommand& command) -> Predictor {
             return VqaPredictor(loaded, command);
           },
-          .predict_fields = {.images = {"image"}, .text = kQuestionField}};
+          .predict_fields = {.images = {"image"}, .text = kQuestionField, .explains = true}};
 }
 
 }  // namespace vicha

@@ -67,7 +67,8 @@ class Vqa : public ColourWorld {
   }
   VqaJson evaluate(const fs::path& checkpoint, const std::string& manifest,
                    const std::vector<std::string>& settings = {}) const {
-    EvaluateCommand command{.checkpoint = checkpoint, .manifest = folder_ / manifest, .device = "cpu"};
+    EvaluateCommand command{
+        .checkpoint = checkpoint, .manifest = folder_ / manifest, .image_root = "", .device = "cpu"};
     command.settings = settings;
     return VqaJson::parse(evaluate_trained(*find_task_kind("vqa"), command).json);
   }
@@ -104,7 +105,7 @@ TEST_F(Vqa, LearnsThirtyTwoSamplesAndAnswers) {
   const VqaJson ranked = evaluate(folder_ / "run", "questions.json");
   EXPECT_GE(ranked.at("accuracy").get<double>(), 95.0);
   EXPECT_EQ(ranked.at("records"), 32);
-  EXPECT_EQ(ranked.at("list"), 18);  // eight colours, each in one word and in two, yes and no
+  EXPECT_EQ(ranked.at("list"), 10);  // four colours, each in one word and in two, yes and no
   EXPECT_EQ(ranked.at("not_in_list"), 0.0);
   EXPECT_TRUE(ranked.at("question_types").contains("what is") && ranked.at("answer_types").contains("yes/no"));
   EXPECT_LT(ranked.at("majority").get<double>(), 60.0);
@@ -127,6 +128,9 @@ TEST_F(Vqa, LearnsThirtyTwoSamplesAndAnswers) {
   EXPECT_EQ(answer.at("answers")[0].at("probability"), answer.at("probability"));
   EXPECT_EQ(answer.at("generated").at("answer"), "red thing");
   EXPECT_EQ(answer.at("calibrated"), true);
+  const fs::path png = folder_ / "why.png";
+  EXPECT_EQ(VqaJson::parse(predict({question.dump(), png})).at("explanation"), png.string());
+  EXPECT_TRUE(read_file(png).starts_with("\x89PNG"));
   question["generate"] = 1;
   EXPECT_TRUE(says(refused([&] { predict({question.dump()}); }), {"generate"}));
 }
@@ -146,7 +150,8 @@ TEST_F(Vqa, ResumedRunEndsWithTheSameBits) {
 TEST_F(Vqa, AnswersDependNeitherOnBlocksNorOnTheWayQuestionsAreEncoded) {
   const LoadedModel loaded = load_trained(train(vqa(), "short").last_checkpoint, "cpu");
   const auto& model = dynamic_cast<const VqaModel&>(*loaded.parts);
-  const EvaluateCommand command{.checkpoint = folder_ / "short", .manifest = folder_ / "questions.json"};
+  const EvaluateCommand command{
+      .checkpoint = folder_ / "short", .manifest = folder_ / "questions.json", .image_root = ""};
   const auto set = load_questions(loaded, command, vqa_evaluation_schema()).set;
   const AnswerList list = AnswerList::of_checkpoint(checkpoint_folder(folder_ / "short"), *loaded.tokenizer, 12);
   const auto rank = [&](std::int64_t batch_size) {
@@ -215,10 +220,11 @@ TEST_F(Vqa, BadRecordsAreRefusedByPlaceAndRemedy) {
   EXPECT_TRUE(
       says(message(good + "\n" + R"({"image": "images/red0.png", "question": "what", "answer": [], "kwords": []})"),
            {"bad.json, record 1", "\"answer\"", "empty list"}));
-  EXPECT_TRUE(says(message(good + "\n" +
-                           R"({"image": "images/red0.png", "question": "what", "kwords": [],
-                               "answer": "red red red red red red red red red red red"})"),
-                   {"bad.json, record 1", "13 tokens"}));
+  EXPECT_TRUE(says(
+      message(
+          good + "\n" +
+          R"({"image": "images/red0.png", "question": "what", "kwords": [], "answer": "red red red red red red red red red red red"})"),
+      {"bad.json, record 1", "13 tokens"}));
   EXPECT_TRUE(says(refused([&] { train(vqa("train.json"), "other"); }), {"train.json", "\"question\""}))
       << "of another task";
 }
