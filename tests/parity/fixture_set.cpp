@@ -149,7 +149,14 @@ ReleasedNames::ReleasedNames(const ParameterStore& store) : store_(store) {
 
 const ParameterStore::Released* ReleasedNames::find(const std::string& name) const {
   const auto at = by_name_.find(pretraining_name(name));
-  return at == by_name_.end() ? nullptr : &at->second;
+  if (at != by_name_.end()) return &at->second;
+  // A concept encoder without layers is a whole BERT in models of two pictures, and bare embeddings in ours.
+  std::string bare = name;
+  if (const std::size_t part = bare.find(".embeddings."); bare.starts_with("kw_encoder") && part != bare.npos) {
+    bare.erase(part, std::string_view(".embeddings").size());
+  }
+  const auto found = by_name_.find(bare);
+  return found == by_name_.end() ? nullptr : &found->second;
 }
 
 at::Tensor ReleasedNames::value(const std::string& name) const {
