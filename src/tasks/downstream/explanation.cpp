@@ -21,7 +21,7 @@ namespace {
 constexpr int kExplainCell = 224, kExplainGap = 14, kExplainCaption = 26, kExplainColumns = 5, kExplainTitle = 40;
 /// Of a title: what fits beside each other, by a generous width of a letter.
 constexpr int kExplainLetter = 9;
-constexpr Color kChosenBox = {230, 40, 40}, kOtherBox = {250, 250, 250};
+constexpr Color kChosenBox = {230, 40, 40}, kOtherBox = {90, 90, 90};
 
 std::string xml_text(std::string_view text) {
   std::string out;
@@ -134,7 +134,7 @@ void write_explanation(const std::filesystem::path& file, const Explanation& exp
     draw_boxes(cells.back().image, picture.boxes, small.scale, /*chosen_alone=*/false);
     for (const WordMap& word : picture.maps) {
       const auto rows = static_cast<int>(word.map_HW.size(0)), columns = static_cast<int>(word.map_HW.size(1));
-      Image heated = heat_overlay(small.image, heat_of(word.map_HW), rows, columns);
+      Image heated = heat_overlay(small.image, heat_of(word.map_HW), rows, columns, /*opacity=*/0.5);
       draw_boxes(heated, picture.boxes, small.scale, /*chosen_alone=*/true);
       cells.push_back({std::move(heated), word.word.empty() ? "whole text" : word.word});
     }

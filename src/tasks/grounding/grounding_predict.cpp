@@ -91,7 +91,10 @@ class GroundingPredictor {
                      ? model_.contrast_maps_of(picture.image, picture.concepts, item.tokens, {0}, options_)[0]
                      : model_.maps(batch, options_)[0];
       text_map = text_map.cpu().view({vit.rows(), vit.columns()});
-      scores = box_scores(upsample_map(text_map, size), candidates.boxes, options_.alpha);
+      at::Tensor enlarged = upsample_map(text_map, size);
+      // Of boxes of any size the whole picture would win wherever the map is spread out: what counts is above its mean.
+      if (!item.json.contains("boxes")) enlarged = enlarged - enlarged.mean();
+      scores = box_scores(enlarged, candidates.boxes, options_.alpha);
     }
     for (const double score : scores) {
       if (std::isnan(score))

@@ -18,7 +18,9 @@ void GroundingMapOptions::describe(Visitor& v) {
             "What says where the picture shows what is said: Grad-CAM of matching (the paper's), Grad-CAM of the "
             "contrast, or the similarities of words and patches (model.fusion.similarity)"},
            map, kGroundingMapNames);
-  v.field({"layer", "", "Of map = itm: the fusion layer, counted over all BERT layers from 0; -1: the third there is",
+  v.field({"layer", "",
+           "Of map = itm: the fusion layer, over all BERT layers from 0; -1: the third, or the last but "
+           "one where there are fewer than four",
            -1, 1023},
           layer);
   v.field({"block", "", "Of map = itc: the block of the image encoder, from 0; -1: the ninth, or the last", -1, 1023},

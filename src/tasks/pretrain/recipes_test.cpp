@@ -26,7 +26,9 @@ TEST_P(BaseRecipes, BringNothingOfADataSet) {
   EXPECT_TRUE(load_task_recipe(kRecipes / GetParam())->data.manifests.empty());
 }
 
-INSTANTIATE_TEST_SUITE_P(All, BaseRecipes, testing::Values("vicha-base.toml", "vicha-small.toml", "albef-base.toml"));
+INSTANTIATE_TEST_SUITE_P(All, BaseRecipes,
+                         testing::Values("vicha-base.toml", "vicha-small.toml", "albef-base.toml",
+                                         "retrieval-coco.toml", "retrieval-flickr.toml", "grounding.toml"));
 
 class SceneRecipes : public testing::TestWithParam<const char*> {};
 

@@ -46,9 +46,9 @@ std::shared_ptr<const EvaluationSet> load_along(const EvalOptions& options, Data
 
 }  // namespace
 
-std::function<void(std::int64_t)> retrieval_along(const EvalOptions& options, const DataOptions& data,
-                                                  const TrainingSetup& setup) {
-  if (options.manifest.empty()) return [](std::int64_t) {};
+std::function<double(std::int64_t)> retrieval_along(const EvalOptions& options, const DataOptions& data,
+                                                    const TrainingSetup& setup) {
+  if (options.manifest.empty()) return [](std::int64_t) { return 0.0; };
   std::shared_ptr<const EvaluationSet> set;
   // The writer embeds what has to be embedded; the others find it in the cache.
   if (setup.group.is_writer()) set = load_along(options, data, setup);
@@ -59,6 +59,7 @@ std::function<void(std::int64_t)> retrieval_along(const EvalOptions& options, co
         model, set,
         {.k_test = options.k_test, .ranking = options.ranking, .batch_size = options.batch_size, .examples = 0},
         checkpoint_path(out, step).string(), group);
+    if (!group.is_writer()) return r.reranked.mean();
     record_evaluation(out, step, options.manifest, figures_along(r));
     log::info("step {}: {}: text -> image R@1/5/10 {:.1f} {:.1f} {:.1f} (contrast alone {:.1f} {:.1f} {:.1f})", step,
               options.manifest, r.reranked.image.r1, r.reranked.image.r5, r.reranked.image.r10, r.itc.image.r1,

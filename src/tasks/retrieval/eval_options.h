@@ -24,10 +24,10 @@ struct EvalOptions {
   std::vector<std::string> settings() const;
 };
 
-/// The evaluation at a checkpoint, given the step: what TaskTraining::on_checkpoint calls. All ranks evaluate together;
-/// the writer finds concepts, embeds what has to be embedded, and writes. Without a manifest it does nothing. `data`:
-/// of the recipe. The setup's parts outlive it.
-std::function<void(std::int64_t step)> retrieval_along(const EvalOptions& options, const DataOptions& data,
-                                                       const TrainingSetup& setup);
+/// The evaluation at a checkpoint, given the step: what TaskTraining::on_checkpoint or an EarlyStop calls. Gives the
+/// mean of all recalls, percent. All ranks evaluate together; the writer finds concepts, embeds what has to be
+/// embedded, and writes. Without a manifest it does nothing. `data`: of the recipe. The setup's parts outlive it.
+std::function<double(std::int64_t step)> retrieval_along(const EvalOptions& options, const DataOptions& data,
+                                                         const TrainingSetup& setup);
 
 }  // namespace vicha

@@ -22,6 +22,7 @@ class ObjectivesTraining : public TaskTraining {
   struct Extras {
     std::vector<TargetMaker> makers = {};  ///< behind those of the objectives
     std::function<void(std::int64_t step)> on_checkpoint = {};
+    std::unique_ptr<EarlyStop> stop = {};  ///< judges checkpoints instead, by which the best is kept
   };
   /// `objectives`: of the recipe. Setup and options outlive this. Throws UsageError if no objective is active at the
   /// start.
@@ -32,6 +33,7 @@ class ObjectivesTraining : public TaskTraining {
   void after_backward() override;
   std::vector<TargetMaker> target_makers() override;
   void on_checkpoint(std::int64_t step) override;
+  EarlyStop* early_stop() override { return extras_.stop.get(); }
 
  private:
   struct Pending {

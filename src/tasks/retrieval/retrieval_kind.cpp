@@ -55,9 +55,11 @@ EvaluateResult evaluate(LoadedModel& loaded, const EvaluateCommand& command) {
 
 std::unique_ptr<TaskTraining> begin_retrieval(const TrainingSetup& setup) {
   const auto& recipe = dynamic_cast<const RetrievalRecipe&>(setup.recipe);
-  return std::make_unique<ObjectivesTraining>(
-      setup, recipe.objectives,
-      ObjectivesTraining::Extras{.on_checkpoint = retrieval_along(recipe.eval, recipe.data, setup)});
+  ObjectivesTraining::Extras extras;
+  if (!recipe.eval.manifest.empty()) {
+    extras.stop = std::make_unique<EarlyStop>(recipe.eval.stop, retrieval_along(recipe.eval, recipe.data, setup));
+  }
+  return std::make_unique<ObjectivesTraining>(setup, recipe.objectives, std::move(extras));
 }
 
 }  // namespace

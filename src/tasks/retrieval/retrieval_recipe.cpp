@@ -23,6 +23,11 @@ void require_no_teacher(const ObjectivesOptions& objectives, const std::string& 
       fmt::format("teach.enabled = true: {} has no teacher; pretrain with it, and start from that run", task));
 }
 
+void RetrievalEvalOptions::describe(Visitor& v) {
+  EvalOptions::describe(v);
+  stop.describe(v);
+}
+
 RetrievalRecipe::RetrievalRecipe() : TaskRecipe("retrieval") { set_retrieval_defaults(objectives, data); }
 
 void RetrievalRecipe::describe(Visitor& v) {

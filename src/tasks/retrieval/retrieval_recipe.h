@@ -8,6 +8,7 @@
 #include "objectives/objective_set.h"
 #include "tasks/host/task_recipe.h"
 #include "tasks/retrieval/eval_options.h"
+#include "train/early_stop.h"
 
 namespace vicha {
 
@@ -17,9 +18,16 @@ void set_retrieval_defaults(ObjectivesOptions& objectives, DataOptions& data);
 /// Throws UsageError if an objective is on that needs more than a task gives it (teach).
 void require_no_teacher(const ObjectivesOptions& objectives, const std::string& task);
 
+/// Checkpoints are judged by the mean of all recalls, and the best is kept.
+struct RetrievalEvalOptions : EvalOptions {
+  EarlyStopOptions stop;
+
+  void describe(Visitor& v);
+};
+
 struct RetrievalRecipe : TaskRecipe {
   ObjectivesOptions objectives;
-  EvalOptions eval;
+  RetrievalEvalOptions eval;
 
   RetrievalRecipe();
   void describe(Visitor& v);

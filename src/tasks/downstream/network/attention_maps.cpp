@@ -11,7 +11,7 @@
 namespace vicha {
 
 std::int64_t usual_map_layer(const TextOptions& text) {
-  return text.text_layers + std::clamp<std::int64_t>(text.fusion_layers - 1, 0, 2);
+  return text.text_layers + std::clamp<std::int64_t>(text.fusion_layers - 2, 0, 2);
 }
 
 std::int64_t fusion_layer_of(const TextOptions& text, std::int64_t layer, std::int64_t copies) {

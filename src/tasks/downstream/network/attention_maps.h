@@ -19,7 +19,8 @@ namespace vicha {
 using FusedNumber = std::function<at::Tensor(const at::Tensor& fused)>;
 
 /// The layer that is looked at where nobody names one, counted over all BERT layers from 0: the third fusion layer
-/// (8 of the paper's model), or the last where there are fewer.
+/// (8 of the paper's model), or where there are fewer than four the last but one. In the last one answers that are read
+/// at [CLS] look through [CLS] alone, so that no other word has a map; with a single fusion layer it is so.
 std::int64_t usual_map_layer(const TextOptions& text);
 /// Its number among the fusion layers. Throws UsageError that names the key `grounding.layer` and the layers that there
 /// are.

@@ -99,7 +99,10 @@ TEST_F(AttentionMaps, OfTheContrastAreEachTextsOwn) {
 TEST_F(AttentionMaps, LayersAreCountedOverAllOfBert) {
   TextOptions text;
   EXPECT_EQ(usual_map_layer(text), 8);
-  EXPECT_EQ(usual_map_layer(model.options().text), 2);
+  EXPECT_EQ(usual_map_layer(model.options().text), 1);
+  text.fusion_layers = 1;
+  EXPECT_EQ(usual_map_layer(text), 6);
+  text.fusion_layers = 6;
   EXPECT_EQ(fusion_layer_of(text, 8), 2);
   EXPECT_THROW(fusion_layer_of(text, 5), UsageError);
   EXPECT_THROW(fusion_layer_of(text, 12), UsageError);
