@@ -24,7 +24,7 @@ namespace {
 
 using Kind = TarSpool::Kind;
 
-constexpr std::size_t kNotes = 5;
+constexpr std::size_t kUnpackNotes = 5;
 constexpr std::string_view kSpool = ".members";
 
 /// A new file; fails where the name is taken, by a link too.
@@ -79,7 +79,7 @@ class Unpacker {
 
  private:
   void note(std::string text) {
-    if (unpacked_.notes.size() < kNotes) unpacked_.notes.push_back(std::move(text));
+    if (unpacked_.notes.size() < kUnpackNotes) unpacked_.notes.push_back(std::move(text));
   }
 
   void take(const TarMember& member) {
@@ -162,7 +162,7 @@ class Unpacker {
     spool_.for_each_sample([&](const TarSpool::Sample& sample) {
       LostSample named{LostCause::kDamagedArchive, sample.key, "the archive is damaged or cut short here or behind"};
       for (const TarSpool::Member& member : sample.members) {
-        if (named.members.size() < kNotes) named.members.push_back(member.part);
+        if (named.members.size() < kUnpackNotes) named.members.push_back(member.part);
       }
       lost.add_text(named.to_json());
     });
