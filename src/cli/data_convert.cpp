@@ -5,12 +5,15 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/named_outputs.h"
 #include "cli/data.h"
 #include "cli/options.h"
 #include "data/tools/convert.h"
 
 namespace vicha::cli {
 namespace {
+
+namespace fs = std::filesystem;
 
 char delimiter_named(const std::string& name) {
   if (name.empty()) return '\0';
@@ -24,7 +27,7 @@ char delimiter_named(const std::string& name) {
 
 void add_data_convert(CLI::App& group, Action& chosen) {
   struct Given {
-    std::filesystem::path in, out;
+    fs::path in, out;
     std::string delimiter, form;
     ConvertOptions options;
     bool no_header = false, no_quotes = false;
@@ -32,14 +35,15 @@ void add_data_convert(CLI::App& group, Action& chosen) {
   const auto given = std::make_shared<Given>();
   ConvertOptions& options = given->options;
   CLI::App* command = group.add_subcommand(
-      "convert", "Make a manifest of COCO's captions, Karpathy's splits, CSV, TSV, or JSON with other names of fields");
+      "convert",
+      "Make a manifest of a data set as it is published: COCO, Karpathy's splits, Flickr30K, Visual Genome, SBU, VQA, "
+      "NLVR2, SNLI-VE, RefCOCO; of CSV, TSV, or JSON with other names of fields");
   command->add_option("FROM", given->in, "File to read")->required();
   command->add_option("--out", given->out, "Manifest to write: a list, or lines (.jsonl)")->required();
   std::vector<std::string> forms;
   for (const auto& form : kSetFormNames) forms.emplace_back(form.name);
   command
-      ->add_option("--form", given->form,
-                   "What FROM is: coco, karpathy, csv, tsv, records or object (default: told by it)")
+      ->add_option("--form", given->form, fmt::format("What FROM is: {} (default: told by it)", fmt::join(forms, ", ")))
       ->check(CLI::IsMember(forms));
   command->add_option("--split", options.splits, "Splits to take, with commas between them (default: all)")
       ->delimiter(',');
@@ -49,6 +53,18 @@ void add_data_convert(CLI::App& group, Action& chosen) {
                "Field or column of the caption (default: a usual name); repeated: a list of captions");
   command->add_option("--id", options.id, "Field or column of image_id");
   command->add_option("--folder", options.folder, "Folder to put in front of each picture's name: val2014");
+  command->add_option("--with", options.with,
+                      "Second file of a set of two: VQA's annotations, RefCOCO's instances.json, Visual Genome's "
+                      "image_data.json, SBU's captions");
+  command->add_option(
+      "--name", options.name,
+      "Of pictures that have addresses alone: how their files are called, by {file} (the last part of "
+      "the address), {row} (the record's number; {row:09} with zeros in front), {shard} (row / 10,000)");
+  command->add_option("--boxes", options.boxes, "RefCOCO: boxes of a detector, dets.json");
+  command->add_option(
+      "--boxes-out", options.boxes_out,
+      "Write these by the manifest's names of pictures to a file of their own (default: `boxes` of each "
+      "record)");
   command->add_option("--delimiter", given->delimiter, "What stands between a table's columns: a character, or tab");
   command->add_flag("--no-header", given->no_header, "The table's first row is a record");
   command->add_flag("--no-quotes", given->no_quotes, "Quotation marks in a table are text");
@@ -59,14 +75,19 @@ void add_data_convert(CLI::App& group, Action& chosen) {
       options.delimiter = delimiter_named(given->delimiter);
       options.header = !given->no_header;
       options.quotes = !given->no_quotes;
+      require_distinct({{"--out", given->out},
+                        {"the list of what is left out, beside --out", fs::path(given->out).concat(".lost.jsonl")},
+                        {"--boxes-out", options.boxes_out}});
       const ConvertReport report = convert_manifest(given->in, given->out, options);
       for (const std::string& example : report.examples) log::warning("left out: {}", example);
-      std::string text = fmt::format("{}: {} records, {} captions, from {}", given->out.string(), report.records,
-                                     report.captions, name_of(kSetFormNames, report.form));
+      std::string text = fmt::format("{}: {} records", given->out.string(), report.records);
+      if (report.captions > 0) text += fmt::format(", {} captions", report.captions);
+      text += fmt::format(", from {}", name_of(kSetFormNames, report.form));
       if (!report.fields.empty()) text += fmt::format(" ({})", fmt::join(report.fields, ", "));
       if (report.other_splits > 0) text += fmt::format("; {} of other splits", report.other_splits);
       if (report.lost > 0) text += fmt::format("; {} left out: {}", report.lost, report.lost_file.string());
       text += "\n";
+      for (const std::string& note : report.notes) text += note + "\n";
       for (const auto& [split, count] : report.splits) text += fmt::format("split \"{}\": {}\n", split, count);
       print(text);
       return 0;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/named_outputs.h"
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "features/feature_embed.h"
@@ -27,6 +28,10 @@ struct EmbedCommand {
   int run() {
     const fs::path store = store_of_rank(out, options.rank, options.ranks);
     texts = texts || is_text_tower(tower);
+    require_distinct(
+        {{"--out", store},
+         {"the store of patches, beside --out", patches ? fs::path(store.string() + ".patches") : fs::path()},
+         {"the list of bad pictures, beside --out", fs::path(store.string() + ".bad_pictures.jsonl")}});
     const EmbedReport report = texts ? run_texts(store) : run_pictures(store);
     print(summary(report));
     return 0;

@@ -9,6 +9,7 @@
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "search/build_index.h"
+#include "search/picture_list.h"
 
 namespace vicha::cli {
 
@@ -59,6 +60,7 @@ void add_index(CLI::App& app, Action& chosen) {
   command->add_flag("--rebuild", options.rebuild, "Embed everything anew, with another model too");
   command->callback([given, &chosen] {
     chosen = [given] {
+      require_picture_source(given->source);
       std::string model = given->model;
       if (model.empty()) {
         const std::optional<std::string> before = model_of_index(given->out);

@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/file_guard.h"
 #include "base/log.h"
+#include "base/named_outputs.h"
 #include "base/random.h"
 #include "concepts/embed/embed.h"
 #include "nn/kernel_choice.h"
@@ -48,6 +49,14 @@ class IndexBuilder {
   IndexReport run() {
     const auto start = std::chrono::steady_clock::now();
     require_index_folder(paths_);
+    require_distinct({{"the list of files", paths_.files()},
+                      {"the list of what is skipped", paths_.skipped()},
+                      {"the vectors", paths_.vectors()},
+                      {"the codes", paths_.codes()},
+                      {"the background", paths_.background()},
+                      {"the calibration", paths_.calibration()},
+                      {"the description", paths_.description()},
+                      {"the journal", paths_.journal()}});
     ListOptions list = options_.list;
     list.leave_out = paths_.folder;
     list_ = list_pictures(source_, list);

@@ -20,7 +20,7 @@
 #include "models/image_pipeline.h"
 #include "models/pair_scorer.h"
 #include "objectives/itm.h"
-#include "tasks/concepts/concept_sources.h"
+#include "tasks/concepts/concept_finder.h"
 #include "tasks/host/model_files.h"
 #include "tasks/host/model_identity.h"
 #include "tasks/host/picture_feed.h"
@@ -43,26 +43,27 @@ std::string towers_sha256(const Vicha& model, const std::optional<ConceptKit>& k
 
 class HostTowers final : public ConceptSource, public PictureMatcher {
  public:
-  HostTowers(LoadedModel loaded, std::unique_ptr<PictureFeed> feed, std::string name, std::optional<ConceptKit> kit,
-             std::unique_ptr<ConceptSource> concepts)
+  /// `finder`: of a model that reads concepts, its kit's.
+  HostTowers(LoadedModel loaded, std::unique_ptr<PictureFeed> feed, std::string name,
+             const std::optional<ConceptKit>& kit, std::unique_ptr<ConceptFinder> finder)
       : parts_(std::move(loaded.parts)),
         max_concept_tokens_(loaded.recipe->data.concepts.max_tokens),
         text_(loaded.tokenizer, loaded.recipe->data),
         feed_(std::move(feed)),
-        kit_(std::move(kit)),
-        concepts_(std::move(concepts)) {
+        finder_(std::move(finder)),
+        concept_numbers_(finder_ ? static_cast<std::size_t>(finder_->prepared_numbers()) : 0) {
     std::string view = feed_->view();
-    if (kit_) view += fmt::format(", concepts {} of {}", kit_->provenance.k, kit_->provenance.weights.view);
-    weights_ = {"vicha", std::move(name), towers_sha256(model(), kit_), view};
+    if (kit) view += fmt::format(", concepts {} of {}", kit->provenance.k, kit->provenance.weights.view);
+    weights_ = {"vicha", std::move(name), towers_sha256(model(), kit), view};
     temperature_ = model().temperature().item<double>();
   }
 
   const SourceWeights& weights() const override { return weights_; }
   std::int64_t width() const override { return model().options().embed_dim; }
-  /// Of a square that both what the model and what its source of concepts read have room in, one behind the other.
+  /// Of a square that both what the model and what its finder of concepts read have room in, one behind the other.
   int side() const override {
-    if (!concepts_) return own_side();
-    return static_cast<int>(std::ceil(std::hypot(own_side(), concepts_->side())));
+    if (!finder_) return own_side();
+    return static_cast<int>(std::ceil(std::sqrt(static_cast<double>(own_numbers() + concept_numbers_) / 3)));
   }
   int own_side() const { return static_cast<int>(feed_->height()); }
   double scale() const override { return 1 / temperature_; }
@@ -70,11 +71,11 @@ class HostTowers final : public ConceptSource, public PictureMatcher {
 
   void prepare(std::span<const std::uint8_t> bytes, std::string_view name, std::span<float> out) const override {
     feed_->prepare(bytes, name, out.first(own_numbers()));
-    if (concepts_) concepts_->prepare(bytes, name, out.subspan(own_numbers(), concept_numbers()));
+    if (finder_) finder_->prepare(bytes, name, out.subspan(own_numbers(), concept_numbers_));
   }
   void prepare(const Image& image, std::span<float> out) const override {
     feed_->prepare(image, out.first(own_numbers()));
-    if (concepts_) concepts_->prepare(image, out.subspan(own_numbers(), concept_numbers()));
+    if (finder_) finder_->prepare(image, out.subspan(own_numbers(), concept_numbers_));
   }
 
   std::int64_t batch() const override { return images_at_once(1 + model().options().vit.patches(), model().device()); }
@@ -141,21 +142,15 @@ class HostTowers final : public ConceptSource, public PictureMatcher {
   std::size_t own_numbers() const {
     return 3 * static_cast<std::size_t>(own_side()) * static_cast<std::size_t>(own_side());
   }
-  std::size_t concept_numbers() const {
-    const auto side = static_cast<std::size_t>(concepts_->side());
-    return 3 * side * side;
-  }
 
   /// From what `prepare` wrote.
   ScoredImages with_concepts(const at::Tensor& prepared) {
-    if (!concepts_) return {feed_->pictures(prepared), {}};
+    if (!finder_) return {feed_->pictures(prepared), {}};
     const std::int64_t count = prepared.size(0), own = static_cast<std::int64_t>(own_numbers()),
-                       source = static_cast<std::int64_t>(concept_numbers());
+                       other = static_cast<std::int64_t>(concept_numbers_);
     const at::Tensor flat = prepared.reshape({count, -1});
     const at::Tensor pixels = flat.slice(1, 0, own).contiguous().view({count, 3, own_side(), own_side()});
-    const at::Tensor other =
-        flat.slice(1, own, own + source).contiguous().view({count, 3, concepts_->side(), concepts_->side()});
-    const std::vector<ImageConcepts> found = nearest_concepts(*kit_, concepts_->embed_images(other));
+    const std::vector<ImageConcepts> found = finder_->find_prepared(flat.slice(1, own, own + other));
     std::vector<std::vector<std::int64_t>> rows;
     for (const ImageConcepts& c : found) {
       rows.push_back(text_.encode_concepts(std::vector<std::string_view>(c.words.begin(), c.words.end())));
@@ -170,28 +165,12 @@ class HostTowers final : public ConceptSource, public PictureMatcher {
   std::int64_t max_concept_tokens_;
   SampleText text_;
   std::unique_ptr<PictureFeed> feed_;
-  std::optional<ConceptKit> kit_;
-  std::unique_ptr<ConceptSource> concepts_;
+  std::unique_ptr<ConceptFinder> finder_;  ///< nullptr: the model reads no concepts
+  std::size_t concept_numbers_;
   SourceWeights weights_;
   double temperature_ = 1;
   std::mutex on_device_;
 };
-
-/// Where the source of a model's concepts is.
-std::unique_ptr<ConceptSource> open_concepts_of(const ConceptKit& kit, const fs::path& model,
-                                                const ConceptSourceOptions& options, const std::string& given) {
-  const std::string spec = given.empty() ? kit.provenance.source : given;
-  std::unique_ptr<ConceptSource> source;
-  try {
-    source = open_concept_source(spec, options);
-  } catch (const Error& error) {
-    throw DataError(model.string(),
-                    fmt::format("reads concepts that {} finds, which cannot be opened: {}", spec, error.what()),
-                    "Say where its weights are now: --concept-source clip:FILE or vicha:CHECKPOINT");
-  }
-  require_same(kit.provenance.weights, model.string(), source->weights(), spec);
-  return source;
-}
 
 }  // namespace
 
@@ -200,33 +179,20 @@ SearchModel open_host_towers(const fs::path& folder, const ConceptSourceOptions&
   const fs::path checkpoint = checkpoint_folder(folder);
   LoadedModel loaded = load_trained(checkpoint, options.device);
   std::optional<ConceptKit> kit;
-  std::unique_ptr<ConceptSource> concepts;
+  std::unique_ptr<ConceptFinder> finder;
   if (loaded.recipe->model.concepts.enabled) {
     kit = checkpoint_concept_kit(checkpoint);
-    if (!kit) {
-      throw DataError(
-          checkpoint.string(),
-          "reads concepts and does not say how those of its training set were found, so they cannot be found "
-          "in other pictures",
-          "Give a model that was trained without concepts, or with those of `vicha concepts build`");
-    }
-    if (kit->neighbours) {
-      throw DataError(checkpoint.string(),
-                      fmt::format("reads concepts from the captions of like pictures ({}), which an index cannot find "
-                                  "yet",
-                                  kit->provenance.source),
-                      "Give a model that was trained without concepts, or an aligned one (the folder of a run of "
-                      "`vicha align`)");
-    }
-    concepts = open_concepts_of(*kit, checkpoint, options, concept_source);
+    finder = std::make_unique<ConceptFinder>(
+        kit, checkpoint.string(),
+        ConceptFinderOptions{.source = concept_source, .tower = options, .dispensable = false});
   }
   bool matches = false;
   for (const ObjectiveSet::Entry& entry : loaded.parts->objectives().entries()) {
     matches = matches || (entry.enabled && dynamic_cast<const ItmObjective*>(entry.objective.get()) != nullptr);
   }
   auto feed = open_square_picture_feed(loaded, checkpoint, options.device);
-  auto towers = std::make_unique<HostTowers>(std::move(loaded), std::move(feed), checkpoint_name(checkpoint),
-                                             std::move(kit), std::move(concepts));
+  auto towers = std::make_unique<HostTowers>(std::move(loaded), std::move(feed), checkpoint_name(checkpoint), kit,
+                                             std::move(finder));
   SearchModel model;
   model.hash_side = towers->own_side();
   model.matcher = matches ? towers.get() : nullptr;

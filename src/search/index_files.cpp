@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json_text.h"
 
 namespace vicha {
 namespace {
@@ -46,8 +47,6 @@ std::string get_name(const Json& json) {
   return name;
 }
 
-std::string line_of(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
-
 std::uint64_t from_hex(const std::string& hex) {
   std::uint64_t value = 0;
   const auto [end, error] = std::from_chars(hex.data(), hex.data() + hex.size(), value, 16);
@@ -82,7 +81,7 @@ std::string IndexDescription::to_json() const {
   json["skipped"] = skipped;
   json["build"] = content_key(build);
   json["files_bytes"] = files_bytes;
-  return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
+  return json_text(json, 1) + "\n";
 }
 
 IndexDescription read_description(const fs::path& file) {
@@ -113,7 +112,7 @@ std::string IndexedFile::to_json() const {
   json["modified"] = modified;
   json["content"] = content_key(content);
   json["row"] = row;
-  return line_of(json);
+  return json_text(json);
 }
 
 IndexedFile indexed_file_from_json(std::string_view text, std::string_view where) {
@@ -139,7 +138,7 @@ std::string to_json(const SkippedPicture& skipped) {
   Json json;
   put_name(json, skipped.name);
   json["cause"] = skipped.cause;
-  return line_of(json);
+  return json_text(json);
 }
 
 void require_whole_index(const IndexPaths& paths) {

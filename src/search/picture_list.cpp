@@ -143,18 +143,21 @@ void list_manifest(PictureList& list, const ListOptions& options) {
 
 }  // namespace
 
+void require_picture_source(const fs::path& source) {
+  std::error_code failed;
+  if (fs::exists(source, failed)) return;
+  throw DataError(source.string(), "does not exist", "Give a folder with pictures, or a manifest");
+}
+
 PictureList list_pictures(const fs::path& source, const ListOptions& options) {
   PictureList list;
   // A link is kept as it is named: it may lead elsewhere one day.
   fs::path named = fs::absolute(source).lexically_normal();
   if (!named.has_filename()) named = named.parent_path();
   list.source = named;
+  require_picture_source(source);
   std::error_code failed;
-  const fs::file_status status = fs::status(source, failed);
-  if (!fs::exists(status)) {
-    throw DataError(source.string(), "does not exist", "Give a folder with pictures, or a manifest");
-  }
-  if (fs::is_directory(status)) {
+  if (fs::is_directory(source, failed)) {
     list.root = list.source;
     Walk(list, options.leave_out).run();
   } else {

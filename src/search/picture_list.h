@@ -40,6 +40,9 @@ struct ListOptions {
 /// no picture.
 PictureList list_pictures(const std::filesystem::path& source, const ListOptions& options);
 
+/// What list_pictures asks first, for whoever has long work before it. Throws DataError if nothing is there.
+void require_picture_source(const std::filesystem::path& source);
+
 /// As it should be shown to somebody in this working folder: relative if it lies below.
 std::string shown_path(const std::filesystem::path& path);
 

@@ -180,6 +180,15 @@ TEST_F(AlignChain, ConceptsByAnAlignedModelAndByNeighbours) {
   EXPECT_TRUE(
       says(refused("concepts show images/red100.png --checkpoint near --json", 3), "--concept-source tower:STORE"));
   run_well("eval retrieval near test.json --k-test 8 --device cpu --concept-source tower:moved.emb");
+
+  // Such a model is indexed too; its pictures' words come from the same neighbours.
+  EXPECT_TRUE(says(refused("index nowhere --model near --out near-index --device cpu", 3), "nowhere: does not exist"));
+  EXPECT_TRUE(says(refused("index images --model near --out near-index --device cpu", 3),
+                   "Say where it is now (--concept-source tower:STORE)"));
+  const std::string moved = " --device cpu --concept-source tower:moved.emb";
+  run_well("index images --model near --out near-index" + moved);
+  EXPECT_TRUE(says(run_well("index images --model near --out near-index" + moved), "nothing has changed"));
+  EXPECT_TRUE(says(run_well("search near-index red --k 3 --json --min-probability 0" + moved), ".png"));
   EXPECT_TRUE(says(refused("concepts embed train.json --out x.emb --source tower:moved.emb", 2),
                    "knows pictures and no words"));
   EXPECT_TRUE(

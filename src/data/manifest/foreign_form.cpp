@@ -93,9 +93,22 @@ std::optional<ForeignForm> object(const std::filesystem::path& file, std::string
                          convert(file)};
     case ObjectForm::kCocoOther:
       return ForeignForm{
-          "has COCO's form without captions (boxes, key points or questions)",
+          "has COCO's form without captions (boxes or key points)",
           "Give the file with captions (COCO: captions_train2017.json); `vicha data convert` makes a manifest "
-          "of that"};
+          "of that. RefCOCO's instances.json goes with its expressions: vicha data convert 'refs(unc).p' --with "
+          "instances.json"};
+    case ObjectForm::kVqaQuestions:
+      return ForeignForm{"is VQA's questions, one object, not a list of records",
+                         convert(file, " --with ANNOTATIONS.json")};
+    case ObjectForm::kVqaAnnotations:
+      return ForeignForm{
+          "is VQA's annotations, one object, not a list of records",
+          fmt::format("`vicha data convert QUESTIONS.json --with '{}' --out m.jsonl` makes a manifest of "
+                      "both",
+                      file.string())};
+    case ObjectForm::kMdetr:
+      return ForeignForm{"has MDETR's form, one object with \"images\" and \"annotations\", not a list of records",
+                         convert(file)};
     case ObjectForm::kKarpathy:
       return ForeignForm{
           R"(has Karpathy's form, one object with "images" and their "sentences", not a list of records)",

@@ -23,7 +23,10 @@ std::optional<ForeignForm> foreign_form(const std::filesystem::path& file, std::
 enum class ObjectForm {
   kNone,            ///< a record, or nothing that is known
   kCoco,            ///< {"images": [{"id", "file_name"}], "annotations": [{"image_id", "caption"}]}
-  kCocoOther,       ///< the same without captions: boxes, key points, questions
+  kCocoOther,       ///< the same without captions: boxes, key points
+  kVqaQuestions,    ///< {"questions": [{"image_id", "question", "question_id"}]}
+  kVqaAnnotations,  ///< {"annotations": [{"question_id", "answers"}]}
+  kMdetr,           ///< {"images": [{"file_name", "caption", "tokens_negative"}], "annotations": [{"bbox"}]}
   kKarpathy,        ///< {"images": [{"filename", "sentences": [{"raw"}], "split"}]}
   kNamedList,       ///< {"data": [{"image", "caption"}]}
   kRecordsByKey,    ///< {"1": {"image", "caption"}}

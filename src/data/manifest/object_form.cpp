@@ -25,6 +25,9 @@ class Sketch {
   ObjectForm form() const {
     if (picture_) return ObjectForm::kNone;
     if (sentences_) return ObjectForm::kKarpathy;
+    if (vqa_questions_) return ObjectForm::kVqaQuestions;
+    if (vqa_annotations_) return ObjectForm::kVqaAnnotations;
+    if (mdetr_) return ObjectForm::kMdetr;
     if (caption_annotations_) return ObjectForm::kCoco;
     if (coco_) return ObjectForm::kCocoOther;
     if (columns_) return ObjectForm::kColumns;
@@ -94,7 +97,7 @@ class Sketch {
       by_name_ = by_name_ || is_picture_name(top_);
     }
     if (depth_ == 2 && in_list_ && elements_++ == 0 && is_string) {
-      columns_ = columns_ || top_ == "image";
+      columns_ = columns_ || top_ == "image" || top_ == "image_urls";
       by_name_ = by_name_ || is_picture_name(top_);
     }
     return true;
@@ -105,7 +108,11 @@ class Sketch {
       coco_ = true;
       if (has(keys_, "caption")) caption_annotations_ = true;
     }
-    if (top_ == "questions" && has(keys_, "image_id")) coco_ = true;
+    if (top_ == "annotations" && has(keys_, "question_id")) vqa_annotations_ = true;
+    if (top_ == "questions" && has(keys_, "question_id")) vqa_questions_ = true;
+    if (top_ == "images" && has(keys_, "file_name") && has(keys_, "caption") && has(keys_, "tokens_negative")) {
+      mdetr_ = true;
+    }
     if (top_ == "images" && has(keys_, "file_name") && !has_any(keys_, {"caption", "captions"})) coco_ = true;
     const bool names =
         has_any(keys_, {"image", "file_name", "filepath", "filename", "image_path", "file", "path", "img"});
@@ -123,7 +130,8 @@ class Sketch {
   std::string top_;
   Keys keys_;
   bool picture_ = false, sentences_ = false, caption_annotations_ = false, coco_ = false, columns_ = false,
-       list_ = false, by_key_ = false, by_name_ = false;
+       list_ = false, by_key_ = false, by_name_ = false, vqa_questions_ = false, vqa_annotations_ = false,
+       mdetr_ = false;
 };
 
 /// Whether nothing but white space follows the object at the front.

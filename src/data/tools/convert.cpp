@@ -8,11 +8,9 @@
 
 #include "base/error.h"
 #include "base/json_text.h"
-#include "data/manifest/byte_stream.h"
-#include "data/manifest/foreign_form.h"
-#include "data/manifest/image_names.h"
 #include "data/manifest/json_kind.h"
 #include "data/tools/convert_sink.h"
+#include "data/tools/set_form.h"
 
 namespace vicha {
 namespace {
@@ -20,14 +18,21 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-constexpr std::size_t kShownLost = 5;
-
 constexpr std::array<std::string_view, 14> kImageNames = {
     "image",    "file_name", "filepath", "filename", "image_path", "img_path",        "image_file",
     "img_file", "file",      "path",     "img",      "image_name", "image_file_name", "Image"};
 constexpr std::array<std::string_view, 12> kCaptionNames = {"caption",  "captions",    "text",    "title",
                                                             "sentence", "sentences",   "raw",     "TEXT",
                                                             "comment",  "description", "Caption", "alt"};
+
+/// Of pictures' addresses.
+constexpr std::array<std::string_view, 8> kLinkNames = {"url",      "URL",        "image_url", "image_urls",
+                                                        "imageUrl", "image_link", "link",      "photo_url"};
+
+constexpr const char* kNameRemedy =
+    "Download them as archives and unpack these (img2dataset, then `vicha data from-tar`), or say how the files are "
+    "called that were downloaded: --name '{file}' by the last part of the address, '{row:09}.jpg' by the record's "
+    "number";
 
 template <std::size_t N>
 std::string first_of(const std::array<std::string_view, N>& names, const std::vector<std::string>& there) {
@@ -59,134 +64,26 @@ bool texts_of(const Json& value, std::vector<std::string>& texts) {
          std::all_of(value.begin(), value.end(), [&](const Json& one) { return texts_of(one, texts); });
 }
 
-SetForm form_of(const fs::path& in) {
-  ByteStream stream(in);
-  std::string head(stream.ahead());
-  if (head.starts_with("\xEF\xBB\xBF")) head.erase(0, 3);
-  const std::size_t first = head.find_first_not_of(" \t\r\n");
-  if (first == std::string::npos) throw DataError(in.string(), "is empty");
-  if (head[first] == '[') return SetForm::kRecords;
-  if (head[first] == '{') {
-    std::string text;
-    while (!stream.at_end() && text.size() < kMostSketched) {
-      const std::string_view more = stream.ahead();
-      text.append(more);
-      stream.skip(more.size());
-    }
-    const bool whole = stream.at_end();
-    switch (object_form(std::string_view(text).substr(text.find('{')), whole)) {
-      case ObjectForm::kNone:
-        return SetForm::kRecords;
-      case ObjectForm::kCoco:
-        return SetForm::kCoco;
-      case ObjectForm::kKarpathy:
-        return SetForm::kKarpathy;
-      case ObjectForm::kCocoOther:
-        break;  // said below
-      default:
-        return SetForm::kObject;
-    }
-  }
-  const std::string_view line = std::string_view(head).substr(first, head.find_first_of("\r\n", first) - first);
-  const std::optional<ForeignForm> other = foreign_form(in, head);
-  if (other && other->what.find("table") == std::string::npos) throw DataError(in.string(), other->what, other->remedy);
-  if (!other) {
-    throw DataError(in.string(), "is in no form that is known",
-                    "Known are JSON (COCO, Karpathy, lists, lines, objects), CSV and TSV; --form says which");
-  }
-  return line.find('\t') != std::string_view::npos ? SetForm::kTsv : SetForm::kCsv;
-}
-
 }  // namespace
-
-ConvertSink::ConvertSink(const fs::path& in, const fs::path& out, const ConvertOptions& options)
-    : in_(in), out_(out), options_(options), writer_(out) {
-  report_.lost_file = fs::path(out).concat(".lost.jsonl");
-}
-
-bool ConvertSink::takes(const std::string& split) {
-  const auto known =
-      std::find_if(report_.splits.begin(), report_.splits.end(), [&](const auto& one) { return one.first == split; });
-  if (known == report_.splits.end()) {
-    report_.splits.emplace_back(split, 1);
-  } else {
-    ++known->second;
-  }
-  if (options_.splits.empty()) return true;
-  const bool taken = std::find(options_.splits.begin(), options_.splits.end(), split) != options_.splits.end();
-  if (!taken) ++report_.other_splits;
-  return taken;
-}
-
-void ConvertSink::add(const std::string& where, const std::string& image, const Json& id,
-                      const std::vector<std::string>& captions, bool as_list, const Json& more) {
-  std::vector<std::string> kept;
-  for (const std::string& caption : captions) {
-    if (caption.find_first_not_of(" \t\r\n") != std::string::npos) kept.push_back(caption);
-  }
-  if (image.empty()) return lose(where, "has no name of a picture");
-  if (kept.empty()) return lose(where, "has no caption");
-  const std::string name = options_.folder.empty() ? image : (fs::path(options_.folder) / image).string();
-  if (const std::optional<NameFault> fault = foreign_name(image, out_.parent_path() / name)) {
-    return lose(where, fmt::format("the picture's name {}. {}", fault->what, fault->remedy));
-  }
-  Json record = {{"image", name}};
-  if (!id.is_null()) record["image_id"] = id;
-  if (kept.size() == 1 && !as_list) {
-    record["caption"] = kept.front();
-  } else {
-    record["caption"] = kept;
-  }
-  for (const auto& [key, value] : more.items()) {
-    if (!record.contains(key)) record[key] = value;
-  }
-  try {
-    writer_.add(record);
-  } catch (const Json::exception&) {
-    return lose(where, "holds text that is not UTF-8");
-  }
-  ++report_.records;
-  report_.captions += static_cast<std::int64_t>(kept.size());
-}
-
-void ConvertSink::lose(const std::string& where, const std::string& why) {
-  if (report_.examples.size() < kShownLost) report_.examples.push_back(fmt::format("{}: {}", where, why));
-  ++report_.lost;
-  const Json line = {{"where", where}, {"why", why}};
-  lost_lines_ += json_text(line) + "\n";
-  if (lost_lines_.size() < (std::size_t{1} << 18)) return;
-  if (!lost_) lost_ = std::make_unique<AtomicFile>(report_.lost_file);
-  lost_->append(lost_lines_);
-  lost_lines_.clear();
-}
-
-void ConvertSink::finish() {
-  if (report_.records == 0) {
-    if (report_.other_splits > 0) {
-      std::vector<std::string> names;
-      for (const auto& [name, count] : report_.splits) names.push_back(fmt::format("\"{}\" ({})", name, count));
-      throw UsageError(fmt::format("{}: no picture is of the split {}; there are {}", in_.string(),
-                                   fmt::join(options_.splits, ", "), fmt::join(names, ", ")));
-    }
-    throw DataError(in_.string(),
-                    report_.lost == 0 ? "holds no pictures with captions"
-                                      : fmt::format("none of its {} records can be used. The first: {}", report_.lost,
-                                                    fmt::join(report_.examples, "; ")),
-                    "--image, --caption and --form say where the pictures and the captions stand");
-  }
-  if (!lost_lines_.empty() || lost_) {
-    if (!lost_) lost_ = std::make_unique<AtomicFile>(report_.lost_file);
-    lost_->append(lost_lines_);
-    lost_->commit();
-  }
-  writer_.finish();
-}
 
 ConvertFields choose_fields(ConvertSink& sink, const std::string& where, const std::vector<std::string>& there,
                             bool image_known) {
   const ConvertOptions& options = sink.options();
-  ConvertFields fields{options.image, options.id, options.captions};
-  if (fields.image.empty()) fields.image = first_of(kImageNames, there);
+  ConvertFields fields{options.image, options.id, "", options.captions};
+  if (!options.name.empty()) {
+    fields.link = fields.image.empty() ? first_of(kLinkNames, there) : std::move(fields.image);
+    fields.image.clear();
+    if (fields.link.empty()) {
+      throw DataError(
+          where,
+          fmt::format(
+              "has the fields {}; none is known to hold the picture's address, of which --name makes its file's name",
+              fmt::join(there, ", ")),
+          "Name it: --image FIELD");
+    }
+  } else if (fields.image.empty()) {
+    fields.image = first_of(kImageNames, there);
+  }
   if (fields.captions.empty()) {
     if (std::string name = first_of(kCaptionNames, there); !name.empty()) fields.captions.push_back(std::move(name));
   }
@@ -195,12 +92,20 @@ ConvertFields choose_fields(ConvertSink& sink, const std::string& where, const s
     throw DataError(where, fmt::format("has the fields {}; none is known to hold {}", fmt::join(there, ", "), what),
                     fmt::format("Name it: {} FIELD", option));
   };
-  if (fields.image.empty() && !image_known) unknown("the picture's file", "--image");
+  if (fields.image.empty() && fields.link.empty() && !image_known) {
+    if (const std::string link = first_of(kLinkNames, there); !link.empty()) {
+      throw DataError(where, fmt::format("has addresses of pictures ({}) and no names of files", link), kNameRemedy);
+    }
+    unknown("the picture's file", "--image");
+  }
   if (fields.captions.empty()) unknown("the caption", "--caption");
   if (!options.image.empty()) require_there(where, options.image, there);
   for (const std::string& caption : options.captions) require_there(where, caption, there);
   if (!options.id.empty()) require_there(where, options.id, there);
   if (!fields.image.empty()) sink.report().fields.push_back("image = " + fields.image);
+  if (!fields.link.empty()) {
+    sink.report().fields.push_back(fmt::format("image = {}, called {}", fields.link, options.name));
+  }
   sink.report().fields.push_back(fmt::format("caption = {}", fmt::join(fields.captions, " + ")));
   if (!fields.id.empty()) sink.report().fields.push_back("image_id = " + fields.id);
   return fields;
@@ -208,6 +113,7 @@ ConvertFields choose_fields(ConvertSink& sink, const std::string& where, const s
 
 void add_object(ConvertSink& sink, const std::string& where, const Json& record, const ConvertFields& fields,
                 const std::string& key) {
+  const std::int64_t row = sink.next_row();
   if (!record.is_object()) return sink.lose(where, "is no object");
   const std::string& split_field = sink.options().split_field;
   if (!sink.options().splits.empty() && record.contains(split_field) && record[split_field].is_string() &&
@@ -220,6 +126,11 @@ void add_object(ConvertSink& sink, const std::string& where, const Json& record,
       return sink.lose(where, fmt::format("field \"{}\" is no string", fields.image));
     }
     image = record[fields.image].get<std::string>();
+  }
+  if (!fields.link.empty()) {
+    const std::string link = text_field(record, fields.link.c_str());
+    if (link.empty()) return sink.lose(where, fmt::format("field \"{}\" holds no address", fields.link));
+    image = sink.name_of_link(link, row);
   }
   std::vector<std::string> captions;
   bool list = fields.captions.size() > 1;
@@ -243,13 +154,43 @@ void add_object(ConvertSink& sink, const std::string& where, const Json& record,
   sink.add(where, image, id, captions, list, more);
 }
 
+namespace {
+
+bool is_any(SetForm form, std::initializer_list<SetForm> forms) {
+  return std::find(forms.begin(), forms.end(), form) != forms.end();
+}
+
+/// Throws UsageError for options that the form has no use for.
+void require_fitting(SetForm form, const ConvertOptions& options) {
+  using enum SetForm;
+  const auto refuse = [&](std::string_view option, std::string_view what) {
+    throw UsageError(fmt::format("{} is {}; this is read as {} (--form says otherwise)", option, what,
+                                 name_of(kSetFormNames, form)));
+  };
+  if (!options.with.empty() && !is_any(form, {kSbu, kGenomeRegions, kGenomeQuestions, kVqa, kRefer})) {
+    refuse("--with", "the second file of a set of two (vqa, refer, vg-regions, vg-qa, sbu)");
+  }
+  if (!options.name.empty() && !is_any(form, {kRecords, kObject, kCsv, kTsv, kLinks, kSbu})) {
+    refuse("--name", "for pictures of which there are addresses alone (links, sbu, csv, tsv, records, object)");
+  }
+  if (!options.boxes.empty() && !is_any(form, {kRefer, kMdetr})) refuse("--boxes", "for refer and mdetr");
+  if (!options.boxes_out.empty() && options.boxes.empty()) throw UsageError("--boxes-out needs --boxes");
+  if (!options.splits.empty() &&
+      is_any(form, {kFlickr, kPairs, kSbu, kLinks, kGenomeRegions, kGenomeQuestions, kSnliVe, kMdetr})) {
+    refuse("--split", "for sets that hold their splits in one file");
+  }
+}
+
+}  // namespace
+
 ConvertReport convert_manifest(const fs::path& in, const fs::path& out, const ConvertOptions& options) {
   std::error_code none;
   if (fs::equivalent(in, out, none)) {
     throw UsageError(fmt::format("--out is what is read, {}; give the manifest another name", in.string()));
   }
   require_utf8(options.folder, "--folder");
-  const SetForm form = options.form ? *options.form : form_of(in);
+  const SetForm form = options.form ? *options.form : set_form_of(in);
+  require_fitting(form, options);
   ConvertSink sink(in, out, options);
   sink.report().form = form;
   switch (form) {
@@ -258,9 +199,40 @@ ConvertReport convert_manifest(const fs::path& in, const fs::path& out, const Co
       break;
     case SetForm::kCsv:
     case SetForm::kTsv:
+    case SetForm::kLinks:
       convert_table(in, form, sink);
       break;
-    default:
+    case SetForm::kFlickr:
+      convert_flickr(in, sink);
+      break;
+    case SetForm::kPairs:
+      convert_pairs(in, sink);
+      break;
+    case SetForm::kSbu:
+      convert_sbu(in, sink);
+      break;
+    case SetForm::kGenomeRegions:
+    case SetForm::kGenomeQuestions:
+      convert_genome(in, form, sink);
+      break;
+    case SetForm::kVqa:
+      convert_vqa(in, sink);
+      break;
+    case SetForm::kNlvr2:
+      convert_nlvr2(in, sink);
+      break;
+    case SetForm::kSnliVe:
+      convert_snli_ve(in, sink);
+      break;
+    case SetForm::kRefer:
+      convert_refer(in, sink);
+      break;
+    case SetForm::kMdetr:
+      convert_mdetr(in, sink);
+      break;
+    case SetForm::kCoco:
+    case SetForm::kKarpathy:
+    case SetForm::kObject:
       convert_object_file(in, form, sink);
   }
   sink.finish();

@@ -2,86 +2,20 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <functional>
 #include <map>
 #include <unordered_map>
 
 #include "base/error.h"
-#include "base/json_depth.h"
-#include "base/json_text.h"
+#include "base/files.h"
 #include "data/manifest/foreign_form.h"
-#include "data/manifest/not_numbers.h"
 #include "data/manifest/record_reader.h"
 #include "data/tools/convert_sink.h"
+#include "data/tools/json_elements.h"
 
 namespace vicha {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-constexpr std::uint64_t kMostJsonBytes = std::uint64_t{8} << 30;
-
-/// Called with what the object holds in its values that are lists or objects: the value's key, the element's key ("" in
-/// a list), its number, the element; and with the values that are neither, by the empty `sub` and number -1, null for a
-/// list or object that is empty.
-using SeeElement =
-    std::function<void(const std::string& top, const std::string& sub, std::int64_t number, Json& element)>;
-
-/// Reads a whole object, keeping one element at a time.
-void for_each_element(const fs::path& file, const SeeElement& see) {
-  std::string text = read_file(file, kMostJsonBytes);
-  if (std::optional<MendedJson> mended;
-      text.find("NaN") != std::string::npos || text.find("Infinity") != std::string::npos) {
-    if ((mended = without_not_numbers(text))) text = std::move(mended->text);
-  }
-  std::string top, sub;
-  std::int64_t number = 0;
-  using Parsed = nlohmann::json;  // an ordered one looks through all keys before it adds one
-  const auto tell = [&](const std::string& key, std::int64_t which, const Parsed& value) {
-    Json element(value);
-    see(top, key, which, element);
-  };
-  const auto event = [&](int depth, Parsed::parse_event_t what, Parsed& value) {
-    using Event = Parsed::parse_event_t;
-    if (what == Event::key && depth == 1) {
-      top = value.get<std::string>();
-      sub.clear();
-      number = 0;
-    } else if (what == Event::key && depth == 2) {
-      sub = value.get<std::string>();
-    } else if (depth == 2 && (what == Event::object_end || what == Event::array_end || what == Event::value)) {
-      tell(sub, number++, value);
-      return false;
-    } else if (depth == 1 && what == Event::value) {
-      tell("", -1, value);
-      return false;
-    } else if (depth == 1 && (what == Event::object_end || what == Event::array_end)) {
-      if (number == 0) tell("", -1, Parsed());
-      return false;
-    }
-    return true;
-  };
-  if (nests_deeper(text)) {
-    throw DataError(file.string(),
-                    fmt::format("lists and objects stand in one another, more than {} deep", kMostJsonLevels));
-  }
-  try {
-    [[maybe_unused]] const Parsed whole = Parsed::parse(text, event);
-  } catch (const Parsed::parse_error& error) {
-    const std::string reason = json_reason(error.what());
-    const std::size_t byte = std::min(error.byte, text.size());
-    throw DataError(fmt::format("{} (line {})", file.string(),
-                                1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(byte), '\n')),
-                    fmt::format("not JSON at byte {} of the file: {}", error.byte, reason), json_remedy(text, reason));
-  }
-}
-
-std::string text_of(const Json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
-
-bool is_id(const Json& value) { return value.is_string() || value.is_number_integer(); }
 
 void convert_coco(const fs::path& in, ConvertSink& sink) {
   struct Picture {
@@ -101,7 +35,7 @@ void convert_coco(const fs::path& in, ConvertSink& sink) {
     if (!element.is_object()) return sink.lose(where(top, number), "is no object");
     if (top == "images") {
       const auto id = element.find("id");
-      const std::string name = text_of(element, "file_name");
+      const std::string name = text_field(element, "file_name");
       if (id == element.end() || !is_id(*id)) return sink.lose(where(top, number), "has no id");
       if (name.empty()) return sink.lose(where(top, number), "has no file_name");
       if (!place.emplace(id->dump(), pictures.size()).second) {
@@ -136,13 +70,13 @@ void convert_karpathy(const fs::path& in, ConvertSink& sink) {
     if (number < 0 || top != "images") return;
     const std::string where = fmt::format("{}, images {}", in.string(), number);
     if (!element.is_object()) return sink.lose(where, "is no object");
-    if (!sink.takes(text_of(element, sink.options().split_field.c_str()))) return;
-    const std::string name = text_of(element, "filename"), folder = text_of(element, "filepath");
+    if (!sink.takes(text_field(element, sink.options().split_field.c_str()))) return;
+    const std::string name = text_field(element, "filename"), folder = text_field(element, "filepath");
     std::vector<std::string> captions;
     if (const auto sentences = element.find("sentences"); sentences != element.end() && sentences->is_array()) {
       for (const Json& sentence : *sentences) {
         if (sentence.is_string()) captions.push_back(sentence.get<std::string>());
-        if (sentence.is_object()) captions.push_back(text_of(sentence, "raw"));
+        if (sentence.is_object()) captions.push_back(text_field(sentence, "raw"));
       }
     }
     Json id;
@@ -185,7 +119,8 @@ void convert_object(const fs::path& in, ConvertSink& sink) {
   const auto flush = [&] {
     if (!last_captions.empty()) {
       Json record = {{"caption", last_captions}};
-      add_object(sink, fmt::format("{}, key \"{}\"", in.string(), last_name), record, {"", "", {"caption"}}, last_name);
+      add_object(sink, fmt::format("{}, key \"{}\"", in.string(), last_name), record, {"", "", "", {"caption"}},
+                 last_name);
     }
     last_captions = Json::array();
   };
@@ -251,24 +186,33 @@ void convert_object_file(const fs::path& in, SetForm form, ConvertSink& sink) {
   convert_object(in, sink);
 }
 
-void convert_record_file(const fs::path& in, ConvertSink& sink) {
+void for_each_source_record(const std::filesystem::path& in, ConvertSink& sink,
+                            const std::function<void(const std::string& where, Json& record)>& see) {
   RecordReader reader(in, [&](const ManifestProblem& problem) {
     if (problem.where == in.string()) problem.raise();  // of the file, not of a record
+    sink.next_row();
     sink.lose(problem.where, problem.what);
   });
-  std::optional<ConvertFields> fields;
   RecordText text;
   while (reader.next(text)) {
     Json record;
     try {
       record = reader.parse(text);
     } catch (const DataError& error) {
+      sink.next_row();
       sink.lose(reader.where(), error.what());
       continue;
     }
-    if (!fields) fields = choose_fields(sink, reader.where(), keys_of(record));
-    add_object(sink, reader.where(), record, *fields);
+    see(reader.where(), record);
   }
+}
+
+void convert_record_file(const std::filesystem::path& in, ConvertSink& sink) {
+  std::optional<ConvertFields> fields;
+  for_each_source_record(in, sink, [&](const std::string& where, Json& record) {
+    if (!fields) fields = choose_fields(sink, where, keys_of(record));
+    add_object(sink, where, record, *fields);
+  });
 }
 
 }  // namespace vicha

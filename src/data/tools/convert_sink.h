@@ -1,10 +1,12 @@
 // Where converted records go (convert.h). Used inside of this room only.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
-#include <initializer_list>
+#include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,21 +30,38 @@ class ConvertSink {
   /// empty captions among others are left out.
   void add(const std::string& where, const std::string& image, const nlohmann::ordered_json& id,
            const std::vector<std::string>& captions, bool as_list, const nlohmann::ordered_json& more);
+  /// A record of a task. Names in its "image" and "images" (a list) get the folder in front; lost where one is
+  /// empty or stands for no file of this machine.
+  void add_row(const std::string& where, nlohmann::ordered_json row);
   void lose(const std::string& where, const std::string& why);
+  void note(std::string line) { report_.notes.push_back(std::move(line)); }
+  /// A picture's name with the folder in front, as records have it.
+  std::string name_of(const std::string& image) const;
+  /// Where pictures lie, seen from where the manifest will be.
+  std::filesystem::path pictures_folder() const { return out_.parent_path() / options_.folder; }
+  /// The number, from 0, of the next record of the source, those that are lost among them.
+  std::int64_t next_row() { return rows_++; }
+  /// As options().name says; `link`: the picture's address.
+  std::string name_of_link(std::string_view link, std::int64_t row) const;
   void finish();
 
  private:
+  /// The name that the manifest has for a picture. Nothing, and the record is lost, where it cannot be.
+  std::optional<std::string> placed(const std::string& where, const std::string& image);
+  bool write(const std::string& where, const nlohmann::ordered_json& record);
+
   std::filesystem::path in_, out_;
   ConvertOptions options_;
   ConvertReport report_;
   ManifestWriter writer_;
   std::unique_ptr<AtomicFile> lost_;
   std::string lost_lines_;
+  std::int64_t rows_ = 0;
 };
 
 /// Which fields of a record hold what: as the options say, else the usual names that `there` has.
 struct ConvertFields {
-  std::string image, id;
+  std::string image, id, link;  ///< `link` where there is no image: the picture's address, which names it
   std::vector<std::string> captions;
 };
 /// Throws DataError naming the fields that are there if none is known to be the picture's or the captions'. `where`: of
@@ -57,5 +76,27 @@ void add_object(ConvertSink& sink, const std::string& where, const nlohmann::ord
 void convert_object_file(const std::filesystem::path& in, SetForm form, ConvertSink& sink);
 void convert_record_file(const std::filesystem::path& in, ConvertSink& sink);
 void convert_table(const std::filesystem::path& in, SetForm form, ConvertSink& sink);
+
+// The official downloads (convert.h).
+void convert_flickr(const std::filesystem::path& in, ConvertSink& sink);
+void convert_pairs(const std::filesystem::path& in, ConvertSink& sink);
+void convert_sbu(const std::filesystem::path& in, ConvertSink& sink);
+void convert_genome(const std::filesystem::path& in, SetForm form, ConvertSink& sink);
+void convert_vqa(const std::filesystem::path& in, ConvertSink& sink);
+void convert_nlvr2(const std::filesystem::path& in, ConvertSink& sink);
+void convert_snli_ve(const std::filesystem::path& in, ConvertSink& sink);
+void convert_refer(const std::filesystem::path& in, ConvertSink& sink);
+void convert_mdetr(const std::filesystem::path& in, ConvertSink& sink);
+
+/// Each record of JSON lines or of a list; what is no record is lost.
+void for_each_source_record(const std::filesystem::path& in, ConvertSink& sink,
+                            const std::function<void(const std::string& where, nlohmann::ordered_json& record)>& see);
+
+/// A text field; "" where there is none.
+std::string text_field(const nlohmann::ordered_json& object, const char* key);
+/// Whether the value can name something: a string or an integer.
+bool is_id(const nlohmann::ordered_json& value);
+/// "train2014/COCO_train2014_000000000009.jpg", without its folder where options name another.
+std::string coco_picture(const std::string& file_name, const ConvertOptions& options);
 
 }  // namespace vicha

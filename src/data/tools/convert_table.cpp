@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "data/manifest/foreign_form.h"
 #include "data/tools/convert_sink.h"
+#include "data/tools/set_form.h"
 #include "data/tools/table.h"
 #include "text/utf8.h"
 
@@ -16,7 +17,7 @@ using Json = nlohmann::ordered_json;
 
 char delimiter_of(const fs::path& in, SetForm form, const ConvertOptions& options) {
   if (options.delimiter != '\0') return options.delimiter;
-  if (form == SetForm::kTsv) return '\t';
+  if (form == SetForm::kTsv || form == SetForm::kLinks) return '\t';
   ByteStream stream(in);
   const std::string_view head = stream.ahead(), line = head.substr(0, head.find('\n'));
   char best = ',';
@@ -31,12 +32,16 @@ char delimiter_of(const fs::path& in, SetForm form, const ConvertOptions& option
   return best;
 }
 
-/// Columns of a table without a header, by the looks of its first row: the picture's is the one with a picture's name.
+/// Columns of a table without a header, by the looks of its first row: the picture's is the one with a picture's name
+/// or address.
 std::vector<std::string> guessed_names(const std::vector<std::string>& row) {
   std::vector<std::string> names;
   bool image = false, caption = false;
   for (const std::string& cell : row) {
-    if (!image && is_picture_name(cell)) {
+    if (!image && is_address(cell)) {
+      names.emplace_back("url");
+      image = true;
+    } else if (!image && is_picture_name(cell)) {
       names.emplace_back("image");
       image = true;
     } else if (!caption && cell.find(' ') != std::string::npos) {
@@ -47,7 +52,9 @@ std::vector<std::string> guessed_names(const std::vector<std::string>& row) {
     }
   }
   // Of two columns the one beside the picture's.
-  if (image && !caption && names.size() == 2) names[names[0] == "image" ? 1 : 0] = "caption";
+  if (image && !caption && names.size() == 2) {
+    names[names[0] == "image" || names[0] == "url" ? 1 : 0] = "caption";
+  }
   return names;
 }
 
@@ -56,11 +63,13 @@ std::vector<std::string> guessed_names(const std::vector<std::string>& row) {
 void convert_table(const fs::path& in, SetForm form, ConvertSink& sink) {
   const ConvertOptions& options = sink.options();
   const char delimiter = delimiter_of(in, form, options);
-  RowReader rows(in, delimiter, options.quotes);
+  RowReader rows(in, delimiter, options.quotes && form != SetForm::kLinks);
   std::vector<std::string> row, names;
   if (!rows.next(row)) throw DataError(in.string(), "is empty", "A table has a row for each picture or caption");
   // A header names columns, not pictures.
-  const bool header = options.header && std::none_of(row.begin(), row.end(), is_picture_name);
+  const bool header = options.header && std::none_of(row.begin(), row.end(), [](const std::string& cell) {
+                        return is_picture_name(cell) || is_address(cell);
+                      });
   names = header ? row : guessed_names(row);
   for (std::string& name : names) {
     if (const std::size_t last = name.find_last_not_of(" \t"); last != std::string::npos) name.resize(last + 1);
@@ -74,6 +83,7 @@ void convert_table(const fs::path& in, SetForm form, ConvertSink& sink) {
   if (!header) sink.report().fields.emplace_back("no header");
   for (bool more = header ? rows.next(row) : true; more; more = rows.next(row)) {
     if (row.size() != names.size()) {
+      sink.next_row();
       sink.lose(where(), fmt::format("has {} columns, not {}", row.size(), names.size()));
       continue;
     }
@@ -84,6 +94,7 @@ void convert_table(const fs::path& in, SetForm form, ConvertSink& sink) {
       if (!names[i].empty() && !record.contains(names[i])) record[names[i]] = row[i];
     }
     if (!text) {
+      sink.next_row();
       sink.lose(where(), "is not UTF-8 (of Latin-1: iconv -f LATIN1 -t UTF-8)");
       continue;
     }

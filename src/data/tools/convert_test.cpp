@@ -141,7 +141,7 @@ TEST_F(ConvertTest, TablesOfAllKinds) {
             R"({"image":"a.png","caption":"\"one\" red, car"})"
             "\n");
   EXPECT_EQ(convert("image_name| comment_number| comment\na.jpg| 0| x y\n"),
-            "{\"image\":\"a.jpg\",\"caption\":\" x y\",\"comment_number\":\" 0\"}\n")
+            "{\"image\":\"a.jpg\",\"caption\":[\"x y\"]}\n")
       << "Flickr's results.csv";
   EXPECT_EQ(convert("image,caption,split\na.png,x,train\nb.png,y,test\n", {.splits = {"test"}}),
             "{\"image\":\"b.png\",\"caption\":\"y\",\"split\":\"test\"}\n");
@@ -158,9 +158,11 @@ TEST_F(ConvertTest, RefusesWhatItCannotTell) {
       contains(refusal("image,caption\na.png,\"x\" y\n"), "in (line 2): a cell goes on behind the quotation mark"));
   EXPECT_TRUE(
       contains(refusal("image,caption\na.png,\"x\n"), "in (line 2): a quotation mark of this row has no second"));
-  EXPECT_TRUE(contains(refusal("url,alt\nhttp://x,y\n"), "has the fields url, alt; none is known to hold the picture"));
+  EXPECT_TRUE(contains(refusal("key,alt\n1,y\n"), "has the fields key, alt; none is known to hold the picture"));
+  EXPECT_TRUE(contains(refusal("url,alt\nhttp://x,y\n"), "has addresses of pictures (url) and no names of files"));
+  EXPECT_TRUE(contains(refusal("a red car\thttps://x.org/a.jpg\n"), "Download them"));
   EXPECT_TRUE(
-      contains(refusal("a red car\thttps://x.org/a.jpg\n"), "is an address in the web, \"https://x.org/a.jpg\""));
+      contains(refusal("image,alt\nhttps://x.org/a.jpg,y\n"), "is an address in the web, \"https://x.org/a.jpg\""));
   EXPECT_TRUE(contains(refusal("PAR1xx"), "Parquet"));
   EXPECT_TRUE(contains(refusal("hello"), "in no form that is known"));
   EXPECT_TRUE(contains(

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
+#include "base/named_outputs.h"
 #include "base/sha256.h"
 #include "config/serialize.h"
 #include "nn/kernel_choice.h"
@@ -72,6 +73,15 @@ FeaturePlaces evaluation_places(const AlignRecipe& recipe, const fs::path& out) 
   places.own_texts = out / "features" / "eval-captions.emb";
   places.may_make_others = true;
   return places;
+}
+
+/// Stores that the run makes, which may be links to where there is room for them.
+void require_distinct_stores(const AlignRecipe& recipe, const fs::path& out) {
+  const FeaturePlaces training = training_places(recipe, out), evaluation = evaluation_places(recipe, out);
+  require_distinct({{"the store of the pictures", training.own_images},
+                    {"the store of the captions", training.own_texts},
+                    {"the store of the pictures that judge", evaluation.own_images},
+                    {"the store of the captions that judge", evaluation.own_texts}});
 }
 
 struct TrainingFeatures {
@@ -151,6 +161,7 @@ RunResult align(const AlignCommand& command) {
   }
   choose_device(command.device);
   const RunLock lock(command.out);
+  require_distinct_stores(recipe, command.out);
   RecipeTowers towers(recipe, command.device);
   TrainingFeatures data = training_features(recipe, command.out, towers.access());
   const std::optional<fs::path> checkpoint = starting_point(command.resume, command.out);

@@ -22,7 +22,21 @@ namespace {
 
 constexpr std::string_view kWithout = "`--concepts none` does without them";
 
-std::unique_ptr<ConceptSource> open_source(const ConceptProvenance& provenance, const ConceptFinderOptions& options) {
+/// Of a file's content in a prepared picture, in numbers that floats hold exactly.
+constexpr std::size_t kContentNumbers = 4;
+
+void put_content(std::uint64_t content, std::span<float> out) {
+  for (std::size_t i = 0; i < kContentNumbers; ++i) out[i] = static_cast<float>((content >> (16 * i)) & 0xffff);
+}
+
+std::uint64_t get_content(const float* numbers) {
+  std::uint64_t content = 0;
+  for (std::size_t i = 0; i < kContentNumbers; ++i) content |= static_cast<std::uint64_t>(numbers[i]) << (16 * i);
+  return content;
+}
+
+std::unique_ptr<ConceptSource> open_source(const ConceptProvenance& provenance, const ConceptFinderOptions& options,
+                                           const std::string& remedy) {
   const std::string spec = options.source.empty() ? provenance.source : options.source;
   ConceptSourceOptions tower = options.tower;
   tower.exact_decode = decodes_exactly(provenance.weights.view);
@@ -30,24 +44,22 @@ std::unique_ptr<ConceptSource> open_source(const ConceptProvenance& provenance, 
   try {
     source = open_concept_source(spec, tower);
   } catch (const Error& error) {
-    throw DataError(
-        fmt::format("the source of the model's concepts, {}", spec),
-        fmt::format("cannot be opened: {}. The model was trained with concepts from {}", error.what(),
-                    provenance.weights.describe()),
-        fmt::format("Say where these weights are now (--concept-source {}); {}", concept_source_forms(), kWithout));
+    throw DataError(fmt::format("the source of the model's concepts, {}", spec),
+                    fmt::format("cannot be opened: {}. The model was trained with concepts from {}", error.what(),
+                                provenance.weights.describe()),
+                    remedy);
   }
   require_same(provenance.weights, "the model's concepts", source->weights(), spec);
   return source;
 }
 
 /// Where the store that keeps them has each image.
-std::vector<std::int64_t> records_of(const ImageList& images, const EmbeddingStore& store) {
+std::vector<std::int64_t> records_of(const ImageList& images, const EmbeddingStore& store, const std::string& remedy) {
   std::vector<std::int64_t> records;
   for (const std::string& key : images.keys) {
     const auto record = store.find(key);
     if (!record) {
-      throw DataError(key, "cannot be read, so its concepts cannot be found",
-                      fmt::format("Remove it from the manifest (`vicha data prune`); {}", kWithout));
+      throw DataError(key, "cannot be read, so its concepts cannot be found", remedy);
     }
     records.push_back(*record);
   }
@@ -64,16 +76,26 @@ ConceptFinder::ConceptFinder(std::optional<ConceptKit> kit, std::string model, C
 ConceptFinder::ConceptFinder(ConceptKit kit, std::unique_ptr<ConceptSource> source)
     : kit_(std::move(kit)), source_(std::move(source)) {}
 
+std::string ConceptFinder::remedy(const std::string& what) const {
+  return options_.dispensable ? fmt::format("{}; {}", what, kWithout) : what;
+}
+
 const ConceptKit& ConceptFinder::kit() const {
   if (!kit_) {
     throw DataError(model_, "does not say how the concepts of its training set were found",
-                    fmt::format("Give them in the manifest (--concepts manifest); {}", kWithout));
+                    options_.dispensable
+                        ? remedy("Give them in the manifest (--concepts manifest)")
+                        : "Give a model that was trained without concepts, or with those of `vicha concepts build`");
   }
   return *kit_;
 }
 
 ConceptSource& ConceptFinder::source() {
-  if (!source_) source_ = open_source(kit().provenance, options_);
+  if (!source_) {
+    source_ = open_source(
+        kit().provenance, options_,
+        remedy(fmt::format("Say where these weights are now (--concept-source {})", concept_source_forms())));
+  }
   return *source_;
 }
 
@@ -95,7 +117,7 @@ const NeighbourFinder& ConceptFinder::neighbours() {
     throw DataError(store.string(),
                     fmt::format("is not there: it held the pictures whose captions the model's concepts come from ({})",
                                 provenance.describe()),
-                    fmt::format("Say where it is now (--concept-source tower:STORE); {}", kWithout));
+                    remedy("Say where it is now (--concept-source tower:STORE)"));
   }
   neighbours_ = std::make_unique<NeighbourFinder>(kit(), store);
   return *neighbours_;
@@ -106,10 +128,10 @@ const PictureEncoder& ConceptFinder::tower() {
   const ConceptProvenance& provenance = kit().provenance;
   const std::string spec =
       options_.tower.image_tower.empty() ? provenance.neighbours->image_tower : options_.tower.image_tower;
-  const std::string remedy = fmt::format("Say where it is now (--image-tower SPEC); {}", kWithout);
+  const std::string say = remedy("Say where it is now (--image-tower SPEC)");
   if (spec.empty()) {
     throw DataError("the tower of the model's concepts",
-                    fmt::format("is not known: they come from features of {}", provenance.weights.describe()), remedy);
+                    fmt::format("is not known: they come from features of {}", provenance.weights.describe()), say);
   }
   std::unique_ptr<PictureEncoder> opened;
   try {
@@ -118,7 +140,7 @@ const PictureEncoder& ConceptFinder::tower() {
     throw DataError(
         fmt::format("the tower of the model's concepts, {}", spec),
         fmt::format("cannot be opened: {}. They come from features of {}", error.what(), provenance.weights.describe()),
-        remedy);
+        say);
   }
   require_same(provenance.weights, "the model's concepts", opened->weights(), spec);
   tower_ = std::move(opened);
@@ -148,7 +170,8 @@ std::vector<ImageConcepts> ConceptFinder::find(const ImageList& images, const fs
   log::info("concepts of {} pictures: {} embedded, {} from {}", images.size(), report.embedded, report.known,
             cache.string());
   const EmbeddingStore stored = EmbeddingStore::open(cache);
-  const std::vector<std::int64_t> records = records_of(images, stored);
+  const std::vector<std::int64_t> records =
+      records_of(images, stored, remedy("Remove it from the manifest (`vicha data prune`)"));
   const at::Tensor rows = stored.rows(records).select(1, 0);
   if (!by_neighbours) return nearest_concepts(kit(), rows);
   std::vector<NeighbourQuery> queries;
@@ -159,21 +182,44 @@ std::vector<ImageConcepts> ConceptFinder::find(const ImageList& images, const fs
 
 ImageConcepts ConceptFinder::find(const fs::path& image) {
   const std::string file = read_file(image);
-  const std::span bytes(reinterpret_cast<const std::uint8_t*>(file.data()), file.size());
+  at::Tensor prepared = at::empty({1, prepared_numbers()});
+  prepare({reinterpret_cast<const std::uint8_t*>(file.data()), file.size()}, image.string(),
+          {prepared.data_ptr<float>(), static_cast<std::size_t>(prepared.numel())});
+  return find_prepared(prepared).front();
+}
+
+std::int64_t ConceptFinder::prepared_numbers() {
+  open();
+  if (tower_) return 3 * tower_->height() * tower_->width() + static_cast<std::int64_t>(kContentNumbers);
+  return 3 * static_cast<std::int64_t>(source_->side()) * source_->side();
+}
+
+void ConceptFinder::prepare(std::span<const std::uint8_t> bytes, std::string_view name, std::span<float> out) const {
+  if (!tower_) return source_->prepare(bytes, name, out);
+  tower_->prepare(bytes, name, {}, out.first(out.size() - kContentNumbers));
+  put_content(content_hash(bytes), out.last(kContentNumbers));
+}
+
+void ConceptFinder::prepare(const Image& image, std::span<float> out) const {
+  if (!tower_) return source_->prepare(image, out);
+  tower_->prepare(image, {}, out.first(out.size() - kContentNumbers));
+  put_content(0, out.last(kContentNumbers));
+}
+
+std::vector<ImageConcepts> ConceptFinder::find_prepared(const at::Tensor& prepared) const {
   const at::NoGradGuard guard;
-  const auto room = [](at::Tensor& pixels) {
-    return std::span(pixels.data_ptr<float>(), static_cast<std::size_t>(pixels.numel()));
-  };
-  if (kit().neighbours) {
-    at::Tensor pixels = at::empty({1, 3, tower().height(), tower().width()});
-    tower().prepare(bytes, image.string(), {}, room(pixels));
-    const NeighbourQuery query{.key = {}, .content = content_hash(bytes)};
-    return neighbours().find(tower().encode(pixels, /*patches=*/false).pooled_BP.cpu(), {&query, 1}).front();
+  const std::int64_t count = prepared.size(0);
+  const at::Tensor rows = prepared.contiguous();
+  if (!tower_) {
+    return nearest_concepts(kit(), source_->embed_images(rows.view({count, 3, source_->side(), source_->side()})));
   }
-  ConceptSource& source = this->source();
-  at::Tensor pixels = at::empty({1, 3, source.side(), source.side()});
-  source.prepare(bytes, image.string(), room(pixels));
-  return nearest_concepts(kit(), source.embed_images(pixels)).front();
+  const std::int64_t pixels = rows.size(1) - static_cast<std::int64_t>(kContentNumbers);
+  std::vector<NeighbourQuery> queries;
+  for (std::int64_t i = 0; i < count; ++i) {
+    queries.push_back({.key = {}, .content = get_content(rows.const_data_ptr<float>() + i * rows.size(1) + pixels)});
+  }
+  const at::Tensor pictures = rows.slice(1, 0, pixels).contiguous().view({count, 3, tower_->height(), tower_->width()});
+  return neighbours_->find(tower_->encode(pictures, /*patches=*/false).pooled_BP.cpu(), queries);
 }
 
 ConceptsFrom ConceptFinder::from(const DataOptions& data) const {

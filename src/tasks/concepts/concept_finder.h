@@ -13,6 +13,7 @@
 #include "concepts/kit/neighbours.h"
 #include "data/pipeline/evaluation.h"
 #include "features/picture_encoder.h"
+#include "image/image.h"
 #include "tasks/concepts/concept_sources.h"
 #include "tasks/host/concept_options.h"
 
@@ -36,6 +37,16 @@ class ConceptFinder {
   /// Of one image file; nothing is kept.
   ImageConcepts find(const std::filesystem::path& image);
 
+  /// For whoever reads pictures itself: how many numbers `prepare` makes of one. Opens what finding needs, which throws
+  /// as `find` does; from then on any number of threads may call the two below.
+  std::int64_t prepared_numbers();
+  /// Throws DataError naming `name` if the bytes are no picture.
+  void prepare(std::span<const std::uint8_t> bytes, std::string_view name, std::span<float> out) const;
+  /// Of a picture that is no file's: it may be its own neighbour.
+  void prepare(const Image& image, std::span<float> out) const;
+  /// Of prepared pictures (n, prepared_numbers).
+  std::vector<ImageConcepts> find_prepared(const at::Tensor& prepared) const;
+
   /// An evaluation set with the concepts that the model is to read. `data`: of the model's recipe, `manifests` the one
   /// to evaluate. Throws DataError if they can be had in no way, saying what is missing and that `--concepts none` does
   /// without; before anything is read, if the manifest's come from elsewhere than the model's.
@@ -54,6 +65,8 @@ class ConceptFinder {
   /// Of kits whose words come from neighbours, in the place of a source.
   const NeighbourFinder& neighbours();
   const PictureEncoder& tower();
+  /// What else could be done, where something is missing.
+  std::string remedy(const std::string& what) const;
   /// That what `find` needs is there, before all is read.
   void open();
 

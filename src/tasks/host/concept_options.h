@@ -36,6 +36,7 @@ struct ConceptFinderOptions {
   std::string source = {};           ///< where the source's weights are now; empty: where they were in training
   std::filesystem::path cache = {};  ///< store of the images' embeddings; empty: beside the manifest
   ConceptSourceOptions tower = {};   ///< how the source is opened
+  bool dispensable = true;           ///< whether the command has `--concepts none`, which messages offer then
 };
 
 }  // namespace vicha

@@ -34,6 +34,29 @@ AnyOptions<TaskRecipe> default_recipe_of(const std::filesystem::path& file) {
                   "Use the program that wrote it, or one with that task added (docs/adding.md)");
 }
 
+bool is_pretraining_recipe(const std::filesystem::path& file) {
+  const AnyOptions<TaskRecipe>* kind = find_recipe("pretrain");
+  if (kind == nullptr || root_string(file, "task")) return false;
+  AnyOptions<TaskRecipe> recipe = *kind;
+  try {
+    load_recipe(recipe, file);
+  } catch (const Error&) {
+    return false;
+  }
+  return true;
+}
+
+/// A recipe that names no task may be one of pretraining, and then its keys are unknown to other tasks.
+void load_recipe_of(std::string_view task, AnyOptions<TaskRecipe>& recipe, const std::filesystem::path& file) {
+  try {
+    load_recipe(recipe, file);
+  } catch (const Error&) {
+    if (task.empty() || task == "pretrain" || !is_pretraining_recipe(file)) throw;
+    throw DataError(file.string(), fmt::format("names no task, and is a recipe of the task 'pretrain', not '{}'", task),
+                    fmt::format("Run it by `vicha pretrain`, or give a recipe with task = \"{}\" at its head", task));
+  }
+}
+
 }  // namespace
 
 AnyOptions<TaskRecipe> default_recipe(std::string_view task) {
@@ -49,7 +72,7 @@ AnyOptions<TaskRecipe> load_task_recipe(const std::filesystem::path& file, const
                                 *told == "pretrain" || *told == "align" ? *told : "finetune " + *told));
   }
   AnyOptions<TaskRecipe> recipe = task.empty() ? default_recipe_of(file) : default_recipe(task);
-  load_recipe(recipe, file);
+  load_recipe_of(task, recipe, file);
   apply_overrides(recipe, overrides);
   recipe->finish();
   return recipe;

@@ -1,0 +1,182 @@
+#include "data/tools/convert_sink.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/json_text.h"
+#include "data/manifest/image_names.h"
+
+namespace vicha {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+constexpr std::size_t kShownLost = 5;
+constexpr std::int64_t kRowsOfShard = 10'000;
+
+/// "4385058960_b0f291553e.jpg" of "http://static.flickr.com/2723/4385058960_b0f291553e.jpg?x=1".
+std::string_view file_of_link(std::string_view link) {
+  link = link.substr(0, link.find_first_of("?#"));
+  if (const std::size_t host = link.find("://"); host != std::string_view::npos) link.remove_prefix(host + 3);
+  const std::size_t slash = link.rfind('/');
+  return slash == std::string_view::npos ? std::string_view() : link.substr(slash + 1);
+}
+
+/// Forms whose fields have names of their own.
+bool fields_are_named(SetForm form) {
+  return form == SetForm::kRecords || form == SetForm::kObject || form == SetForm::kCsv || form == SetForm::kTsv ||
+         form == SetForm::kCoco || form == SetForm::kKarpathy;
+}
+
+}  // namespace
+
+ConvertSink::ConvertSink(const fs::path& in, const fs::path& out, const ConvertOptions& options)
+    : in_(in), out_(out), options_(options), writer_(out) {
+  report_.lost_file = fs::path(out).concat(".lost.jsonl");
+  (void)name_of_link("http://host/a.jpg", 0);  // says at once what is wrong with the pattern
+}
+
+bool ConvertSink::takes(const std::string& split) {
+  const auto known =
+      std::find_if(report_.splits.begin(), report_.splits.end(), [&](const auto& one) { return one.first == split; });
+  if (known == report_.splits.end()) {
+    report_.splits.emplace_back(split, 1);
+  } else {
+    ++known->second;
+  }
+  if (options_.splits.empty()) return true;
+  const bool taken = std::find(options_.splits.begin(), options_.splits.end(), split) != options_.splits.end();
+  if (!taken) ++report_.other_splits;
+  return taken;
+}
+
+std::string ConvertSink::name_of_link(std::string_view link, std::int64_t row) const {
+  try {
+    return fmt::format(fmt::runtime(options_.name.empty() ? "{file}" : options_.name),
+                       fmt::arg("file", file_of_link(link)), fmt::arg("row", row),
+                       fmt::arg("shard", row / kRowsOfShard));
+  } catch (const fmt::format_error& error) {
+    throw UsageError(
+        fmt::format("--name {}: {}; it may hold {{file}}, {{row}} (with zeros in front: {{row:09}}) and {{shard}}",
+                    options_.name, error.what()));
+  }
+}
+
+std::string ConvertSink::name_of(const std::string& image) const {
+  const bool here = options_.folder.empty() || options_.folder == ".";
+  return here ? image : (fs::path(options_.folder) / image).string();
+}
+
+std::optional<std::string> ConvertSink::placed(const std::string& where, const std::string& image) {
+  if (image.empty()) {
+    lose(where, "has no name of a picture");
+    return std::nullopt;
+  }
+  std::string name = name_of(image);
+  if (const std::optional<NameFault> fault = foreign_name(image, out_.parent_path() / name)) {
+    lose(where, fmt::format("the picture's name {}. {}", fault->what, fault->remedy));
+    return std::nullopt;
+  }
+  return name;
+}
+
+bool ConvertSink::write(const std::string& where, const Json& record) {
+  try {
+    writer_.add(record);
+  } catch (const Json::exception&) {
+    lose(where, "holds text that is not UTF-8");
+    return false;
+  }
+  ++report_.records;
+  return true;
+}
+
+void ConvertSink::add(const std::string& where, const std::string& image, const Json& id,
+                      const std::vector<std::string>& captions, bool as_list, const Json& more) {
+  std::vector<std::string> kept;
+  for (const std::string& caption : captions) {
+    if (caption.find_first_not_of(" \t\r\n") != std::string::npos) kept.push_back(caption);
+  }
+  if (!image.empty() && kept.empty()) return lose(where, "has no caption");
+  const std::optional<std::string> name = placed(where, image);
+  if (!name) return;
+  Json record = {{"image", *name}};
+  if (!id.is_null()) record["image_id"] = id;
+  if (kept.size() == 1 && !as_list) {
+    record["caption"] = kept.front();
+  } else {
+    record["caption"] = kept;
+  }
+  for (const auto& [key, value] : more.items()) {
+    if (!record.contains(key)) record[key] = value;
+  }
+  if (write(where, record)) report_.captions += static_cast<std::int64_t>(kept.size());
+}
+
+void ConvertSink::add_row(const std::string& where, Json row) {
+  for (const char* key : {"image", "images"}) {
+    const auto found = row.find(key);
+    if (found == row.end()) continue;
+    std::vector<Json*> names;
+    if (found->is_array()) {
+      for (Json& name : *found) names.push_back(&name);
+    } else {
+      names.push_back(&*found);
+    }
+    for (Json* name : names) {
+      const std::optional<std::string> there = placed(where, name->get<std::string>());
+      if (!there) return;
+      *name = *there;
+    }
+  }
+  write(where, row);
+}
+
+void ConvertSink::lose(const std::string& where, const std::string& why) {
+  if (report_.examples.size() < kShownLost) report_.examples.push_back(fmt::format("{}: {}", where, why));
+  ++report_.lost;
+  const Json line = {{"where", where}, {"why", why}};
+  lost_lines_ += json_text(line) + "\n";
+  if (lost_lines_.size() < (std::size_t{1} << 18)) return;
+  if (!lost_) lost_ = std::make_unique<AtomicFile>(report_.lost_file);
+  lost_->append(lost_lines_);
+  lost_lines_.clear();
+}
+
+void ConvertSink::finish() {
+  if (report_.records == 0) {
+    const bool named = fields_are_named(report_.form);
+    if (report_.other_splits > 0) {
+      std::vector<std::string> names;
+      for (const auto& [name, count] : report_.splits) names.push_back(fmt::format("\"{}\" ({})", name, count));
+      throw UsageError(fmt::format("{}: no picture is of the split {}; there are {}", in_.string(),
+                                   fmt::join(options_.splits, ", "), fmt::join(names, ", ")));
+    }
+    throw DataError(
+        in_.string(),
+        report_.lost == 0 ? (named ? "holds no pictures with captions" : "holds no records")
+                          : fmt::format("none of its {} records can be used. The first: {}", report_.lost,
+                                        fmt::join(report_.examples, "; ")),
+        named ? "--image, --caption and --form say where the pictures and the captions stand"
+              : "docs/recipes-data.md says for each data set which files go together; --form says what FROM is");
+  }
+  if (!lost_lines_.empty() || lost_) {
+    if (!lost_) lost_ = std::make_unique<AtomicFile>(report_.lost_file);
+    lost_->append(lost_lines_);
+    lost_->commit();
+  }
+  writer_.finish();
+}
+
+std::string text_field(const Json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+bool is_id(const Json& value) { return value.is_string() || value.is_number_integer(); }
+
+}  // namespace vicha

@@ -1,0 +1,91 @@
+#include "data/tools/json_elements.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <istream>
+#include <optional>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/json_depth.h"
+#include "base/json_text.h"
+#include "data/manifest/byte_stream.h"
+#include "data/manifest/not_numbers.h"
+#include "data/manifest/record_reader.h"
+
+namespace vicha {
+
+void for_each_element(const fs::path& file, const SeeElement& see) {
+  std::string text = read_file(file, kMostJsonBytes);
+  if (std::optional<MendedJson> mended;
+      text.find("NaN") != std::string::npos || text.find("Infinity") != std::string::npos) {
+    if ((mended = without_not_numbers(text))) text = std::move(mended->text);
+  }
+  std::string top, sub;
+  std::int64_t number = 0;
+  using Parsed = nlohmann::json;  // an ordered one looks through all keys before it adds one
+  const auto tell = [&](const std::string& key, std::int64_t which, const Parsed& value) {
+    nlohmann::ordered_json element(value);
+    see(top, key, which, element);
+  };
+  const auto event = [&](int depth, Parsed::parse_event_t what, Parsed& value) {
+    using Event = Parsed::parse_event_t;
+    if (what == Event::key && depth == 1) {
+      top = value.get<std::string>();
+      sub.clear();
+      number = 0;
+    } else if (what == Event::key && depth == 2) {
+      sub = value.get<std::string>();
+    } else if (depth == 2 && (what == Event::object_end || what == Event::array_end || what == Event::value)) {
+      tell(sub, number++, value);
+      return false;
+    } else if (depth == 1 && what == Event::value) {
+      tell("", -1, value);
+      return false;
+    } else if (depth == 1 && (what == Event::object_end || what == Event::array_end)) {
+      if (number == 0) tell("", -1, Parsed());
+      return false;
+    }
+    return true;
+  };
+  if (nests_deeper(text)) {
+    throw DataError(file.string(),
+                    fmt::format("lists and objects stand in one another, more than {} deep", kMostJsonLevels));
+  }
+  try {
+    [[maybe_unused]] const Parsed whole = Parsed::parse(text, event);
+  } catch (const Parsed::parse_error& error) {
+    const std::string reason = json_reason(error.what());
+    const std::size_t byte = std::min(error.byte, text.size());
+    throw DataError(fmt::format("{} (line {})", file.string(),
+                                1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(byte), '\n')),
+                    fmt::format("not JSON at byte {} of the file: {}", error.byte, reason), json_remedy(text, reason));
+  }
+}
+
+void for_each_list(const std::filesystem::path& file,
+                   const std::function<void(std::int64_t number, const nlohmann::json& element)>& see) {
+  using Parsed = nlohmann::json;
+  using Event = Parsed::parse_event_t;
+  ByteStream bytes(file);
+  std::istream stream(&bytes);
+  std::int64_t number = 0;
+  const auto event = [&](int depth, Event what, Parsed& value) {
+    if (depth >= 2 && (what == Event::object_start || what == Event::array_start)) return false;
+    if (depth == 1 && (what == Event::array_end || what == Event::object_end || what == Event::value)) {
+      see(number++, value);
+      return false;
+    }
+    return true;
+  };
+  try {
+    [[maybe_unused]] const Parsed whole = Parsed::parse(stream, event);
+  } catch (const Parsed::parse_error& error) {
+    const std::string reason = json_reason(error.what());
+    throw DataError(fmt::format("{} (line {})", file.string(), bytes.line()),
+                    fmt::format("not JSON at byte {} of the file: {}", error.byte, reason), json_remedy("", reason));
+  }
+}
+
+}  // namespace vicha
