@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/json_text.h"
+#include "base/printable.h"
 #include "config/choice.h"
 
 namespace vicha {
@@ -224,7 +225,8 @@ Calibration calibration_from_json(std::string_view text, std::string_view where)
     c.nearest_other = json.at("nearest_other").get<std::vector<double>>();
     return c;
   } catch (const Json::exception& error) {
-    throw DataError(where, fmt::format("is damaged ({})", error.what()), "Repeat `vicha index`");
+    throw DataError(where, fmt::format("is damaged ({})", printable(json_reason(error.what()))),
+                    "Repeat `vicha index`");
   }
 }
 

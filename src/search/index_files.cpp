@@ -6,7 +6,9 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json_depth.h"
 #include "base/json_text.h"
+#include "base/printable.h"
 
 namespace vicha {
 namespace {
@@ -35,18 +37,6 @@ void put_name(Json& json, const std::string& name) {
   json["bytes"] = hex;
 }
 
-std::string get_name(const Json& json) {
-  if (!json.contains("bytes")) return json.at("image").get<std::string>();
-  const auto hex = json.at("bytes").get<std::string>();
-  std::string name;
-  for (std::size_t i = 0; i + 1 < hex.size(); i += 2) {
-    unsigned value = 0;
-    std::from_chars(hex.data() + i, hex.data() + i + 2, value, 16);
-    name += static_cast<char>(value);
-  }
-  return name;
-}
-
 std::uint64_t from_hex(const std::string& hex) {
   std::uint64_t value = 0;
   const auto [end, error] = std::from_chars(hex.data(), hex.data() + hex.size(), value, 16);
@@ -54,14 +44,26 @@ std::uint64_t from_hex(const std::string& hex) {
   return value;
 }
 
+std::string get_name(const Json& json) {
+  if (!json.contains("bytes")) return json.at("image").get<std::string>();
+  const auto hex = json.at("bytes").get<std::string>();
+  if (hex.size() % 2 != 0) throw std::out_of_range("half a byte");
+  std::string name;
+  for (std::size_t i = 0; i < hex.size(); i += 2) name += static_cast<char>(from_hex(hex.substr(i, 2)));
+  return name;
+}
+
+std::string line_of(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
+
 template <class Read>
 auto parsed(std::string_view json, std::string_view where, Read read) {
+  if (nests_deeper(json)) throw DataError(where, "is damaged (nested too deeply)", kRepeat);
   try {
     return read(Json::parse(json));
   } catch (const Error&) {
     throw;
   } catch (const std::exception& error) {
-    throw DataError(where, fmt::format("is damaged ({})", error.what()), kRepeat);
+    throw DataError(where, fmt::format("is damaged ({})", printable(json_reason(error.what()))), kRepeat);
   }
 }
 
@@ -81,7 +83,7 @@ std::string IndexDescription::to_json() const {
   json["skipped"] = skipped;
   json["build"] = content_key(build);
   json["files_bytes"] = files_bytes;
-  return json_text(json, 1) + "\n";
+  return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 IndexDescription read_description(const fs::path& file) {
@@ -112,7 +114,7 @@ std::string IndexedFile::to_json() const {
   json["modified"] = modified;
   json["content"] = content_key(content);
   json["row"] = row;
-  return json_text(json);
+  return line_of(json);
 }
 
 IndexedFile indexed_file_from_json(std::string_view text, std::string_view where) {
@@ -138,7 +140,7 @@ std::string to_json(const SkippedPicture& skipped) {
   Json json;
   put_name(json, skipped.name);
   json["cause"] = skipped.cause;
-  return json_text(json);
+  return line_of(json);
 }
 
 void require_whole_index(const IndexPaths& paths) {

@@ -5,41 +5,20 @@
 #include <unistd.h>
 
 #include <csignal>
-#include <map>
 #include <nlohmann/json.hpp>
 #include <thread>
 
-#include "../run_program.h"
-#include "data/manifest/rewrite.h"
+#include "commands_test_support.h"
 #include "tasks/align/align_world_test.h"
 
 namespace vicha {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
-const std::map<std::string, std::string> kThingOf = {{"red", "tomato"},   {"green", "frog"},   {"blue", "whale"},
-                                                     {"yellow", "lemon"}, {"black", "cat"},    {"white", "swan"},
-                                                     {"purple", "grape"}, {"orange", "carrot"}};
-
-class AlignChain : public AlignWorld {
+class AlignChain : public ThingWorld<AlignWorld> {
  protected:
   void SetUp() override {
     ColourWorld::SetUp();
-    std::string vocabulary = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n";
-    for (const auto& [colour, thing] : kThingOf) vocabulary += thing + "\n" + colour + "\n";
-    write_file_atomic(folder_ / "vocab.txt", vocabulary);
-    for (const char* name : {"train.json", "test.json"}) {
-      std::int64_t copy = 0;
-      rewrite_manifest(folder_ / name, folder_ / name, [&](Json& record, std::int64_t number) {
-        const std::string caption = record.at("caption").get<std::string>();  // "a red picture"
-        const std::string colour = caption.substr(2, caption.find(' ', 2) - 2);
-        record["caption"] = "a " + colour + " " + kThingOf.at(colour);
-        record["series"] = copy = number / 8;
-        record.erase("kwords");
-        return true;
-      });
-    }
+    name_things([](Json& record, std::int64_t number) { record["series"] = number / 8; });
     write_vit("vit");
     write_bert("bert");
     AlignRecipe r = align_recipe();
@@ -48,31 +27,9 @@ class AlignChain : public AlignWorld {
     r.data.manifests = {"train.json"};
     r.eval.manifest = "test.json";
     write_file_atomic(folder_ / "align.toml", to_toml(r));
-    PretrainRecipe p = recipe();
-    p.model.text.vocabulary = 22;
-    p.init.vocabulary = "vocab.txt";
-    p.data.manifests = {"train.concepts.json"};
-    p.training.length.max_steps = 4;
-    write_file_atomic(folder_ / "recipe.toml", to_toml(p));
+    write_recipe();
   }
 
-  ProgramResult vicha(const std::string& arguments) const { return run_program(folder_, VICHA_PROGRAM, arguments, 2); }
-  std::string run_well(const std::string& arguments) const {
-    const ProgramResult result = vicha(arguments);
-    EXPECT_EQ(result.status, 0) << arguments << "\n" << result.output;
-    return result.output;
-  }
-  std::string refused(const std::string& arguments, int status) const {
-    const ProgramResult result = vicha(arguments);
-    EXPECT_EQ(result.status, status) << arguments << "\n" << result.output;
-    return result.output;
-  }
-  std::vector<Json> records(const std::string& name) const {
-    std::vector<Json> all;
-    for_each_record(folder_ / name, [&](const Json& record, std::int64_t) { all.push_back(record); });
-    return all;
-  }
-  Json json(const std::string& name) const { return Json::parse(read_file(folder_ / name)); }
   /// Share of the records whose first concept is the thing that its caption names.
   double right(const std::string& name) const {
     double hits = 0;

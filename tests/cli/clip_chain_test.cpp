@@ -2,51 +2,23 @@
 // random weights in each of the forms that real ones come in.
 #include <fmt/format.h>
 
-#include <map>
 #include <nlohmann/json.hpp>
 
-#include "../run_program.h"
 #include "checkpoint/files/open.h"
 #include "checkpoint/pickle/pth.h"
-#include "data/manifest/rewrite.h"
-#include "tasks/pretrain/colour_world_test.h"
+#include "commands_test_support.h"
 
 namespace vicha {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
 const fs::path kGolden = fs::path(VICHA_SOURCE_DIR) / "tests/golden";
 
-/// Objects of the world's colours: what captions name.
-const std::map<std::string, std::string> kThings = {{"red", "tomato"},   {"green", "frog"},   {"blue", "whale"},
-                                                    {"yellow", "lemon"}, {"black", "cat"},    {"white", "swan"},
-                                                    {"purple", "grape"}, {"orange", "carrot"}};
-
-using Result = ProgramResult;
-
-class ClipChain : public ColourWorld {
+class ClipChain : public ThingWorld<ColourWorld> {
  protected:
   void SetUp() override {
     ColourWorld::SetUp();
-    std::string vocabulary = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n";
-    for (const auto& [colour, thing] : kThings) vocabulary += thing + "\n" + colour + "\n";
-    write_file_atomic(folder_ / "vocab.txt", vocabulary);
-    for (const char* name : {"train.json", "test.json"}) {
-      rewrite_manifest(folder_ / name, folder_ / name, [](Json& record, std::int64_t) {
-        const std::string caption = record.at("caption").get<std::string>();  // "a red picture"
-        const std::string colour = caption.substr(2, caption.find(' ', 2) - 2);
-        record["caption"] = "a " + colour + " " + kThings.at(colour);
-        record.erase("kwords");
-        return true;
-      });
-    }
-    PretrainRecipe r = recipe();
-    r.model.text.vocabulary = 22;
-    r.init.vocabulary = "vocab.txt";
-    r.data.manifests = {"train.concepts.json"};
-    r.training.length.max_steps = 4;
-    write_file_atomic(folder_ / "recipe.toml", to_toml(r));
+    name_things();
+    write_recipe();
   }
 
   /// A folder with the byte-pair vocabulary of the fixtures' 600 tokens: 256 bytes, the same at a word's end, 86
@@ -58,24 +30,6 @@ class ClipChain : public ColourWorld {
     if (with_vocabulary) write_file_atomic(folder_ / name / "bpe_simple_vocab_16e6.txt", merges);
     return folder_ / name;
   }
-
-  Result vicha(const std::string& arguments) const { return run_program(folder_, VICHA_PROGRAM, arguments, 2); }
-  std::string run_well(const std::string& arguments) const {
-    const Result result = vicha(arguments);
-    EXPECT_EQ(result.status, 0) << arguments << "\n" << result.output;
-    return result.output;
-  }
-  std::string refused(const std::string& arguments, int status) const {
-    const Result result = vicha(arguments);
-    EXPECT_EQ(result.status, status) << arguments << "\n" << result.output;
-    return result.output;
-  }
-  std::vector<Json> records(const std::string& name) const {
-    std::vector<Json> all;
-    for_each_record(folder_ / name, [&](const Json& record, std::int64_t) { all.push_back(record); });
-    return all;
-  }
-  static bool contains(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
 };
 
 TEST_F(ClipChain, FromOpenAisArchiveToAnEvaluatedModel) {
@@ -91,7 +45,8 @@ TEST_F(ClipChain, FromOpenAisArchiveToAnEvaluatedModel) {
     ASSERT_EQ(row.at("kwords").size(), 3U);
     for (const Json& word : row.at("kwords")) {
       const std::string name = word.get<std::string>();
-      EXPECT_TRUE(std::ranges::any_of(kThings, [&](const auto& pair) { return pair.second == name; })) << name;
+      EXPECT_TRUE(std::ranges::any_of(things_by_colour(), [&](const auto& pair) { return pair.second == name; }))
+          << name;
     }
   }
   // Repeated it embeds nothing, and ends with the same file.

@@ -5,16 +5,15 @@
 
 #include <nlohmann/json.hpp>
 
-#include "../run_program.h"
+#include "commands_test_support.h"
 #include "features/feature_embed.h"
-#include "tasks/pretrain/colour_world_test.h"
 
 namespace vicha {
 namespace {
 
 const fs::path kLibrary = fs::path(VICHA_SOURCE_DIR) / "tests/golden/library";
 
-class EmbedCommand : public ColourWorld {
+class EmbedCommand : public Commands<ColourWorld> {
  protected:
   /// A folder as a hub has it.
   void place_tower(const std::string& name, const std::string& folder) const {
@@ -43,19 +42,9 @@ class EmbedCommand : public ColourWorld {
                                                         output));
   }
 
-  ProgramResult vicha(const std::string& arguments) const { return run_program(folder_, VICHA_PROGRAM, arguments, 2); }
-  std::string run_well(const std::string& arguments) const {
-    const ProgramResult result = vicha(arguments);
-    EXPECT_EQ(result.status, 0) << arguments << "\n" << result.output;
-    return result.output;
-  }
   void refused(const std::string& arguments, int status, const std::vector<std::string>& parts) const {
-    const ProgramResult result = vicha(arguments);
-    EXPECT_EQ(result.status, status) << arguments << "\n" << result.output;
-    for (const std::string& part : parts) {
-      EXPECT_NE(result.output.find(part), std::string::npos) << arguments << "\nlacks: " << part << "\n"
-                                                             << result.output;
-    }
+    const std::string said = Commands::refused(arguments, status);
+    for (const std::string& part : parts) expect_says(said, part);
   }
   static void expect_says(const std::string& text, const std::string& part) {
     EXPECT_NE(text.find(part), std::string::npos) << "lacks: " << part << "\n" << text;

@@ -4,16 +4,13 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "../run_program.h"
-#include "tasks/pretrain/colour_world_test.h"
+#include "commands_test_support.h"
 
 namespace vicha {
 namespace {
 
-class SearchCommands : public ColourWorld {
+class SearchCommands : public Commands<ColourWorld> {
  protected:
-  using Json = nlohmann::ordered_json;
-
   void SetUp() override {
     ColourWorld::SetUp();
     PretrainRecipe r = recipe();
@@ -24,34 +21,24 @@ class SearchCommands : public ColourWorld {
     write_file_atomic(folder_ / "images/empty.jpg", "");
   }
 
-  std::string run_well(const std::string& arguments) const {
-    const ProgramResult result = run_program(folder_, VICHA_PROGRAM, "-q " + arguments, 2);
-    EXPECT_EQ(result.status, 0) << arguments << "\n" << result.output;
-    return result.output;
-  }
-  std::string refused(const std::string& arguments, int status) const {
-    const ProgramResult result = run_program(folder_, VICHA_PROGRAM, arguments, 2);
-    EXPECT_EQ(result.status, status) << arguments << "\n" << result.output;
-    return result.output;
-  }
+  std::string run_well(const std::string& arguments) const { return Commands::run_well("-q " + arguments); }
   static std::vector<Json> lines(const std::string& text) {
     std::vector<Json> all;
     std::istringstream in(text);
     for (std::string line; std::getline(in, line);) all.push_back(Json::parse(line));
     return all;
   }
-  static bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
 };
 
 TEST_F(SearchCommands, FromAFolderToASheet) {
-  EXPECT_TRUE(has(refused("index images --out index", 2), "--model"));
+  EXPECT_TRUE(contains(refused("index images --out index", 2), "--model"));
   const std::string first = run_well("index images --model run --out index");
-  EXPECT_TRUE(has(first, "56 new")) << first;
-  EXPECT_TRUE(has(first, "2 that cannot be read")) << first;
-  EXPECT_TRUE(has(first, "broken.png")) << first;
-  EXPECT_TRUE(has(run_well("index images --out index"), "nothing has changed"));
+  EXPECT_TRUE(contains(first, "56 new")) << first;
+  EXPECT_TRUE(contains(first, "2 that cannot be read")) << first;
+  EXPECT_TRUE(contains(first, "broken.png")) << first;
+  EXPECT_TRUE(contains(run_well("index images --out index"), "nothing has changed"));
   fs::rename(folder_ / "images/red0.png", folder_ / "images/other name.png");
-  EXPECT_TRUE(has(run_well("index images --out index"), "1 moved"));
+  EXPECT_TRUE(contains(run_well("index images --out index"), "1 moved"));
 
   const std::vector<Json> hits = lines(run_well("search index 'text:a red picture' --k 5 --json --min-probability 0"));
   ASSERT_GE(hits.size(), 1u);
@@ -66,7 +53,7 @@ TEST_F(SearchCommands, FromAFolderToASheet) {
   ASSERT_EQ(alike.size(), 3u);
   EXPECT_EQ(alike[0].at("image"), "images/blue0.png");
   EXPECT_EQ(alike[0].at("itself"), true);
-  EXPECT_TRUE(has(read_file(folder_ / "sheet.html"), "data:image/webp"));
+  EXPECT_TRUE(contains(read_file(folder_ / "sheet.html"), "data:image/webp"));
 
   write_file_atomic(folder_ / "queries", "a red picture\n\nimage:none.png\nimages/green1.png\n");
   const std::vector<Json> answers = lines(run_well("search index - --k 1 --min-probability 0 < queries"));
@@ -79,31 +66,31 @@ TEST_F(SearchCommands, FromAFolderToASheet) {
 
 TEST_F(SearchCommands, CalibratesByCaptionsAndManifests) {
   const std::string out = run_well("index train.json --model vicha:run --out index --calibrate test.json");
-  EXPECT_TRUE(has(out, "calibrated by 8 captions")) << out;
-  EXPECT_TRUE(has(read_file(folder_ / "index/calibration.json"), "\"captions\""));
+  EXPECT_TRUE(contains(out, "calibrated by 8 captions")) << out;
+  EXPECT_TRUE(contains(read_file(folder_ / "index/calibration.json"), "\"captions\""));
 }
 
 TEST_F(SearchCommands, SayWhatIsWrong) {
   run_well("index images --model run --out index");
-  EXPECT_TRUE(has(refused("search nowhere red", 3), "does not exist"));
-  EXPECT_TRUE(has(refused("search images red", 3), "no index"));
-  EXPECT_TRUE(has(refused("search index ''", 2), "empty"));
-  EXPECT_TRUE(has(refused("search index lost.png", 2), "text:lost.png"));
+  EXPECT_TRUE(contains(refused("search nowhere red", 3), "does not exist"));
+  EXPECT_TRUE(contains(refused("search images red", 3), "no index"));
+  EXPECT_TRUE(contains(refused("search index ''", 2), "empty"));
+  EXPECT_TRUE(contains(refused("search index lost.png", 2), "text:lost.png"));
   refused("search index red --k 0", 2);
-  EXPECT_TRUE(has(refused("index images --model nowhere --out other", 3), "nowhere"));
-  EXPECT_TRUE(has(refused("index nowhere --model run --out other", 3), "nowhere"));
-  EXPECT_TRUE(has(refused("index images --model run --out images", 2), "other things"));
-  EXPECT_TRUE(has(refused("index images --model run --out train.json", 2), "is a file"));
+  EXPECT_TRUE(contains(refused("index images --model nowhere --out other", 3), "nowhere"));
+  EXPECT_TRUE(contains(refused("index nowhere --model run --out other", 3), "nowhere"));
+  EXPECT_TRUE(contains(refused("index images --model run --out images", 2), "other things"));
+  EXPECT_TRUE(contains(refused("index images --model run --out train.json", 2), "is a file"));
   // Another run's weights under the same name.
   PretrainRecipe r = recipe();
   r.model.concepts.enabled = r.data.concepts.enabled = false;
   r.training.length.max_steps = 3;
   run(r, "second");
   const std::string other = refused("search index red --model second", 3);
-  EXPECT_TRUE(has(other, "weights") && has(other, "second")) << other;
-  EXPECT_TRUE(has(refused("index images --model second --out index", 3), "--rebuild"));
+  EXPECT_TRUE(contains(other, "weights") && contains(other, "second")) << other;
+  EXPECT_TRUE(contains(refused("index images --model second --out index", 3), "--rebuild"));
   fs::remove(folder_ / "index/index.json");
-  EXPECT_TRUE(has(refused("search index red", 3), "half built"));
+  EXPECT_TRUE(contains(refused("search index red", 3), "half built"));
 }
 
 }  // namespace
