@@ -17,11 +17,7 @@ namespace {
 Registry<TaskKind>& registry() {
   static Registry<TaskKind> kinds([] {
     return std::vector<TaskKind>{
-        pretrain_kind(),
-        align_kind(),
-        retrieval_kind(),
-        grounding_kind(),
-        entailment_kind(),
+        pretrain_kind(), align_kind(), retrieval_kind(), grounding_kind(), entailment_kind(),
     };
   });
   return kinds;
