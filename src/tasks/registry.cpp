@@ -6,6 +6,7 @@
 #include "tasks/concepts/concept_sources.h"
 #include "tasks/concepts/vicha_source.h"
 #include "tasks/entailment/entailment.h"
+#include "tasks/grounding/grounding.h"
 #include "tasks/host/task_kind.h"
 #include "tasks/nlvr2/nlvr2.h"
 #include "tasks/nlvr2/text_assignment.h"
@@ -18,12 +19,8 @@ namespace {
 Registry<TaskKind>& registry() {
   static Registry<TaskKind> kinds([] {
     return std::vector<TaskKind>{
-        pretrain_kind(),
-        align_kind(),
-        retrieval_kind(),
-        entailment_kind(),
-        nlvr2_kind(),
-        text_assignment_kind(),
+        pretrain_kind(),   align_kind(), retrieval_kind(),       grounding_kind(),
+        entailment_kind(), nlvr2_kind(), text_assignment_kind(),
     };
   });
   return kinds;

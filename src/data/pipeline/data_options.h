@@ -40,7 +40,7 @@ enum class ImageOrientation { kFile, kExif };
 
 struct FeatureInputOptions {
   std::string store, tower;
-  bool trust_names = false;
+  bool trust_names = false, whole = false;
 
   void describe(Visitor& v) {
     v.field({"store", "",
@@ -57,6 +57,9 @@ struct FeatureInputOptions {
          "Take the store's features by the pictures' names alone; otherwise the files are read at the start, and one "
          "that has changed since is an error"},
         trust_names);
+    v.field(
+        {"whole", "", "Training sees whole pictures as they are alone, not the other views that the store may hold"},
+        whole);
   }
 };
 

@@ -61,14 +61,16 @@ SampleMaker::SampleMaker(std::shared_ptr<const Manifest> manifest, std::shared_p
       text_(std::move(tokenizer), options, images_.manifest().schema().text),
       seed_(seed),
       max_bad_(max_bad),
-      features_(std::move(features)) {}
+      features_(std::move(features)),
+      whole_(options.features.whole) {}
 
 bool SampleMaker::show(std::int64_t image, Rng& rng, std::span<float> out) {
   if (bad_.reason(image)) return false;
   std::shared_ptr<const Image> decoded;
   try {
     if (features_) {
-      features_->read(image, static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>(features_->views()))), out);
+      const auto views = whole_ ? std::uint64_t{1} : static_cast<std::uint64_t>(features_->views());
+      features_->read(image, static_cast<std::int64_t>(rng.below(views)), out);
       return true;
     }
     decoded = images_.load(image);

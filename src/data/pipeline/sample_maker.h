@@ -83,6 +83,7 @@ class SampleMaker {
   std::uint64_t seed_;
   std::int64_t max_bad_;
   std::shared_ptr<const PictureFeatures> features_;
+  bool whole_;  ///< of their views the first alone
 };
 
 }  // namespace vicha

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "data/manifest/column.h"
+#include "models/model_options.h"
 
 namespace vicha {
 
@@ -16,6 +17,12 @@ struct WordMap {
   std::string word;
   at::Tensor map_HW;  ///< fp32 on the CPU, not negative, in any unit; row by row as the patches lie in the picture
 };
+
+/// Maps of a text's words from those of its tokens (T, N), which maps of attention give (network/attention_maps.h):
+/// first their mean, of the whole text (its word is ""), then each word's, the greater where it has several pieces.
+/// `pieces`: of the tokens, [CLS] first, as PredictInput::Item has them.
+std::vector<WordMap> maps_of_words(const std::vector<std::string>& pieces, const at::Tensor& maps_TN,
+                                   const VitOptions& vit);
 
 struct DrawnBox {
   FloatBox box;  ///< in the picture's pixels

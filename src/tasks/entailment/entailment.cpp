@@ -2,7 +2,9 @@
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
+#include <fmt/format.h>
 
+#include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -10,6 +12,8 @@
 #include "data/pipeline/collate.h"
 #include "tasks/downstream/classification.h"
 #include "tasks/downstream/downstream_training.h"
+#include "tasks/downstream/explanation.h"
+#include "tasks/downstream/network/attention_maps.h"
 #include "tasks/downstream/predict_input.h"
 #include "tasks/host/model_files.h"
 
@@ -97,17 +101,43 @@ EvaluateResult evaluate_entailment(LoadedModel& loaded, const EvaluateCommand& c
                            .score = [&model](const QuestionBatch& batch) { return score_sentences(model, batch); }});
 }
 
+/// What the chosen class was read from, by the gradient of its logit.
+void explain_entailment(const EntailmentModel& model, const PredictInput::Item& item, const PairStates& states,
+                        const nlohmann::ordered_json& answer, const std::filesystem::path& file) {
+  const Encoders& encoders = model.vicha().online();
+  const ModelOptions& sizes = model.vicha().options();
+  const std::string label = answer.at("answer");
+  const std::vector<std::string> classes = entailment_classes();
+  const auto chosen = std::ranges::find(classes, label) - classes.begin();
+  const at::Tensor maps =
+      word_maps(encoders, states.text, encoders.text.image_kv(states.image.states), FusedImages(states.image), {0},
+                FusedRows::kCls, usual_map_layer(sizes.text),
+                [&](const at::Tensor& fused) { return model.net().logits(fused).select(1, chosen).sum(); });
+  Explanation explanation;
+  explanation.title = fmt::format("{}: {} ({:.0f} %)", item.text, label, 100 * answer.at("probability").get<double>());
+  explanation.pictures.push_back(
+      {item.pictures.front().file, maps_of_words(item.pieces, maps, sizes.vit), /*boxes=*/{}});
+  write_explanation(file, explanation);
+}
+
 Predictor entailment_predictor(LoadedModel& loaded, const PredictCommand& command) {
   const auto& model = dynamic_cast<const EntailmentModel&>(*loaded.parts);
   return [&model, input = PredictInput(loaded, command, entailment_kind(), sentence_rule()),
           calibration = calibration_of(checkpoint_folder(command.checkpoint))](const PredictRequest& request) {
     const PredictInput::Item item = input.read(request.input);
     const PredictInput::Picture& picture = item.pictures.front();
-    const EntailmentNet::Pairs pair{picture.image, picture.concepts, item.tokens};
     const at::NoGradGuard guard;
+    const Encoders& encoders = model.vicha().online();
+    const PairStates states =
+        encode_pairs(encoders, picture.image, picture.concepts, PackedText::packed(item.tokens, model.vicha().device()),
+                     FusedRows::kCls, Dropout());
     nlohmann::ordered_json answer = item.json;
-    add_classes(answer, model.net().logits(pair, Dropout())[0], entailment_classes(), calibration);
+    add_classes(answer, model.net().logits(states.fused)[0], entailment_classes(), calibration);
     answer["concepts"] = input.concepts_of(item);
+    if (!request.explain.empty()) {
+      explain_entailment(model, item, states, answer, request.explain);
+      answer["explanation"] = request.explain.string();
+    }
     return json_text(answer);
   };
 }
@@ -139,7 +169,7 @@ TaskKind entailment_kind() {
           .evaluation_flags = question_flags(),
           .figures = classification_figures(),
           .predict = entailment_predictor,
-          .predict_fields = {.images = {"image"}, .text = kSentence}};
+          .predict_fields = {.images = {"image"}, .text = kSentence, .explains = true}};
 }
 
 }  // namespace vicha

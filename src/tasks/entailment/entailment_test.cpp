@@ -68,7 +68,8 @@ class Entailment : public ColourWorld {
   }
   EntailmentJson evaluate(const fs::path& checkpoint, const std::string& manifest,
                           const std::vector<std::string>& settings = {}) const {
-    EvaluateCommand command{.checkpoint = checkpoint, .manifest = folder_ / manifest, .device = "cpu"};
+    EvaluateCommand command{
+        .checkpoint = checkpoint, .manifest = folder_ / manifest, .image_root = "", .device = "cpu"};
     command.settings = settings;
     return EntailmentJson::parse(evaluate_trained(*find_task_kind("entailment"), command).json);
   }
@@ -157,7 +158,7 @@ TEST_F(Entailment, ResumedRunEndsWithTheSameBits) {
 TEST_F(Entailment, ScoresDependNeitherOnBlocksNorOnRanks) {
   const LoadedModel loaded = load_trained(train(entailment(), "short").last_checkpoint, "cpu");
   const auto& model = dynamic_cast<const EntailmentModel&>(*loaded.parts);
-  EvaluateCommand command{.checkpoint = folder_ / "short", .manifest = folder_ / "sentences.json"};
+  EvaluateCommand command{.checkpoint = folder_ / "short", .manifest = folder_ / "sentences.json", .image_root = ""};
   const auto set = load_questions(loaded, command, find_task_kind("entailment")->schema(*loaded.recipe)).set;
   EXPECT_EQ(set->image_count(), 32);
   const auto score = [&](const QuestionBatch& batch) {

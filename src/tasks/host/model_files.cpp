@@ -185,7 +185,9 @@ LoadPolicy checkpoint_policy(const Vicha& model, const StateDict& source, const 
     const bool is_buffer = r.parameter < 0;
     const Parameter* p = is_buffer ? nullptr : &store.parameters()[static_cast<std::size_t>(r.parameter)];
     const bool of_contrast = !is_buffer && (p->in("projections") || p->name == "temp");
-    if (is_buffer || p->follower || p->in("concepts") || p->in("heads") || (of_contrast && !contrastive)) {
+    // A second name of weights that have one of their own needs not be there.
+    if (is_buffer || r.is_alias || p->follower || p->in("concepts") || p->in("heads") ||
+        (of_contrast && !contrastive)) {
       policy.allow_missing.push_back(r.name);
     }
   }

@@ -1,0 +1,15 @@
+// Ranking of a few raw candidates: `vicha predict retrieval`.
+#pragma once
+
+#include "tasks/host/task_kind.h"
+
+namespace vicha {
+
+/// Answers {"image": FILE, "texts": [...]} and {"text": TEXT, "images": [FILE...]} by the same object with
+/// "ranking": [{"text" or "image", "probability", "match", "similarity"}], best first. `probability`: softmax over the
+/// candidates of contrast and matching together (PairScorer::Scores::joint_i2t), so it says which of these it is;
+/// `match`: of matching alone, so that it may be low for all; `similarity`: the cosine. Models without fusion layers
+/// rank by contrast, and give no `match`. The model stays.
+Predictor rank_input(LoadedModel& model, const PredictCommand& command);
+
+}  // namespace vicha
