@@ -66,7 +66,7 @@ class Statements : public ColourWorld {
   StatementJson evaluate(const fs::path& checkpoint, const std::string& manifest) const {
     return StatementJson::parse(
         evaluate_trained(*find_task_kind("nlvr2"),
-                         {.checkpoint = checkpoint, .manifest = folder_ / manifest, .device = "cpu"})
+                         {.checkpoint = checkpoint, .manifest = folder_ / manifest, .image_root = "", .device = "cpu"})
             .json);
   }
   template <class Call>
@@ -183,7 +183,7 @@ TEST_F(Statements, FollowPretrainingAndTextAssignment) {
   // A model of two pictures is no good for pairs of one.
   EXPECT_TRUE(says(refused([&] {
                      evaluate_trained(*find_task_kind("retrieval"),
-                                      {.checkpoint = whole.last_checkpoint, .manifest = folder_ / "test.json"});
+                                      {.checkpoint = whole.last_checkpoint, .manifest = folder_ / "test.json", .image_root = ""});
                    }),
                    {"model.fusion.images"}));
 }
