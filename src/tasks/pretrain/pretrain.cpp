@@ -7,7 +7,7 @@
 namespace vicha {
 namespace {
 
-std::unique_ptr<TaskTraining> begin(const TrainingSetup& setup) {
+std::unique_ptr<TaskTraining> begin_pretraining(const TrainingSetup& setup) {
   const auto& recipe = dynamic_cast<const PretrainRecipe&>(setup.recipe);
   ObjectivesTraining::Extras extras{.on_checkpoint = retrieval_along(recipe.eval, recipe.data, setup)};
   const auto& teach = recipe.objectives.get<TeachOptions>();
@@ -31,7 +31,7 @@ TaskKind pretrain_kind() {
                 const auto& own = dynamic_cast<const PretrainRecipe&>(recipe);
                 return std::make_unique<TaskModel>(own.model, own.objectives, seed);
               },
-          .begin_training = begin};
+          .begin_training = begin_pretraining};
 }
 
 }  // namespace vicha
