@@ -7,9 +7,10 @@
 namespace vicha {
 namespace {
 
-std::unique_ptr<TaskTraining> begin(const TrainingSetup& setup) {
+std::unique_ptr<TaskTraining> begin_pretraining(const TrainingSetup& setup) {
   const auto& recipe = dynamic_cast<const PretrainRecipe&>(setup.recipe);
-  ObjectivesTraining::Extras extras{.on_checkpoint = retrieval_along(recipe.eval, recipe.data, setup)};
+  ObjectivesTraining::Extras extras;  // g++ 12 destroys an aggregate whose initialiser throws, whole as it is not
+  extras.on_checkpoint = retrieval_along(recipe.eval, recipe.data, setup);
   const auto& teach = recipe.objectives.get<TeachOptions>();
   if (teach.enabled) {
     const SampleText text(setup.tokenizer, recipe.data);
@@ -31,7 +32,7 @@ TaskKind pretrain_kind() {
                 const auto& own = dynamic_cast<const PretrainRecipe&>(recipe);
                 return std::make_unique<TaskModel>(own.model, own.objectives, seed);
               },
-          .begin_training = begin};
+          .begin_training = begin_pretraining};
 }
 
 }  // namespace vicha

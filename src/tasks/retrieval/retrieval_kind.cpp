@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/files.h"
 #include "base/json_text.h"
 #include "concepts/kit/concept_kit.h"
 #include "config/serialize.h"
@@ -21,7 +22,7 @@ namespace {
 
 using OrderedJson = nlohmann::ordered_json;
 
-EvaluateResult evaluate(LoadedModel& loaded, const EvaluateCommand& command) {
+EvaluateResult evaluate_command(LoadedModel& loaded, const EvaluateCommand& command) {
   RetrievalOptions options;
   apply_overrides(options, loaded.recipe->evaluation_settings());
   apply_overrides(options, command.settings);
@@ -76,7 +77,7 @@ TaskKind retrieval_kind() {
             return std::make_unique<TaskModel>(own.model, own.objectives, seed);
           },
       .begin_training = begin_retrieval,
-      .evaluate = evaluate,
+      .evaluate = evaluate_command,
       .evaluation_flags =
           {{"--k-test", "k_test",
             "Candidates that are matched; 0: contrast alone (default: eval.k_test of the recipe)"},
