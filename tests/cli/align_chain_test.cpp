@@ -124,6 +124,7 @@ TEST_F(AlignChain, ConceptsByAnAlignedModelAndByNeighbours) {
   EXPECT_GT(right("test.concepts.json"), 0.6);
 
   // A model that was trained on them finds those of pictures that nobody has seen.
+  EXPECT_TRUE(says(refused("align recipe.toml --out other", 3), "is a recipe of the task 'pretrain', not 'align'"));
   run_well("pretrain recipe.toml --out near --device cpu");
   const std::string found = run_well("eval retrieval near test.json --k-test 8 --device cpu --out near.json");
   EXPECT_TRUE(says(found, "concepts of 8 pictures"));

@@ -108,8 +108,8 @@ class Sketch {
       coco_ = true;
       if (has(keys_, "caption")) caption_annotations_ = true;
     }
-    if (top_ == "annotations" && has(keys_, "question_id")) vqa_annotations_ = true;
-    if (top_ == "questions" && has(keys_, "question_id")) vqa_questions_ = true;
+    if (top_ == "annotations" && has_any(keys_, {"question_id", "answers"})) vqa_annotations_ = true;
+    if (top_ == "questions" && has_any(keys_, {"question_id", "question"})) vqa_questions_ = true;
     if (top_ == "images" && has(keys_, "file_name") && has(keys_, "caption") && has(keys_, "tokens_negative")) {
       mdetr_ = true;
     }

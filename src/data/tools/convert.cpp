@@ -189,7 +189,9 @@ ConvertReport convert_manifest(const fs::path& in, const fs::path& out, const Co
     throw UsageError(fmt::format("--out is what is read, {}; give the manifest another name", in.string()));
   }
   require_utf8(options.folder, "--folder");
-  const SetForm form = options.form ? *options.form : set_form_of(in);
+  // Captions of SBU given first look like any text; what goes with them does not.
+  const bool addresses = !options.with.empty() && source_file(options.with) == SourceFile::kAddresses;
+  const SetForm form = options.form ? *options.form : addresses ? SetForm::kSbu : set_form_of(in);
   require_fitting(form, options);
   ConvertSink sink(in, out, options);
   sink.report().form = form;

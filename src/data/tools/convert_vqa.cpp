@@ -97,7 +97,7 @@ class VqaFiles {
       ++matched;
       write(question, &found->second);
     }
-    if (answered && matched == 0) {
+    if (answered && matched == 0 && !questions_.empty()) {
       throw DataError(
           annotations_file_.string(),
           fmt::format("annotates none of the {} questions of {}", questions_.size(), questions_file_.string()),

@@ -146,7 +146,7 @@ TEST_F(OfficialTest, SbuAndConceptualCaptions) {
   EXPECT_EQ(convert("urls.txt", {.folder = "sbu", .with = "captions.txt"}), sbu);
   EXPECT_TRUE(contains(refusal("urls.txt"), "without captions"));
   EXPECT_TRUE(contains(refusal("urls.txt", {.with = "urls.txt"}), "holds addresses, not captions"));
-  EXPECT_TRUE(contains(refusal("captions.txt", {.form = SetForm::kSbu, .with = "urls.txt"}), "Change places"));
+  EXPECT_TRUE(contains(refusal("captions.txt", {.with = "urls.txt"}), "Change places"));
   folder_.write("more.txt", "A wooden chair in the living room\nA boy\nA girl\n");
   EXPECT_TRUE(contains(refusal("urls.txt", {.with = "more.txt"}), "do not belong together"));
   folder_.write(
@@ -249,6 +249,9 @@ TEST_F(OfficialTest, VqaRefusesWhatDoesNotBelongTogether) {
   EXPECT_TRUE(contains(refusal("questions.json", with("none.json")), "annotates none of the"));
   folder_.write("bare.json", R"({"questions": [{"image_id": 1, "question": "Is it?", "question_id": 5}]})");
   EXPECT_TRUE(contains(refusal("bare.json"), "does not say of which split it is"));
+  folder_.write("keys.json",
+                R"({"data_subtype": "train2014", "questions": [{"image_id": 1, "question": "Is it?", "qid": 5}]})");
+  EXPECT_TRUE(contains(refusal("keys.json", with("annotations.json")), "questions 0: has no question_id"));
   EXPECT_TRUE(contains(convert("bare.json", {.splits = {"val2014"}}), "COCO_val2014_000000000001.jpg"));
   EXPECT_TRUE(contains(refusal("questions.json", {.name = "{row}"}), "--name is for pictures"));
 }
