@@ -64,6 +64,7 @@ std::function<double(std::int64_t)> retrieval_along(const EvalOptions& options, 
     log::info("step {}: {}: text -> image R@1/5/10 {:.1f} {:.1f} {:.1f} (contrast alone {:.1f} {:.1f} {:.1f})", step,
               options.manifest, r.reranked.image.r1, r.reranked.image.r5, r.reranked.image.r10, r.itc.image.r1,
               r.itc.image.r5, r.itc.image.r10);
+    return r.reranked.mean();
   };
 }
 
