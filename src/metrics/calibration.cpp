@@ -54,8 +54,8 @@ double expected_calibration_error(const at::Tensor& confidence_n, const at::Tens
   return 100.0 * sum / static_cast<double>(rows);
 }
 
-double expected_calibration_error(const at::Tensor& logits_nC, const at::Tensor& labels_n, double temperature,
-                                  std::int64_t bins) {
+double softmax_calibration_error(const at::Tensor& logits_nC, const at::Tensor& labels_n, double temperature,
+                                 std::int64_t bins) {
   const at::NoGradGuard guard;
   const auto [logits, labels] = labelled(logits_nC, labels_n);
   if (labels.numel() == 0) return 0.0;
@@ -91,8 +91,8 @@ TemperatureFit fit_temperature(const at::Tensor& logits_nC, const at::Tensor& la
   fit.temperature = std::exp((low + high) / 2);
   fit.nll_before = mean_nll(logits, labels, 1.0);
   fit.nll_after = mean_nll(logits, labels, fit.temperature);
-  fit.ece_before = expected_calibration_error(logits, labels, 1.0);
-  fit.ece_after = expected_calibration_error(logits, labels, fit.temperature);
+  fit.ece_before = softmax_calibration_error(logits, labels, 1.0);
+  fit.ece_after = softmax_calibration_error(logits, labels, fit.temperature);
   return fit;
 }
 

@@ -16,8 +16,8 @@ double negative_log_likelihood(const at::Tensor& logits_nC, const at::Tensor& la
 /// of `right`| of their interval. `right_n`: 0 or 1, or a share where an answer may be right in part.
 double expected_calibration_error(const at::Tensor& confidence_n, const at::Tensor& right_n, std::int64_t bins = 15);
 /// The same of a softmax's best class.
-double expected_calibration_error(const at::Tensor& logits_nC, const at::Tensor& labels_n, double temperature,
-                                  std::int64_t bins = 15);
+double softmax_calibration_error(const at::Tensor& logits_nC, const at::Tensor& labels_n, double temperature = 1.0,
+                                 std::int64_t bins = 15);
 
 struct TemperatureFit {
   double temperature = 1.0;

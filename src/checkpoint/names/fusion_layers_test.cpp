@@ -27,7 +27,7 @@ TEST(FusionLayers, StandThereForEachPicture) {
   StateDict weights = two_and_two();
   repeat_fusion_layers(weights, {2, 2, 2}, "a file");
   EXPECT_EQ(weights.size(), 1u + 6 + 4 + 2);
-  for (const auto [layer, from] : {std::pair{1, 1}, {2, 2}, {3, 2}, {4, 3}, {5, 3}}) {
+  for (const auto& [layer, from] : {std::pair{1, 1}, {2, 2}, {3, 2}, {4, 3}, {5, 3}}) {
     const at::Tensor found = weights.at(kPrefix + std::to_string(layer) + ".output.dense.bias");
     EXPECT_EQ(found[0].item<int>(), from) << layer;
   }

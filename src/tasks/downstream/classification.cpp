@@ -91,7 +91,7 @@ Judgement judge_classes(const EvaluationSet& set, const at::Tensor& logits_nC, c
     judged.table += table_row(fmt::format("type {}", type), share);
   }
   json["nll"] = std::round(negative_log_likelihood(logits_nC, truth, temperature) * 1e4) / 1e4;
-  json["ece"] = to_thousandth(expected_calibration_error(logits_nC, truth, temperature));
+  json["ece"] = to_thousandth(softmax_calibration_error(logits_nC, truth, temperature));
   json["records"] = all.all;
   json["left_out"] = manifest.left_out();
   judged.table += table_row("all", all);
