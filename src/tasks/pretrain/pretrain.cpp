@@ -9,7 +9,7 @@ namespace {
 
 std::unique_ptr<TaskTraining> begin_pretraining(const TrainingSetup& setup) {
   const auto& recipe = dynamic_cast<const PretrainRecipe&>(setup.recipe);
-  ObjectivesTraining::Extras extras;  // g++ 12 destroys an aggregate whose initialiser throws, whole as it is not
+  ObjectivesTraining::Extras extras;
   extras.on_checkpoint = retrieval_along(recipe.eval, recipe.data, setup);
   const auto& teach = recipe.objectives.get<TeachOptions>();
   if (teach.enabled) {

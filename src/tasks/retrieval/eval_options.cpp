@@ -55,14 +55,10 @@ std::function<double(std::int64_t)> retrieval_along(const EvalOptions& options, 
   setup.group.barrier();
   if (!set) set = load_along(options, data, setup);
   return [options, set, out = setup.out, &model = setup.model, &group = setup.group](std::int64_t step) {
-    // Named, as g++ 12 destroys such temporaries twice where the evaluation throws.
-    RetrievalOptions how;
-    how.k_test = options.k_test;
-    how.ranking = options.ranking;
-    how.batch_size = options.batch_size;
-    how.examples = 0;
-    const std::string name = checkpoint_path(out, step).string();
-    const RetrievalResult r = evaluate_retrieval(model, set, how, name, group);
+    const RetrievalResult r = evaluate_retrieval(
+        model, set,
+        {.k_test = options.k_test, .ranking = options.ranking, .batch_size = options.batch_size, .examples = 0},
+        checkpoint_path(out, step).string(), group);
     if (!group.is_writer()) return r.reranked.mean();
     record_evaluation(out, step, options.manifest, figures_along(r));
     log::info("step {}: {}: text -> image R@1/5/10 {:.1f} {:.1f} {:.1f} (contrast alone {:.1f} {:.1f} {:.1f})", step,
