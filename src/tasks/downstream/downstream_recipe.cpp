@@ -29,14 +29,14 @@ std::vector<std::string> DownstreamRecipe::evaluation_settings() const {
 
 std::vector<std::pair<std::string, std::string>> DownstreamRecipe::facts() const {
   return {{"Starts from", init.checkpoint.empty() ? "no checkpoint" : init.checkpoint},
-          {"Soft targets", distill.enabled ? fmt::format("{:g} of the momentum model's{}", distill.alpha,
-                                                         distill.ramp ? ", grown over the first epoch" : "")
-                                           : "none"}};
+          {"Soft targets", distillation.enabled ? fmt::format("{:g} of the momentum model's{}", distillation.alpha,
+                                                              distillation.ramp ? ", grown over the first epoch" : "")
+                                                : "none"}};
 }
 
 void DownstreamRecipe::describe_head(Visitor& v) {
   describe_model(v);
-  v.section("distill", "Soft targets of the momentum model", distill);
+  v.section("distillation", "Soft targets of the momentum model", distillation);
 }
 
 void DownstreamRecipe::describe_tail(Visitor& v) {

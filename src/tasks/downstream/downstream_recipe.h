@@ -31,7 +31,7 @@ struct DownstreamEvaluation {
 /// Training draws no concepts: all are read, in order, unless the recipe says otherwise.
 class DownstreamRecipe : public TaskRecipe {
  public:
-  DistillationOptions distill;
+  DistillationOptions distillation;
   DownstreamEvaluation eval;
 
   std::vector<std::string> evaluation_settings() const override;
@@ -43,7 +43,7 @@ class DownstreamRecipe : public TaskRecipe {
   DownstreamRecipe(const DownstreamRecipe&) = default;
   DownstreamRecipe& operator=(const DownstreamRecipe&) = default;
 
-  /// The task's key, the model and the section `distill`; then the task describes its own sections.
+  /// The task's key, the model and the section `distillation`; then the task describes its own sections.
   void describe_head(Visitor& v);
   /// Where the weights start, data, training, and the section `eval`.
   void describe_tail(Visitor& v);

@@ -16,7 +16,7 @@ ObjectivesOptions no_objectives() {
 }
 
 double distilled_share(const DownstreamRecipe& recipe, const StepContext& context) {
-  return recipe.distill.at(context.epoch, context.step_in_epoch, context.steps_per_epoch);
+  return recipe.distillation.at(context.epoch, context.step_in_epoch, context.steps_per_epoch);
 }
 
 std::unique_ptr<EarlyStop> judge_along(const TrainingSetup& setup, const DownstreamRecipe& recipe,

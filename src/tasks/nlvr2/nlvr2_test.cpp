@@ -182,8 +182,9 @@ TEST_F(Statements, FollowPretrainingAndTextAssignment) {
   EXPECT_TRUE(says(refused([&] { evaluate(before, "statements.json"); }), {"is a model of the task 'pretrain'"}));
   // A model of two pictures is no good for pairs of one.
   EXPECT_TRUE(says(refused([&] {
-                     evaluate_trained(*find_task_kind("retrieval"),
-                                      {.checkpoint = whole.last_checkpoint, .manifest = folder_ / "test.json", .image_root = ""});
+                     evaluate_trained(
+                         *find_task_kind("retrieval"),
+                         {.checkpoint = whole.last_checkpoint, .manifest = folder_ / "test.json", .image_root = ""});
                    }),
                    {"model.fusion.images"}));
 }

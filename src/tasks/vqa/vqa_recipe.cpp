@@ -24,10 +24,11 @@ void VqaOptions::describe(Visitor& v) {
   v.field({"min_count", "", "Without a list: answers count that the training manifests give so often", 1, 1e9},
           min_count);
   v.field({"vg_weight", "", "Weight of answers of records with dataset \"vg\" (Visual Genome)", 0, 1}, vg_weight);
-  v.choice({.key = "decoder_alpha",
-            .meaning = "Whether soft targets reach the decoder: exact, as [distill] says; released, never, as in the "
-                       "public code"},
-           decoder_alpha, kDecoderAlphaNames);
+  v.choice(
+      {.key = "decoder_alpha",
+       .meaning = "Whether soft targets reach the decoder: exact, as [distillation] says; released, never, as in the "
+                  "public code"},
+      decoder_alpha, kDecoderAlphaNames);
   answering.describe(v);
 }
 

@@ -20,7 +20,7 @@ struct AnsweringOptions {
 
 /// Whether soft targets reach the decoder.
 enum class DecoderAlpha {
-  kExact,    ///< as the recipe's section distill says
+  kExact,    ///< as the recipe's section distillation says
   kReleased  ///< never: the public code does not hand alpha to the decoder
 };
 inline constexpr Choice<DecoderAlpha> kDecoderAlphaNames[] = {{"exact", DecoderAlpha::kExact},
