@@ -52,18 +52,18 @@ bool FileStamp::surely_as(const FileStamp& earlier) const {
 
 void TarSummary::write(const std::filesystem::path& folder, const UnpackOptions& options) const {
   const TarJson json = {{"version", kVersion},
-                     {"options", options_of(options)},
-                     {"bytes", stamp.bytes},
-                     {"inode", stamp.inode},
-                     {"modified_ns", stamp.modified_ns},
-                     {"changed_ns", stamp.changed_ns},
-                     {"seen_ns", stamp.seen_ns},
-                     {"sha256", unpacked.sha256},
-                     {"records", unpacked.records},
-                     {"apart", unpacked.apart},
-                     {"notes", unpacked.notes},
-                     {"members", unpacked.inventory.members},
-                     {"json_fields", unpacked.inventory.fields}};
+                        {"options", options_of(options)},
+                        {"bytes", stamp.bytes},
+                        {"inode", stamp.inode},
+                        {"modified_ns", stamp.modified_ns},
+                        {"changed_ns", stamp.changed_ns},
+                        {"seen_ns", stamp.seen_ns},
+                        {"sha256", unpacked.sha256},
+                        {"records", unpacked.records},
+                        {"apart", unpacked.apart},
+                        {"notes", unpacked.notes},
+                        {"members", unpacked.inventory.members},
+                        {"json_fields", unpacked.inventory.fields}};
   write_file_atomic(folder / kTarSummary, json_text(json) + "\n");
 }
 
