@@ -131,14 +131,18 @@ PredictInput::Item PredictInput::read(const std::string& input) const {
     for (const std::int64_t id : ids) item.pieces.emplace_back(parts.tokenizer->vocabulary().token(id));
   }
   const auto given = given_concepts(item.json, parts.fields.images.size(), input);
-  for (std::size_t i = 0; i < parts.fields.images.size(); ++i) {
-    const std::string name = text_field(item.json, parts.fields.images[i], parts.fields, input);
-    if (!is_file_name(name)) {
-      throw DataError(shown_input(input), fmt::format("field \"{}\" is no file name", parts.fields.images[i]),
+  // All names before any file: what is missing in the line is said first.
+  std::vector<std::string> names;
+  for (const std::string& field : parts.fields.images) {
+    names.push_back(text_field(item.json, field, parts.fields, input));
+    if (!is_file_name(names.back())) {
+      throw DataError(shown_input(input), fmt::format("field \"{}\" is no file name", field),
                       "Give the picture's file");
     }
+  }
+  for (std::size_t i = 0; i < names.size(); ++i) {
     Picture picture;
-    picture.file = with_jpg(name);
+    picture.file = with_jpg(names[i]);
     const std::string file = read_file(picture.file);
     at::Tensor pixels = at::empty({1, 3, parts.feed->height(), parts.feed->width()});
     parts.feed->prepare({reinterpret_cast<const std::uint8_t*>(file.data()), file.size()}, picture.file.string(),

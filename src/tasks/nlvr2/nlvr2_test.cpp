@@ -89,8 +89,8 @@ class Statements : public ColourWorld {
 TEST_F(Statements, AreLearntByHeartEvaluatedAndAsked) {
   Nlvr2Recipe r = nlvr2();
   r.model.text.dropout = 0.0;
-  r.training.length.max_steps = 160;
-  r.training.checkpoint.every_steps = 40;
+  r.training.length.max_steps = 480;
+  r.training.checkpoint.every_steps = 120;
   r.eval.manifest = (folder_ / "statements.json").string();
   const RunResult result = train(r, "run");
   EXPECT_TRUE(result.finished);
