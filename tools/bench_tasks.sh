@@ -13,11 +13,13 @@ tower=$run/tower/efficientnet_lite0.pt
 mkdir -p "$run"
 
 # Programs run in the background and are waited for, so that a signal that reaches this shell alone goes on to them.
+# A training that was told to stop ends with status 0, as it has saved what it had; the signal tells that it is not finished.
 status=0
+stopped=
 run_program() {
   "$@" &
   program=$!
-  trap 'kill $program 2> /dev/null || :' INT TERM
+  trap 'stopped=1; kill $program 2> /dev/null || :' INT TERM
   status=0
   wait $program || status=$?
   while kill -0 $program 2> /dev/null; do # a signal ended the waiting, not the program
@@ -25,8 +27,9 @@ run_program() {
     wait $program || status=$?
   done
   trap - INT TERM
-  if [ $status -eq 130 ] || [ $status -eq 143 ]; then
+  if [ -n "$stopped" ] || [ $status -eq 130 ] || [ $status -eq 143 ]; then
     echo "Stopped before the end. Repeat the same command to go on from there." >&2
+    exit 130
   fi
   [ $status -eq 0 ] || exit $status
 }
