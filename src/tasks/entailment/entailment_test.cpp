@@ -13,8 +13,7 @@
 #include "data/pipeline/loader.h"
 #include "tasks/downstream/classification.h"
 #include "tasks/downstream/questions.h"
-#include "tasks/host/model_files.h"
-#include "tasks/pretrain/colour_world_test.h"
+#include "tasks/downstream/task_world_test.h"
 #include "train/checkpoint_folder.h"
 
 namespace vicha {
@@ -24,7 +23,7 @@ using EntailmentJson = nlohmann::ordered_json;
 
 const std::vector<std::string> kAnswers = {"contradiction", "neutral", "entailment"};
 
-class Entailment : public ColourWorld {
+class Entailment : public TaskWorld {
  protected:
   void SetUp() override {
     ColourWorld::SetUp();
@@ -52,41 +51,11 @@ class Entailment : public ColourWorld {
   }
 
   EntailmentRecipe entailment(const std::string& manifest = "sentences.json") const {
-    const PretrainRecipe pretrain = recipe();
-    EntailmentRecipe r;
-    r.model = pretrain.model;
-    r.init = pretrain.init;
-    r.data = pretrain.data;
-    r.data.concepts.random_share = 0;
-    r.training = pretrain.training;
-    r.data.manifests = {(folder_ / manifest).string()};
-    return r;
-  }
-  RunResult train(EntailmentRecipe r, const std::string& out, const std::string& resume = "auto") const {
-    r.finish();
-    return train_task({r, folder_ / out, ResumeChoice::parse(resume), "cpu"});
+    return small<EntailmentRecipe>(manifest);
   }
   EntailmentJson evaluate(const fs::path& checkpoint, const std::string& manifest,
                           const std::vector<std::string>& settings = {}) const {
-    EvaluateCommand command{
-        .checkpoint = checkpoint, .manifest = folder_ / manifest, .image_root = "", .device = "cpu"};
-    command.settings = settings;
-    return EntailmentJson::parse(evaluate_trained(*find_task_kind("entailment"), command).json);
-  }
-  template <class Call>
-  static std::string refused(Call&& call) {
-    try {
-      call();
-    } catch (const Error& error) {
-      return error.what();
-    }
-    return "nothing was refused";
-  }
-  static bool says(const std::string& message, const std::vector<std::string>& parts) {
-    for (const std::string& part : parts) {
-      if (message.find(part) == std::string::npos) return false;
-    }
-    return true;
+    return evaluate_task("entailment", checkpoint, manifest, settings);
   }
 };
 

@@ -9,16 +9,15 @@
 
 #include "base/error.h"
 #include "image/draw.h"
+#include "tasks/downstream/task_world_test.h"
 #include "tasks/grounding/grounding_recipe.h"
-#include "tasks/host/model_files.h"
-#include "tasks/pretrain/colour_world_test.h"
 
 namespace vicha {
 namespace {
 
 using GroundJson = nlohmann::ordered_json;
 
-class Grounding : public ColourWorld {
+class Grounding : public TaskWorld {
  protected:
   void SetUp() override {
     ColourWorld::SetUp();
@@ -92,25 +91,9 @@ class Grounding : public ColourWorld {
     r.objectives.enable_only({});
     return r;
   }
-  RunResult train(GroundingRecipe r, const std::string& out, const std::string& resume = "auto") const {
-    r.finish();
-    return train_task({r, folder_ / out, ResumeChoice::parse(resume), "cpu"});
-  }
   GroundJson evaluate(const fs::path& checkpoint, const std::string& manifest,
                       const std::vector<std::string>& settings = {}) const {
-    EvaluateCommand command{
-        .checkpoint = checkpoint, .manifest = folder_ / manifest, .image_root = "", .device = "cpu"};
-    command.settings = settings;
-    return GroundJson::parse(evaluate_trained(*find_task_kind("grounding"), command).json);
-  }
-  template <class Call>
-  static std::string refused(Call&& call) {
-    try {
-      call();
-    } catch (const Error& error) {
-      return error.what();
-    }
-    return "nothing was refused";
+    return evaluate_task("grounding", checkpoint, manifest, settings);
   }
 
   std::vector<GroundJson> records_;

@@ -9,16 +9,15 @@
 
 #include "base/error.h"
 #include "checkpoint/safetensors/safetensors.h"
-#include "tasks/host/model_files.h"
+#include "tasks/downstream/task_world_test.h"
 #include "tasks/nlvr2/text_assignment.h"
-#include "tasks/pretrain/colour_world_test.h"
 
 namespace vicha {
 namespace {
 
 using StatementJson = nlohmann::ordered_json;
 
-class Statements : public ColourWorld {
+class Statements : public TaskWorld {
  protected:
   void SetUp() override {
     ColourWorld::SetUp();
@@ -43,46 +42,9 @@ class Statements : public ColourWorld {
             {"kwords2", {"a thing", "thing"}}};
   }
 
-  template <class Recipe>
-  Recipe small(const std::string& manifest) const {
-    const PretrainRecipe pretrain = recipe();
-    Recipe r;
-    const std::int64_t images = r.model.fusion.images;
-    r.model = pretrain.model;
-    r.model.fusion.images = images;
-    r.init = pretrain.init;
-    r.data = pretrain.data;
-    r.data.concepts.random_share = 0;
-    r.training = pretrain.training;
-    r.data.manifests = {(folder_ / manifest).string()};
-    return r;
-  }
   Nlvr2Recipe nlvr2(const std::string& manifest = "statements.json") const { return small<Nlvr2Recipe>(manifest); }
-  template <class Recipe>
-  RunResult train(Recipe r, const std::string& out) const {
-    r.finish();
-    return train_task({r, folder_ / out, ResumeChoice::parse("auto"), "cpu"});
-  }
   StatementJson evaluate(const fs::path& checkpoint, const std::string& manifest) const {
-    return StatementJson::parse(
-        evaluate_trained(*find_task_kind("nlvr2"),
-                         {.checkpoint = checkpoint, .manifest = folder_ / manifest, .image_root = "", .device = "cpu"})
-            .json);
-  }
-  template <class Call>
-  static std::string refused(Call&& call) {
-    try {
-      call();
-    } catch (const Error& error) {
-      return error.what();
-    }
-    return "nothing was refused";
-  }
-  static testing::AssertionResult says(const std::string& message, const std::vector<std::string>& parts) {
-    for (const std::string& part : parts) {
-      if (message.find(part) == std::string::npos) return testing::AssertionFailure() << message << " lacks " << part;
-    }
-    return testing::AssertionSuccess();
+    return evaluate_task("nlvr2", checkpoint, manifest);
   }
 };
 

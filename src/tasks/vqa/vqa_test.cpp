@@ -9,8 +9,7 @@
 
 #include "base/error.h"
 #include "checkpoint/safetensors/safetensors.h"
-#include "tasks/host/model_files.h"
-#include "tasks/pretrain/colour_world_test.h"
+#include "tasks/downstream/task_world_test.h"
 #include "tasks/vqa/vqa_answers.h"
 
 namespace vicha {
@@ -18,7 +17,7 @@ namespace {
 
 using VqaJson = nlohmann::ordered_json;
 
-class Vqa : public ColourWorld {
+class Vqa : public TaskWorld {
  protected:
   void SetUp() override {
     ColourWorld::SetUp();
@@ -49,46 +48,14 @@ class Vqa : public ColourWorld {
   }
 
   VqaRecipe vqa(const std::string& manifest = "questions.json") const {
-    const PretrainRecipe pretrain = recipe();
-    VqaRecipe r;
-    r.model = pretrain.model;
+    auto r = small<VqaRecipe>(manifest);
     r.model.text.vocabulary = 20;
-    r.init = pretrain.init;
-    r.data = pretrain.data;
     r.data.max_tokens = 10;
-    r.data.concepts.random_share = 0;
-    r.training = pretrain.training;
-    r.data.manifests = {(folder_ / manifest).string()};
     return r;
-  }
-  RunResult train(VqaRecipe r, const std::string& out, const std::string& resume = "auto") const {
-    r.finish();
-    return train_task({r, folder_ / out, ResumeChoice::parse(resume), "cpu"});
   }
   VqaJson evaluate(const fs::path& checkpoint, const std::string& manifest,
                    const std::vector<std::string>& settings = {}) const {
-    EvaluateCommand command{
-        .checkpoint = checkpoint, .manifest = folder_ / manifest, .image_root = "", .device = "cpu"};
-    command.settings = settings;
-    return VqaJson::parse(evaluate_trained(*find_task_kind("vqa"), command).json);
-  }
-  template <class Call>
-  static std::string refused(Call&& call) {
-    try {
-      call();
-    } catch (const Error& error) {
-      return error.what();
-    }
-    return "nothing was refused";
-  }
-  static bool says(const std::string& message, const std::vector<std::string>& parts) {
-    for (const std::string& part : parts) {
-      if (message.find(part) == std::string::npos) {
-        ADD_FAILURE() << "no \"" << part << "\" in: " << message;
-        return false;
-      }
-    }
-    return true;
+    return evaluate_task("vqa", checkpoint, manifest, settings);
   }
 };
 
