@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/printable.h"
+#include "metrics/share.h"
 #include "nn/precision.h"
 #include "tasks/host/model_files.h"
 #include "train/device.h"
@@ -17,21 +18,7 @@
 namespace vicha {
 namespace {
 
-double to_thousandth(double x) { return std::round(x * 1e3) / 1e3; }
-
-/// How often an answer was right.
-struct RightShare {
-  std::int64_t right = 0, all = 0;
-  void add(bool is_right) {
-    right += is_right ? 1 : 0;
-    ++all;
-  }
-  double percent() const {
-    return all > 0 ? to_thousandth(100.0 * static_cast<double>(right) / static_cast<double>(all)) : 0.0;
-  }
-};
-
-std::string table_row(const std::string& name, const RightShare& share) {
+std::string table_row(const std::string& name, const Share& share) {
   return fmt::format("{:<24}{:>9.2f}{:>10}\n", printable(name), share.percent(), share.all);
 }
 
@@ -53,10 +40,10 @@ Judgement judge_classes(const EvaluationSet& set, const at::Tensor& logits_nC, c
   VICHA_ASSERT(logits_nC.size(1) == count && labels_n.numel() == set.caption_count());
   const at::Tensor best = logits_nC.argmax(1).contiguous(), truth = labels_n.contiguous();
   const std::int64_t *b = best.const_data_ptr<std::int64_t>(), *t = truth.const_data_ptr<std::int64_t>();
-  RightShare all;
-  std::vector<RightShare> of_class(classes.size());
+  Share all;
+  std::vector<Share> of_class(classes.size());
   std::vector<std::vector<std::int64_t>> confusion(classes.size(), std::vector<std::int64_t>(classes.size(), 0));
-  std::map<std::string, RightShare> of_type;
+  std::map<std::string, Share> of_type;
   const Manifest& manifest = set.manifest();
   const bool typed =
       std::ranges::any_of(manifest.schema().columns, [](const ColumnSpec& spec) { return spec.field == kTypeField; });
@@ -72,14 +59,14 @@ Judgement judge_classes(const EvaluationSet& set, const at::Tensor& logits_nC, c
     if (types.has(record)) of_type[std::string(types[record])].add(right);
   }
   std::int64_t most = 0;
-  for (const RightShare& share : of_class) most = std::max(most, share.all);
+  for (const Share& share : of_class) most = std::max(most, share.all);
 
   Judgement judged;
   judged.score = all.percent();
   nlohmann::ordered_json& json = judged.figures;
   json = {{"accuracy", all.percent()},
           {"chance", to_thousandth(100.0 / static_cast<double>(count))},
-          {"majority", RightShare{most, all.all}.percent()}};
+          {"majority", Share{static_cast<double>(most), all.all}.percent()}};
   judged.table = fmt::format("{:<24}{:>9}{:>10}\n", "", "right, %", "records");
   for (std::size_t c = 0; c < classes.size(); ++c) {
     json["labels"][classes[c]] = of_class[c].percent();

@@ -11,19 +11,10 @@
 #include "base/printable.h"
 #include "base/random.h"
 #include "data/pipeline/sample_maker.h"
+#include "metrics/share.h"
 
 namespace vicha {
 namespace {
-
-struct FoundShare {
-  double right = 0;
-  std::int64_t all = 0;
-  void add(double is_right) {
-    right += is_right;
-    ++all;
-  }
-  double percent() const { return all > 0 ? std::round(1e5 * right / static_cast<double>(all)) / 1e3 : 0.0; }
-};
 
 /// The public code looks for a score above 0 alone, and keeps the box of the expression before where there is none.
 struct ReleasedChooser {
@@ -60,8 +51,8 @@ Judgement judge_boxes(const EvaluationSet& set, const CandidateBoxes& boxes, con
                       const GroundingMapOptions& options) {
   const Manifest& manifest = set.manifest();
   const bool by_map = answers.maps_XN.defined();
-  FoundShare all, chance, pointing;
-  std::map<std::string, FoundShare> splits, types;
+  Share all, chance, pointing;
+  std::map<std::string, Share> splits, types;
   std::int64_t ties = 0, without_positive = 0;
   ReleasedChooser released;
   for (std::int64_t i = 0; i < set.caption_count(); ++i) {
@@ -93,7 +84,7 @@ Judgement judge_boxes(const EvaluationSet& set, const CandidateBoxes& boxes, con
     for (const PixelBox& candidate : own.boxes) rights += is_right_box(candidate, own, options.metric) ? 1 : 0;
     chance.add(own.boxes.empty() ? 0 : rights / static_cast<double>(own.boxes.size()));
     all.add(right);
-    const auto by = [&](const char* field, std::map<std::string, FoundShare>& shares) {
+    const auto by = [&](const char* field, std::map<std::string, Share>& shares) {
       const auto& column = manifest.column<TextColumn>(field);
       if (column.has(record)) shares[std::string(column[record])].add(right);
     };
@@ -107,10 +98,10 @@ Judgement judge_boxes(const EvaluationSet& set, const CandidateBoxes& boxes, con
   json = {{"accuracy", all.percent()}, {"chance", chance.percent()}};
   if (by_map) json["pointing"] = pointing.percent();
   judged.table = fmt::format("{:<24}{:>9}{:>13}\n", "", "right, %", "expressions");
-  const auto row = [&](const std::string& name, const FoundShare& share) {
+  const auto row = [&](const std::string& name, const Share& share) {
     judged.table += fmt::format("{:<24}{:>9.2f}{:>13}\n", printable(name), share.percent(), share.all);
   };
-  const auto add_all = [&](const char* key, const char* word, const std::map<std::string, FoundShare>& shares) {
+  const auto add_all = [&](const char* key, const char* word, const std::map<std::string, Share>& shares) {
     for (const auto& [name, share] : shares) {
       json[key][name] = share.percent();
       row(fmt::format("{} {}", word, name), share);

@@ -14,6 +14,7 @@
 #include "base/json_text.h"
 #include "checkpoint/names/fusion_layers.h"
 #include "data/pipeline/collate.h"
+#include "metrics/share.h"
 #include "tasks/downstream/classification.h"
 #include "tasks/downstream/downstream_training.h"
 #include "tasks/downstream/predict_input.h"
@@ -67,12 +68,11 @@ void add_consistency(const EvaluationSet& set, const at::Tensor& logits_nC, cons
     bool& so_far = all_right.try_emplace(set.caption(i), true).first->second;
     so_far = so_far && r[i];
   }
-  const auto count = static_cast<double>(all_right.size());
-  const auto held = static_cast<double>(std::ranges::count_if(all_right, [](const auto& one) { return one.second; }));
-  const double percent = count > 0 ? std::round(1e5 * held / count) / 1e3 : 0.0;
-  judged.figures["consistency"] = percent;
+  Share consistent;
+  for (const auto& [sentence, right_throughout] : all_right) consistent.add(right_throughout ? 1 : 0);
+  judged.figures["consistency"] = consistent.percent();
   judged.figures["sentences"] = all_right.size();
-  judged.table += fmt::format("consistent: {:.2f} % of {} sentences\n", percent, all_right.size());
+  judged.table += fmt::format("consistent: {:.2f} % of {} sentences\n", consistent.percent(), all_right.size());
 }
 
 class Nlvr2Training : public TaskTraining {

@@ -13,6 +13,7 @@
 #include "base/json_text.h"
 #include "base/printable.h"
 #include "metrics/calibration.h"
+#include "metrics/share.h"
 #include "metrics/vqa_accuracy.h"
 #include "tasks/vqa/network/generate_answers.h"
 
@@ -184,7 +185,7 @@ Judgement judge_answers(const EvaluationSet& set, const SetAnswers& answers, con
       json["nll"] = std::round(nll * 1e4) / 1e4;
       json["not_in_list"] = round_percent(static_cast<double>(unreachable) / static_cast<double>(scores.count()));
     }
-    json["ece"] = std::round(expected_calibration_error(confidence, at::tensor(right)) * 1e3) / 1e3;
+    json["ece"] = to_thousandth(expected_calibration_error(confidence, at::tensor(right)));
     judged.table += fmt::format("always the most frequent answer {:.2f}; calibration error {:.2f} %{}\n",
                                 json["majority"].get<double>(), json["ece"].get<double>(),
                                 answers.choices.defined()
