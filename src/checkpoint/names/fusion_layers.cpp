@@ -48,9 +48,22 @@ void require_shared(const StateDict& weights, const std::string& prefix, const F
   }
 }
 
+/// What a text's words gain where they are like picture 0, for the other pictures.
+void repeat_word_similarity(StateDict& weights, std::int64_t images) {
+  for (const std::string suffix : {"", "_m"}) {
+    const at::Tensor first = weights.find("word_similarity" + suffix);
+    if (!first.defined()) continue;
+    for (std::int64_t i = 1; i < images; ++i) {
+      const std::string name = fmt::format("word_similarity_{}{}", i, suffix);
+      if (!weights.find(name).defined()) weights.set(name, first);
+    }
+  }
+}
+
 }  // namespace
 
 void repeat_fusion_layers(StateDict& weights, const FusionLayerCounts& counts, std::string_view where) {
+  repeat_word_similarity(weights, counts.images);
   for (const std::string prefix : {"text_encoder.bert.encoder.layer.", "text_encoder_m.bert.encoder.layer."}) {
     std::int64_t layers = 0;
     for (const auto& [name, tensor] : weights) {

@@ -18,7 +18,8 @@ struct FusionLayerCounts {
 /// weights, by released names, have F + J layers; where they have F + n J already (released NLVR2 and text-assignment
 /// models, runs of ours), nothing changes. Throws DataError naming `where` if copies of a layer, in such weights, do
 /// not have the same keys and values of cross-attention, which they share. Weights of another depth stay as they are:
-/// whoever loads them says what does not fit.
+/// whoever loads them says what does not fit. What words gain by similarity with the picture (word_similarity) is
+/// repeated likewise for each further picture of which the weights do not say it.
 void repeat_fusion_layers(StateDict& weights, const FusionLayerCounts& counts, std::string_view where);
 
 }  // namespace vicha

@@ -46,6 +46,18 @@ TEST(FusionLayers, StandThereForEachPicture) {
   EXPECT_EQ(one.size(), two_and_two().size());
 }
 
+TEST(FusionLayers, FurtherPicturesAreComparedAsTheFirst) {
+  StateDict weights = two_and_two();
+  weights.set("word_similarity", at::full({3}, 5.0));
+  weights.set("word_similarity_m", at::full({3}, 6.0));
+  weights.set("word_similarity_2", at::full({3}, 7.0));
+  repeat_fusion_layers(weights, {2, 2, 3}, "a file");
+  EXPECT_EQ(weights.at("word_similarity_1")[0].item<int>(), 5);
+  EXPECT_EQ(weights.at("word_similarity_1_m")[0].item<int>(), 6);
+  EXPECT_EQ(weights.at("word_similarity_2")[0].item<int>(), 7) << "has its own";
+  EXPECT_EQ(weights.at("word_similarity_2_m")[0].item<int>(), 6);
+}
+
 TEST(FusionLayers, DeeperModelIsNotTakenForARepeatedOne) {
   StateDict weights = two_and_two();
   repeat_fusion_layers(weights, {2, 2, 2}, "a file");
