@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
+#include "models/regions.h"
 #include "nn/host_copy.h"
 #include "nn/norm.h"
 
@@ -40,14 +41,19 @@ at::Tensor row_indices(const std::vector<std::int64_t>& rows, const at::Device& 
   return to_device(at::tensor(rows, at::kLong), device);
 }
 
+at::Tensor ImageStates::fusion_rows() const {
+  if (!joint) return states;
+  return at::cat({cls.unsqueeze(1), regions}, 1).flatten(0, 1);
+}
+
 Encoders::Encoders(ParameterStore& store, const ModelOptions& options, const std::string& suffix)
     : vit(image_encoder(store, options, suffix)),
-      text(store, "text_encoder" + suffix + ".", options.text, options.vit.width, options.fusion.images,
-           options.fusion.similarity),
+      text(store, "text_encoder" + suffix + ".", options.text, options.vit.width, options.fusion),
       concepts(concept_encoder(store, options, suffix)),
       vision_proj(projection(store, "vision_proj" + suffix, options.vit.width, options.embed_dim)),
       text_proj(projection(store, "text_proj" + suffix, options.text.width, options.embed_dim)),
       mask_concept_padding(options.concepts.mask_padding),
+      region_weights_RN(region_weights(options)),
       similarity(options.fusion.similarity ? std::make_shared<const WordPatchSimilarity>(store, options, suffix)
                                            : nullptr) {}
 
@@ -87,14 +93,18 @@ ImageStates Encoders::encode_image(const ImageInput& input, const Dropout& dropo
   pass.set_states(out.states);
   image.states = pass.states(own);
   image.cls = image.states.index_select(0, cls_rows);
-  show_patches(image);
+  show_patches(image, input.regions);
   return image;
 }
 
-void Encoders::show_patches(ImageStates& image) const {
+void Encoders::show_patches(ImageStates& image, bool regions) const {
+  image.joint = text.joint();
+  if ((regions || image.joint) && !image.regions.defined()) {
+    image.regions = pool_regions(image.states, image.tokens, region_weights_RN);
+  }
   if (!similarity) return;
   image.similarity = similarity;
-  image.patches = similarity->patches(image.states, image.tokens);
+  image.patches = similarity->patches(image.fusion_rows(), image.fusion_tokens());
 }
 
 TextStates Encoders::encode_text(PackedText pack, const Dropout& dropout, std::int64_t levels) const {

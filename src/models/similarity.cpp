@@ -14,7 +14,7 @@
 namespace vicha {
 
 WordPatchSimilarity::WordPatchSimilarity(ParameterStore& store, const ModelOptions& options, const std::string& suffix)
-    : patches_(options.vit.patches()) {
+    : patches_(options.fusion.joint() ? options.regions.count() : options.vit.patches()) {
   const ParameterStore::Scope heads(store, "heads"), scope(store, "similarity");
   word_proj_ =
       add_linear(store, "word_proj" + suffix + ".", options.text.width, options.embed_dim, Init::kLinearDefault);

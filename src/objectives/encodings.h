@@ -21,6 +21,7 @@ namespace vicha {
 struct Wants {
   bool features = false;    ///< projected class tokens, online and momentum
   std::int64_t levels = 0;  ///< hidden class tokens of both towers, below the last state
+  bool regions = false;     ///< ImageStates::regions, online; with joint fusion they are there in any case
 };
 
 enum class Positives { kIndex, kCaption, kImageId };
@@ -56,12 +57,17 @@ class FusionPass {
   using Part = std::size_t;
   /// First row of those states (T, D_text) among all that the pass gathers from.
   std::int64_t source(const at::Tensor& states_TD);
+  /// Number of the first of these images in the pass. The batch's own, Encodings::image(), are 0 … B - 1; others, such
+  /// as the same pictures partly hidden, stand behind them.
+  std::int64_t images(const ImageStates& images);
   /// Each sequence's `begin` counts from `source`.
   Part add(std::vector<FusionPlan::Sequence> sequences);
 
  private:
   friend class Encodings;
   std::vector<at::Tensor> sources_;
+  std::vector<ImageStates> images_;  ///< the batch's own first
+  std::int64_t image_count_ = 0;     ///< of all
   FusionPlan plan_;
   std::vector<std::int64_t> first_read_;  ///< of each part among the rows that are read; one more at the end
 };
@@ -136,6 +142,7 @@ class Encodings {
   const at::Tensor& all_fused_rows();
 
  private:
+  ImageInput image_input(bool regions) const;
   void run_text();
   void encode_cached(TextStates& text);
   void run_fusion();
