@@ -28,6 +28,8 @@ class WordPatchSimilarity {
   /// What the fusion reads of pictures (ImageStates::fusion_rows; I * S, D_image), `tokens` each -> their patches, rows
   /// of length 1 (I, N, E).
   at::Tensor patches(const at::Tensor& image_SD, std::int64_t tokens) const;
+  /// States of any parts of pictures (T, D_image) by the same map -> rows of length 1 (T, E).
+  at::Tensor image_rows(const at::Tensor& image_TD) const;
 
   /// What a text's token gains at similarity 1 with picture `image` of the text (D_text). They start at 0: a model that
   /// is given them is at first the model that it was.

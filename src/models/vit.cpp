@@ -62,6 +62,10 @@ at::Tensor Vit::assemble_visible(const at::Tensor& patches_BVD) const {
   return at::cat({class_tokens(cls_token_, patches_BVD), patches_BVD}, 1);
 }
 
+at::Tensor Vit::hide(const at::Tensor& patches_BND, const at::Tensor& hidden_BN, const at::Tensor& token_11D) const {
+  return at::where(hidden_BN.unsqueeze(2), token_11D + pos_embed_.slice(1, 1), patches_BND);
+}
+
 Vit::Output Vit::run(const at::Tensor& tokens_TD, const SegmentsPtr& segments, const at::Tensor& rows,
                      std::int64_t hidden_from, AttentionWatch* watch) const {
   const at::AutoGradMode mode(watch == nullptr && at::GradMode::is_enabled());

@@ -28,6 +28,8 @@ class Vit {
   at::Tensor assemble(const at::Tensor& patches_BND, const at::Tensor& concepts_BKD) const;
   /// The visible patches of MAE behind a class token *without* its position (as the released weights were trained).
   at::Tensor assemble_visible(const at::Tensor& patches_BVD) const;
+  /// Patches (B, N, D) with those of `hidden_BN` (bool) replaced by a learned token (1, 1, D) at their places.
+  at::Tensor hide(const at::Tensor& patches_BND, const at::Tensor& hidden_BN, const at::Tensor& token_11D) const;
 
   struct Output {
     at::Tensor states;                    ///< (T, D), after the final norm

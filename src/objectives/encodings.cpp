@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "models/regions.h"
+#include "objectives/masked_pass.h"
 
 namespace vicha {
 
@@ -48,6 +49,13 @@ Encodings::Encodings(Vicha& model, const Batch& batch, Draws& draws, const Wants
       cache_(cache),
       batch_size_(batch.size()) {
   patches_ = patch_rows(batch.image.to(model.device(), /*non_blocking=*/true), model.options().vit);
+}
+
+Encodings::~Encodings() = default;
+
+MaskedPass& Encodings::masked() {
+  if (!masked_) masked_ = std::make_unique<MaskedPass>(*this);
+  return *masked_;
 }
 
 Dropout Encodings::dropout() const {

@@ -6,6 +6,7 @@
 // B pairs, S = 1 + N + K image tokens, E embedding, Q queue, D widths.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -81,10 +82,13 @@ class PassGuest {
   virtual void join_fusion(FusionPass&) {}
 };
 
+class MaskedPass;
+
 class Encodings {
  public:
   Encodings(Vicha& model, const Batch& batch, Draws& draws, const Wants& wants, const EncodingOptions& options,
             TextCache* cache = nullptr);
+  ~Encodings();
   /// Guests join in this order; they must live as long as the encodings are read.
   void set_guests(std::vector<PassGuest*> guests) { guests_ = std::move(guests); }
 
@@ -138,6 +142,8 @@ class Encodings {
   /// A pass of the momentum model's fusion layers, without gradient: rows that are read (P, D_text) of texts' momentum
   /// states, each with its image.
   at::Tensor momentum_fused(const at::Tensor& text_states_TD, const FusionPlan& plan);
+  /// The pictures with regions hidden, which several objectives read (objectives/masked_pass.h).
+  MaskedPass& masked();
   /// On the plain path: every row of the pass, sequence after sequence.
   const at::Tensor& all_fused_rows();
 
@@ -167,6 +173,7 @@ class Encodings {
   std::optional<Similarities> similarities_, momentum_similarities_;
   std::optional<at::Tensor> fused_;  ///< undefined within: no sequence in the whole batch
   at::Tensor all_fused_rows_;
+  std::unique_ptr<MaskedPass> masked_;
 };
 
 }  // namespace vicha

@@ -81,7 +81,8 @@ at::Tensor IrtaObjective::regions(const at::Tensor& regions_BRD) const {
 }
 
 IrtaObjective::Parts IrtaObjective::parts(const ImageStates& image, const Tokens& concepts) const {
-  Parts parts{regions(image.regions), {}};
+  // With joint fusion the maps of words and regions have been used already.
+  Parts parts{shared_ && image.joint ? image.patches : regions(image.regions), {}};
   const std::int64_t count = parts.rows.size(0), regions = parts.rows.size(1);
   parts.of_image.assign(static_cast<std::size_t>(count), regions);
   // Behind the class token, the patches and the [CLS] of the joined tags.

@@ -43,7 +43,7 @@ RegionNeeds region_needs(const ObjectivesOptions& objectives, const ModelOptions
 Schema region_schema(const RegionNeeds& needs) {
   Schema schema;
   if (needs.tags || needs.tags_too) {
-    schema.columns.push_back({.field = kRegionTags, .type = ColumnType::kTags, .required = needs.tags});
+    schema.columns.push_back({.field = kRegionTagsField, .type = ColumnType::kTags, .required = needs.tags});
   }
   return schema;
 }
@@ -54,7 +54,7 @@ TagVocabulary::TagVocabulary(std::vector<std::string> words) : words_(std::move(
 }
 
 TagVocabulary TagVocabulary::of(const Manifest& manifest) {
-  const auto& column = manifest.column<TagsColumn>(kRegionTags);
+  const auto& column = manifest.column<TagsColumn>(kRegionTagsField);
   std::vector<std::int64_t> counts(static_cast<std::size_t>(column.tag_count()), 0);
   for (std::int64_t i = 0; i < manifest.size(); ++i) {
     if (!column.has(i)) continue;
@@ -140,7 +140,7 @@ at::Tensor features_seen(const std::vector<float>& shares, const at::Tensor& sto
 std::int64_t grid_side(std::size_t cells, const std::string& where) {
   const auto side = static_cast<std::int64_t>(std::llround(std::sqrt(static_cast<double>(cells))));
   if (side < 1 || static_cast<std::size_t>(side * side) != cells) {
-    throw DataError(where, fmt::format("field \"{}\" has {} entries: no grid of as many rows as columns", kRegionTags, cells),
+    throw DataError(where, fmt::format("field \"{}\" has {} entries: no grid of as many rows as columns", kRegionTagsField, cells),
                     "Write a tag or null for each cell, row by row, as `vicha concepts assign --regions` does");
   }
   return side;
@@ -179,7 +179,7 @@ class RegionTargetMaker {
   explicit RegionTargetMaker(const RegionSetup& setup) : setup_(setup), grid_{setup.model.regions.rows, setup.model.regions.columns} {
     if (setup.needs.features) open_store();
     if (setup.needs.tags || setup.needs.tags_too) {
-      column_ = &setup.manifest->column<TagsColumn>(kRegionTags);
+      column_ = &setup.manifest->column<TagsColumn>(kRegionTagsField);
       for (std::int64_t i = 0; i < column_->tag_count(); ++i) number_of_.push_back(setup.tags->find(column_->tag(i)));
       for (std::int64_t i = 0; i < setup.manifest->size(); ++i) {
         if (column_->has(i)) grid_side((*column_)[i].size(), setup.manifest->where(i));
@@ -232,7 +232,7 @@ class RegionTargetMaker {
     for (std::int64_t& tag : stored) {
       if (tag >= 0) tag = number_of_[static_cast<std::size_t>(tag)];
     }
-    const std::int64_t side = grid_side(stored.size(), kRegionTags);
+    const std::int64_t side = grid_side(stored.size(), kRegionTagsField);
     return tags_seen(grid_shares(seen, grid_, {side, side}), stored);
   }
 

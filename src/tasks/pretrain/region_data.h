@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include "concepts/embed/embed.h"
+#include "concepts/match/assign.h"
 #include "data/pipeline/loader.h"
 #include "image/seen_part.h"
 #include "models/model_options.h"
@@ -21,7 +21,6 @@
 
 namespace vicha {
 
-inline constexpr const char* kRegionTags = "region_tags";           ///< field of records
 inline constexpr const char* kRegionTagsFile = "region_tags.json";  ///< of a checkpoint: the vocabulary of tags
 
 /// What the objectives that are on read of regions.
