@@ -45,6 +45,8 @@ struct ImageStates {
   /// regions. (B * F, D_image), F = fusion_tokens(): S, or 1 + R.
   at::Tensor fusion_rows() const;
   std::int64_t fusion_tokens() const { return joint ? 1 + regions.size(1) : tokens; }
+  /// Of these, how many of each image may be attended to.
+  std::vector<std::int64_t> fusion_real() const;
   std::int64_t count() const { return static_cast<std::int64_t>(real.size()); }
 };
 
@@ -61,7 +63,7 @@ struct Encoders {
   std::optional<ConceptEncoder> concepts;
   Linear vision_proj, text_proj;  ///< to the common embedding
   bool mask_concept_padding;
-  at::Tensor region_weights_RN;                           ///< region_weights (models/regions.h), on the CPU
+  ModelOptions sizes;
   std::shared_ptr<const WordPatchSimilarity> similarity;  ///< null without model.fusion.similarity
 
   /// `suffix` "" or "_m". Scopes: "image", "text", "fusion", "concepts" (within it "concept_encoder"), "projections",
@@ -78,6 +80,8 @@ struct Encoders {
   /// For images whose states (and class tokens) were made elsewhere or kept: their regions, where the fusion is joint
   /// or `regions` asks for them and they are not there yet (pooled), and what a comparison with words sees.
   void show_patches(ImageStates& image, bool regions = false) const;
+  /// Class tokens of regions that are encoded on their own (model.regions.encode = crops): (B, R, D_image).
+  at::Tensor encode_crops(const ImageInput& input, const Dropout& dropout) const;
   /// Embeddings and text layers.
   TextStates encode_text(PackedText pack, const Dropout& dropout, std::int64_t levels = 0) const;
 

@@ -17,11 +17,7 @@ void FusedImages::add(std::int64_t tokens, std::int64_t visible) {
 }
 
 void FusedImages::add(const ImageStates& images) {
-  if (images.joint) {
-    for (std::int64_t i = 0; i < images.count(); ++i) add(images.fusion_tokens(), images.fusion_tokens());
-  } else {
-    for (const std::int64_t visible : images.real) add(images.tokens, visible);
-  }
+  for (const std::int64_t visible : images.fusion_real()) add(images.fusion_tokens(), visible);
   if (images.similarity == nullptr) return;
   similarity = images.similarity;
   patches = patches.defined() ? at::cat({patches, images.patches}) : images.patches;

@@ -15,19 +15,22 @@ namespace {
 std::int64_t shared_side(std::int64_t cell, std::int64_t cells, std::int64_t patch, std::int64_t patches) {
   const std::int64_t begin = std::max(cell * patches, patch * cells);
   const std::int64_t end = std::min((cell + 1) * patches, (patch + 1) * cells);
-  return std::max<std::int64_t>(0, end - begin);
+  return end - begin;
 }
 
-/// Calls with region, patch and the area that they share, in units of which a region has vit.patches().
+/// Calls with region, patch and the area that they share, in units of which a region has vit.patches(); of each region
+/// by ascending patch.
 template <class Visit>
 void for_each_overlap(const ModelOptions& options, const Visit& visit) {
   const RegionOptions& grid = options.regions;
   const std::int64_t rows = options.vit.rows(), columns = options.vit.columns();
   for (std::int64_t region = 0; region < grid.count(); ++region) {
-    for (std::int64_t patch = 0; patch < rows * columns; ++patch) {
-      const std::int64_t area = shared_side(region / grid.columns, grid.rows, patch / columns, rows) *
-                                shared_side(region % grid.columns, grid.columns, patch % columns, columns);
-      if (area > 0) visit(region, patch, area);
+    const std::int64_t down = region / grid.columns, across = region % grid.columns;
+    for (std::int64_t y = down * rows / grid.rows; y * grid.rows < (down + 1) * rows; ++y) {
+      for (std::int64_t x = across * columns / grid.columns; x * grid.columns < (across + 1) * columns; ++x) {
+        visit(region, y * columns + x,
+              shared_side(down, grid.rows, y, rows) * shared_side(across, grid.columns, x, columns));
+      }
     }
   }
 }
@@ -49,6 +52,22 @@ at::Tensor pool_regions(const at::Tensor& image_SD, std::int64_t tokens, const a
   const at::Tensor patches_BND = image_SD.view({-1, tokens, image_SD.size(1)}).narrow(1, 1, weights_RN.size(1));
   const at::Tensor weights = to_device(weights_RN, image_SD.device());
   return at::matmul(weights, patches_BND.to(at::kFloat)).to(image_SD.scalar_type());
+}
+
+at::Tensor cut_regions(const at::Tensor& pictures_B3HW, const RegionOptions& regions) {
+  const std::int64_t height = pictures_B3HW.size(2), width = pictures_B3HW.size(3), side = regions.region_size;
+  std::vector<at::Tensor> cut;
+  for (std::int64_t region = 0; region < regions.count(); ++region) {
+    const std::int64_t down = region / regions.columns, across = region % regions.columns;
+    // Whole pixels, those of a border on either side of it.
+    const auto end = [](std::int64_t place, std::int64_t of, std::int64_t pixels) {
+      return (place * pixels + of - 1) / of;
+    };
+    const at::Tensor cell = pictures_B3HW.slice(2, down * height / regions.rows, end(down + 1, regions.rows, height))
+                                .slice(3, across * width / regions.columns, end(across + 1, regions.columns, width));
+    cut.push_back(at::_upsample_bilinear2d_aa(cell.contiguous(), {side, side}, /*align_corners=*/false));
+  }
+  return at::stack(cut, 1);
 }
 
 std::vector<std::vector<std::int64_t>> region_patches(const ModelOptions& options) {

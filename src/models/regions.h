@@ -19,6 +19,9 @@ at::Tensor region_weights(const ModelOptions& options);
 /// States of pictures (B * S, D), `tokens` S each (class token, patches, concepts) -> their regions (B, R, D).
 at::Tensor pool_regions(const at::Tensor& image_SD, std::int64_t tokens, const at::Tensor& weights_RN);
 
+/// Regions cut out of pictures and resized: (B, 3, H, W) -> (B, R, 3, r, r).
+at::Tensor cut_regions(const at::Tensor& pictures_B3HW, const RegionOptions& regions);
+
 /// Of each region, the patches that touch it, ascending.
 std::vector<std::vector<std::int64_t>> region_patches(const ModelOptions& options);
 

@@ -114,13 +114,18 @@ at::Tensor GroundingModel::contrast_maps_of(const at::Tensor& pictures, const To
   return contrast_maps(encoders, vicha().temperature(), input, encoders.text_features(text.cls), image_of, block);
 }
 
+PatchGrid GroundingModel::grid_of(const GroundingMapOptions& options) const {
+  const ModelOptions& sizes = vicha().options();
+  // The contrast looks by the image encoder's own attention.
+  return options.map == GroundingMap::kItc ? PatchGrid{sizes.vit.rows(), sizes.vit.columns()} : map_grid(sizes);
+}
+
 at::Tensor GroundingModel::maps(const std::shared_ptr<const EvaluationSet>& set, const GroundingMapOptions& options,
                                 const QuestionOptions& questions, const std::string& name, const Group& group) const {
-  const std::int64_t patches = vicha().options().vit.patches();
   if (options.map != GroundingMap::kItc) {
     return score_questions(
-        vicha(), set, questions, patches, [&](const QuestionBatch& batch) { return maps(batch, options); }, name,
-        group);
+        vicha(), set, questions, grid_of(options).patches(),
+        [&](const QuestionBatch& batch) { return maps(batch, options); }, name, group);
   }
   std::vector<at::Tensor> maps;
   std::int64_t text = 0, image = 0;

@@ -16,7 +16,8 @@ namespace vicha {
 void GroundingMapOptions::describe(Visitor& v) {
   v.choice({"map", "",
             "What says where the picture shows what is said: Grad-CAM of matching (the paper's), Grad-CAM of the "
-            "contrast, or the similarities of words and patches (model.fusion.similarity)"},
+            "contrast, or the similarities of words and patches (model.fusion.similarity). With model.fusion.kind = "
+            "\"joint\" the first and the last are maps of regions"},
            map, kGroundingMapNames);
   v.field({"layer", "",
            "Of map = itm: the fusion layer, over all BERT layers from 0; -1: the third, or the last but "

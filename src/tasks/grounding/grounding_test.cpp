@@ -99,6 +99,32 @@ class Grounding : public TaskWorld {
   std::vector<GroundJson> records_;
 };
 
+/// Maps of matching and of similarities are of regions, that of the contrast is of patches; the head judges as ever.
+TEST_F(Grounding, WorksWithJointFusion) {
+  GroundingRecipe r = grounding();
+  make_joint(r.model);
+  r.model.fusion.similarity = true;
+  r.training.length.max_steps = 3;
+  ASSERT_TRUE(train(r, "joint").finished);
+  for (const char* map : {"itm", "itc", "similarity"}) {
+    const GroundJson judged = evaluate(folder_ / "joint", "squares.json", {std::string("map=") + map});
+    EXPECT_EQ(judged.at("by"), map);
+    EXPECT_TRUE(judged.contains("pointing"));
+  }
+  LoadedModel loaded = load_trained(folder_ / "joint", "cpu");
+  const Predictor predict = find_task_kind("grounding")->predict(loaded, {.checkpoint = folder_ / "joint"});
+  const GroundJson question = {
+      {"image", (folder_ / "images/squares3.png").string()}, {"text", records_[6].at("text")}, {"concepts", {"thing"}}};
+  EXPECT_TRUE(GroundJson::parse(predict({question.dump(), folder_ / "why.png"})).contains("box"));
+  EXPECT_TRUE(fs::exists(folder_ / "why.png"));
+
+  r = supervised();
+  make_joint(r.model);
+  r.training.length.max_steps = 3;
+  ASSERT_TRUE(train(r, "head").finished);
+  EXPECT_EQ(evaluate(folder_ / "head", "squares.json").at("by"), "head");
+}
+
 TEST_F(Grounding, LearnsBoxesOfThirtyTwoExpressionsAndAnswers) {
   GroundingRecipe r = supervised();
   r.training.length.max_steps = 240;

@@ -30,6 +30,27 @@ at::Tensor patch_columns(const at::Tensor& map_TS, const VitOptions& vit) {
   return map_TS.slice(1, 1, 1 + vit.patches()).contiguous();
 }
 
+PatchGrid map_grid(const ModelOptions& options) {
+  return options.fusion.joint() ? PatchGrid{options.regions.rows, options.regions.columns}
+                                : PatchGrid{options.vit.rows(), options.vit.columns()};
+}
+
+at::Tensor picture_columns(const Encoders& encoders, const at::Tensor& map_TK, const TextStates& texts,
+                           std::int64_t picture) {
+  if (!encoders.text.joint()) return patch_columns(map_TK, encoders.vit.options());
+  // Rows and columns of a sequence are [class, regions of picture 0; of picture 1; …; text].
+  const std::int64_t regions = encoders.sizes.regions.count(), stride = 1 + regions;
+  std::vector<std::int64_t> rows;
+  std::int64_t next = 0;
+  for (const std::int64_t own : texts.pack.strides) {
+    next += encoders.text.images() * stride;
+    for (std::int64_t j = 0; j < own; ++j) rows.push_back(next++);
+  }
+  VICHA_ASSERT(next == map_TK.size(0));
+  const std::int64_t first = picture * stride + 1;
+  return map_TK.index_select(0, row_indices(rows, map_TK.device())).slice(1, first, first + regions).contiguous();
+}
+
 at::Tensor word_maps(const Encoders& encoders, const TextStates& texts, const std::vector<at::Tensor>& kv,
                      const FusedImages& images, const std::vector<std::int64_t>& image_of, FusedRows rows,
                      std::int64_t layer, const FusedNumber& number) {
@@ -40,7 +61,7 @@ at::Tensor word_maps(const Encoders& encoders, const TextStates& texts, const st
     const at::AutoGradMode enabled(true);
     return number(fused).to(at::kFloat).sum();
   }();
-  return patch_columns(watch.map(sum), encoders.vit.options());
+  return picture_columns(encoders, watch.map(sum), texts);
 }
 
 at::Tensor text_maps(const at::Tensor& words_TN, const std::vector<std::int64_t>& lengths, std::int64_t padded) {
