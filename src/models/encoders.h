@@ -63,7 +63,7 @@ struct Encoders {
   std::optional<ConceptEncoder> concepts;
   Linear vision_proj, text_proj;  ///< to the common embedding
   bool mask_concept_padding;
-  ModelOptions sizes;
+  ModelOptions sizes;                                     ///< as they were made
   std::shared_ptr<const WordPatchSimilarity> similarity;  ///< null without model.fusion.similarity
 
   /// `suffix` "" or "_m". Scopes: "image", "text", "fusion", "concepts" (within it "concept_encoder"), "projections",
