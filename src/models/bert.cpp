@@ -160,7 +160,7 @@ at::Tensor Bert::image_tokens(const at::Tensor& rows_SD, const at::Tensor& pictu
   std::vector<at::Tensor> types = {image_types_.front()};
   for (std::size_t c = 1; c < image_types_.size(); ++c) types.push_back(image_types_.front() + image_types_[c]);
   const at::Tensor type = types.size() == 1 ? types.front() : at::stack(types).index_select(0, picture_S);
-  return image_norm_(rows_SD + type.to(rows_SD.scalar_type()));
+  return image_norm_(rows_SD.to(at::kFloat) + type);
 }
 
 at::Tensor Bert::first_self_attention(const at::Tensor& text_TD, const SegmentsPtr& self,
