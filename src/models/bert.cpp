@@ -98,8 +98,8 @@ Bert::Bert(ParameterStore& store, const std::string& prefix, const TextOptions& 
     image_proj_ = add_linear(store, own + "dense.", image_width, options.width, Init::kLinearDefault);
     image_types_.push_back(store.add(own + "type", {options.width}, Init::kNormal002));
     image_norm_ = add_layer_norm(store, own + "LayerNorm.", options.width, kBertEps);
-    const ParameterStore::Scope heads(store,
-                                      "heads");  // a model with one picture has none of these, and may be the start
+    // A model with one picture has none of these, and may be the start.
+    const ParameterStore::Scope heads(store, "heads");
     for (std::int64_t c = 1; c < fusion.images; ++c) {
       image_types_.push_back(store.add(own + "type_" + std::to_string(c), {options.width}, Init::kNormal002));
     }
