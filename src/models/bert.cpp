@@ -98,8 +98,8 @@ Bert::Bert(ParameterStore& store, const std::string& prefix, const TextOptions& 
     image_proj_ = add_linear(store, own + "dense.", image_width, options.width, Init::kLinearDefault);
     image_types_.push_back(store.add(own + "type", {options.width}, Init::kNormal002));
     image_norm_ = add_layer_norm(store, own + "LayerNorm.", options.width, kBertEps);
-    const ParameterStore::Scope heads(store,
-                                      "heads");  // a model with one picture has none of these, and may be the start
+    // A model with one picture has none of these, and may be the start.
+    const ParameterStore::Scope heads(store, "heads");
     for (std::int64_t c = 1; c < fusion.images; ++c) {
       image_types_.push_back(store.add(own + "type_" + std::to_string(c), {options.width}, Init::kNormal002));
     }
@@ -160,7 +160,7 @@ at::Tensor Bert::image_tokens(const at::Tensor& rows_SD, const at::Tensor& pictu
   std::vector<at::Tensor> types = {image_types_.front()};
   for (std::size_t c = 1; c < image_types_.size(); ++c) types.push_back(image_types_.front() + image_types_[c]);
   const at::Tensor type = types.size() == 1 ? types.front() : at::stack(types).index_select(0, picture_S);
-  return image_norm_(rows_SD + type.to(rows_SD.scalar_type()));
+  return image_norm_(rows_SD.to(at::kFloat) + type);
 }
 
 at::Tensor Bert::first_self_attention(const at::Tensor& text_TD, const SegmentsPtr& self,

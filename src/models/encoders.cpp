@@ -98,6 +98,7 @@ ImageStates Encoders::encode_image(const ImageInput& input, const Dropout& dropo
   pass.set_states(out.states);
   image.states = pass.states(own);
   image.cls = image.states.index_select(0, cls_rows);
+  if (input.contrast) return image;
   if (sizes.regions.crops() && (input.regions || text.joint())) image.regions = encode_crops(input, dropout);
   show_patches(image, input.regions);
   return image;

@@ -22,6 +22,7 @@ struct ImageInput {
   std::int64_t count = 0;  ///< B
   Tokens concepts = {};    ///< undefined where the model has none
   bool regions = false;    ///< ImageStates::regions are wanted, whatever the fusion reads
+  bool contrast = false;   ///< nobody fuses the states or compares their patches: neither those nor regions are made
   // With model.regions.encode = crops; undefined: the regions are cut out of the patches, and have no tags.
   at::Tensor crops = {};      ///< (B, R, 3, r, r), r = model.regions.region_size
   Tokens crop_concepts = {};  ///< of B * R crops: each one's own tag
@@ -63,7 +64,7 @@ struct Encoders {
   std::optional<ConceptEncoder> concepts;
   Linear vision_proj, text_proj;  ///< to the common embedding
   bool mask_concept_padding;
-  ModelOptions sizes;
+  ModelOptions sizes;                                     ///< as they were made
   std::shared_ptr<const WordPatchSimilarity> similarity;  ///< null without model.fusion.similarity
 
   /// `suffix` "" or "_m". Scopes: "image", "text", "fusion", "concepts" (within it "concept_encoder"), "projections",

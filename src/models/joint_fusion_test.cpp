@@ -164,13 +164,6 @@ TEST(JointFusion, OfTwoPicturesTellsThemApartByTheirTypes) {
   EXPECT_FALSE(model.store.has_parameter("text_encoder.bert.encoder.layer.3.output.dense.weight"));
 }
 
-TEST(JointFusion, WithoutSequencesReadsNothing) {
-  const JointBert model(1, 1);
-  const at::Tensor none = fuse(model.bert, at::randn({3, kWidth}), model.bert.image_kv(at::randn({4, kImageWidth})), {},
-                               images_of(1), Dropout());
-  EXPECT_EQ(none.sizes(), (at::IntArrayRef{0, kWidth}));
-}
-
 /// The slope of a random sum of the rows that are read, along its own gradient, of weights and of inputs.
 TEST(JointFusion, GradientMatchesFiniteDifferences) {
   JointBert model(2, 2);
