@@ -71,8 +71,8 @@ at::Tensor Encodings::nothing() const { return model_.temperature() * 0.0; }
 
 ImageInput Encodings::image_input(bool regions) const {
   ImageInput input{patches_, batch_size_, batch_.concepts, regions};
-  if (const auto* targets = batch_.find<RegionTargets>(); targets != nullptr && targets->crops.defined()) {
-    input.crops = targets->crops.to(model_.device(), /*non_blocking=*/true);
+  if (const auto* targets = batch_.find<RegionTargets>()) {
+    if (targets->crops.defined()) input.crops = targets->crops.to(model_.device(), /*non_blocking=*/true);
     input.crop_concepts = targets->crop_concepts;
   }
   return input;

@@ -148,7 +148,7 @@ class MrmStep : public ObjectiveStep {
     if (objective_.from_source()) {
       return region_feature_loss(prediction, at_masked(batch.get<RegionTargets>().features));
     }
-    const at::Tensor weights = to_device(encodings_.model().online().region_weights_RN, device);
+    const at::Tensor weights = to_device(region_weights(encodings_.model().options()), device);
     const at::Tensor pooled = at_masked(at::matmul(weights, batch.image.to(device).to(at::kFloat)));
     return region_feature_loss(prediction, unit_rows(pooled));
   }

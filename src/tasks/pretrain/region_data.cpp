@@ -21,7 +21,6 @@
 #include "objectives/masked_pass.h"
 #include "objectives/mrm.h"
 #include "objectives/mtm.h"
-#include "tasks/pretrain/region_crops.h"
 #include "tasks/pretrain/stored_vectors.h"
 
 namespace vicha {
@@ -35,8 +34,8 @@ RegionNeeds region_needs(const ObjectivesOptions& objectives, const ModelOptions
   needs.hidden = mrm.enabled || mtm;
   needs.features = mrm.enabled && mrm.target == MrmTarget::kFeature && model.regions.feature_width > 0;
   needs.tagged = ira;
-  needs.crops = model.regions.crops() && !model.vit.reads_features() && (model.fusion.joint() || irta || ira);
-  needs.tags_too = !needs.tags && (needs.hidden || needs.crops) && model.concepts.enabled;
+  needs.crop_tags = model.regions.crops() && model.concepts.enabled && (model.fusion.joint() || irta || ira);
+  needs.tags_too = !needs.tags && (needs.hidden || needs.crop_tags) && model.concepts.enabled;
   return needs;
 }
 
@@ -185,7 +184,7 @@ class RegionTargetMaker {
         if (column_->has(i)) grid_side((*column_)[i].size(), setup.manifest->where(i));
       }
     }
-    if (setup.needs.tagged || setup.needs.crops) {
+    if (setup.needs.tagged || setup.needs.crop_tags) {
       for (std::int64_t tag = 0; setup.tags && tag < setup.tags->size(); ++tag) {
         const std::string_view word = setup.tags->word(tag);
         tokens_of_tag_.push_back(setup.text->encode_concepts({&word, 1}));
@@ -209,7 +208,7 @@ class RegionTargetMaker {
       if (column_ != nullptr && column_->has(record)) targets.tags[i].copy_(at::tensor(tags_of(record, seen)));
       if (store_) targets.features[i].copy_(features_of(record, seen));
     }
-    if (setup_.needs.crops) add_crops(batch, targets);
+    if (setup_.needs.crop_tags) add_crop_tags(targets);
     if (setup_.needs.tagged) add_tagged(batch, targets.tags);
     if (setup_.needs.hidden) add_hidden(batch, targets.tags, rng);
     batch.add(std::move(targets));
@@ -217,6 +216,11 @@ class RegionTargetMaker {
 
  private:
   void open_store() {
+    if (setup_.data.regions.store.empty()) {
+      throw UsageError(
+          "model.regions.feature_width says that mrm tells features of a concept source, and none are named; give "
+          "data.regions.store or data.regions.source, or set model.regions.feature_width = 0");
+    }
     store_ = EmbeddingStore::open(setup_.data.regions.store);
     side_ = region_side(store_->shape().vectors, store_->path().string());
     const ImageList list = list_images({setup_.data.manifests.begin(), setup_.data.manifests.end()},
@@ -244,9 +248,8 @@ class RegionTargetMaker {
     return features_seen(grid_shares(seen, grid_, {side_, side_}), stored);
   }
 
-  void add_crops(const Batch& batch, RegionTargets& targets) const {
-    targets.crops = region_crops(batch.image, grid_, setup_.model.regions.region_size);
-    if (!setup_.text->has_concepts()) return;
+  /// Regions are cut out by the model; it is told the tag of each.
+  void add_crop_tags(RegionTargets& targets) const {
     const at::Tensor flat = targets.tags.view({-1});
     std::vector<const std::vector<std::int64_t>*> rows;
     for (std::int64_t i = 0; i < flat.numel(); ++i) {

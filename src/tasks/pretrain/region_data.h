@@ -30,9 +30,9 @@ struct RegionNeeds {
   bool features = false;  ///< of the concept source
   bool hidden = false;    ///< MaskedRegions
   bool tagged = false;    ///< TaggedRegions
-  bool crops = false;     ///< each region as a picture of its own
+  bool crop_tags = false;  ///< the tag of each region, where it is encoded on its own (model.regions.encode = crops)
 
-  bool any() const { return tags || tags_too || features || hidden || tagged || crops; }
+  bool any() const { return tags || tags_too || features || hidden || tagged || crop_tags; }
 };
 RegionNeeds region_needs(const ObjectivesOptions& objectives, const ModelOptions& model);
 /// With the column of tags, where they are read.

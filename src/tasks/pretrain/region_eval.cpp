@@ -26,7 +26,6 @@
 #include "tasks/concepts/concept_finder.h"
 #include "tasks/host/model_files.h"
 #include "tasks/host/stored_pictures.h"
-#include "tasks/pretrain/region_crops.h"
 #include "tasks/pretrain/region_data.h"
 #include "tasks/retrieval/retrieval.h"
 #include "train/device.h"
@@ -185,9 +184,6 @@ class RegionEvaluation {
     while (const std::optional<Batch> batch = images.next()) {
       const at::Tensor patches = patch_rows(batch->image.to(device), model_.options().vit);
       ImageInput input{patches, batch->image.size(0), batch->concepts, /*regions=*/true};
-      if (model_.options().regions.crops() && !model_.options().vit.reads_features()) {
-        input.crops = region_crops(batch->image, grid_, model_.options().regions.region_size).to(device);
-      }
       const ImageStates states = model_.online().encode_image(input, Dropout());
       auto found = irta_->parts(states, batch->concepts);
       parts.push_back(found.rows.to(at::kFloat).cpu());
