@@ -48,8 +48,8 @@ TEST(GridShares, OutsideOfThePictureIsNothing) {
   expect_near(grid_shares({{1, 0, -0.25, 0, 1, 0}}, {1, 2}, {1, 2}), {0.5, 0, 0.5, 0.5});
 }
 
-/// A square turned by 45 degrees about its centre, of a side of which the corners reach the middles of the borders: each
-/// quarter of it lies in one of four cells.
+/// A square turned by 45 degrees about its centre, of a side of which the corners reach the middles of the borders:
+/// each quarter of it lies in one of four cells.
 TEST(GridShares, OfATurnedCellArePolygons) {
   const double h = 0.5;
   const SeenPart turned{{h, -h, 0.5, h, h, 0.0}};

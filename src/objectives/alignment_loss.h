@@ -29,10 +29,10 @@ struct TemperedAlignmentOptions : AlignmentOptions {
   void describe(Visitor& v);
 };
 
-/// Mean over the rows of max(row, positive included) - positive. A row of several positives has the mean of theirs, each
-/// measured against the row's other columns without the other positives, which are right as well: so it is 0 exactly
-/// when no negative lies above any of them. `positives_RC` bool, at least one in a row; undefined: the diagonal. 0 for
-/// no rows.
+/// Mean over the rows of max(row, positive included) - positive. A row of several positives has the mean of theirs,
+/// each measured against the row's other columns without the other positives, which are right as well: so it is 0
+/// exactly when no negative lies above any of them. `positives_RC` bool, at least one in a row; undefined: the
+/// diagonal. 0 for no rows.
 at::Tensor margin_loss(const at::Tensor& similarity_RC, const at::Tensor& positives_RC);
 
 /// Mean over both directions of the cross-entropy of similarity / temperature with targets uniform over the positives,

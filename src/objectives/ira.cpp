@@ -51,8 +51,7 @@ at::Tensor mean_tag(const at::Tensor& hidden_UKD, const std::vector<std::int64_t
       share.push_back(j >= first && j < length ? 1.0F / static_cast<float>(length - first) : 0.0F);
     }
   }
-  const at::Tensor share_U1K =
-      to_device(at::tensor(share), hidden_UKD.device()).view({hidden_UKD.size(0), 1, tokens});
+  const at::Tensor share_U1K = to_device(at::tensor(share), hidden_UKD.device()).view({hidden_UKD.size(0), 1, tokens});
   return at::bmm(share_U1K.to(hidden_UKD.scalar_type()), hidden_UKD).squeeze(1);
 }
 
@@ -95,8 +94,8 @@ class IraStep : public ObjectiveStep {
     if (tagged.regions.empty()) return encodings_.nothing();
     const Vicha& model = encodings_.model();
     const at::Device device = model.device();
-    const at::Tensor regions = encodings_.image().regions.flatten(0, 1).index_select(
-        0, row_indices(tagged.regions, device));
+    const at::Tensor regions =
+        encodings_.image().regions.flatten(0, 1).index_select(0, row_indices(tagged.regions, device));
     const ConceptEncoder::Output words = (*model.online().concepts)(tagged.tags, device, encodings_.dropout());
     const at::Tensor tags = mean_tag(words.hidden, tagged.tags.lengths);
     const at::Tensor cosine_TU = at::mm(objective_.regions(regions), objective_.tags(tags).t());

@@ -1,6 +1,6 @@
-// Alignment of regions and tags with words (method, section 4, IRTA): late interaction of what a picture shows of itself
-// with what its caption says, within the batch.
-// B pictures of R regions and at most K tags, X captions, T words, E common embedding.
+// Alignment of regions and tags with words (method, section 4, IRTA): late interaction of what a picture shows of
+// itself with what its caption says, within the batch. B pictures of R regions and at most K tags, X captions, T words,
+// E common embedding.
 #pragma once
 
 #include <optional>
@@ -42,7 +42,7 @@ class IrtaObjective : public Objective {
 
   /// What a picture is compared by: its regions, then its tags.
   struct Parts {
-    at::Tensor rows;                    ///< (B, R + K, E), of length 1
+    at::Tensor rows;                     ///< (B, R + K, E), of length 1
     std::vector<std::int64_t> of_image;  ///< of each picture: the first that count
   };
   /// `concepts`: what the pictures' tags are tokens of (Batch::concepts); undefined: no tags.

@@ -1,6 +1,6 @@
-// The pass of masked region modelling (mrm) and masked tag modelling (mtm), which share it: the pictures once more, with
-// some regions hidden, each through the joint fusion layers with its own caption, read at the hidden regions.
-// B pictures of N patches and R regions, M hidden regions, D widths.
+// The pass of masked region modelling (mrm) and masked tag modelling (mtm), which share it: the pictures once more,
+// with some regions hidden, each through the joint fusion layers with its own caption, read at the hidden regions. B
+// pictures of N patches and R regions, M hidden regions, D widths.
 #pragma once
 
 #include <cstdint>

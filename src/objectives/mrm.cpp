@@ -115,7 +115,9 @@ class MrmObjective : public Objective {
   MrmTarget target() const { return options_.target; }
   bool from_source() const { return from_source_; }
   const at::Tensor& mask_token() const { return mask_token_; }
-  at::Tensor predict(const at::Tensor& rows_MD) const { return fc2_(bias_gelu(matmul_nt(rows_MD, fc1_.weight), fc1_.bias)); }
+  at::Tensor predict(const at::Tensor& rows_MD) const {
+    return fc2_(bias_gelu(matmul_nt(rows_MD, fc1_.weight), fc1_.bias));
+  }
 
  private:
   MrmOptions options_;

@@ -1,5 +1,5 @@
-// Masked region modelling (method, section 4, MRM): what a hidden region looks like, told by the rest of the picture, its
-// tags and the caption. B pictures of R regions, M hidden regions, F numbers of a region's target.
+// Masked region modelling (method, section 4, MRM): what a hidden region looks like, told by the rest of the picture,
+// its tags and the caption. B pictures of R regions, M hidden regions, F numbers of a region's target.
 #pragma once
 
 #include "objectives/objective.h"

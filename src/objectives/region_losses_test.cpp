@@ -53,7 +53,7 @@ TEST(MarginLoss, IsZeroExactlyWhenEveryPositiveIsItsRowsMaximum) {
     at::Tensor topped = similarity.clone();
     topped.diagonal().copy_(std::get<0>(similarity.max(1)));
     EXPECT_EQ(number(margin_loss(topped, {})), 0.0);
-    topped[2][2] -= 1e-9;
+    topped[2][2].sub_(1e-9);
     if (similarity[2].argmax().item<std::int64_t>() != 2) {
       EXPECT_GT(number(margin_loss(topped, {})), 0.0);
     }
@@ -185,8 +185,8 @@ TEST(RegionPixels, AreMeansOfTheirAreaNormalised) {
   const at::Tensor means = at::avg_pool2d(picture.slice(2, 32), {2, 2}).flatten();
   const at::Tensor expected = (means - means.mean()) / means.std(/*unbiased=*/false);
   EXPECT_TRUE(at::allclose(regions[0][1], expected, 1e-4, 1e-4));
-  expect_slope([&](const at::Tensor& x) { return region_pixel_loss(x, regions[0].to(at::kDouble)); },
-               learned({2, 768}), 1e-4, 1e-6);
+  expect_slope([&](const at::Tensor& x) { return region_pixel_loss(x, regions[0].to(at::kDouble)); }, learned({2, 768}),
+               1e-4, 1e-6);
 }
 
 /// Cells that cut pixels take their share: 3 pixels of 0, 1, 2 in 2 regions of 16 columns each. The region's left

@@ -39,7 +39,7 @@ inline Batch region_batch(const ModelOptions& options, std::uint64_t seed) {
     if (i % 5 != 4) targets.tags.view({-1})[i] = static_cast<std::int64_t>(rng.below(7));
   }
   const at::Tensor features = at::randn({4, regions, 6});
-  targets.features = features / features.norm(2, {2}, true);
+  targets.features = features / features.square().sum(2, true).sqrt();
   const DistinctTags found = distinct_tags(targets.tags);
   TaggedRegions tagged;
   tagged.regions = found.regions;
@@ -62,7 +62,9 @@ inline Batch region_batch(const ModelOptions& options, std::uint64_t seed) {
 class RegionBatch {
  public:
   RegionBatch(const Batch& b, const ModelOptions& options)
-      : hidden_(b.get<MaskedRegions>()), grid_(options.regions), side_(options.vit.image_res),
+      : hidden_(b.get<MaskedRegions>()),
+        grid_(options.regions),
+        side_(options.vit.image_res),
         patch_(options.vit.patch) {}
 
   /// All pixels of the hidden regions of a picture.

@@ -41,7 +41,8 @@ TEST_P(MaskedRegionReach, OtherRegionsReachThePredictionOfTheirPicture) {
   hidden.paint_seen(b, 1);
   const at::Tensor after = mtm_logits(parts, b, GetParam());
   EXPECT_FALSE(at::equal(of_picture(after, 1), of_picture(before, 1)));
-  for (const std::int64_t other : {0, 2, 3}) EXPECT_TRUE(at::equal(of_picture(after, other), of_picture(before, other)));
+  for (const std::int64_t other : {0, 2, 3})
+    EXPECT_TRUE(at::equal(of_picture(after, other), of_picture(before, other)));
 }
 
 /// The tags of hidden regions are in the plain concepts alone; the concepts of the hidden pictures and their captions
@@ -80,23 +81,20 @@ TEST(MaskedRegions, HideThePatchesOnTheirBorders) {
 }
 
 TEST(MaskedRegions, BothObjectivesReadOnePass) {
-  for (const bool mrm : {true, false}) {
+  const auto fused_rows = [](const std::vector<std::string_view>& keys) {
     ObjectivesOptions objectives = region_recipe();
-    objectives.enable_only({"mtm", mrm ? "mrm" : "mtm"});
+    objectives.enable_only(keys);
     Parts parts(objectives, region_model());
     const Batch b = region_batch(parts.model.options(), 73);
     RepeatedDraws draws(31);
     const auto run = parts.step.begin(b, draws, 0.0, 0.4, nullptr, /*plain=*/true);
     parts.step.losses(*run);
-    // Each caption with its picture's class token and regions, once.
-    std::int64_t rows = 0;
-    for (const std::int64_t length : b.text.lengths) rows += 9 + 1 + parts.model.options().regions.count();
-    (void)rows;
-    EXPECT_EQ(run->encodings.masked().rows().size(0), 8);
-  }
+    EXPECT_EQ(run->encodings.masked().rows().size(0), 8) << "two regions of each of four pictures";
+    return run->encodings.all_fused_rows().size(0);
+  };
+  EXPECT_EQ(fused_rows({"mrm", "mtm"}), fused_rows({"mtm"}));
 }
 
-/// The step's losses as sums over the vocabulary and the features, against the same from the plain formula.
 TEST(RegionObjectives, AreCalledByTheirKeys) {
   Parts parts(region_recipe(), region_model());
   const Batch b = region_batch(parts.model.options(), 74);
@@ -205,7 +203,7 @@ TEST(Irta, CountsRegionsAndRealTags) {
       const auto found = parts.set.find<IrtaObjective>()->parts(run->encodings.image(), b.concepts);
       EXPECT_EQ(found.of_image, (std::vector<std::int64_t>{4 + 3, 4 + 1, 4 + 5, 4 + 0}));
       EXPECT_EQ(found.rows.sizes(), (at::IntArrayRef{4, 4 + 5, 10}));
-      EXPECT_TRUE(at::allclose(found.rows.norm(2, {2}), at::ones({4, 9}), 1e-4, 1e-4));
+      EXPECT_TRUE(at::allclose(found.rows.square().sum(2).sqrt(), at::ones({4, 9}), 1e-4, 1e-4));
       EXPECT_EQ(parts.model.parameters().has_parameter("irta_word_proj.weight"), !similarity);
     }
   }

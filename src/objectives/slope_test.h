@@ -15,7 +15,7 @@ inline at::Tensor learned(at::IntArrayRef shape) { return at::randn(shape, at::k
 /// The derivative of `loss` at x in a random direction, by autograd and by central difference. Losses that reckon in
 /// single precision need the wide step and tolerance.
 inline void expect_slope(const std::function<at::Tensor(const at::Tensor&)>& loss, const at::Tensor& x, double h = 3e-3,
-                  double tolerance = 1e-3) {
+                         double tolerance = 1e-3) {
   const at::Tensor direction = at::randn(x.sizes(), at::kDouble), here = x.detach();
   const double slope = (torch::autograd::grad({loss(x)}, {x})[0] * direction).sum().item<double>();
   const auto at_distance = [&](double d) { return loss(here + d * direction).item<double>(); };

@@ -21,7 +21,7 @@ namespace {
 Registry<TaskKind>& registry() {
   static Registry<TaskKind> kinds([] {
     return std::vector<TaskKind>{
-        pretrain_kind(), align_kind(),           retrieval_kind(),  vqa_kind(),     nlvr2_kind(),
+        pretrain_kind(),        align_kind(),      retrieval_kind(), vqa_kind(),     nlvr2_kind(),
         text_assignment_kind(), entailment_kind(), grounding_kind(), regions_kind(),
     };
   });

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <unordered_map>
 #include <unordered_set>
@@ -34,8 +35,7 @@ constexpr const char* kBoxesForm = "Write {\"PICTURE\": [{\"name\": \"cat\", \"b
 
 }  // namespace
 
-NamedBoxes::NamedBoxes(const fs::path& file)
-    : file_(file.string()), json_(std::make_shared<nlohmann::json>()) {
+NamedBoxes::NamedBoxes(const fs::path& file) : file_(file.string()), json_(std::make_shared<nlohmann::json>()) {
   const std::string text = read_file(file);
   try {
     *json_ = nlohmann::json::parse(text);
@@ -128,8 +128,7 @@ BoxTagReport assign_box_tags(const fs::path& manifest, const fs::path& boxes, co
       const std::vector<NamedBox> list = named.of(picture);
       const std::string path = paths.path(picture, where);
       const std::string bytes = read_file(path);
-      const Image image =
-          decode_rgb({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()}, path);
+      const Image image = decode_rgb({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()}, path);
       found = known.emplace(picture, box_tags(list, image.width, image.height, options)).first;
       ++report.images;
       for (const std::string& tag : found->second.regions) {

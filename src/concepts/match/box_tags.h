@@ -36,8 +36,8 @@ class NamedBoxes {
 };
 
 struct BoxTagOptions {
-  std::int64_t side = 6;      ///< rows and columns of the grid
-  double share = 0.5;         ///< least share of a cell that a box of its tag covers
+  std::int64_t side = 6;       ///< rows and columns of the grid
+  double share = 0.5;          ///< least share of a cell that a box of its tag covers
   std::int64_t num_tags = 10;  ///< of a picture, as its concepts
   std::string image_root = {};
   std::int64_t strip_parts = 0;
@@ -48,7 +48,8 @@ struct BoxTags {
   std::vector<std::string> best;     ///< distinct ones, those of most cells first, equal ones as they first come
 };
 /// The tag of a cell is the name of the box that covers most of it, of equal ones the first, if that is enough of it.
-BoxTags box_tags(std::span<const NamedBox> boxes, std::int64_t width, std::int64_t height, const BoxTagOptions& options);
+BoxTags box_tags(std::span<const NamedBox> boxes, std::int64_t width, std::int64_t height,
+                 const BoxTagOptions& options);
 
 struct BoxTagReport {
   std::int64_t records = 0, images = 0, tagged_regions = 0, regions = 0, words = 0;

@@ -129,8 +129,9 @@ TEST(Columns, IdsKeepTheirKind) {
 
 TEST(Columns, TagsMayHaveGaps) {
   const TemporaryFolder folder;
-  const Manifest m = load_columns(folder, {{.field = "tags", .type = ColumnType::kTags}},
-                                  R"([{"image": "a", "tags": ["cat", null, "dog", "cat"]}, {"image": "b", "tags": [null]},
+  const Manifest m =
+      load_columns(folder, {{.field = "tags", .type = ColumnType::kTags}},
+                   R"([{"image": "a", "tags": ["cat", null, "dog", "cat"]}, {"image": "b", "tags": [null]},
           {"image": "c", "tags": ["a fish", "dog"]}])");
   const auto& tags = m.column<TagsColumn>("tags");
   ASSERT_EQ(tags.tag_count(), 3);
@@ -154,7 +155,7 @@ TEST(Columns, OptionalOnesMayBeMissing) {
           {"image": "a"}])");
   const Column* columns[] = {&m.column<ImageColumn>("c0"), &m.column<TextColumn>("c1"), &m.column<AnswersColumn>("c2"),
                              &m.column<LabelColumn>("c3"), &m.column<BoxColumn>("c4"),  &m.column<BoxesColumn>("c5"),
-                             &m.column<IdColumn>("c6"),     &m.column<TagsColumn>("c7")};
+                             &m.column<IdColumn>("c6"),    &m.column<TagsColumn>("c7")};
   for (const Column* column : columns) {
     for (std::int64_t record = 0; record < 3; ++record) {
       EXPECT_EQ(column->has(record), record == 1) << column->spec().field << record;

@@ -69,10 +69,11 @@ struct RegionDataOptions {
   std::int64_t num_tags = 10, side = 0;
 
   void describe(Visitor& v) {
-    v.field({"store", "",
-             "The concept source's features of the pictures' regions, by `vicha concepts embed --regions` (mrm.target = "
-             "feature)"},
-            store);
+    v.field(
+        {"store", "",
+         "The concept source's features of the pictures' regions, by `vicha concepts embed --regions` (mrm.target = "
+         "feature)"},
+        store);
     v.field({"source", "",
              "What makes them, and the tags, at the start into the run's folder, unless `store` is given: clip:FILE, "
              "aligned:RUN or vicha:RUN. Manifests then need no region_tags; concepts that they have are replaced"},

@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include "base/random.h"
@@ -32,8 +33,8 @@ using TargetMaker = std::function<void(Batch& batch, const Manifest& manifest, R
 
 /// What of their records the samples of a batch show, for targets that must follow it (LoaderSetup::shown).
 struct ShownParts : BatchTargets {
-  std::vector<SeenPart> seen;                               ///< of each picture of pixels
-  std::vector<std::int64_t> view;                           ///< of each picture's features
+  std::vector<SeenPart> seen;                                ///< of each picture of pixels
+  std::vector<std::int64_t> view;                            ///< of each picture's features
   std::vector<std::vector<std::string_view>> concept_words;  ///< of each, as they were drawn
 
   void for_each_tensor(const TensorVisit&) override {}

@@ -45,8 +45,8 @@ class TaskRecipe {
   /// Fills in, at the start of a training, what files say that the recipe names (the size of stored features), and
   /// finishes it again. Throws DataError or UsageError naming both where recipe and file do not agree.
   virtual void read_sizes(const std::string& device);
-  /// Makes what the recipe's data lack, into the folder of the run, before they are read at the start of a training, and
-  /// names it in the recipe. One rank makes it, all call. Throws DataError or UsageError.
+  /// Makes what the recipe's data lack, into the folder of the run, before they are read at the start of a training,
+  /// and names it in the recipe. One rank makes it, all call. Throws DataError or UsageError.
   virtual void make_data(const std::filesystem::path& /*out*/, const std::string& /*device*/, const Group&) {}
   /// Fills in what the records of the training set say (the number of tags). Throws DataError naming both where recipe
   /// and records do not agree.

@@ -172,8 +172,8 @@ RunResult train_task(const TrainCommand& given, const Group& group) {
   vicha.to(device);
   const std::optional<ConceptKit> kit = training_kit(recipe.data);
   if (kit) std::ranges::move(concept_kit_files(*kit), std::back_inserter(files));
-  const std::unique_ptr<TaskTraining> training =
-      kind->begin_training({recipe, *model, manifest, tokenizer, kit, tower, command.out, command.device, group, checkpoint});
+  const std::unique_ptr<TaskTraining> training = kind->begin_training(
+      {recipe, *model, manifest, tokenizer, kit, tower, command.out, command.device, group, checkpoint});
   std::ranges::move(training->checkpoint_files(), std::back_inserter(files));
   TrainedTask task(*training, vicha, command.recipe, std::move(files));
   if (device.is_cpu()) log::info("{}", kernel_choice().describe());

@@ -1,8 +1,8 @@
 #include "tasks/pretrain/pretrain.h"
 
-#include "tasks/pretrain/pretrain_recipe.h"
 #include "tasks/host/feature_tower.h"
 #include "tasks/host/model_files.h"
+#include "tasks/pretrain/pretrain_recipe.h"
 #include "tasks/pretrain/region_data.h"
 #include "tasks/pretrain/teacher.h"
 #include "tasks/retrieval/objectives_training.h"
@@ -38,10 +38,11 @@ void add_region_data(const PretrainRecipe& recipe, const TrainingSetup& setup, O
                         ? std::vector(1, SeenPart())
                         : seen_by_views(open_feature_store(recipe.data.features)->layout().view_list);
     if (regions.views.empty()) {
-      throw DataError(recipe.data.features.store,
-                      "says of its views of the pictures not which part of them they show, so that nobody can tell "
-                      "where their regions lie",
-                      "Take whole pictures alone (data.features.whole = true), or make the store anew by `vicha embed`");
+      throw DataError(
+          recipe.data.features.store,
+          "says of its views of the pictures not which part of them they show, so that nobody can tell "
+          "where their regions lie",
+          "Take whole pictures alone (data.features.whole = true), or make the store anew by `vicha embed`");
     }
   }
   extras.makers.push_back(region_targets(regions));

@@ -64,8 +64,9 @@ void PretrainRecipe::read_records(const Manifest& manifest) {
   }
   std::int64_t& own = model.regions.tags;
   if (own != 0 && own != tags) {
-    throw DataError(where, fmt::format("has {} tags of regions, and the model was made for {} (model.regions.tags)", tags, own),
-                    "Set model.regions.tags = 0, which takes what the manifests say, or give the manifests of those");
+    throw DataError(
+        where, fmt::format("has {} tags of regions, and the model was made for {} (model.regions.tags)", tags, own),
+        "Set model.regions.tags = 0, which takes what the manifests say, or give the manifests of those");
   }
   own = tags;
 }

@@ -139,8 +139,9 @@ at::Tensor features_seen(const std::vector<float>& shares, const at::Tensor& sto
 std::int64_t grid_side(std::size_t cells, const std::string& where) {
   const auto side = static_cast<std::int64_t>(std::llround(std::sqrt(static_cast<double>(cells))));
   if (side < 1 || static_cast<std::size_t>(side * side) != cells) {
-    throw DataError(where, fmt::format("field \"{}\" has {} entries: no grid of as many rows as columns", kRegionTagsField, cells),
-                    "Write a tag or null for each cell, row by row, as `vicha concepts assign --regions` does");
+    throw DataError(
+        where, fmt::format("field \"{}\" has {} entries: no grid of as many rows as columns", kRegionTagsField, cells),
+        "Write a tag or null for each cell, row by row, as `vicha concepts assign --regions` does");
   }
   return side;
 }
@@ -175,7 +176,8 @@ namespace {
 
 class RegionTargetMaker {
  public:
-  explicit RegionTargetMaker(const RegionSetup& setup) : setup_(setup), grid_{setup.model.regions.rows, setup.model.regions.columns} {
+  explicit RegionTargetMaker(const RegionSetup& setup)
+      : setup_(setup), grid_{setup.model.regions.rows, setup.model.regions.columns} {
     if (setup.needs.features) open_store();
     if (setup.needs.tags || setup.needs.tags_too) {
       column_ = &setup.manifest->column<TagsColumn>(kRegionTagsField);

@@ -1,6 +1,6 @@
-// What objectives over regions read beside pictures and captions (method, section 4): tags and features of regions, which
-// regions are hidden, and the vocabulary of tags (docs/regions.md).
-// B pictures, R regions of the model's grid, S cells of a stored grid, F numbers of a feature.
+// What objectives over regions read beside pictures and captions (method, section 4): tags and features of regions,
+// which regions are hidden, and the vocabulary of tags (docs/regions.md). B pictures, R regions of the model's grid, S
+// cells of a stored grid, F numbers of a feature.
 #pragma once
 
 #include <cstdint>
@@ -25,11 +25,11 @@ inline constexpr const char* kRegionTagsFile = "region_tags.json";  ///< of a ch
 
 /// What the objectives that are on read of regions.
 struct RegionNeeds {
-  bool tags = false;      ///< records must have tags
-  bool tags_too = false;  ///< their tags are read where they have such
-  bool features = false;  ///< of the concept source
-  bool hidden = false;    ///< MaskedRegions
-  bool tagged = false;    ///< TaggedRegions
+  bool tags = false;       ///< records must have tags
+  bool tags_too = false;   ///< their tags are read where they have such
+  bool features = false;   ///< of the concept source
+  bool hidden = false;     ///< MaskedRegions
+  bool tagged = false;     ///< TaggedRegions
   bool crop_tags = false;  ///< the tag of each region, where it is encoded on its own (model.regions.encode = crops)
 
   bool any() const { return tags || tags_too || features || hidden || tagged || crop_tags; }

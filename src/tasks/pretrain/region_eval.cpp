@@ -18,7 +18,7 @@
 #include "image/decode.h"
 #include "metrics/share.h"
 #include "models/regions.h"
-#include "nn/host_copy.h"
+#include "nn/precision.h"
 #include "objectives/draws.h"
 #include "objectives/irta.h"
 #include "objectives/late_interaction.h"
@@ -56,8 +56,9 @@ struct RegionEvalOptions {
   std::int64_t batch_size = 64, seed = 1;
 
   void describe(Visitor& v) {
-    v.field({"boxes", "", "Named boxes of the pictures (as `vicha data region-tags` reads them), to see where words point"},
-            boxes);
+    v.field(
+        {"boxes", "", "Named boxes of the pictures (as `vicha data region-tags` reads them), to see where words point"},
+        boxes);
     v.field({"batch_size", "pictures", "Pictures encoded together", 1, 65536}, batch_size);
     v.field({"seed", "", "Of which regions are hidden", 0}, seed);
   }
@@ -65,15 +66,16 @@ struct RegionEvalOptions {
 
 /// What the model makes of a set, kept on the host.
 struct SetStates {
-  at::Tensor parts;                        ///< (I, R + K, E), padded
-  std::vector<std::int64_t> parts_of;      ///< (I)
-  at::Tensor words;                        ///< (T, E)
-  std::vector<std::int64_t> words_of;      ///< (X)
+  at::Tensor parts;                    ///< (I, R + K, E), padded
+  std::vector<std::int64_t> parts_of;  ///< (I)
+  at::Tensor words;                    ///< (T, E)
+  std::vector<std::int64_t> words_of;  ///< (X)
 };
 
 class RegionEvaluation {
  public:
-  RegionEvaluation(const LoadedModel& loaded, std::shared_ptr<const EvaluationSet> set, const RegionEvalOptions& options)
+  RegionEvaluation(const LoadedModel& loaded, std::shared_ptr<const EvaluationSet> set,
+                   const RegionEvalOptions& options)
       : model_(loaded.vicha()),
         irta_(loaded.parts->objectives().find<IrtaObjective>()),
         mtm_(loaded.parts->objectives().find<MtmObjective>()),
@@ -158,7 +160,8 @@ class RegionEvaluation {
         words.erase(words.begin());
         const std::int64_t at = find_words(ids, words);
         if (at < 0) continue;
-        const at::Tensor of_name = states.words.slice(0, row + at - 1, row + at - 1 + static_cast<std::int64_t>(words.size()));
+        const at::Tensor of_name =
+            states.words.slice(0, row + at - 1, row + at - 1 + static_cast<std::int64_t>(words.size()));
         const at::Tensor regions = states.parts[image].slice(0, 0, grid_.cells());
         const auto best = at::mm(of_name, regions.t()).mean(0).argmax().item<std::int64_t>();
         const auto hit = [&](std::int64_t region) {
@@ -229,6 +232,11 @@ class RegionEvaluation {
     for (std::int64_t t = set_->caption_count() - 1; t >= 0; --t) {
       caption_of[static_cast<std::size_t>(set_->caption_images()[static_cast<std::size_t>(t)])] = t;
     }
+    for (std::size_t i = 0; i < caption_of.size(); ++i) {
+      if (caption_of[i] >= 0) continue;
+      throw DataError(set_->manifest().where(set_->image_record(static_cast<std::int64_t>(i))),
+                      "has no caption, by which hidden tags could be told", "Take the record out");
+    }
     return caption_of;
   }
 
@@ -262,9 +270,10 @@ std::string table_of(const OrderedJson& json) {
   std::string table;
   if (json.contains("mtm")) {
     const auto& m = json["mtm"];
-    table += fmt::format("tags of hidden regions   accuracy {:.2f}   top 5 {:.2f}   majority {:.2f}   ({} regions, {} tags)\n",
-                         m["accuracy"].get<double>(), m["top5"].get<double>(), m["majority"].get<double>(),
-                         m["regions"].get<std::int64_t>(), m["tags"].get<std::int64_t>());
+    table += fmt::format(
+        "tags of hidden regions   accuracy {:.2f}   top 5 {:.2f}   majority {:.2f}   ({} regions, {} tags)\n",
+        m["accuracy"].get<double>(), m["top5"].get<double>(), m["majority"].get<double>(),
+        m["regions"].get<std::int64_t>(), m["tags"].get<std::int64_t>());
   }
   if (json.contains("irta")) {
     const auto row = [&](const char* name, const OrderedJson& m) {
@@ -317,8 +326,13 @@ EvaluateResult evaluate_regions(LoadedModel& loaded, const EvaluateCommand& comm
   const SampleText text(loaded.tokenizer, data);
   OrderedJson json;
   if (evaluation.tells_tags() && needs.tags) {
-    RegionSetup setup{needs, loaded.vicha().options(), data, nullptr, std::make_shared<const TagVocabulary>(*tags),
-                      std::make_shared<const SampleText>(text), {}};
+    RegionSetup setup{needs,
+                      loaded.vicha().options(),
+                      data,
+                      nullptr,
+                      std::make_shared<const TagVocabulary>(*tags),
+                      std::make_shared<const SampleText>(text),
+                      {}};
     setup.manifest = std::shared_ptr<const Manifest>(set, &set->manifest());
     json["mtm"] = evaluation.tags(setup);
   }

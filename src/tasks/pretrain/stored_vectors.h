@@ -13,8 +13,8 @@
 
 namespace vicha {
 
-/// Throws DataError: the store has no vector of `count` of the training set's `what` ("pictures"), the first of which is
-/// named.
+/// Throws DataError: the store has no vector of `count` of the training set's `what` ("pictures"), the first of which
+/// is named.
 [[noreturn]] void report_missing(const EmbeddingStore& store, std::string_view what, std::string_view first,
                                  std::size_t count, const std::string& remedy);
 

@@ -79,7 +79,7 @@ std::unordered_map<std::int64_t, std::int64_t> records_of_captions(const Embeddi
   }
   if (!without.empty()) {
     report_missing(store, "captions", without.front(), without.size(),
-            "Leave teach.captions empty and give teach.source: the captions are embedded at the start then");
+                   "Leave teach.captions empty and give teach.source: the captions are embedded at the start then");
   }
   return records;
 }

@@ -22,7 +22,7 @@ class ObjectivesTraining : public TaskTraining {
   struct Extras {
     std::vector<TargetMaker> makers = {};  ///< behind those of the objectives
     std::function<void(std::int64_t step)> on_checkpoint = {};
-    bool shown_parts = false;              ///< whether the makers read ShownParts
+    bool shown_parts = false;                                     ///< whether the makers read ShownParts
     std::vector<std::pair<std::string, std::string>> files = {};  ///< TaskTraining::checkpoint_files
     std::unique_ptr<EarlyStop> stop = {};  ///< judges checkpoints instead, by which the best is kept
   };
