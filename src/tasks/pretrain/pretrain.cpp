@@ -1,7 +1,6 @@
 #include "tasks/pretrain/pretrain.h"
 
 #include "tasks/host/feature_tower.h"
-#include "tasks/host/model_files.h"
 #include "tasks/pretrain/pretrain_recipe.h"
 #include "tasks/pretrain/region_data.h"
 #include "tasks/pretrain/teacher.h"
@@ -18,17 +17,7 @@ void add_region_data(const PretrainRecipe& recipe, const TrainingSetup& setup, O
   if (needs.tags || needs.tags_too) {
     regions.tags = std::make_shared<const TagVocabulary>(TagVocabulary::of(*setup.manifest));
     if (needs.tags) {
-      std::vector<std::filesystem::path> before;
-      if (setup.checkpoint) before.push_back(*setup.checkpoint);
-      // Of a file of weights nothing is known.
-      if (std::filesystem::is_directory(recipe.init.checkpoint)) {
-        before.push_back(checkpoint_folder(recipe.init.checkpoint));
-      }
-      for (const std::filesystem::path& folder : before) {
-        if (const auto kept = TagVocabulary::of_checkpoint(folder)) {
-          require_same_tags(*kept, (folder / kRegionTagsFile).string(), *regions.tags, recipe.data.manifests.front());
-        }
-      }
+      if (setup.checkpoint) regions.tags->require_of(*setup.checkpoint, recipe.data.manifests.front());
       extras.files.emplace_back(kRegionTagsFile, regions.tags->json());
     }
   }

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "concepts/store/store.h"
 #include "objectives/mrm.h"
+#include "tasks/host/model_files.h"
 #include "tasks/pretrain/region_data.h"
 #include "tasks/pretrain/region_source.h"
 #include "tasks/pretrain/teacher.h"
@@ -55,12 +56,18 @@ void PretrainRecipe::read_feature_width() {
 
 void PretrainRecipe::read_records(const Manifest& manifest) {
   if (!region_needs(objectives, model).tags) return;
-  const std::int64_t tags = TagVocabulary::of(manifest).size();
+  const TagVocabulary vocabulary = TagVocabulary::of(manifest);
+  const std::int64_t tags = vocabulary.size();
   const std::string where = data.manifests.front();
   if (tags == 0) {
     throw DataError(where, "has no region with a tag: ira and mtm have nothing to learn",
                     "Assign tags with a lower threshold (`vicha concepts assign --regions --threshold`), or from "
                     "named boxes (`vicha data region-tags`)");
+  }
+  // Before the model is made, whose head would be of another size. Of a file of weights nothing is known.
+  std::error_code none;
+  if (std::filesystem::is_directory(init.checkpoint, none)) {
+    vocabulary.require_of(checkpoint_folder(init.checkpoint), where);
   }
   std::int64_t& own = model.regions.tags;
   if (own != 0 && own != tags) {

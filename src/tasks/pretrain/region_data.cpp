@@ -96,6 +96,11 @@ std::int64_t TagVocabulary::find(std::string_view word) const {
   return found == number_.end() ? -1 : found->second;
 }
 
+void TagVocabulary::require_of(const fs::path& checkpoint, const std::string& where) const {
+  const auto kept = of_checkpoint(checkpoint);
+  if (kept) require_same_tags(*kept, (checkpoint / kRegionTagsFile).string(), *this, where);
+}
+
 std::string TagVocabulary::json() const {
   return nlohmann::ordered_json{{"tags", words_}}.dump(1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }

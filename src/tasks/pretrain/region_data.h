@@ -51,6 +51,8 @@ class TagVocabulary {
   const std::string& word(std::int64_t tag) const { return words_[static_cast<std::size_t>(tag)]; }
   /// -1 where the vocabulary does not have it.
   std::int64_t find(std::string_view word) const;
+  /// Throws DataError, as require_same_tags, if the checkpoint keeps others. `where`: these.
+  void require_of(const std::filesystem::path& checkpoint, const std::string& where) const;
   /// What kRegionTagsFile holds.
   std::string json() const;
 
