@@ -1,5 +1,6 @@
 #include "tasks/pretrain/pretrain.h"
 
+#include "objectives/mtm.h"
 #include "tasks/host/feature_tower.h"
 #include "tasks/pretrain/pretrain_recipe.h"
 #include "tasks/pretrain/region_data.h"
@@ -17,7 +18,8 @@ void add_region_data(const PretrainRecipe& recipe, const TrainingSetup& setup, O
   if (needs.tags || needs.tags_too) {
     regions.tags = std::make_shared<const TagVocabulary>(TagVocabulary::of(*setup.manifest));
     if (needs.tags) {
-      if (setup.checkpoint) regions.tags->require_of(*setup.checkpoint, recipe.data.manifests.front());
+      const bool told = recipe.objectives.get<MtmOptions>().enabled;
+      if (told && setup.checkpoint) regions.tags->require_of(*setup.checkpoint, recipe.data.manifests.front());
       extras.files.emplace_back(kRegionTagsFile, regions.tags->json());
     }
   }

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "concepts/store/store.h"
 #include "objectives/mrm.h"
+#include "objectives/mtm.h"
 #include "tasks/host/model_files.h"
 #include "tasks/pretrain/region_data.h"
 #include "tasks/pretrain/region_source.h"
@@ -66,7 +67,7 @@ void PretrainRecipe::read_records(const Manifest& manifest) {
   }
   // Before the model is made, whose head would be of another size. Of a file of weights nothing is known.
   std::error_code none;
-  if (std::filesystem::is_directory(init.checkpoint, none)) {
+  if (objectives.get<MtmOptions>().enabled && std::filesystem::is_directory(init.checkpoint, none)) {
     vocabulary.require_of(checkpoint_folder(init.checkpoint), where);
   }
   std::int64_t& own = model.regions.tags;
