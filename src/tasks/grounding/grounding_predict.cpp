@@ -153,8 +153,8 @@ class GroundingPredictor {
     if (!model_.supervised() && options_.map == GroundingMap::kItc) {
       picture.maps = {{"", text_map}};
     } else {
-      picture.maps =
-          maps_of_words(item.pieces, word_maps_of(batch, candidates, choice), map_grid(model_.vicha().options()));
+      const PatchGrid grid = model_.supervised() ? map_grid(model_.vicha().options()) : model_.grid_of(options_);
+      picture.maps = maps_of_words(item.pieces, word_maps_of(batch, candidates, choice), grid);
     }
     const auto drawn = [](const PixelBox& b, bool chosen) {
       const FloatBox box{static_cast<float>(b.x), static_cast<float>(b.y), static_cast<float>(b.width),

@@ -118,6 +118,19 @@ TEST_F(Grounding, WorksWithJointFusion) {
   EXPECT_TRUE(GroundJson::parse(predict({question.dump(), folder_ / "why.png"})).contains("box"));
   EXPECT_TRUE(fs::exists(folder_ / "why.png"));
 
+  // Without maps of the model's own those of IRTA do, with either fusion.
+  for (const FusionKind kind : {FusionKind::kCross, FusionKind::kJoint}) {
+    r = grounding();
+    make_joint(r.model);
+    r.model.fusion.kind = kind;
+    r.objectives.at("irta").enabled = true;
+    r.grounding.maps.map = GroundingMap::kSimilarity;
+    r.training.length.max_steps = 3;
+    const std::string out(name_of(kFusionKindNames, kind));
+    ASSERT_TRUE(train(r, "irta_" + out).finished);
+    EXPECT_EQ(evaluate(folder_ / ("irta_" + out), "squares.json").at("by"), "similarity");
+  }
+
   r = supervised();
   make_joint(r.model);
   r.training.length.max_steps = 3;

@@ -129,24 +129,30 @@ at::Tensor contrast_maps(const Encoders& encoders, const at::Tensor& temperature
   return maps.empty() ? at::empty({0, vit.patches()}) : at::stack(maps);
 }
 
-at::Tensor similarity_maps(const TextStates& texts, const FusedImages& images,
+at::Tensor similarity_maps(const at::Tensor& words_TE, const at::Tensor& shown_INE, const PackedText& pack,
                            const std::vector<std::int64_t>& image_of) {
-  if (images.similarity == nullptr) {
-    throw UsageError(
-        "grounding.map = similarity: the model compares no words with patches (model.fusion.similarity = false); take "
-        "itm or itc");
-  }
   const at::NoGradGuard guard;
-  const at::Tensor words_TE = images.similarity->words(texts.states);
   std::vector<at::Tensor> maps;
   for (std::size_t i = 0; i < image_of.size(); ++i) {
-    const at::Tensor rows_LE = words_TE.narrow(0, texts.pack.begin[i], texts.pack.lengths[i]);
-    const at::Tensor cosines_LN = at::mm(rows_LE, images.patches[image_of[i]].t()).to(at::kFloat);
+    const at::Tensor rows_LE = words_TE.narrow(0, pack.begin[i], pack.lengths[i]);
+    const at::Tensor cosines_LN = at::mm(rows_LE, shown_INE[image_of[i]].t()).to(at::kFloat);
     at::Tensor map_LN = (cosines_LN - cosines_LN.mean(1, /*keepdim=*/true)).clamp_min(0);
     map_LN[0].zero_();  // [CLS] is no word
     maps.push_back(map_LN);
   }
   return at::cat(maps);
+}
+
+at::Tensor similarity_maps(const TextStates& texts, const FusedImages& images,
+                           const std::vector<std::int64_t>& image_of) {
+  if (images.similarity == nullptr) {
+    throw UsageError(
+        "grounding.map = similarity: the model compares no words with patches (model.fusion.similarity = false) nor, "
+        "by "
+        "irta, with regions; take itm or itc");
+  }
+  const at::NoGradGuard guard;
+  return similarity_maps(images.similarity->words(texts.states), images.patches, texts.pack, image_of);
 }
 
 }  // namespace vicha

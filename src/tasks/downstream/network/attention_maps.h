@@ -60,8 +60,12 @@ at::Tensor contrast_maps(const Encoders& encoders, const at::Tensor& temperature
                          std::int64_t block);
 
 /// Of each word, how much more a patch is like it than the picture's patches are in the mean, 0 where it is less; of
-/// [CLS] 0. Text i is compared with picture `image_of[i]` (model.fusion.similarity). (T, N). Throws UsageError naming
-/// the key `grounding.map` if the model compares none.
+/// [CLS] 0. Text i is compared with picture `image_of[i]`. Words (T, E) and what pictures show (I, N, E), rows of
+/// length 1 in one space -> (T, N).
+at::Tensor similarity_maps(const at::Tensor& words_TE, const at::Tensor& shown_INE, const PackedText& pack,
+                           const std::vector<std::int64_t>& image_of);
+/// The same by the model's own maps (model.fusion.similarity). Throws UsageError naming the key `grounding.map` if it
+/// has none.
 at::Tensor similarity_maps(const TextStates& texts, const FusedImages& images,
                            const std::vector<std::int64_t>& image_of);
 
