@@ -90,6 +90,7 @@ void add_data(CLI::App& app, Action& chosen) {
   add_data_prune(*data, chosen);
   add_data_subset(*data, chosen);
   add_data_titles(*data, chosen);
+  add_data_region_tags(*data, chosen);
   add_data_answers(*data, chosen);
 }
 

@@ -15,6 +15,7 @@ void add_data_from_tar(CLI::App& group, Action& chosen);
 void add_data_join(CLI::App& group, Action& chosen);
 void add_data_nearest_captions(CLI::App& group, Action& chosen);
 void add_data_prune(CLI::App& group, Action& chosen);
+void add_data_region_tags(CLI::App& group, Action& chosen);
 void add_data_subset(CLI::App& group, Action& chosen);
 void add_data_titles(CLI::App& group, Action& chosen);
 

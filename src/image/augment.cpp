@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 #include <utility>
 
 #include "base/error.h"
@@ -45,6 +46,26 @@ bool augment_negates(AugmentOp op, double sign_draw) {
   return augment_is_signed(op) && (op == AugmentOp::kRotate ? sign_draw < 0.5 : sign_draw > 0.5);
 }
 
+std::optional<AffineMap> augment_motion(AugmentOp op, double argument, int width, int height) {
+  switch (op) {
+    case AugmentOp::kShearX:
+      return AffineMap{{1, argument, 0, 0, 1, 0}};
+    case AugmentOp::kShearY:
+      return AffineMap{{1, 0, 0, argument, 1, 0}};
+    case AugmentOp::kTranslateX:
+      return AffineMap{{1, 0, -argument, 0, 1, 0}};
+    case AugmentOp::kTranslateY:
+      return AffineMap{{1, 0, 0, 0, 1, -argument}};
+    case AugmentOp::kRotate: {
+      const double radians = argument * std::numbers::pi / 180, c = std::cos(radians), s = std::sin(radians);
+      const double x = width / 2.0, y = height / 2.0;
+      return AffineMap{{c, s, (1 - c) * x - s * y, -s, c, s * x + (1 - c) * y}};
+    }
+    default:
+      return std::nullopt;
+  }
+}
+
 Image apply_augment_op(const Image& image, AugmentOp op, double argument, AutoContrast autocontrast) {
   VICHA_ASSERT(image.channels == 3);
   switch (op) {
@@ -59,13 +80,10 @@ Image apply_augment_op(const Image& image, AugmentOp op, double argument, AutoCo
     case AugmentOp::kSharpness:
       return augment::sharpness(image, argument);
     case AugmentOp::kShearX:
-      return augment::warp(image, {1, argument, 0, 0, 1, 0});
     case AugmentOp::kShearY:
-      return augment::warp(image, {1, 0, 0, argument, 1, 0});
     case AugmentOp::kTranslateX:
-      return augment::warp(image, {1, 0, -argument, 0, 1, 0});
     case AugmentOp::kTranslateY:
-      return augment::warp(image, {1, 0, 0, 0, 1, -argument});
+      return augment::warp(image, augment_motion(op, argument, image.width, image.height)->m);
     case AugmentOp::kRotate:
       return augment::rotate(image, argument);
   }

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "base/random.h"
 #include "config/describe.h"
 #include "image/image.h"
+#include "image/seen_part.h"
 
 namespace vicha {
 
@@ -38,6 +40,10 @@ bool augment_negates(AugmentOp op, double sign_draw);
 
 /// The public code's auto-contrast makes a channel white whose minimum is above 0; kExact is what it was meant to be.
 enum class AutoContrast { kExact, kReleased };
+
+/// Where an operation moves what stands in pixel (x, y) of a width x height image (whole numbers are centres of
+/// pixels); nothing where it moves nothing.
+std::optional<AffineMap> augment_motion(AugmentOp op, double argument, int width, int height);
 
 /// One operation on an RGB image. Geometric ones are bilinear and fill with grey 128; shears keep (0, 0) where it is,
 /// the rotation is about (width / 2, height / 2), a positive translation moves the content to the left or up.

@@ -10,6 +10,7 @@
 #include "image/augment.h"
 #include "image/image.h"
 #include "image/normalize.h"
+#include "image/seen_part.h"
 
 namespace vicha {
 
@@ -48,13 +49,14 @@ class ImageTransform {
   std::size_t size() const { return 3 * static_cast<std::size_t>(side_) * static_cast<std::size_t>(side_); }
 
   /// Random crop, resize, flip and RandAugment, then normalised into `out` [3, R, R], which has size() floats. All
-  /// choices come from `rng`, in that order; how many numbers are drawn depends on them.
-  void train(const Image& rgb, Rng& rng, std::span<float> out) const;
+  /// choices come from `rng`, in that order; how many numbers are drawn depends on them. `seen`, unless null: what of
+  /// the picture that is.
+  void train(const Image& rgb, Rng& rng, std::span<float> out, SeenPart* seen = nullptr) const;
   /// Resized to R x R, aspect ignored, and normalised.
   void evaluate(const Image& rgb, std::span<float> out) const;
 
   /// The same before normalisation.
-  Image train_image(const Image& rgb, Rng& rng) const;
+  Image train_image(const Image& rgb, Rng& rng, SeenPart* seen = nullptr) const;
   Image evaluate_image(const Image& rgb) const;
   const Normalizer& normalizer() const { return normalizer_; }
 

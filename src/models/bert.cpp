@@ -77,8 +77,8 @@ at::Tensor BertEmbeddings::operator()(const at::Tensor& ids, const at::Tensor& p
 }
 
 Bert::Bert(ParameterStore& store, const std::string& prefix, const TextOptions& options, std::int64_t image_width,
-           std::int64_t images, bool compared)
-    : options_(options), images_(images), compared_(compared) {
+           const FusionOptions& fusion)
+    : options_(options), fusion_(fusion) {
   {
     const ParameterStore::Scope scope(store, "text");
     const ParameterStore::Layer layer(store, "text", 0);
@@ -91,7 +91,22 @@ Bert::Bert(ParameterStore& store, const std::string& prefix, const TextOptions& 
     const ParameterStore::Layer layer(store, "text", i + 1);
     text_layers_.emplace_back(store, name(i), shape);
   }
-  shape.cross_width = image_width;
+  if (joint()) {
+    const ParameterStore::Scope scope(store, "fusion");
+    const ParameterStore::Layer layer(store, "text", options.text_layers + 1);
+    const std::string own = prefix + "bert.image_embeddings.";
+    image_proj_ = add_linear(store, own + "dense.", image_width, options.width, Init::kLinearDefault);
+    image_types_.push_back(store.add(own + "type", {options.width}, Init::kNormal002));
+    image_norm_ = add_layer_norm(store, own + "LayerNorm.", options.width, kBertEps);
+    // A model with one picture has none of these, and may be the start.
+    const ParameterStore::Scope heads(store, "heads");
+    for (std::int64_t c = 1; c < fusion.images; ++c) {
+      image_types_.push_back(store.add(own + "type_" + std::to_string(c), {options.width}, Init::kNormal002));
+    }
+  } else {
+    shape.cross_width = image_width;
+  }
+  const std::int64_t images = copies();
   for (std::int64_t k = 0; k < options.fusion_layers * images; ++k) {
     const std::int64_t i = options.text_layers + k, first = i - k % images;
     const ParameterStore::Scope scope(store, "fusion");
@@ -123,19 +138,29 @@ Bert::TextStates Bert::encode_embedded(const at::Tensor& embedded_TD, const Segm
 }
 
 std::vector<at::Tensor> Bert::image_kv(const at::Tensor& image_SD) const {
+  if (joint()) return {image_proj_(image_SD)};
   std::vector<at::Tensor> kv;
-  const auto copies = static_cast<std::size_t>(images_);
-  for (std::size_t i = 0; i < fusion_layers_.size(); i += copies) kv.push_back(fusion_layers_[i].image_kv(image_SD));
+  const auto each = static_cast<std::size_t>(copies());
+  for (std::size_t i = 0; i < fusion_layers_.size(); i += each) kv.push_back(fusion_layers_[i].image_kv(image_SD));
   return kv;
 }
 
 std::vector<at::Tensor> Bert::image_kv_change(const at::Tensor& vector_D) const {
+  if (joint()) return {matmul_nt(vector_D.unsqueeze(0), image_proj_.weight)};
   std::vector<at::Tensor> change;
-  const auto copies = static_cast<std::size_t>(images_);
-  for (std::size_t i = 0; i < fusion_layers_.size(); i += copies) {
+  const auto each = static_cast<std::size_t>(copies());
+  for (std::size_t i = 0; i < fusion_layers_.size(); i += each) {
     change.push_back(fusion_layers_[i].image_kv_change(vector_D));
   }
   return change;
+}
+
+at::Tensor Bert::image_tokens(const at::Tensor& rows_SD, const at::Tensor& picture_S) const {
+  VICHA_ASSERT(joint());
+  std::vector<at::Tensor> types = {image_types_.front()};
+  for (std::size_t c = 1; c < image_types_.size(); ++c) types.push_back(image_types_.front() + image_types_[c]);
+  const at::Tensor type = types.size() == 1 ? types.front() : at::stack(types).index_select(0, picture_S);
+  return image_norm_(rows_SD.to(at::kFloat) + type);
 }
 
 at::Tensor Bert::first_self_attention(const at::Tensor& text_TD, const SegmentsPtr& self,
@@ -145,6 +170,7 @@ at::Tensor Bert::first_self_attention(const at::Tensor& text_TD, const SegmentsP
 
 at::Tensor Bert::fuse(const at::Tensor& text_TD, const std::vector<at::Tensor>& kv, const Fusion& fusion,
                       const Dropout& dropout) const {
+  if (joint()) return fuse_joint(text_TD, fusion, dropout);
   if (fusion_layers_.empty()) return fusion.rows.defined() ? text_TD.index_select(0, fusion.rows) : text_TD;
   if (fusion_layers_.size() == 1 && fusion.rows.defined()) {
     const BertLayer& layer = fusion_layers_.front();
@@ -156,8 +182,8 @@ at::Tensor Bert::fuse(const at::Tensor& text_TD, const std::vector<at::Tensor>& 
 
 at::Tensor Bert::fuse_after_first(const at::Tensor& attended_TD, const std::vector<at::Tensor>& kv,
                                   const Fusion& fusion, const Dropout& dropout) const {
-  const auto copies = static_cast<std::size_t>(images_);
-  VICHA_ASSERT(kv.size() * copies == fusion_layers_.size() && fusion.cross.size() == copies);
+  const auto copies = static_cast<std::size_t>(this->copies());
+  VICHA_ASSERT(!joint() && kv.size() * copies == fusion_layers_.size() && fusion.cross.size() == copies);
   AttentionWatch* const watch = fusion.watch;
   VICHA_ASSERT(watch == nullptr || !fusion.rows.defined());
   const at::AutoGradMode mode(watch == nullptr && at::GradMode::is_enabled());
@@ -175,6 +201,25 @@ at::Tensor Bert::fuse_after_first(const at::Tensor& attended_TD, const std::vect
     if (own != nullptr) at::GradMode::set_enabled(true);
     const SegmentsPtr& cross = some_rows ? fusion.rows_cross : fusion.cross[i % copies];
     x = layer.mlp(layer.attend_image(x, kv[i / copies], cross, dropout, own), dropout);
+  }
+  return x;
+}
+
+at::Tensor Bert::fuse_joint(const at::Tensor& rows_TD, const Fusion& fusion, const Dropout& dropout) const {
+  AttentionWatch* const watch = fusion.watch;
+  VICHA_ASSERT(watch == nullptr || !fusion.rows.defined());
+  const at::AutoGradMode mode(watch == nullptr && at::GradMode::is_enabled());
+  at::Tensor x = rows_TD;
+  for (std::size_t i = 0; i < fusion_layers_.size(); ++i) {
+    const BertLayer& layer = fusion_layers_[i];
+    if (i + 1 == fusion_layers_.size() && fusion.rows.defined()) {
+      x = layer.attend_self_at(x, fusion.rows, fusion.rows_self, dropout);
+    } else {
+      const bool watched = watch != nullptr && watch->layer() == static_cast<std::int64_t>(i);
+      if (watched) at::GradMode::set_enabled(true);
+      x = layer.attend_self(x, fusion.self, dropout, watched ? watch : nullptr);
+    }
+    x = layer.mlp(x, dropout);
   }
   return x;
 }

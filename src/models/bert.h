@@ -48,11 +48,12 @@ struct BertEmbeddings {
 
 class Bert {
  public:
-  /// `image_width`: what cross-attention reads. Registers "<prefix>bert.…", in the scopes "text" and "fusion". With n
-  /// `images` fusion layer F + j of a model with one becomes F + n j, F + n j + 1, …: the first reads picture 0, the
-  /// next picture 1 with the same keys and values.
+  /// `image_width`: of what the fusion layers read of pictures. Registers "<prefix>bert.…", in the scopes "text" and
+  /// "fusion". With kind = cross and n images fusion layer F + j of a model with one becomes F + n j, F + n j + 1, …:
+  /// the first reads picture 0, the next picture 1 with the same keys and values. With kind = joint they are plain
+  /// layers, and "<prefix>bert.image_embeddings.…" makes pictures' rows tokens among the words.
   Bert(ParameterStore& store, const std::string& prefix, const TextOptions& options, std::int64_t image_width,
-       std::int64_t images = 1, bool compared = false);
+       const FusionOptions& fusion = {});
 
   struct TextStates {
     at::Tensor states;  ///< (T, D) after the last text layer
@@ -63,27 +64,34 @@ class Bert {
   TextStates encode(const at::Tensor& ids, const at::Tensor& positions, const SegmentsPtr& segments,
                     const at::Tensor& rows, std::int64_t hidden_from, const Dropout& dropout) const;
 
-  /// Keys and values of the images for each fusion layer and its copies: (S, D_image) -> fusion_layers x (S, 2 D).
+  /// What is made of images once for all their texts, of ImageStates::fusion_rows: keys and values for each fusion
+  /// layer and its copies, (S, D_image) -> fusion_layers x (S, 2 D); with joint fusion the rows in the width of the
+  /// words, 1 x (S, D), which image_tokens makes tokens.
   std::vector<at::Tensor> image_kv(const at::Tensor& image_SD) const;
-  /// What they change by when `vector` (D_image) is added to an image's state: fusion_layers x (1, 2 D).
+  /// What that changes by when `vector` (D_image) is added to an image's state: fusion_layers x (1, 2 D), or 1 x (1,
+  /// D).
   std::vector<at::Tensor> image_kv_change(const at::Tensor& vector_D) const;
+  /// Rows of image_kv as they enter the joint layers (S, D): with the type of the picture that they are of (S int64:
+  /// its place among those of its text), normalised.
+  at::Tensor image_tokens(const at::Tensor& rows_SD, const at::Tensor& picture_S) const;
 
   /// The same from embeddings (T, D).
   TextStates encode_embedded(const at::Tensor& embedded_TD, const SegmentsPtr& segments, const at::Tensor& rows,
                              std::int64_t hidden_from, const Dropout& dropout) const;
 
-  /// What the fusion layers do: rows attend to their own text and, in turn, to each of its images.
+  /// What the fusion layers do: rows attend to their own text and, in turn, to each of its images; with joint fusion to
+  /// their own sequence, in which the images stand before the text.
   struct Fusion {
     SegmentsPtr self;
-    std::vector<SegmentsPtr> cross;  ///< one for each image that a text is read with
+    std::vector<SegmentsPtr> cross;  ///< one for each image that a text is read with; none with joint fusion
     /// With `rows` (P) defined the last layer runs at those rows only; its segments have P query rows.
     at::Tensor rows;
     SegmentsPtr rows_self, rows_cross;  ///< the latter of the last image
-    /// Sees the attention to the image in its fusion layer, at all rows: so without `rows`. The states have gradient
-    /// from there on alone.
+    /// Sees the attention to the image (joint: to the sequence) in its fusion layer, at all rows: so without `rows`.
+    /// The states have gradient from there on alone.
     AttentionWatch* watch = nullptr;
   };
-  /// (T, D) -> (T, D), or (P, D) with Fusion::rows.
+  /// (T, D) -> (T, D), or (P, D) with Fusion::rows. With joint fusion `kv` is empty: the images are among the rows.
   at::Tensor fuse(const at::Tensor& text_TD, const std::vector<at::Tensor>& kv, const Fusion& fusion,
                   const Dropout& dropout) const;
   /// As `fuse`, from states that the first fusion layer's self-attention has already seen (it does not read the
@@ -94,17 +102,27 @@ class Bert {
 
   const TextOptions& options() const { return options_; }
   /// That a text is read with.
-  std::int64_t images() const { return images_; }
+  std::int64_t images() const { return fusion_.images; }
   /// Whether the fusion layers expect to be told similarities of words and patches (models/similarity.h).
-  bool compared() const { return compared_; }
+  bool compared() const { return fusion_.similarity; }
+  /// Whether words and pictures are one sequence for the fusion layers.
+  bool joint() const { return fusion_.joint(); }
   const BertEmbeddings& embeddings() const { return embeddings_; }
 
  private:
   TextOptions options_;
   BertEmbeddings embeddings_;
-  std::int64_t images_;
-  bool compared_;
+  FusionOptions fusion_;
   std::vector<BertLayer> text_layers_, fusion_layers_;
+  // Of joint fusion: rows of pictures to the words' width, what marks them as of a picture (of a further one: in
+  // addition), and the norm of the sum.
+  Linear image_proj_;
+  std::vector<at::Tensor> image_types_;
+  LayerNorm image_norm_;
+
+  at::Tensor fuse_joint(const at::Tensor& rows_TD, const Fusion& fusion, const Dropout& dropout) const;
+  /// Copies of each fusion layer: one for each picture, with cross-attention.
+  std::int64_t copies() const { return fusion_.joint() ? 1 : fusion_.images; }
 };
 
 /// Concept words to tokens of the image encoder: BERT embeddings, a few layers, one linear map to the ViT's width.

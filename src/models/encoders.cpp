@@ -3,8 +3,10 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
+#include "models/regions.h"
 #include "nn/host_copy.h"
 #include "nn/norm.h"
+#include "nn/position.h"
 
 namespace vicha {
 namespace {
@@ -40,14 +42,23 @@ at::Tensor row_indices(const std::vector<std::int64_t>& rows, const at::Device& 
   return to_device(at::tensor(rows, at::kLong), device);
 }
 
+at::Tensor ImageStates::fusion_rows() const {
+  if (!joint) return states;
+  return at::cat({cls.unsqueeze(1), regions}, 1).flatten(0, 1);
+}
+
+std::vector<std::int64_t> ImageStates::fusion_real() const {
+  return joint ? std::vector<std::int64_t>(real.size(), fusion_tokens()) : real;
+}
+
 Encoders::Encoders(ParameterStore& store, const ModelOptions& options, const std::string& suffix)
     : vit(image_encoder(store, options, suffix)),
-      text(store, "text_encoder" + suffix + ".", options.text, options.vit.width, options.fusion.images,
-           options.fusion.similarity),
+      text(store, "text_encoder" + suffix + ".", options.text, options.vit.width, options.fusion),
       concepts(concept_encoder(store, options, suffix)),
       vision_proj(projection(store, "vision_proj" + suffix, options.vit.width, options.embed_dim)),
       text_proj(projection(store, "text_proj" + suffix, options.text.width, options.embed_dim)),
       mask_concept_padding(options.concepts.mask_padding),
+      sizes(options),
       similarity(options.fusion.similarity ? std::make_shared<const WordPatchSimilarity>(store, options, suffix)
                                            : nullptr) {}
 
@@ -87,14 +98,44 @@ ImageStates Encoders::encode_image(const ImageInput& input, const Dropout& dropo
   pass.set_states(out.states);
   image.states = pass.states(own);
   image.cls = image.states.index_select(0, cls_rows);
-  show_patches(image);
+  if (input.contrast) return image;
+  if (sizes.regions.crops() && (input.regions || text.joint())) image.regions = encode_crops(input, dropout);
+  show_patches(image, input.regions);
   return image;
 }
 
-void Encoders::show_patches(ImageStates& image) const {
+at::Tensor Encoders::encode_crops(const ImageInput& input, const Dropout& dropout) const {
+  const VitOptions& own = vit.options();
+  const at::Tensor crops =
+      input.crops.defined()
+          ? input.crops
+          : cut_regions(fold_patches(input.patches, {own.rows(), own.columns()}, own.patch), sizes.regions);
+  const at::Tensor patches = vit.embed_crops(crops.flatten(0, 1)).to(at::kFloat);
+  at::Tensor tags;
+  if (concepts && input.crop_concepts.defined()) {
+    tags = (*concepts)(input.crop_concepts, crops.device(), dropout).tokens;
+  }
+  const at::Tensor tokens = vit.assemble(patches, tags);
+  const std::int64_t count = tokens.size(0), stride = tokens.size(1);
+  // How long the longest tag of a batch is changes no other region.
+  std::vector<std::int64_t> real(static_cast<std::size_t>(count), stride);
+  for (std::size_t i = 0; tags.defined() && i < real.size(); ++i) {
+    real[i] += input.crop_concepts.lengths.at(i) - tags.size(1);
+  }
+  const at::Tensor states =
+      vit.run(tokens.view({-1, own.width}), Segments::uniform(count, stride, real), {}, own.depth).states;
+  const at::Tensor cls = states.index_select(0, row_indices(first_rows(count, stride), crops.device()));
+  return cls.view({input.count, -1, own.width});
+}
+
+void Encoders::show_patches(ImageStates& image, bool regions) const {
+  image.joint = text.joint();
+  if ((regions || image.joint) && !image.regions.defined()) {
+    image.regions = pool_regions(image.states, image.tokens, region_weights(sizes));
+  }
   if (!similarity) return;
   image.similarity = similarity;
-  image.patches = similarity->patches(image.states, image.tokens);
+  image.patches = similarity->patches(image.fusion_rows(), image.fusion_tokens());
 }
 
 TextStates Encoders::encode_text(PackedText pack, const Dropout& dropout, std::int64_t levels) const {

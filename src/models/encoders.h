@@ -1,7 +1,7 @@
 // The two towers and the concepts: images, captions and concept words to states. What exists twice, online and as a
 // momentum copy.
 // B images, N patches, K concept tokens, S = 1 + N + K tokens of an image, L text tokens, T packed text rows, D widths,
-// E common embedding.
+// R regions, E common embedding.
 #pragma once
 
 #include <functional>
@@ -21,6 +21,11 @@ struct ImageInput {
   at::Tensor patches;      ///< (B * N, P): patch_rows (models/vit.h)
   std::int64_t count = 0;  ///< B
   Tokens concepts = {};    ///< undefined where the model has none
+  bool regions = false;    ///< ImageStates::regions are wanted, whatever the fusion reads
+  bool contrast = false;   ///< nobody fuses the states or compares their patches: neither those nor regions are made
+  // With model.regions.encode = crops; undefined: the regions are cut out of the patches, and have no tags.
+  at::Tensor crops = {};      ///< (B, R, 3, r, r), r = model.regions.region_size
+  Tokens crop_concepts = {};  ///< of B * R crops: each one's own tag
 };
 
 struct ImageStates {
@@ -32,8 +37,17 @@ struct ImageStates {
   at::Tensor concept_hidden, concept_tokens;  ///< (B, K, D_text), (B, K, D_image); undefined without concepts
   /// Who compares words with the patches, and these as it sees them (B, N, E); null and undefined where nobody does.
   std::shared_ptr<const WordPatchSimilarity> similarity;
-  at::Tensor patches;
+  at::Tensor patches;  ///< with joint fusion regions in their place: (B, R, E)
+  /// (B, R, D_image); undefined unless the fusion is joint or ImageInput::regions asks for them.
+  at::Tensor regions;
+  bool joint = false;  ///< the fusion reads class token and regions, and not the states
 
+  /// What the fusion reads of each image, Bert::image_kv's input: the states, or with joint fusion class token and
+  /// regions. (B * F, D_image), F = fusion_tokens(): S, or 1 + R.
+  at::Tensor fusion_rows() const;
+  std::int64_t fusion_tokens() const { return joint ? 1 + regions.size(1) : tokens; }
+  /// Of these, how many of each image may be attended to.
+  std::vector<std::int64_t> fusion_real() const;
   std::int64_t count() const { return static_cast<std::int64_t>(real.size()); }
 };
 
@@ -50,6 +64,7 @@ struct Encoders {
   std::optional<ConceptEncoder> concepts;
   Linear vision_proj, text_proj;  ///< to the common embedding
   bool mask_concept_padding;
+  ModelOptions sizes;                                     ///< as they were made
   std::shared_ptr<const WordPatchSimilarity> similarity;  ///< null without model.fusion.similarity
 
   /// `suffix` "" or "_m". Scopes: "image", "text", "fusion", "concepts" (within it "concept_encoder"), "projections",
@@ -63,8 +78,11 @@ struct Encoders {
   ImageStates encode_image(const ImageInput& input, const Dropout& dropout, std::int64_t levels = 0,
                            JoinedRows* joined = nullptr, const JoinImage& join = {},
                            AttentionWatch* watch = nullptr) const;
-  /// What a comparison with words sees of pictures whose states were kept.
-  void show_patches(ImageStates& image) const;
+  /// For images whose states (and class tokens) were made elsewhere or kept: their regions, where the fusion is joint
+  /// or `regions` asks for them and they are not there yet (pooled), and what a comparison with words sees.
+  void show_patches(ImageStates& image, bool regions = false) const;
+  /// Class tokens of regions that are encoded on their own (model.regions.encode = crops): (B, R, D_image).
+  at::Tensor encode_crops(const ImageInput& input, const Dropout& dropout) const;
   /// Embeddings and text layers.
   TextStates encode_text(PackedText pack, const Dropout& dropout, std::int64_t levels = 0) const;
 

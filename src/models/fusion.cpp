@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "models/joint_fusion.h"
 
 namespace vicha {
 
@@ -16,7 +17,7 @@ void FusedImages::add(std::int64_t tokens, std::int64_t visible) {
 }
 
 void FusedImages::add(const ImageStates& images) {
-  for (const std::int64_t visible : images.real) add(images.tokens, visible);
+  for (const std::int64_t visible : images.fusion_real()) add(images.fusion_tokens(), visible);
   if (images.similarity == nullptr) return;
   similarity = images.similarity;
   patches = patches.defined() ? at::cat({patches, images.patches}) : images.patches;
@@ -30,7 +31,7 @@ FusionPlan::Sequence FusionPlan::sequence(const PackedText& pack, std::int64_t i
 
 std::int64_t FusionPlan::rows_read() const {
   std::int64_t rows = 0;
-  for (const Sequence& s : sequences) rows += static_cast<std::int64_t>(s.read.size());
+  for (const Sequence& s : sequences) rows += static_cast<std::int64_t>(s.read.size() + s.read_image.size());
   return rows;
 }
 
@@ -50,17 +51,29 @@ SegmentsPtr cross_segments(const std::vector<std::int64_t>& lengths, const std::
   return segments;
 }
 
+/// Rows of the text states that the plan's sequences have, one sequence after the other.
+std::vector<std::int64_t> gathered_rows(const FusionPlan& plan) {
+  std::vector<std::int64_t> rows;
+  for (const FusionPlan::Sequence& s : plan.sequences) {
+    for (std::int64_t j = 0; j < s.rows; ++j) rows.push_back(s.begin + j);
+  }
+  return rows;
+}
+
 }  // namespace
 
 FusionLayout lay_out(const FusionPlan& plan, const FusedImages& images, const at::Device& device) {
-  std::vector<std::int64_t> gather, lengths, read_rows, read_lengths, read_image;
+  const std::vector<std::int64_t> gather = gathered_rows(plan);
+  std::vector<std::int64_t> lengths, read_rows, read_lengths, read_image;
   const std::size_t copies = plan.sequences.empty() ? 1 : plan.sequences.front().images.size();
   std::vector<std::vector<std::int64_t>> image(copies);
   auto self = std::make_shared<Segments>(), read_self = std::make_shared<Segments>();
+  std::int64_t next = 0;
   for (const FusionPlan::Sequence& s : plan.sequences) {
-    VICHA_ASSERT(s.images.size() == copies);
-    const std::int64_t begin = static_cast<std::int64_t>(gather.size());
-    for (std::int64_t j = 0; j < s.rows; ++j) gather.push_back(s.begin + j);
+    // Cross-attention gives images no states to be read.
+    VICHA_ASSERT(s.images.size() == copies && s.read_image.empty());
+    const std::int64_t begin = next;
+    next += s.rows;
     self->list.push_back({begin, s.rows, begin, s.real});
     lengths.push_back(s.rows);
     for (std::size_t c = 0; c < copies; ++c) image[c].push_back(s.images[c]);
@@ -87,23 +100,26 @@ FusionInput fusion_input(const Bert& bert, const at::Tensor& text_states, const 
   const at::Device device = text_states.device();
   // Left out they would change every number, and no shape.
   VICHA_ASSERT(bert.compared() == (images.similarity != nullptr));
-  if (images.similarity == nullptr || plan.sequences.empty()) {
+  const bool compared = images.similarity != nullptr && !plan.sequences.empty();
+  if (!compared && !bert.joint()) {
     FusionLayout layout = lay_out(plan, images, device);
     at::Tensor rows = text_states.index_select(0, layout.gather);
     return {std::move(rows), kv, std::move(layout)};
   }
+  const at::Tensor rows = text_states.index_select(0, row_indices(gathered_rows(plan), device));
+  if (!compared) return join_sequences(bert, rows, kv.front(), plan, images);
   // Every sequence sees its images in a light of its own: picture c of all sequences stands behind picture c - 1 of
   // all.
   FusionPlan apart = plan;
   FusedImages own;
-  std::vector<std::vector<ComparedSequence>> compared(plan.sequences.front().images.size());
+  std::vector<std::vector<ComparedSequence>> shown(plan.sequences.front().images.size());
   std::vector<std::int64_t> image_rows, patch_rows;
   const std::int64_t patches = images.patches.size(1);
-  for (std::size_t c = 0; c < compared.size(); ++c) {
+  for (std::size_t c = 0; c < shown.size(); ++c) {
     std::int64_t begin = 0;
     for (FusionPlan::Sequence& s : apart.sequences) {
       const auto image = static_cast<std::size_t>(s.images.at(c));
-      compared[c].push_back({begin, s.rows, s.real, s.images[c]});
+      shown[c].push_back({begin, s.rows, s.real, s.images[c]});
       begin += s.rows;
       // The class token stands before the patches, concepts behind them.
       for (std::int64_t n = 0; n < patches; ++n) patch_rows.push_back(own.rows + 1 + n);
@@ -113,15 +129,14 @@ FusionInput fusion_input(const Bert& bert, const at::Tensor& text_states, const 
       own.add(end - images.begin[image], images.real[image]);
     }
   }
-  FusionInput input{.rows = {}, .kv = {}, .layout = lay_out(apart, own, device)};
   const WordPatchSimilarity& similarity = *images.similarity;
-  const at::Tensor rows = text_states.index_select(0, input.layout.gather), words = similarity.words(rows);
-  input.rows = rows;
+  const at::Tensor words = similarity.words(rows);
+  at::Tensor gained_rows = rows;
   std::vector<at::Tensor> of_patches;
-  for (std::size_t c = 0; c < compared.size(); ++c) {
-    const Similarities found = compare(words, images.patches, compared[c]);
+  for (std::size_t c = 0; c < shown.size(); ++c) {
+    const Similarities found = compare(words, images.patches, shown[c]);
     const at::Tensor gained = found.rows_T.unsqueeze(1) * similarity.word_vector(c);
-    input.rows = input.rows + gained.to(rows.scalar_type());
+    gained_rows = gained_rows + gained.to(rows.scalar_type());
     of_patches.push_back(found.patches_GN.flatten());
   }
   const at::Tensor gain_S1 =
@@ -130,10 +145,12 @@ FusionInput fusion_input(const Bert& bert, const at::Tensor& text_states, const 
           .unsqueeze(1);
   const at::Tensor of_images = row_indices(image_rows, device);
   const std::vector<at::Tensor> change = bert.image_kv_change(similarity.patch_vector());
+  std::vector<at::Tensor> own_kv;
   for (std::size_t layer = 0; layer < kv.size(); ++layer) {
-    input.kv.push_back(kv[layer].index_select(0, of_images) + gain_S1.to(kv[layer].scalar_type()) * change[layer]);
+    own_kv.push_back(kv[layer].index_select(0, of_images) + gain_S1.to(kv[layer].scalar_type()) * change[layer]);
   }
-  return input;
+  if (bert.joint()) return join_sequences(bert, gained_rows, own_kv.front(), apart, own);
+  return {std::move(gained_rows), std::move(own_kv), lay_out(apart, own, device)};
 }
 
 at::Tensor fuse(const Bert& bert, const at::Tensor& text_states, const std::vector<at::Tensor>& kv,

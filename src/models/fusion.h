@@ -1,5 +1,5 @@
 // A pass through the fusion layers: which rows of which texts attend to which images, and what is read of the result.
-// P rows read, T text rows, D width.
+// P rows read, T text rows (with joint fusion also those of each text's images), D width.
 #pragma once
 
 #include <utility>
@@ -10,7 +10,7 @@
 
 namespace vicha {
 
-/// What cross-attention sees: the rows of images, one image after the other.
+/// What the fusion layers see of pictures: the rows of images, one image after the other (ImageStates::fusion_rows).
 struct FusedImages {
   std::vector<std::int64_t> begin;  ///< of each image: its first row
   std::vector<std::int64_t> real;   ///< of each image: rows that may be attended to
@@ -33,6 +33,9 @@ struct FusionPlan {
     std::int64_t begin, rows, real;    ///< rows of the text states, the real ones first
     std::vector<std::int64_t> images;  ///< those it attends to, in the order of the copies of a fusion layer
     std::vector<std::int64_t> read;    ///< positions within the sequence that are read
+    /// With joint fusion: rows of the images that are read, behind those of the text; 0: class token, 1 + r: region r,
+    /// of the text's c-th image c * (1 + R) further on.
+    std::vector<std::int64_t> read_image = {};
   };
   std::vector<Sequence> sequences;
 
@@ -48,17 +51,18 @@ struct FusionPlan {
 
 /// The plan as the layers want it.
 struct FusionLayout {
-  at::Tensor gather;   ///< rows of the text states, sequence after sequence
-  at::Tensor read;     ///< (P) rows of the gathered ones that are read
+  at::Tensor gather;   ///< rows of the text states, sequence after sequence; undefined with joint fusion
+  at::Tensor read;     ///< (P) rows of the layers' that are read
   Bert::Fusion every;  ///< all rows through all layers
   Bert::Fusion some;   ///< the last layer at the rows that are read alone
 };
+/// For layers with cross-attention; joint ones: models/joint_fusion.h.
 FusionLayout lay_out(const FusionPlan& plan, const FusedImages& images, const at::Device& device);
 
 /// What the layers take.
 struct FusionInput {
-  at::Tensor rows;             ///< (T, D) of the texts, sequence after sequence
-  std::vector<at::Tensor> kv;  ///< of each layer
+  at::Tensor rows;             ///< (T, D) of the texts, sequence after sequence; joint: of images and text of each
+  std::vector<at::Tensor> kv;  ///< of each layer; none with joint fusion
   FusionLayout layout;
 };
 /// The plan's rows of the texts with the images' keys and values `kv` (Bert::image_kv). Where words and patches are
@@ -67,9 +71,9 @@ struct FusionInput {
 FusionInput fusion_input(const Bert& bert, const at::Tensor& text_states, const std::vector<at::Tensor>& kv,
                          const FusionPlan& plan, const FusedImages& images);
 
-/// States of the rows that are read (P, D). `kv`: Bert::image_kv of the images' states. With `all_rows` every layer
-/// runs at every row (the plain path) and those states (T, D) are left there. `watch`: Bert::Fusion; the rows it maps
-/// are those of the plan's sequences, one after the other.
+/// States of the rows that are read (P, D). `kv`: Bert::image_kv of what the images show (ImageStates::fusion_rows).
+/// With `all_rows` every layer runs at every row (the plain path) and those states (T, D) are left there. `watch`:
+/// Bert::Fusion; the rows it maps are those of the plan's sequences, one after the other.
 at::Tensor fuse(const Bert& bert, const at::Tensor& text_states, const std::vector<at::Tensor>& kv,
                 const FusionPlan& plan, const FusedImages& images, const Dropout& dropout,
                 at::Tensor* all_rows = nullptr, AttentionWatch* watch = nullptr);

@@ -117,7 +117,7 @@ TEST(FusionOfTwoImages, RunsTheCopiesOfEachLayerInTurn) {
   ParameterStore store(3);
   const TextOptions options = fusion_text(2);
   const std::int64_t copies = 2;
-  const Bert bert(store, "text_encoder.", options, 12, copies);
+  const Bert bert(store, "text_encoder.", options, 12, {.images = copies});
   ParameterStore own(4);
   std::vector<BertLayer> layers;
   const std::string prefix = "text_encoder.bert.encoder.layer.";

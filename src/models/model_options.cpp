@@ -23,6 +23,22 @@ void ModelOptions::check() const {
     throw UsageError(
         fmt::format("model.vit.image_res = {} is smaller than model.vit.patch = {}", vit.image_res, vit.patch));
   }
+  if (fusion.joint() && text.fusion_layers == 0) {
+    throw UsageError(
+        "model.fusion.kind = \"joint\" is a decoder over pictures and words, and model.text.fusion_layers = 0 leaves "
+        "it "
+        "no layer; set model.text.fusion_layers (the method's decoder: 12), or model.fusion.kind = \"cross\"");
+  }
+  if (!regions.crops()) return;
+  if (vit.reads_features()) {
+    throw UsageError(
+        "model.regions.encode = \"crops\" cuts regions out of pictures, and with model.image.input = \"features\" the "
+        "model sees none; use model.regions.encode = \"pooled\"");
+  }
+  if (regions.region_size % vit.patch != 0) {
+    throw UsageError(fmt::format("model.regions.region_size = {} is no multiple of model.vit.patch = {}",
+                                 regions.region_size, vit.patch));
+  }
 }
 
 void require_one_image(const ModelOptions& options, std::string_view what) {

@@ -73,21 +73,76 @@ struct TextOptions {
   }
 };
 
+/// How the fusion layers read a picture beside a text.
+enum class FusionKind {
+  kCross,  ///< words attend to each other, then to the picture's tokens (cross-attention)
+  kJoint   ///< words, class token and regions are one sequence, and all attend to all
+};
+inline constexpr Choice<FusionKind> kFusionKindNames[] = {{"cross", FusionKind::kCross}, {"joint", FusionKind::kJoint}};
+
 /// How the fusion layers put texts and pictures together.
 struct FusionOptions {
+  FusionKind kind = FusionKind::kCross;
   std::int64_t images = 1;
   bool similarity = false;
 
+  bool joint() const { return kind == FusionKind::kJoint; }
   void describe(Visitor& v) {
-    v.field({"images", "pictures",
-             "Pictures that a text is read with. Each fusion layer stands there as often, a copy for each picture; the "
-             "copies share the keys and values of cross-attention",
-             1, 16},
-            images);
+    v.choice(
+        {.key = "kind",
+         .meaning = "How the fusion layers read a picture: cross-attention to its tokens (the paper's, released "
+                    "weights), or joint: one sequence of its class token, its regions (model.regions) and the text, "
+                    "in which all attend to all"},
+        kind, kFusionKindNames);
+    v.field(
+        {"images", "pictures",
+         "Pictures that a text is read with. kind = cross: each fusion layer stands there as often, a copy for each "
+         "picture; the copies share the keys and values of cross-attention. kind = joint: all pictures stand in one "
+         "sequence, each marked by a type of its own",
+         1, 16},
+        images);
     v.field({"similarity", "",
-             "The fusion layers are told how like each word and each patch are: the words objective teaches it, and "
-             "tasks that count or check what a text says need it (released weights: no)"},
+             "The fusion layers are told how like each word and each patch are (kind = joint: each region): the words "
+             "objective teaches it, and tasks that count or check what a text says need it (released weights: no)"},
             similarity);
+  }
+};
+
+/// What stands for a region of a picture.
+enum class RegionEncoding {
+  kPooled,  ///< the image encoder's patches in it, weighted by area
+  kCrops    ///< the class token of the region cut out and encoded on its own
+};
+inline constexpr Choice<RegionEncoding> kRegionEncodingNames[] = {{"pooled", RegionEncoding::kPooled},
+                                                                  {"crops", RegionEncoding::kCrops}};
+
+/// A picture's regions: the cells of a grid over it (method, section 4). They cost nothing where nobody reads them.
+struct RegionOptions {
+  std::int64_t rows = 6, columns = 6;
+  RegionEncoding encode = RegionEncoding::kPooled;
+  std::int64_t region_size = 64;
+  std::int64_t tags = 0, feature_width = 0;
+
+  std::int64_t count() const { return rows * columns; }
+  bool crops() const { return encode == RegionEncoding::kCrops; }
+  void describe(Visitor& v) {
+    v.field({"rows", "regions", "Rows of the grid", 1, 64}, rows);
+    v.field({"columns", "regions", "Columns of the grid", 1, 64}, columns);
+    v.choice(
+        {.key = "encode",
+         .meaning = "What stands for a region: pooled, the mean of the image encoder's patches in it, weighted by "
+                    "area; or crops, the class token of the region cut out and encoded on its own with its tag (as "
+                    "many times the cost as there are regions)"},
+        encode, kRegionEncodingNames);
+    v.field({"region_size", "pixels",
+             "Of encode = crops: side of a region as the image encoder reads it; a multiple of "
+             "model.vit.patch",
+             1, 8192},
+            region_size);
+    v.field({"tags", "tags", "Size of the vocabulary of regions' tags; 0: as the data say", 0, 1e7}, tags);
+    v.field({"feature_width", "numbers", "Numbers of a region's feature of the concept source; 0: as the data say", 0,
+             1 << 20},
+            feature_width);
   }
 };
 
@@ -109,6 +164,7 @@ struct ModelOptions {
   VitOptions vit;
   TextOptions text;
   FusionOptions fusion;
+  RegionOptions regions;
   ConceptOptions concepts;
   std::int64_t embed_dim = 256, queue_size = 65536;
   double temperature = 0.07, momentum = 0.995;
@@ -118,6 +174,7 @@ struct ModelOptions {
     v.section("image", "What the image encoder reads", vit.picture);
     v.section("text", "Text and fusion encoders (BERT)", text);
     v.section("fusion", "Fusion of texts with pictures", fusion);
+    v.section("regions", "Regions of a picture", regions);
     v.section("concepts", "Visual concepts", concepts);
     v.field({"embed_dim", "channels", "Size of the common embedding of pictures and texts", 1, 65536}, embed_dim);
     v.field({"queue_size", "features", "Momentum features kept as negatives", 1, 1e9}, queue_size);

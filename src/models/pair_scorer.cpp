@@ -41,15 +41,16 @@ void PairScorer::add_images(const at::Tensor& image, const Tokens& concepts) {
   const at::NoGradGuard guard;
   const ImageStates encoded = encode({image, concepts});
   const std::int64_t count = encoded.count();
-  if (tokens_ != 0 && tokens_ != encoded.tokens) {
+  if (tokens_ != 0 && tokens_ != encoded.fusion_tokens()) {
     throw UsageError(
         "pictures of one retrieval set must have the same number of tokens: pad their concepts to one length");
   }
-  tokens_ = encoded.tokens;
+  tokens_ = encoded.fusion_tokens();
   image_feats_.push_back(model_.online().image_features(encoded.cls));
-  image_tokens_.insert(image_tokens_.end(), encoded.real.begin(), encoded.real.end());
+  const std::vector<std::int64_t> real = encoded.fusion_real();
+  image_tokens_.insert(image_tokens_.end(), real.begin(), real.end());
   block_of_.insert(block_of_.end(), static_cast<std::size_t>(count), static_cast<std::int64_t>(blocks_.size()));
-  const at::Tensor states = encoded.states.view({count, tokens_, -1});
+  const at::Tensor states = encoded.fusion_rows().view({count, tokens_, -1});
   bytes_ += static_cast<std::int64_t>(states.nbytes());
   const bool keep = !memory_.again || bytes_ <= memory_.bytes;
   blocks_.push_back({image_count_, count, keep ? states : at::Tensor()});
@@ -63,7 +64,7 @@ at::Tensor PairScorer::states_of(std::int64_t image) const {
   if (made_again_.first != block.first) {
     made_again_ = {};  // its room first
     const ImageStates encoded = encode(memory_.again(block.first, block.count));
-    made_again_ = {block.first, block.count, encoded.states.view({block.count, encoded.tokens, -1})};
+    made_again_ = {block.first, block.count, encoded.fusion_rows().view({block.count, tokens_, -1})};
   }
   return made_again_.states[image - block.first];
 }
@@ -76,7 +77,9 @@ void PairScorer::add_texts(const Tokens& texts) {
   attended_all_ = at::Tensor();
   std::int64_t base = 0;
   for (const at::Tensor& part : attended_) base += part.size(0);
-  const bool ahead = model_.options().text.fusion_layers > 0 && !model_.options().fusion.similarity;
+  // What the first fusion layer's self-attention sees is the text alone.
+  const FusionOptions& fusion = model_.options().fusion;
+  const bool ahead = model_.options().text.fusion_layers > 0 && !fusion.similarity && !fusion.joint();
   attended_.push_back(ahead ? model_.online().text.first_self_attention(encoded.states, pack.segments, Dropout())
                             : encoded.states);
   for (const std::int64_t begin : pack.begin) text_begin_.push_back(base + begin);
@@ -120,6 +123,8 @@ at::Tensor PairScorer::match(const std::vector<std::pair<std::int64_t, std::int6
     if (const auto& similarity = model_.online().similarity) {
       images.similarity = similarity;
       images.patches = similarity->patches(image_states, tokens_);
+    }
+    if (images.similarity != nullptr || bert.joint()) {
       logits.push_back(match_head_(fuse(bert, attended_all_, kv, plan, images, Dropout())).to(at::kFloat));
       continue;
     }

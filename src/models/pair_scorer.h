@@ -57,7 +57,8 @@ class PairScorer {
   };
   /// `k_test` is cut to the number there is. An image's keys and values are made once and read by all of its pairs of
   /// both directions; a pair in both is scored once; the first fusion layer's self-attention, which does not see the
-  /// image (unless words and patches are compared before it), once per text; the last fusion layer runs at [CLS] only.
+  /// image (unless fusion is joint, or words and patches are compared before it), once per text; the last fusion layer
+  /// runs at [CLS] only.
   Scores rerank(std::int64_t k_test) const;
 
   /// Logits of pairs (image, text) in the given order: (n, 2), of "no match" and "match".
@@ -66,7 +67,7 @@ class PairScorer {
  private:
   struct Block {
     std::int64_t first, count;
-    at::Tensor states;  ///< (count, S, D_image); undefined where there was no room
+    at::Tensor states;  ///< ImageStates::fusion_rows (count, S, D_image); undefined where there was no room
   };
   ImageStates encode(const ScoredImages& images) const;
   at::Tensor match_shared(const std::vector<std::pair<std::int64_t, std::int64_t>>& pairs) const;

@@ -101,16 +101,19 @@ TEST_F(RerankTest, WhatIsMadeAgainIsTheSame) {
   }
 }
 
-/// Where words and patches are compared, pairs together score as each alone does.
-TEST(Rerank, ToldSimilaritiesScoresAPairAsAlone) {
+/// Where words and patches are compared, or are one sequence with the picture, pairs together score as each alone does.
+class RerankOf : public testing::TestWithParam<FusionOptions> {};
+
+TEST_P(RerankOf, PairsScoreAsAlone) {
   ModelOptions options = retrieval_model();
-  options.fusion.similarity = true;
+  options.fusion = GetParam();
+  options.regions.rows = 2;
   Vicha model(options, 7);
   const Linear head = add_linear(model.parameters(), "itm_head.", 24, 2, Init::kLinearDefault);
   const at::NoGradGuard guard;
   at::manual_seed(5);
   for (const char* name : {"word_similarity", "patch_similarity"}) {
-    at::Tensor(model.parameters().parameter(name).value).normal_();
+    if (options.fusion.similarity) at::Tensor(model.parameters().parameter(name).value).normal_();
   }
   Rng rng(5);
   const at::Tensor pictures = at::randn({3, 3, 32, 32});
@@ -125,9 +128,38 @@ TEST(Rerank, ToldSimilaritiesScoresAPairAsAlone) {
   const Bert& bert = model.online().text;
   for (std::size_t i = 0; i < pairs.size(); ++i) {
     const FusionPlan plan{{FusionPlan::sequence(text.pack, pairs[i].second, 0, pairs[i].first, {0})}};
-    const at::Tensor cls = fuse(bert, text.states, bert.image_kv(image.states), plan, FusedImages(image), Dropout());
+    const at::Tensor cls =
+        fuse(bert, text.states, bert.image_kv(image.fusion_rows()), plan, FusedImages(image), Dropout());
     EXPECT_TRUE(at::allclose(together[static_cast<std::int64_t>(i)], head(cls)[0], 1e-4, 1e-5)) << i;
   }
+}
+
+INSTANTIATE_TEST_SUITE_P(Fusions, RerankOf,
+                         testing::Values(FusionOptions{.similarity = true}, FusionOptions{.kind = FusionKind::kJoint},
+                                         FusionOptions{.kind = FusionKind::kJoint, .similarity = true}));
+
+/// Of class token and regions alone, however many patches there are.
+TEST_F(RerankTest, JointFusionKeepsRegions) {
+  ModelOptions options = retrieval_model();
+  options.fusion.kind = FusionKind::kJoint;
+  options.regions.rows = options.regions.columns = 2;
+  const Vicha model(options, 7);
+  const auto scored = [&](const ImageMemory& memory) {
+    PairScorer scorer(model, head_, memory);
+    fill(scorer);
+    return scorer.rerank(kKTest);
+  };
+  const PairScorer::Scores whole = scored({});
+  std::int64_t asked = 0;
+  const auto again = [&](std::int64_t first, std::int64_t count) {
+    ++asked;
+    return images(first, count);
+  };
+  // Eleven pictures of 1 + 4 rows.
+  EXPECT_TRUE(at::equal(scored({11 * 5 * 24 * 4, again}).i2t, whole.i2t));
+  EXPECT_EQ(asked, 0);
+  EXPECT_TRUE(at::equal(scored({11 * 5 * 24 * 4 - 1, again}).i2t, whole.i2t));
+  EXPECT_EQ(asked, 1);
 }
 
 TEST_F(RerankTest, WithoutASourceAllIsKept) { EXPECT_TRUE(at::equal(scores({0, {}}).i2t, scores({}).i2t)); }

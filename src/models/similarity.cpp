@@ -14,7 +14,7 @@
 namespace vicha {
 
 WordPatchSimilarity::WordPatchSimilarity(ParameterStore& store, const ModelOptions& options, const std::string& suffix)
-    : patches_(options.vit.patches()) {
+    : patches_(options.fusion.joint() ? options.regions.count() : options.vit.patches()) {
   const ParameterStore::Scope heads(store, "heads"), scope(store, "similarity");
   word_proj_ =
       add_linear(store, "word_proj" + suffix + ".", options.text.width, options.embed_dim, Init::kLinearDefault);
@@ -34,8 +34,12 @@ at::Tensor WordPatchSimilarity::words(const at::Tensor& text_TD) const { return 
 at::Tensor WordPatchSimilarity::patches(const at::Tensor& image_SD, std::int64_t tokens) const {
   // Behind the class token; concepts follow them.
   const at::Tensor rows = image_SD.view({-1, tokens, image_SD.size(1)}).narrow(1, 1, patches_);
-  const at::Tensor projected = patch_proj_(rows.reshape({-1, image_SD.size(1)}));
-  return unit_rows(projected).view({-1, patches_, projected.size(1)});
+  const at::Tensor projected = image_rows(rows.reshape({-1, image_SD.size(1)}));
+  return projected.view({-1, patches_, projected.size(1)});
+}
+
+at::Tensor WordPatchSimilarity::image_rows(const at::Tensor& image_TD) const {
+  return unit_rows(patch_proj_(image_TD));
 }
 
 Similarities compare(const at::Tensor& words_TE, const at::Tensor& patches_INE,

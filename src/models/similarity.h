@@ -1,7 +1,8 @@
 // How like a text's words and a picture's patches are, as the fusion layers are told before they begin
-// (model.fusion.similarity; method, section 2).
-// I pictures of S tokens, N of them patches; T rows of texts, G sequences of at most L rows, D widths, E common
-// embedding.
+// (model.fusion.similarity; method, section 2). With joint fusion, which reads regions, they are compared in the
+// patches' place.
+// I pictures of S tokens that the fusion reads, N of them patches (or regions); T rows of texts, G sequences of at most
+// L rows, D widths, E common embedding.
 #pragma once
 
 #include <cstdint>
@@ -24,8 +25,11 @@ class WordPatchSimilarity {
 
   /// States of words (T, D_text) -> rows of length 1 (T, E).
   at::Tensor words(const at::Tensor& text_TD) const;
-  /// States of pictures (I * S, D_image), `tokens` each -> their patches, rows of length 1 (I, N, E).
+  /// What the fusion reads of pictures (ImageStates::fusion_rows; I * S, D_image), `tokens` each -> their patches, rows
+  /// of length 1 (I, N, E).
   at::Tensor patches(const at::Tensor& image_SD, std::int64_t tokens) const;
+  /// States of any parts of pictures (T, D_image) by the same map -> rows of length 1 (T, E).
+  at::Tensor image_rows(const at::Tensor& image_TD) const;
 
   /// What a text's token gains at similarity 1 with picture `image` of the text (D_text). They start at 0: a model that
   /// is given them is at first the model that it was.
@@ -34,7 +38,7 @@ class WordPatchSimilarity {
   const at::Tensor& patch_vector() const { return patch_vector_; }
 
  private:
-  std::int64_t patches_;  ///< N
+  std::int64_t patches_;  ///< N, behind a picture's class token
   Linear word_proj_, patch_proj_;
   std::vector<at::Tensor> word_vectors_;  ///< for each picture that a text is read with
   at::Tensor patch_vector_;

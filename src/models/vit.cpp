@@ -47,6 +47,15 @@ at::Tensor Vit::embed(const at::Tensor& patches, std::int64_t batch) const {
   return flat(patches).view({batch, options_.patches(), options_.width}) + pos_embed_.slice(1, 1);
 }
 
+at::Tensor Vit::embed_crops(const at::Tensor& crops) const {
+  VICHA_ASSERT(!options_.reads_features());
+  const PatchGrid own{options_.rows(), options_.columns()};
+  const PatchGrid grid{crops.size(2) / options_.patch, crops.size(3) / options_.patch};
+  const Linear flat{embed_.weight.flatten(1), embed_.bias};
+  return flat(unfold_patches(crops, options_.patch)).view({crops.size(0), grid.patches(), options_.width}) +
+         resize_positions(pos_embed_, own, grid).slice(1, 1);
+}
+
 at::Tensor Vit::class_tokens(const at::Tensor& cls_11D, const at::Tensor& patches_BND) const {
   if (blocks_.empty() && patches_BND.size(1) > 0) return cls_11D + patches_BND.mean(1, /*keepdim=*/true);
   return cls_11D.expand({patches_BND.size(0), 1, options_.width});
@@ -60,6 +69,10 @@ at::Tensor Vit::assemble(const at::Tensor& patches_BND, const at::Tensor& concep
 
 at::Tensor Vit::assemble_visible(const at::Tensor& patches_BVD) const {
   return at::cat({class_tokens(cls_token_, patches_BVD), patches_BVD}, 1);
+}
+
+at::Tensor Vit::hide(const at::Tensor& patches_BND, const at::Tensor& hidden_BN, const at::Tensor& token_11D) const {
+  return at::where(hidden_BN.unsqueeze(2), token_11D + pos_embed_.slice(1, 1), patches_BND);
 }
 
 Vit::Output Vit::run(const at::Tensor& tokens_TD, const SegmentsPtr& segments, const at::Tensor& rows,

@@ -23,11 +23,16 @@ class Vit {
   /// patch_rows -> patch tokens with their positions (B, N, D).
   at::Tensor embed(const at::Tensor& patches, std::int64_t batch) const;
 
+  /// The same of small pictures (C, 3, r, r), r divisible by the patch, with positions interpolated to their grid.
+  at::Tensor embed_crops(const at::Tensor& crops) const;
+
   /// Class token with its position, patches, then concepts (B, K, D; may be undefined): (B, S, D). Without blocks no
   /// token sees another: the patches' mean is added to the class token.
   at::Tensor assemble(const at::Tensor& patches_BND, const at::Tensor& concepts_BKD) const;
   /// The visible patches of MAE behind a class token *without* its position (as the released weights were trained).
   at::Tensor assemble_visible(const at::Tensor& patches_BVD) const;
+  /// Patches (B, N, D) with those of `hidden_BN` (bool) replaced by a learned token (1, 1, D) at their places.
+  at::Tensor hide(const at::Tensor& patches_BND, const at::Tensor& hidden_BN, const at::Tensor& token_11D) const;
 
   struct Output {
     at::Tensor states;                    ///< (T, D), after the final norm

@@ -63,8 +63,15 @@ at::Tensor BertLayer::operator()(const at::Tensor& x, const SegmentsPtr& self, c
   return mlp(attend_self(x, self, dropout), dropout);
 }
 
-at::Tensor BertLayer::attend_self(const at::Tensor& x, const SegmentsPtr& self, const Dropout& dropout) const {
-  const at::Tensor attended = self_attention(qkv(x), heads, self, dropout.draw());
+at::Tensor BertLayer::attend_self(const at::Tensor& x, const SegmentsPtr& self, const Dropout& dropout,
+                                  AttentionWatch* watch) const {
+  at::Tensor attended;
+  if (watch != nullptr) {
+    const auto parts = qkv(x).chunk(3, 1);
+    attended = watch->attend(parts[0], parts[1], parts[2], heads, self);
+  } else {
+    attended = self_attention(qkv(x), heads, self, dropout.draw());
+  }
   return residual_layer_norm(x, matmul_nt(attended, proj.weight), proj.bias, attention_norm, dropout.draw()).out;
 }
 

@@ -36,7 +36,9 @@ struct BertLayer {
   at::Tensor operator()(const at::Tensor& x, const SegmentsPtr& self, const Dropout& dropout) const;
 
   // The three parts, for layers that also look at images.
-  at::Tensor attend_self(const at::Tensor& x, const SegmentsPtr& self, const Dropout& dropout) const;
+  /// With `watch` its probabilities are kept there; they have no dropout.
+  at::Tensor attend_self(const at::Tensor& x, const SegmentsPtr& self, const Dropout& dropout,
+                         AttentionWatch* watch = nullptr) const;
   /// As attend_self, at the rows (P) only: `self` has P query rows and T key rows.
   at::Tensor attend_self_at(const at::Tensor& x, const at::Tensor& rows, const SegmentsPtr& self,
                             const Dropout& dropout) const;
@@ -46,7 +48,7 @@ struct BertLayer {
   at::Tensor image_kv_change(const at::Tensor& vector_D) const {
     return matmul_nt(vector_D.unsqueeze(0), cross_kv.weight);
   }
-  /// With `watch` its probabilities are kept there; they have no dropout.
+  /// `watch`: as attend_self.
   at::Tensor attend_image(const at::Tensor& x, const at::Tensor& kv, const SegmentsPtr& cross, const Dropout& dropout,
                           AttentionWatch* watch = nullptr) const;
   at::Tensor mlp(const at::Tensor& x, const Dropout& dropout) const;

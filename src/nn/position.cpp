@@ -53,4 +53,11 @@ at::Tensor unfold_patches(const at::Tensor& image, std::int64_t patch) {
       .reshape({batch * rows * columns, channels * patch * patch});
 }
 
+at::Tensor fold_patches(const at::Tensor& rows, const PatchGrid& grid, std::int64_t patch) {
+  const std::int64_t channels = rows.size(1) / (patch * patch);
+  return rows.reshape({-1, grid.rows, grid.columns, channels, patch, patch})
+      .permute({0, 3, 1, 4, 2, 5})
+      .reshape({-1, channels, grid.rows * patch, grid.columns * patch});
+}
+
 }  // namespace vicha

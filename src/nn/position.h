@@ -28,5 +28,7 @@ at::Tensor resize_positions(const at::Tensor& positions, const PatchGrid& from, 
 /// (B, 3, R, R) -> (B * N, 3 * p * p): one row per patch in the order channel, row, column, N = floor(R / p)^2. Pixels
 /// beyond the last whole patch are not read.
 at::Tensor unfold_patches(const at::Tensor& image, std::int64_t patch);
+/// The way back: rows of `grid` patches (B * N, 3 * p * p) -> (B, 3, rows * p, columns * p).
+at::Tensor fold_patches(const at::Tensor& rows, const PatchGrid& grid, std::int64_t patch);
 
 }  // namespace vicha

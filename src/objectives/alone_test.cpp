@@ -9,6 +9,7 @@
 #include <tuple>
 #include <unordered_map>
 
+#include "base/error.h"
 #include "objectives/itc.h"
 #include "objectives/itm.h"
 #include "objectives/mlm.h"
@@ -68,6 +69,7 @@ struct Setting {
   Pictures pictures;
   std::int64_t fusion_layers;
   Text text;
+  FusionKind fusion = FusionKind::kCross;
 };
 
 /// What the tests call an objective, its key in a recipe, and the variant of masked image modelling that it stands for.
@@ -88,6 +90,8 @@ std::unique_ptr<Parts> parts_of(ObjectivesOptions objectives, const Setting& set
   if (only != nullptr) objectives.enable_only({only->key});
   ModelOptions options = tiny();
   options.text.fusion_layers = setting.fusion_layers;
+  options.fusion.kind = setting.fusion;
+  options.regions.rows = 2;
   options.concepts.enabled = setting.pictures != Pictures::kNoConcepts;
   options.concepts.mask_padding = setting.pictures == Pictures::kMaskedConcepts;
   auto parts = std::make_unique<Parts>(objectives, options);
@@ -150,6 +154,16 @@ INSTANTIATE_TEST_SUITE_P(
                      testing::Values(0, 1, 2), testing::Values(Text::kLearns, Text::kFrozen, Text::kCached)),
     name_of_case);
 
+TEST(AloneEqualsJoinedToo, WithJointFusion) {
+  for (const Text text : {Text::kLearns, Text::kCached}) {
+    for (const Subject& subject : kSubjects) {
+      if (subject.variant != MaeVariant::kUnimodal) continue;
+      SCOPED_TRACE(subject.name);
+      expect_alone_equals_joined(recipe(), {Pictures::kConcepts, 2, text, FusionKind::kJoint}, subject);
+    }
+  }
+}
+
 /// What counts as right is an option of ITC that the others read too, also where ITC is off.
 TEST(AloneEqualsJoinedToo, WithPositivesBeyondThePair) {
   for (const Positives positives : {Positives::kCaption, Positives::kImageId}) {
@@ -191,13 +205,16 @@ TEST(AloneEqualsJoinedToo, TheTotalIsTheWeightedSum) {
 
 /// The slope of the loss along its own gradient, measured: the joined step and the plain one could be wrong alike.
 /// Without soft targets, which move with the weights but carry no gradient.
-TEST(AloneEqualsJoinedToo, GradientsMatchFiniteDifferences) {
+class SlopeOf : public testing::TestWithParam<FusionKind> {};
+
+TEST_P(SlopeOf, GradientsMatchFiniteDifferences) {
   for (const Subject& subject : kSubjects) {
     SCOPED_TRACE(subject.name);
     if (std::string(subject.key) == "hitc") continue;  // its candidates carry no gradient: see losses_test.cpp
+    if (GetParam() == FusionKind::kJoint && subject.variant != MaeVariant::kUnimodal) continue;
     ObjectivesOptions objectives = recipe();
     objectives.get<MaeOptions>().variant = subject.variant;
-    const auto parts = parts_of(objectives, {Pictures::kConcepts, 2, Text::kLearns});
+    const auto parts = parts_of(objectives, {Pictures::kConcepts, 2, Text::kLearns, GetParam()});
     const Batch b = batch(23);
     RepeatedDraws draws(33);
     const auto loss_and_grads = [&] {
@@ -220,6 +237,19 @@ TEST(AloneEqualsJoinedToo, GradientsMatchFiniteDifferences) {
     walk(-2 * h);
     const double down = loss_and_grads().loss;
     EXPECT_NEAR((up - down) / (2 * h), length, 0.02 * length);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Fusions, SlopeOf, testing::Values(FusionKind::kCross, FusionKind::kJoint));
+
+TEST(JointModels, RefuseToRebuildPatchesByCrossAttention) {
+  for (const MaeVariant variant : {MaeVariant::kCrossModal, MaeVariant::kUniCrossModal}) {
+    ObjectivesOptions objectives = recipe();
+    objectives.get<MaeOptions>().variant = variant;
+    ModelOptions options = tiny();
+    objectives.check(options);
+    options.fusion.kind = FusionKind::kJoint;
+    EXPECT_THROW(objectives.check(options), UsageError);
   }
 }
 

@@ -6,6 +6,8 @@
 #include <span>
 
 #include "base/error.h"
+#include "models/regions.h"
+#include "objectives/masked_pass.h"
 
 namespace vicha {
 
@@ -21,6 +23,13 @@ std::int64_t FusionPass::source(const at::Tensor& states_TD) {
     first += source.size(0);
   }
   sources_.push_back(states_TD);
+  return first;
+}
+
+std::int64_t FusionPass::images(const ImageStates& images) {
+  const std::int64_t first = image_count_;
+  images_.push_back(images);
+  image_count_ += images.count();
   return first;
 }
 
@@ -42,6 +51,13 @@ Encodings::Encodings(Vicha& model, const Batch& batch, Draws& draws, const Wants
   patches_ = patch_rows(batch.image.to(model.device(), /*non_blocking=*/true), model.options().vit);
 }
 
+Encodings::~Encodings() = default;
+
+MaskedPass& Encodings::masked() {
+  if (!masked_) masked_ = std::make_unique<MaskedPass>(*this);
+  return *masked_;
+}
+
 Dropout Encodings::dropout() const {
   return options_.dropout ? draws_.dropout(model_.options().text.dropout) : Dropout();
 }
@@ -53,13 +69,22 @@ PackedText Encodings::pack(const Tokens& tokens) const {
 
 at::Tensor Encodings::nothing() const { return model_.temperature() * 0.0; }
 
+ImageInput Encodings::image_input(bool regions) const {
+  ImageInput input{patches_, batch_size_, batch_.concepts, regions};
+  if (const auto* targets = batch_.find<RegionTargets>()) {
+    if (targets->crops.defined()) input.crops = targets->crops.to(model_.device(), /*non_blocking=*/true);
+    input.crop_concepts = targets->crop_concepts;
+  }
+  return input;
+}
+
 const ImageStates& Encodings::image() {
   if (image_) return *image_;
   const auto join = [&](const at::Tensor& patches_BND, JoinedRows& pass) {
     for (PassGuest* guest : guests_) guest->join_image(patches_BND, pass);
   };
-  return image_.emplace(model_.online().encode_image({patches_, batch_size_, batch_.concepts}, dropout(), wants_.levels,
-                                                     &image_pass_, join));
+  return image_.emplace(
+      model_.online().encode_image(image_input(wants_.regions), dropout(), wants_.levels, &image_pass_, join));
 }
 
 const at::Tensor& Encodings::image_rows(JoinedRows::Part part) {
@@ -166,7 +191,7 @@ const Encodings::MomentumStates& Encodings::momentum() {
   const at::NoGradGuard guard;
   MomentumStates m;
   const Encoders& copy = model_.momentum();
-  m.image = copy.encode_image({patches_, batch_size_, batch_.concepts}, dropout());
+  m.image = copy.encode_image(image_input(/*regions=*/false), dropout());
   const TextStates& online_text = text();
   if (model_.text_frozen()) {
     // The copy of a frozen encoder is that encoder.
@@ -237,15 +262,22 @@ at::Tensor Encodings::positives(bool with_queue) const {
 
 void Encodings::run_fusion() {
   text();
-  const ImageStates& images = image();
-  for (PassGuest* guest : guests_) guest->join_fusion(fusion_pass_);
   FusionPass& pass = fusion_pass_;
+  pass.images(image());
+  for (PassGuest* guest : guests_) guest->join_fusion(pass);
   pass.first_read_.push_back(pass.plan_.rows_read());
   fused_.emplace();
   if (pass.plan_.sequences.empty()) return;
   const at::Tensor states = pass.sources_.size() == 1 ? pass.sources_.front() : at::cat(pass.sources_);
   const Bert& bert = model_.online().text;
-  fused_ = fuse(bert, states, bert.image_kv(images.states), pass.plan_, FusedImages(images), dropout(),
+  FusedImages images;
+  std::vector<at::Tensor> image_rows;
+  for (const ImageStates& some : pass.images_) {
+    images.add(some);
+    image_rows.push_back(some.fusion_rows());
+  }
+  const at::Tensor rows = image_rows.size() == 1 ? image_rows.front() : at::cat(image_rows);
+  fused_ = fuse(bert, states, bert.image_kv(rows), pass.plan_, images, dropout(),
                 options_.read_rows_only ? nullptr : &all_fused_rows_);
 }
 
@@ -263,7 +295,7 @@ at::Tensor Encodings::momentum_fused(const at::Tensor& text_states_TD, const Fus
   const ImageStates& images = momentum().image;
   const Bert& copy = model_.momentum().text;
   at::Tensor all;
-  return fuse(copy, text_states_TD, copy.image_kv(images.states), plan, FusedImages(images), dropout(),
+  return fuse(copy, text_states_TD, copy.image_kv(images.fusion_rows()), plan, FusedImages(images), dropout(),
               options_.read_rows_only ? nullptr : &all);
 }
 

@@ -6,6 +6,7 @@
 // B pairs, S = 1 + N + K image tokens, E embedding, Q queue, D widths.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -21,6 +22,7 @@ namespace vicha {
 struct Wants {
   bool features = false;    ///< projected class tokens, online and momentum
   std::int64_t levels = 0;  ///< hidden class tokens of both towers, below the last state
+  bool regions = false;     ///< ImageStates::regions, online; with joint fusion they are there in any case
 };
 
 enum class Positives { kIndex, kCaption, kImageId };
@@ -56,12 +58,17 @@ class FusionPass {
   using Part = std::size_t;
   /// First row of those states (T, D_text) among all that the pass gathers from.
   std::int64_t source(const at::Tensor& states_TD);
+  /// Number of the first of these images in the pass. The batch's own, Encodings::image(), are 0 … B - 1; others, such
+  /// as the same pictures partly hidden, stand behind them.
+  std::int64_t images(const ImageStates& images);
   /// Each sequence's `begin` counts from `source`.
   Part add(std::vector<FusionPlan::Sequence> sequences);
 
  private:
   friend class Encodings;
   std::vector<at::Tensor> sources_;
+  std::vector<ImageStates> images_;  ///< the batch's own first
+  std::int64_t image_count_ = 0;     ///< of all
   FusionPlan plan_;
   std::vector<std::int64_t> first_read_;  ///< of each part among the rows that are read; one more at the end
 };
@@ -75,10 +82,13 @@ class PassGuest {
   virtual void join_fusion(FusionPass&) {}
 };
 
+class MaskedPass;
+
 class Encodings {
  public:
   Encodings(Vicha& model, const Batch& batch, Draws& draws, const Wants& wants, const EncodingOptions& options,
             TextCache* cache = nullptr);
+  ~Encodings();
   /// Guests join in this order; they must live as long as the encodings are read.
   void set_guests(std::vector<PassGuest*> guests) { guests_ = std::move(guests); }
 
@@ -132,10 +142,13 @@ class Encodings {
   /// A pass of the momentum model's fusion layers, without gradient: rows that are read (P, D_text) of texts' momentum
   /// states, each with its image.
   at::Tensor momentum_fused(const at::Tensor& text_states_TD, const FusionPlan& plan);
+  /// The pictures with regions hidden, which several objectives read (objectives/masked_pass.h).
+  MaskedPass& masked();
   /// On the plain path: every row of the pass, sequence after sequence.
   const at::Tensor& all_fused_rows();
 
  private:
+  ImageInput image_input(bool regions) const;
   void run_text();
   void encode_cached(TextStates& text);
   void run_fusion();
@@ -160,6 +173,7 @@ class Encodings {
   std::optional<Similarities> similarities_, momentum_similarities_;
   std::optional<at::Tensor> fused_;  ///< undefined within: no sequence in the whole batch
   at::Tensor all_fused_rows_;
+  std::unique_ptr<MaskedPass> masked_;
 };
 
 }  // namespace vicha

@@ -65,6 +65,15 @@ struct BestMatches : torch::autograd::Function<BestMatches> {
 
 }  // namespace
 
+CaptionWords caption_words(const PackedText& pack) {
+  CaptionWords words;
+  for (std::size_t i = 0; i < pack.lengths.size(); ++i) {
+    for (std::int64_t j = 1; j < pack.lengths[i]; ++j) words.rows.push_back(pack.begin[i] + j);
+    words.of_text.push_back(pack.lengths[i] - 1);
+  }
+  return words;
+}
+
 at::Tensor best_matches(const at::Tensor& queries_TE, const at::Tensor& keys_GNE, const std::vector<std::int64_t>& real,
                         std::int64_t tile) {
   const std::int64_t each = keys_GNE.size(1);

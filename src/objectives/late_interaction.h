@@ -8,7 +8,16 @@
 #include <cstdint>
 #include <vector>
 
+#include "models/bert.h"
+
 namespace vicha {
+
+/// The words of packed captions: all rows but [CLS].
+struct CaptionWords {
+  std::vector<std::int64_t> rows;     ///< of the pack's states
+  std::vector<std::int64_t> of_text;  ///< how many each caption has
+};
+CaptionWords caption_words(const PackedText& pack);
 
 /// Products that exist at one time: 4 MiB of fp32.
 inline constexpr std::int64_t kBestMatchTile = 1 << 20;

@@ -42,6 +42,12 @@ void MaeOptions::check(const ModelOptions& model) const {
   if (decoder.width % 4 != 0) {
     throw UsageError(fmt::format("mae.decoder.width = {} is not divisible by 4", decoder.width));
   }
+  if (variant != MaeVariant::kUnimodal && model.fusion.joint()) {
+    throw UsageError(
+        fmt::format("mae.variant = \"{}\" rebuilds patches by the fusion layers' cross-attention to the caption, and "
+                    "model.fusion.kind = \"joint\" has no cross-attention; use mae.variant = \"unimodal\"",
+                    name_of(kMaeVariantNames, variant)));
+  }
   if (variant != MaeVariant::kUnimodal && model.vit.width != model.text.width) {
     throw UsageError(
         fmt::format("mae.variant with a cross-modal part sends image tokens through the fusion layers, which "

@@ -59,9 +59,14 @@ TEST_P(FastEqualsPlain, LossAndEveryGradient) {
   if (which == "masked concepts") options.concepts.mask_padding = true;
   if (which == "one fusion layer") options.text.fusion_layers = 1;
   if (which == "similarity") options.fusion.similarity = objectives.get<WordsOptions>().enabled = true;
+  if (which.starts_with("joint")) options.fusion.kind = FusionKind::kJoint;
+  if (which == "joint, similarity") options.fusion.similarity = objectives.get<WordsOptions>().enabled = true;
+  if (which == "joint, crops") {
+    options.regions = {.rows = 2, .columns = 1, .encode = RegionEncoding::kCrops, .region_size = 16};
+  }
   if (const auto variant = value_named(kMaeVariantNames, which)) objectives.get<MaeOptions>().variant = *variant;
   Parts parts(objectives, options);
-  if (which == "similarity") fill_similarity(parts.model);
+  if (options.fusion.similarity) fill_similarity(parts.model);
   Batch b = batch(11);
   if (which == "no concepts") b.concepts = {};
   expect_same(parts.model, run(parts, b, false), run(parts, b, true));
@@ -69,7 +74,8 @@ TEST_P(FastEqualsPlain, LossAndEveryGradient) {
 
 INSTANTIATE_TEST_SUITE_P(Recipes, FastEqualsPlain,
                          testing::Values("vicha", "mlm only", "caption positives", "no concepts", "masked concepts",
-                                         "one fusion layer", "similarity", "cross_modal", "uni_cross_modal"));
+                                         "one fusion layer", "similarity", "cross_modal", "uni_cross_modal", "joint",
+                                         "joint, similarity", "joint, crops"));
 
 TEST(TextCacheTest, FrozenTextEqualsComputingItAnew) {
   const ObjectivesOptions objectives = recipe();

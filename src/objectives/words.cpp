@@ -48,16 +48,11 @@ class WordsStep : public ObjectiveStep {
     }
     const ImageStates& image = encodings_.image();
     const TextStates& text = encodings_.text();
-    std::vector<std::int64_t> rows, words_of_text;
-    for (std::size_t i = 0; i < text.pack.lengths.size(); ++i) {
-      // Behind [CLS].
-      for (std::int64_t j = 1; j < text.pack.lengths[i]; ++j) rows.push_back(text.pack.begin[i] + j);
-      words_of_text.push_back(text.pack.lengths[i] - 1);
-    }
-    if (rows.empty()) return encodings_.nothing();
+    const CaptionWords caption = caption_words(text.pack);
+    if (caption.rows.empty()) return encodings_.nothing();
     const at::Device device = encodings_.model().device();
-    const at::Tensor words = image.similarity->words(text.states.index_select(0, row_indices(rows, device)));
-    const at::Tensor fit = word_patch_fit(words, words_of_text, image.patches) / objective_.temperature();
+    const at::Tensor words = image.similarity->words(text.states.index_select(0, row_indices(caption.rows, device)));
+    const at::Tensor fit = word_patch_fit(words, caption.of_text, image.patches) / objective_.temperature();
     const at::Tensor positives = encodings_.positives(false);
     return (contrast_loss(fit, positives, {}, 0.0) + contrast_loss(fit.t(), positives, {}, 0.0)) / 2;
   }

@@ -55,8 +55,11 @@ void add_model_facts(Facts& facts, const TaskRecipe& recipe) {
   facts.add("Picture encoder",
             fmt::format("ViT: {}, {} blocks, width {}, {} heads{}", patches, model.vit.depth, model.vit.width,
                         model.vit.heads, model.concepts.enabled ? "; reads concepts" : ""));
-  facts.add("Text and fusion", fmt::format("BERT: {} + {} layers, width {}, {} heads", model.text.text_layers,
-                                           model.text.fusion_layers, model.text.width, model.text.heads));
+  facts.add("Text and fusion", fmt::format("BERT: {} + {} layers, width {}, {} heads{}", model.text.text_layers,
+                                           model.text.fusion_layers, model.text.width, model.text.heads,
+                                           model.fusion.joint() ? fmt::format("; joint fusion with {} × {} regions",
+                                                                              model.regions.rows, model.regions.columns)
+                                                                : ""));
   facts.add("Common embedding",
             fmt::format("{} channels, queue of {}", model.embed_dim, format_count(model.queue_size)));
 }

@@ -86,7 +86,8 @@ class HostTowers final : public ConceptSource, public PictureMatcher {
     std::unique_lock turn(on_device_, std::defer_lock);
     if (!model().device().is_cpu()) turn.lock();  // its memory is for one batch
     const at::Tensor patches = patch_rows(images.image.to(model().device()), model().options().vit);
-    const ImageStates states = model().online().encode_image({patches, pixels.size(0), images.concepts}, Dropout());
+    const ImageStates states = model().online().encode_image(
+        {.patches = patches, .count = pixels.size(0), .concepts = images.concepts, .contrast = true}, Dropout());
     return model().online().vision_proj(states.cls).to(at::kCPU, at::kFloat);
   }
 

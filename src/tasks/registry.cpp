@@ -11,6 +11,7 @@
 #include "tasks/nlvr2/nlvr2.h"
 #include "tasks/nlvr2/text_assignment.h"
 #include "tasks/pretrain/pretrain.h"
+#include "tasks/pretrain/region_eval.h"
 #include "tasks/retrieval/retrieval.h"
 #include "tasks/vqa/vqa.h"
 
@@ -20,8 +21,8 @@ namespace {
 Registry<TaskKind>& registry() {
   static Registry<TaskKind> kinds([] {
     return std::vector<TaskKind>{
-        pretrain_kind(), align_kind(),           retrieval_kind(),  vqa_kind(),
-        nlvr2_kind(),    text_assignment_kind(), entailment_kind(), grounding_kind(),
+        pretrain_kind(),        align_kind(),      retrieval_kind(), vqa_kind(),     nlvr2_kind(),
+        text_assignment_kind(), entailment_kind(), grounding_kind(), regions_kind(),
     };
   });
   return kinds;

@@ -81,7 +81,8 @@ at::Tensor ColourModel::logits(const Batch& batch, const Dropout& dropout) const
   for (std::int64_t i = 0; i < text.pack.size(); ++i) {
     plan.sequences.push_back(FusionPlan::sequence(text.pack, i, 0, i, /*read=*/{0}));
   }
-  return head_(fuse(model.text, text.states, model.text.image_kv(image.states), plan, FusedImages(image), dropout));
+  return head_(
+      fuse(model.text, text.states, model.text.image_kv(image.fusion_rows()), plan, FusedImages(image), dropout));
 }
 
 }  // namespace guests

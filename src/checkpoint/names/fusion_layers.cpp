@@ -88,4 +88,20 @@ void repeat_fusion_layers(StateDict& weights, const FusionLayerCounts& counts, s
   }
 }
 
+void copy_text_layers(StateDict& weights, const FusionLayerCounts& counts) {
+  const std::string prefix = "text_encoder.bert.encoder.layer.";
+  StateDict copied;
+  for (const auto& [name, tensor] : weights) {
+    const auto found = layer_name(name, prefix);
+    if (!found) {
+      copied.set(name, tensor);
+      continue;
+    }
+    const auto as = [&](std::int64_t layer) { copied.set(prefix + std::to_string(layer) + found->rest, tensor); };
+    if (found->layer < counts.text_layers) as(found->layer);
+    if (found->layer < counts.fusion_layers) as(counts.text_layers + found->layer);
+  }
+  weights = std::move(copied);
+}
+
 }  // namespace vicha

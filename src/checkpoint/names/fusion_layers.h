@@ -22,4 +22,8 @@ struct FusionLayerCounts {
 /// repeated likewise for each further picture of which the weights do not say it.
 void repeat_fusion_layers(StateDict& weights, const FusionLayerCounts& counts, std::string_view where);
 
+/// Of BERT's weights, whose layers are text_encoder's: layer k becomes text layer k and layer k of a joint decoder,
+/// which is layer F + k of the text encoder, as far as either reaches.
+void copy_text_layers(StateDict& weights, const FusionLayerCounts& counts);
+
 }  // namespace vicha

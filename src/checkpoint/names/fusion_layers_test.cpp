@@ -56,6 +56,22 @@ TEST(FusionLayers, FurtherPicturesAreComparedAsTheFirst) {
   EXPECT_EQ(weights.at("word_similarity_1_m")[0].item<int>(), 6);
   EXPECT_EQ(weights.at("word_similarity_2")[0].item<int>(), 7) << "has its own";
   EXPECT_EQ(weights.at("word_similarity_2_m")[0].item<int>(), 6);
+TEST(FusionLayers, OfAJointDecoderAreTheTextLayersOnceMore) {
+  const auto numbers = [](const StateDict& weights) {
+    std::string found;
+    for (int layer = 0; layer < 9; ++layer) {
+      const at::Tensor bias = weights.find(kPrefix + std::to_string(layer) + ".output.dense.bias");
+      found += bias.defined() ? std::to_string(bias[0].item<int>()) : "-";
+    }
+    return found;
+  };
+  for (const auto& [text, fusion, expected] :
+       {std::tuple{4, 4, "01230123-"}, {2, 4, "010123---"}, {3, 2, "01201----"}, {4, 5, "01230123-"}}) {
+    StateDict weights = two_and_two();
+    copy_text_layers(weights, {text, fusion, 1});
+    EXPECT_EQ(numbers(weights), expected) << text << ' ' << fusion;
+    EXPECT_TRUE(weights.contains("temp"));
+  }
 }
 
 TEST(FusionLayers, DeeperModelIsNotTakenForARepeatedOne) {

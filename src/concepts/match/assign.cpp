@@ -191,7 +191,7 @@ void write_words(Record& record, const Found& found, std::int64_t number, const 
     const std::int32_t word = found.region_words[static_cast<std::size_t>(i)];
     tags.push_back(word < 0 ? Record() : Record(vocabulary.word(word)));
   }
-  record["region_tags"] = std::move(tags);
+  record[kRegionTagsField] = std::move(tags);
 }
 
 ConceptProvenance provenance_of(const ConceptKit& kit, const AssignOptions& options) {

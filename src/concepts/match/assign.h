@@ -17,6 +17,9 @@
 
 namespace vicha {
 
+/// Field of records: a word or null for each region of their picture.
+inline constexpr const char* kRegionTagsField = "region_tags";
+
 struct AssignOptions {
   std::int64_t k = 15;
   double threshold = 0;  ///< least softmax(scale * cosine) over the vocabulary; 0: none. k words at most are kept

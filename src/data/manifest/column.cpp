@@ -36,6 +36,8 @@ std::unique_ptr<Column> make_column(const ColumnSpec& spec) {
       return std::make_unique<BoxesColumn>(spec);
     case ColumnType::kId:
       return std::make_unique<IdColumn>(spec);
+    case ColumnType::kTags:
+      return std::make_unique<TagsColumn>(spec);
   }
   return nullptr;
 }
@@ -124,6 +126,29 @@ void AnswersColumn::append(bool found, StringPool&) {
 void AnswersColumn::seal() {
   ArenaColumn::seal();
   answers_.seal();
+}
+
+std::vector<std::int64_t> TagsColumn::operator[](std::int64_t record) const {
+  const char* from = at(record);
+  std::vector<std::int64_t> tags(take_varint(from));
+  for (std::int64_t& tag : tags) tag = static_cast<std::int64_t>(take_varint(from)) - 1;  // 0: a gap
+  return tags;
+}
+
+void TagsColumn::append(bool found, StringPool&) {
+  std::string entry;
+  if (found) {
+    append_varint(entry, read_.size());
+    for (const std::optional<std::string>& word : read_) {
+      append_varint(entry, word ? std::uint64_t{words_.intern(*word)} + 1 : 0);
+    }
+  }
+  append_entry(found, entry);
+}
+
+void TagsColumn::seal() {
+  ArenaColumn::seal();
+  words_.seal();
 }
 
 const FloatBox& BoxColumn::operator[](std::int64_t record) const {

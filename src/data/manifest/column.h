@@ -214,6 +214,29 @@ struct FloatBox {
   float width = 0, height = 0;  ///< more than 0
 };
 
+/// Lists of words with gaps: the tags of a picture's regions.
+class TagsColumn : public ArenaColumn {
+ public:
+  static constexpr ColumnType kType = ColumnType::kTags;
+  using ArenaColumn::ArenaColumn;
+  /// Numbers of the words, -1 for a gap, in the order of the manifest; at least one entry.
+  std::vector<std::int64_t> operator[](std::int64_t record) const;
+  /// Distinct words of all records, in the order of first appearance.
+  std::int64_t tag_count() const { return words_.size(); }
+  std::string_view tag(std::int64_t number) const { return words_[static_cast<std::uint32_t>(number)]; }
+  std::uint64_t memory_bytes() const override { return ArenaColumn::memory_bytes() + words_.memory_bytes(); }
+  void seal() override;
+
+ protected:
+  std::string parse(const nlohmann::json& value, const nlohmann::json*, const ImagePaths&) override;
+  void append(bool found, StringPool&) override;
+  std::string wanted() const override { return "a list of strings and nulls"; }
+
+ private:
+  StringPool words_;
+  std::vector<std::optional<std::string>> read_;
+};
+
 class BoxColumn : public Column {
  public:
   static constexpr ColumnType kType = ColumnType::kBox;

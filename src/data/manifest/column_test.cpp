@@ -127,21 +127,35 @@ TEST(Columns, IdsKeepTheirKind) {
   EXPECT_EQ(ids[3].text, "-7");
 }
 
+TEST(Columns, TagsMayHaveGaps) {
+  const TemporaryFolder folder;
+  const Manifest m =
+      load_columns(folder, {{.field = "tags", .type = ColumnType::kTags}},
+                   R"([{"image": "a", "tags": ["cat", null, "dog", "cat"]}, {"image": "b", "tags": [null]},
+          {"image": "c", "tags": ["a fish", "dog"]}])");
+  const auto& tags = m.column<TagsColumn>("tags");
+  ASSERT_EQ(tags.tag_count(), 3);
+  EXPECT_EQ(tags[0], (std::vector<std::int64_t>{0, -1, 1, 0}));
+  EXPECT_EQ(tags[1], (std::vector<std::int64_t>{-1}));
+  EXPECT_EQ(tags[2], (std::vector<std::int64_t>{2, 1}));
+  EXPECT_EQ(tags.tag(2), "a fish");
+}
+
 TEST(Columns, OptionalOnesMayBeMissing) {
   const TemporaryFolder folder;
   std::vector<ColumnSpec> specs;
   const ColumnType types[] = {ColumnType::kImage, ColumnType::kText,  ColumnType::kAnswers, ColumnType::kLabel,
-                              ColumnType::kBox,   ColumnType::kBoxes, ColumnType::kId};
+                              ColumnType::kBox,   ColumnType::kBoxes, ColumnType::kId,      ColumnType::kTags};
   for (const ColumnType type : types) {
     specs.push_back({.field = fmt::format("c{}", specs.size()), .type = type, .required = false});
   }
   const Manifest m = load_columns(
       folder, specs,
-      R"([{"image": "a"}, {"image": "a", "c0": "b", "c1": "", "c2": "x", "c3": 0, "c4": [0, 0, 1, 1], "c5": [], "c6": 0},
+      R"([{"image": "a"}, {"image": "a", "c0": "b", "c1": "", "c2": "x", "c3": 0, "c4": [0, 0, 1, 1], "c5": [], "c6": 0, "c7": [null]},
           {"image": "a"}])");
   const Column* columns[] = {&m.column<ImageColumn>("c0"), &m.column<TextColumn>("c1"), &m.column<AnswersColumn>("c2"),
                              &m.column<LabelColumn>("c3"), &m.column<BoxColumn>("c4"),  &m.column<BoxesColumn>("c5"),
-                             &m.column<IdColumn>("c6")};
+                             &m.column<IdColumn>("c6"),    &m.column<TagsColumn>("c7")};
   for (const Column* column : columns) {
     for (std::int64_t record = 0; record < 3; ++record) {
       EXPECT_EQ(column->has(record), record == 1) << column->spec().field << record;
@@ -220,7 +234,11 @@ INSTANTIATE_TEST_SUITE_P(
         WrongColumn{ColumnType::kBoxes, R"([[1, 2, 3, 4]], "beside": [])",
                     R"(has 1 values, but field "beside" is a list of 0)"},
         WrongColumn{ColumnType::kId, "1.5", "is a real number, not a string or an integer"},
-        WrongColumn{ColumnType::kId, "[1]", "is a list of 1, not a string or an integer"}));
+        WrongColumn{ColumnType::kId, "[1]", "is a list of 1, not a string or an integer"},
+        WrongColumn{ColumnType::kTags, R"("cat")", R"(is "cat", not a list of strings and nulls)"},
+        WrongColumn{ColumnType::kTags, "[]", "is an empty list"},
+        WrongColumn{ColumnType::kTags, R"(["cat", 3])", "holds 3, where only strings and null may be"},
+        WrongColumn{ColumnType::kTags, R"(["cat", ""])", "holds an empty tag: null stands for none"}));
 
 TEST(Columns, LetRecordsDoWithoutCaptionsOnlyWhereTheSchemaSaysSo) {
   const TemporaryFolder folder;

@@ -160,6 +160,20 @@ std::string AnswersColumn::parse(const Value& value, const Value* beside, const 
   return "";
 }
 
+std::string TagsColumn::parse(const Value& value, const Value*, const ImagePaths&) {
+  read_.clear();
+  if (!value.is_array()) return is_not(value, wanted());
+  if (value.empty()) return "is an empty list";
+  for (const Value& tag : value) {
+    if (!tag.is_string() && !tag.is_null()) {
+      return fmt::format("holds {}, where only strings and null may be", shown(tag));
+    }
+    if (tag.is_string() && tag.get_ref<const std::string&>().empty()) return "holds an empty tag: null stands for none";
+    read_.push_back(tag.is_null() ? std::nullopt : std::optional(tag.get<std::string>()));
+  }
+  return "";
+}
+
 std::string BoxColumn::parse(const Value& value, const Value*, const ImagePaths&) {
   const std::string wrong = read_box(value, box_);
   return wrong.empty() ? "" : "is " + wrong;

@@ -23,6 +23,7 @@ enum class ColumnType {
   kBox,      ///< [x, y, width, height]
   kBoxes,    ///< a list of such boxes, perhaps with scores
   kId,       ///< a string or an integer
+  kTags,     ///< a list of strings, each of which may be null
 };
 
 struct ColumnSpec {

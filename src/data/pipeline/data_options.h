@@ -63,6 +63,35 @@ struct FeatureInputOptions {
   }
 };
 
+struct RegionDataOptions {
+  std::string store, source, vocabulary;
+  double tag_threshold = 0.5, masked = 0.15;
+  std::int64_t num_tags = 10, side = 0;
+
+  void describe(Visitor& v) {
+    v.field(
+        {"store", "",
+         "The concept source's features of the pictures' regions, by `vicha concepts embed --regions` (mrm.target = "
+         "feature)"},
+        store);
+    v.field({"source", "",
+             "What makes them, and the tags, at the start into the run's folder, unless `store` is given: clip:FILE, "
+             "aligned:RUN or vicha:RUN. Manifests then need no region_tags; concepts that they have are replaced"},
+            source);
+    v.field({"vocabulary", "", "Of a source: the file of words (`vicha concepts vocab`) that tags are taken from"},
+            vocabulary);
+    v.field({"tag_threshold", "", "Of a source: least probability of a tag, softmax over the vocabulary", 0, 1},
+            tag_threshold);
+    v.field({"num_tags", "tags", "Of a source: tags of a picture that the model reads", 1, 1000}, num_tags);
+    v.field({"side", "regions",
+             "Of a source: rows and columns of the grid that is embedded; 0: as model.regions. Fewer are cheaper; what "
+             "is stored is laid over the model's grid by area",
+             0, 64},
+            side);
+    v.field({"masked", "", "Share of a picture's regions that are hidden for mrm and mtm, at least one", 0, 1}, masked);
+  }
+};
+
 struct DataOptions {
   std::vector<std::string> manifests;
   std::string image_root;
@@ -79,6 +108,7 @@ struct DataOptions {
   ImageTransformOptions transform;
   ConceptInputOptions concepts;
   FeatureInputOptions features;
+  RegionDataOptions regions;
 
   void describe(Visitor& v) {
     v.field({"manifests", "", "Files of records, one after the other: JSON lists or JSON lines"}, manifests);
@@ -110,6 +140,7 @@ struct DataOptions {
     v.section("transform", "From the decoded picture to the model's input", transform);
     v.section("concepts", "Concept words beside the picture", concepts);
     v.section("features", "Stored features of patches instead of pixels", features);
+    v.section("regions", "Features and tags of regions", regions);
   }
 
   /// Of manifests that have what the schema says, and concepts where they are read.

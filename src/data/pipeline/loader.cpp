@@ -58,6 +58,14 @@ Batch Loader::next() {
   Batch batch = collate(*draft, {.pad_id = maker_.text().pad_id(),
                                  .text = maker_.manifest().schema().has_text(),
                                  .concepts = maker_.text().has_concepts()});
+  if (setup_.shown) {
+    auto& shown = batch.add<ShownParts>();
+    for (Sample& sample : draft->samples) {
+      shown.seen.push_back(sample.seen);
+      shown.view.push_back(sample.view);
+      shown.concept_words.push_back(std::move(sample.concept_words));
+    }
+  }
   const std::uint64_t seed = mix_seed(
       {setup_.seed, kTargets, static_cast<std::uint64_t>(draft->number), static_cast<std::uint64_t>(setup_.rank)});
   for (std::size_t i = 0; i < setup_.targets.size(); ++i) {

@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include "base/random.h"
@@ -30,6 +31,15 @@ namespace vicha {
 /// the manifest. Random numbers depend on (seed, batch, rank) and the maker's index in the list alone.
 using TargetMaker = std::function<void(Batch& batch, const Manifest& manifest, Rng& rng)>;
 
+/// What of their records the samples of a batch show, for targets that must follow it (LoaderSetup::shown).
+struct ShownParts : BatchTargets {
+  std::vector<SeenPart> seen;                                ///< of each picture of pixels
+  std::vector<std::int64_t> view;                            ///< of each picture's features
+  std::vector<std::vector<std::string_view>> concept_words;  ///< of each, as they were drawn
+
+  void for_each_tensor(const TensorVisit&) override {}
+};
+
 /// What the recipe's data section does not say.
 struct LoaderSetup {
   std::uint64_t seed = 0;
@@ -39,6 +49,7 @@ struct LoaderSetup {
   std::filesystem::path bad_samples = {};  ///< JSON lines of unreadable images, appended to; empty: logged only
   /// Of the manifest's pictures, which then are not read; a view of each is drawn. Null: pixels.
   std::shared_ptr<const PictureFeatures> features = {};
+  bool shown = false;  ///< whether batches have ShownParts, before the makers of targets see them
 };
 
 /// The manifests that the options name, with what the schema says of their records (its `concepts` are the options').

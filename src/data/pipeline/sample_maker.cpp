@@ -64,13 +64,15 @@ SampleMaker::SampleMaker(std::shared_ptr<const Manifest> manifest, std::shared_p
       features_(std::move(features)),
       whole_(options.features.whole) {}
 
-bool SampleMaker::show(std::int64_t image, Rng& rng, std::span<float> out) {
+bool SampleMaker::show(std::int64_t image, Rng& rng, std::span<float> out, Sample* sample) {
   if (bad_.reason(image)) return false;
   std::shared_ptr<const Image> decoded;
   try {
     if (features_) {
       const auto views = whole_ ? std::uint64_t{1} : static_cast<std::uint64_t>(features_->views());
-      features_->read(image, static_cast<std::int64_t>(rng.below(views)), out);
+      const auto view = static_cast<std::int64_t>(rng.below(views));
+      features_->read(image, view, out);
+      if (sample != nullptr) sample->view = view;
       return true;
     }
     decoded = images_.load(image);
@@ -78,7 +80,7 @@ bool SampleMaker::show(std::int64_t image, Rng& rng, std::span<float> out) {
     bad_.add(image, error.what());
     return false;
   }
-  transform_.train(*decoded, rng, out);
+  transform_.train(*decoded, rng, out, sample != nullptr ? &sample->seen : nullptr);
   return true;
 }
 
@@ -97,7 +99,7 @@ Sample SampleMaker::make(std::int64_t epoch, std::int64_t record, const std::vec
     VICHA_ASSERT(images.size() == out.size());
     for (std::size_t i = 0; i < images.size(); ++i) {
       Rng rng = rng_for(i == 0 ? kPixels : kFurther + 2 * (i - 1));
-      if (!show(images[i], rng, out[i])) return images[i];
+      if (!show(images[i], rng, out[i], i == 0 ? &sample : nullptr)) return images[i];
     }
     return std::int64_t{-1};
   };
@@ -122,7 +124,8 @@ Sample SampleMaker::make(std::int64_t epoch, std::int64_t record, const std::vec
   }
   sample.image_id = manifest.image_id(chosen);
   if (text_.has_concepts()) {
-    sample.concepts = text_.encode_concepts(text_.draw_concepts(manifest.concepts(chosen), concept_rng));
+    sample.concept_words = text_.draw_concepts(manifest.concepts(chosen), concept_rng);
+    sample.concepts = text_.encode_concepts(sample.concept_words);
     for (std::size_t i = 0; i + 1 < out.size(); ++i) {
       Rng rng = rng_for(kFurther + 2 * i + 1);
       sample.further_concepts.push_back(

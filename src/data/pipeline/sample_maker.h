@@ -25,7 +25,10 @@ struct Sample {
   std::vector<std::int64_t> text, concepts;
   std::vector<std::vector<std::int64_t>> further_concepts;  ///< of the pictures of the schema's columns
   std::int64_t image_id = 0, caption_id = 0;
-  std::vector<std::int64_t> passed_over;  ///< records before it whose images are bad, in order
+  SeenPart seen;                                ///< of the picture; with features the whole of their view
+  std::int64_t view = 0;                        ///< of the features
+  std::vector<std::string_view> concept_words;  ///< what `concepts` are tokens of; the manifest's
+  std::vector<std::int64_t> passed_over;        ///< records before it whose images are bad, in order
 };
 
 /// Texts and concepts as token ids.
@@ -73,8 +76,9 @@ class SampleMaker {
   const BadImages& bad_images() const { return bad_; }
 
  private:
-  /// The picture of that number into `out`, augmented by `rng`; false if it cannot be read.
-  bool show(std::int64_t image, Rng& rng, std::span<float> out);
+  /// The picture of that number into `out`, augmented by `rng`; false if it cannot be read. What is seen of the
+  /// record's own picture is noted in `sample`, which is null for others.
+  bool show(std::int64_t image, Rng& rng, std::span<float> out, Sample* sample);
 
   Images images_;
   BadImages bad_;

@@ -51,7 +51,8 @@ class VichaSource : public ConceptSource {
     const at::Tensor pictures = feed_->pictures(pixels).to(model().device());
     const at::Tensor patches = patch_rows(pictures, model().options().vit);
     const Encoders& online = model().online();
-    const ImageStates image = online.encode_image({patches, pixels.size(0)}, Dropout());
+    const ImageStates image =
+        online.encode_image({.patches = patches, .count = pixels.size(0), .contrast = true}, Dropout());
     return online.vision_proj(image.cls).to(at::kCPU, at::kFloat);
   }
 

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "data/manifest/column.h"
-#include "models/model_options.h"
+#include "nn/position.h"
 
 namespace vicha {
 
@@ -18,11 +18,12 @@ struct WordMap {
   at::Tensor map_HW;  ///< fp32 on the CPU, not negative, in any unit; row by row as the patches lie in the picture
 };
 
-/// Maps of a text's words from those of its tokens (T, N), which maps of attention give (network/attention_maps.h):
+/// Maps of a text's words from those of its tokens (T, N) over `grid` (map_grid), which maps of attention give
+/// (network/attention_maps.h):
 /// first their mean, of the whole text (its word is ""), then each word's, the greater where it has several pieces.
 /// `pieces`: of the tokens, [CLS] first, as PredictInput::Item has them.
 std::vector<WordMap> maps_of_words(const std::vector<std::string>& pieces, const at::Tensor& maps_TN,
-                                   const VitOptions& vit);
+                                   const PatchGrid& grid);
 
 struct DrawnBox {
   FloatBox box;  ///< in the picture's pixels

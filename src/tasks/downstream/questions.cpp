@@ -46,8 +46,12 @@ struct QuestionRoom {
 QuestionRoom room_for(const Vicha& model, const EvaluationSet& set, const QuestionOptions& options) {
   const ModelOptions& sizes = model.options();
   const std::int64_t tokens = 1 + sizes.vit.patches() + set.concept_tokens();
-  const std::int64_t states = tokens * sizes.vit.width * 4;
-  const std::int64_t kv = tokens * 2 * sizes.text.width * sizes.text.fusion_layers * 4 + states;
+  const bool joint = sizes.fusion.joint();
+  const std::int64_t regions = joint ? sizes.regions.count() : 0;
+  const std::int64_t states = (tokens + regions) * sizes.vit.width * 4;
+  const std::int64_t of_fusion =
+      joint ? (1 + regions) * sizes.text.width * 4 : tokens * 2 * sizes.text.width * sizes.text.fusion_layers * 4;
+  const std::int64_t kv = of_fusion + states;
   const std::int64_t half = (options.memory_mib << 20) / 2;
   return {std::clamp<std::int64_t>(half / kv, 1, options.batch_size), half / states};
 }
@@ -108,7 +112,8 @@ class PictureStates {
     const at::Tensor rows = encoded.states.view({encoded.count(), encoded.tokens, -1});
     tokens_ = encoded.tokens;
     for (std::size_t i = 0; i < images.size(); ++i) {
-      held_[images[i]] = {rows[static_cast<std::int64_t>(i)], encoded.real[i]};
+      const auto at = static_cast<std::int64_t>(i);
+      held_[images[i]] = {rows[at], encoded.regions.defined() ? encoded.regions[at] : at::Tensor(), encoded.real[i]};
     }
   }
   void drop(const std::vector<std::int64_t>& images) {
@@ -116,12 +121,14 @@ class PictureStates {
   }
   ImageStates of(const std::vector<std::int64_t>& images) const {
     ImageStates states;
-    std::vector<at::Tensor> rows;
+    std::vector<at::Tensor> rows, regions;
     for (const std::int64_t image : images) {
-      const auto& [own, real] = held_.at(image);
-      rows.push_back(own);
-      states.real.push_back(real);
+      const Held& held = held_.at(image);
+      rows.push_back(held.rows);
+      if (held.regions.defined()) regions.push_back(held.regions);
+      states.real.push_back(held.real);
     }
+    if (!regions.empty()) states.regions = at::stack(regions);
     const at::Tensor all = at::stack(rows);
     states.tokens = tokens_;
     states.cls = all.select(1, 0);
@@ -131,9 +138,13 @@ class PictureStates {
   }
 
  private:
+  struct Held {
+    at::Tensor rows, regions;  ///< (S, D_image), (R, D_image); the latter undefined where the fusion reads none
+    std::int64_t real;
+  };
   const Vicha& model_;
   std::int64_t tokens_ = 0;
-  std::unordered_map<std::int64_t, std::pair<at::Tensor, std::int64_t>> held_;
+  std::unordered_map<std::int64_t, Held> held_;
 };
 
 /// The block's texts in passes of about kRowsOfPass rows.
@@ -141,7 +152,7 @@ void show_texts(const Vicha& model, const EvaluationSet& set, const QuestionBloc
                 const std::function<void(const QuestionBatch&)>& visit) {
   std::unordered_map<std::int64_t, std::int64_t> place;
   for (std::size_t i = 0; i < block.pictures.size(); ++i) place[block.pictures[i]] = static_cast<std::int64_t>(i);
-  const std::vector<at::Tensor> kv = model.online().text.image_kv(image.states);
+  const std::vector<at::Tensor> kv = model.online().text.image_kv(image.fusion_rows());
   for (std::size_t begin = 0; begin < block.texts.size();) {
     // Some more than fit by their number, then as many as fit by their rows.
     const std::size_t most = std::min<std::size_t>(block.texts.size() - begin, kRowsOfPass / 2);

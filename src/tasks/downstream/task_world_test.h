@@ -32,6 +32,11 @@ class TaskWorld : public ColourWorld {
     r.data.manifests = {(folder_ / manifest).string()};
     return r;
   }
+  /// Fusion in one sequence, over a grid that cuts the patches.
+  static void make_joint(ModelOptions& model) {
+    model.fusion.kind = FusionKind::kJoint;
+    model.regions.rows = model.regions.columns = 2;
+  }
   template <class Recipe>
   RunResult train(Recipe r, const std::string& out, const std::string& resume = "auto") const {
     r.finish();

@@ -6,9 +6,9 @@
 namespace vicha {
 
 std::vector<WordMap> maps_of_words(const std::vector<std::string>& pieces, const at::Tensor& maps_TN,
-                                   const VitOptions& vit) {
-  VICHA_ASSERT(static_cast<std::int64_t>(pieces.size()) == maps_TN.size(0) && maps_TN.size(1) == vit.patches());
-  const at::Tensor rows = maps_TN.detach().to(at::kCPU, at::kFloat).view({-1, vit.rows(), vit.columns()});
+                                   const PatchGrid& grid) {
+  VICHA_ASSERT(static_cast<std::int64_t>(pieces.size()) == maps_TN.size(0) && maps_TN.size(1) == grid.patches());
+  const at::Tensor rows = maps_TN.detach().to(at::kCPU, at::kFloat).view({-1, grid.rows, grid.columns});
   std::vector<WordMap> maps = {{"", rows.mean(0)}};
   for (std::size_t i = 1; i < pieces.size(); ++i) {  // 0 is [CLS]
     const at::Tensor map = rows[static_cast<std::int64_t>(i)];

@@ -7,15 +7,12 @@ namespace vicha {
 namespace {
 
 TEST(WordMaps, PiecesOfAWordAreOneMap) {
-  VitOptions vit;
-  vit.image_res = 4;
-  vit.patch = 2;
   const at::Tensor rows = at::tensor({0.0F, 0.0F, 0.0F, 4.0F,   // [CLS]
                                       1.0F, 0.0F, 0.0F, 0.0F,   // play
                                       0.0F, 2.0F, 0.0F, 0.0F,   // ##ing
                                       0.0F, 0.0F, 3.0F, 0.0F})  // dog
                               .view({4, 4});
-  const std::vector<WordMap> maps = maps_of_words({"[CLS]", "play", "##ing", "dog"}, rows, vit);
+  const std::vector<WordMap> maps = maps_of_words({"[CLS]", "play", "##ing", "dog"}, rows, {2, 2});
   ASSERT_EQ(maps.size(), 3u);
   EXPECT_EQ(maps[0].word, "") << "the whole text";
   EXPECT_TRUE(maps[0].map_HW.allclose(at::tensor({0.25F, 0.5F, 0.75F, 1.0F}).view({2, 2})));

@@ -110,13 +110,13 @@ void explain_entailment(const EntailmentModel& model, const PredictInput::Item& 
   const std::vector<std::string> classes = entailment_classes();
   const auto chosen = std::ranges::find(classes, label) - classes.begin();
   const at::Tensor maps =
-      word_maps(encoders, states.text, encoders.text.image_kv(states.image.states), FusedImages(states.image), {0},
-                FusedRows::kCls, usual_map_layer(sizes.text),
+      word_maps(encoders, states.text, encoders.text.image_kv(states.image.fusion_rows()), FusedImages(states.image),
+                {0}, FusedRows::kCls, usual_map_layer(sizes.text),
                 [&](const at::Tensor& fused) { return model.net().logits(fused).select(1, chosen).sum(); });
   Explanation explanation;
   explanation.title = fmt::format("{}: {} ({:.0f} %)", item.text, label, 100 * answer.at("probability").get<double>());
   explanation.pictures.push_back(
-      {item.pictures.front().file, maps_of_words(item.pieces, maps, sizes.vit), /*boxes=*/{}});
+      {item.pictures.front().file, maps_of_words(item.pieces, maps, map_grid(sizes)), /*boxes=*/{}});
   write_explanation(file, explanation);
 }
 

@@ -59,6 +59,20 @@ class Entailment : public TaskWorld {
   }
 };
 
+TEST_F(Entailment, WorksWithJointFusion) {
+  EntailmentRecipe r = entailment();
+  make_joint(r.model);
+  r.eval.manifest = (folder_ / "sentences.json").string();
+  ASSERT_TRUE(train(r, "joint").finished);
+  EXPECT_EQ(evaluate(folder_ / "joint", "sentences.json").at("records"), 32);
+  LoadedModel loaded = load_trained(folder_ / "joint", "cpu");
+  const Predictor predict = find_task_kind("entailment")->predict(loaded, {.checkpoint = folder_ / "joint"});
+  const EntailmentJson question = {
+      {"image", (folder_ / "images/red0.png").string()}, {"sentence", "a red picture"}, {"concepts", {"thing"}}};
+  EXPECT_TRUE(EntailmentJson::parse(predict({question.dump(), folder_ / "why.png"})).contains("probabilities"));
+  EXPECT_TRUE(fs::exists(folder_ / "why.png"));
+}
+
 TEST_F(Entailment, LearnsThirtyTwoSamplesIsCalibratedAndAnswers) {
   EntailmentRecipe r = entailment();
   r.training.length.max_steps = 240;

@@ -45,9 +45,9 @@ GroundingAnswers answer_all(const GroundingModel& model, const GroundingSet& on,
         [&](const QuestionBatch& batch) { return model.judge(batch, *on.set, *on.boxes, most); }, name, group);
     return answers;
   }
-  const VitOptions& vit = model.vicha().options().vit;
-  answers.rows = vit.rows();
-  answers.columns = vit.columns();
+  const PatchGrid grid = model.grid_of(options);
+  answers.rows = grid.rows;
+  answers.columns = grid.columns;
   answers.maps_XN = model.maps(on.set, options, questions, name, group);
   return answers;
 }

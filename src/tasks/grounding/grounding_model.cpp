@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "objectives/irta.h"
 #include "tasks/downstream/network/attention_maps.h"
 
 namespace vicha {
@@ -14,6 +15,12 @@ namespace {
 
 /// Expressions that are judged at once: the states of their pictures' patches are copied for each.
 constexpr std::int64_t kJudgedAtOnce = 32;
+
+/// Of words and regions, the maps that IRTA has learnt; null where the model has its own of words and patches, or
+/// neither.
+const IrtaObjective* word_region_maps(const GroundingModel& model) {
+  return model.vicha().options().fusion.similarity ? nullptr : model.objectives().find<IrtaObjective>();
+}
 
 std::int64_t longest_of_texts(const std::vector<std::int64_t>& lengths) { return *std::ranges::max_element(lengths); }
 
@@ -92,7 +99,14 @@ at::Tensor GroundingModel::word_maps_of(const QuestionBatch& batch, const Ground
   const Encoders& encoders = vicha().online();
   const FusedImages images(batch.image);
   const std::vector<std::int64_t>& image_of = batch.image_of.front();
-  if (options.map == GroundingMap::kSimilarity) return similarity_maps(batch.text, images, image_of);
+  if (options.map == GroundingMap::kSimilarity) {
+    const IrtaObjective* irta = word_region_maps(*this);
+    if (irta == nullptr) return similarity_maps(batch.text, images, image_of);
+    const at::NoGradGuard guard;
+    ImageStates image = batch.image;
+    encoders.show_patches(image, /*regions=*/true);
+    return similarity_maps(irta->words(batch.text.states), irta->regions(image.regions), batch.text.pack, image_of);
+  }
   const std::int64_t layer = options.layer < 0 ? usual_map_layer(vicha().options().text) : options.layer;
   return matching_maps(encoders, match_head(), batch.text, batch.kv, images, image_of, layer);
 }
@@ -114,13 +128,20 @@ at::Tensor GroundingModel::contrast_maps_of(const at::Tensor& pictures, const To
   return contrast_maps(encoders, vicha().temperature(), input, encoders.text_features(text.cls), image_of, block);
 }
 
+PatchGrid GroundingModel::grid_of(const GroundingMapOptions& options) const {
+  const ModelOptions& sizes = vicha().options();
+  // The contrast looks by the image encoder's own attention.
+  if (options.map == GroundingMap::kItc) return {sizes.vit.rows(), sizes.vit.columns()};
+  const bool regions = options.map == GroundingMap::kSimilarity && word_region_maps(*this) != nullptr;
+  return regions ? PatchGrid{sizes.regions.rows, sizes.regions.columns} : map_grid(sizes);
+}
+
 at::Tensor GroundingModel::maps(const std::shared_ptr<const EvaluationSet>& set, const GroundingMapOptions& options,
                                 const QuestionOptions& questions, const std::string& name, const Group& group) const {
-  const std::int64_t patches = vicha().options().vit.patches();
   if (options.map != GroundingMap::kItc) {
     return score_questions(
-        vicha(), set, questions, patches, [&](const QuestionBatch& batch) { return maps(batch, options); }, name,
-        group);
+        vicha(), set, questions, grid_of(options).patches(),
+        [&](const QuestionBatch& batch) { return maps(batch, options); }, name, group);
   }
   std::vector<at::Tensor> maps;
   std::int64_t text = 0, image = 0;

@@ -43,6 +43,8 @@ class GroundingModel : public TaskModel {
   /// By the contrast: pictures (B, …) as Batch::image, and the texts beside them.
   at::Tensor contrast_maps_of(const at::Tensor& pictures, const Tokens& concepts, const Tokens& texts,
                               const std::vector<std::int64_t>& image_of, const GroundingMapOptions& options) const;
+  /// What those maps lie over: patches, or regions.
+  PatchGrid grid_of(const GroundingMapOptions& options) const;
   /// Of all expressions of a set, in its order: (X, N), fp32 on the CPU.
   at::Tensor maps(const std::shared_ptr<const EvaluationSet>& set, const GroundingMapOptions& options,
                   const QuestionOptions& questions, const std::string& name, const Group& group) const;

@@ -78,7 +78,7 @@ class GroundingPredictor {
     Candidates candidates{size, boxes_of_input(item.json, size, picture.file.string()), {}};
     const at::NoGradGuard guard;
     const QuestionBatch batch = encode(item);
-    const auto& vit = model_.vicha().options().vit;
+    const PatchGrid grid = model_.grid_of(options_);
 
     BoxJson answer = item.json;
     std::vector<double> scores;
@@ -90,7 +90,7 @@ class GroundingPredictor {
       text_map = options_.map == GroundingMap::kItc
                      ? model_.contrast_maps_of(picture.image, picture.concepts, item.tokens, {0}, options_)[0]
                      : model_.maps(batch, options_)[0];
-      text_map = text_map.cpu().view({vit.rows(), vit.columns()});
+      text_map = text_map.cpu().view({grid.rows, grid.columns});
       at::Tensor enlarged = upsample_map(text_map, size);
       // Of boxes of any size the whole picture would win wherever the map is spread out: what counts is above its mean.
       if (!item.json.contains("boxes")) enlarged = enlarged - enlarged.mean();
@@ -127,7 +127,7 @@ class GroundingPredictor {
     batch.text = encoders.encode_text(PackedText::packed(item.tokens, model_.vicha().device()), Dropout());
     batch.image =
         encoders.encode_image({patch_rows(picture.image, encoders.vit.options()), 1, picture.concepts}, Dropout());
-    batch.kv = encoders.text.image_kv(batch.image.states);
+    batch.kv = encoders.text.image_kv(batch.image.fusion_rows());
     batch.image_of = {{0}};
     return batch;
   }
@@ -149,12 +149,12 @@ class GroundingPredictor {
 
   void explain(const std::filesystem::path& file, const PredictInput::Item& item, const QuestionBatch& batch,
                const Candidates& candidates, const BoxChoice& choice, const at::Tensor& text_map) const {
-    const VitOptions& vit = model_.vicha().options().vit;
     Explanation::Picture picture{.file = item.pictures.front().file, .maps = {}, .boxes = {}};
     if (!model_.supervised() && options_.map == GroundingMap::kItc) {
       picture.maps = {{"", text_map}};
     } else {
-      picture.maps = maps_of_words(item.pieces, word_maps_of(batch, candidates, choice), vit);
+      const PatchGrid grid = model_.supervised() ? map_grid(model_.vicha().options()) : model_.grid_of(options_);
+      picture.maps = maps_of_words(item.pieces, word_maps_of(batch, candidates, choice), grid);
     }
     const auto drawn = [](const PixelBox& b, bool chosen) {
       const FloatBox box{static_cast<float>(b.x), static_cast<float>(b.y), static_cast<float>(b.width),

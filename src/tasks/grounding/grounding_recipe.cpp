@@ -14,10 +14,13 @@
 namespace vicha {
 
 void GroundingMapOptions::describe(Visitor& v) {
-  v.choice({"map", "",
-            "What says where the picture shows what is said: Grad-CAM of matching (the paper's), Grad-CAM of the "
-            "contrast, or the similarities of words and patches (model.fusion.similarity)"},
-           map, kGroundingMapNames);
+  v.choice(
+      {"map", "",
+       "What says where the picture shows what is said: Grad-CAM of matching (the paper's), Grad-CAM of the "
+       "contrast, or the similarities of words and patches (model.fusion.similarity; of words and regions where the "
+       "model has none of those and irta.enabled = true). With model.fusion.kind = "
+       "\"joint\" the first and the last are maps of regions"},
+      map, kGroundingMapNames);
   v.field({"layer", "",
            "Of map = itm: the fusion layer, over all BERT layers from 0; -1: the third, or the last but "
            "one where there are fewer than four",
@@ -73,14 +76,16 @@ bool GroundingRecipe::has_objectives() const {
 void GroundingRecipe::finish() {
   TaskRecipe::finish();
   objectives.check(model);
-  require_no_teacher(objectives, task);
+  require_pairs_suffice(objectives, task);
   const GroundingMapOptions& maps = grounding.maps;
   if (maps.layer >= 0) fusion_layer_of(model.text, maps.layer);
   if (maps.block >= model.vit.depth) {
     throw UsageError(fmt::format("grounding.block = {}: the image encoder has {} blocks", maps.block, model.vit.depth));
   }
-  if (maps.map == GroundingMap::kSimilarity && !model.fusion.similarity) {
-    throw UsageError("grounding.map = similarity needs model.fusion.similarity = true");
+  if (maps.map == GroundingMap::kSimilarity && !model.fusion.similarity && !objectives.at("irta").enabled) {
+    throw UsageError(
+        "grounding.map = similarity needs model.fusion.similarity = true (words and patches), or irta.enabled = true "
+        "(words and regions)");
   }
   if (!grounding.supervised && !has_objectives()) {
     throw UsageError("nothing is learnt: switch itc and itm on, or set grounding.supervised=true");

@@ -99,6 +99,45 @@ class Grounding : public TaskWorld {
   std::vector<GroundJson> records_;
 };
 
+/// Maps of matching and of similarities are of regions, that of the contrast is of patches; the head judges as ever.
+TEST_F(Grounding, WorksWithJointFusion) {
+  GroundingRecipe r = grounding();
+  make_joint(r.model);
+  r.model.fusion.similarity = true;
+  r.training.length.max_steps = 3;
+  ASSERT_TRUE(train(r, "joint").finished);
+  for (const char* map : {"itm", "itc", "similarity"}) {
+    const GroundJson judged = evaluate(folder_ / "joint", "squares.json", {std::string("map=") + map});
+    EXPECT_EQ(judged.at("by"), map);
+    EXPECT_TRUE(judged.contains("pointing"));
+  }
+  LoadedModel loaded = load_trained(folder_ / "joint", "cpu");
+  const Predictor predict = find_task_kind("grounding")->predict(loaded, {.checkpoint = folder_ / "joint"});
+  const GroundJson question = {
+      {"image", (folder_ / "images/squares3.png").string()}, {"text", records_[6].at("text")}, {"concepts", {"thing"}}};
+  EXPECT_TRUE(GroundJson::parse(predict({question.dump(), folder_ / "why.png"})).contains("box"));
+  EXPECT_TRUE(fs::exists(folder_ / "why.png"));
+
+  // Without maps of the model's own those of IRTA do, with either fusion.
+  for (const FusionKind kind : {FusionKind::kCross, FusionKind::kJoint}) {
+    r = grounding();
+    make_joint(r.model);
+    r.model.fusion.kind = kind;
+    r.objectives.at("irta").enabled = true;
+    r.grounding.maps.map = GroundingMap::kSimilarity;
+    r.training.length.max_steps = 3;
+    const std::string out(name_of(kFusionKindNames, kind));
+    ASSERT_TRUE(train(r, "irta_" + out).finished);
+    EXPECT_EQ(evaluate(folder_ / ("irta_" + out), "squares.json").at("by"), "similarity");
+  }
+
+  r = supervised();
+  make_joint(r.model);
+  r.training.length.max_steps = 3;
+  ASSERT_TRUE(train(r, "head").finished);
+  EXPECT_EQ(evaluate(folder_ / "head", "squares.json").at("by"), "head");
+}
+
 TEST_F(Grounding, LearnsBoxesOfThirtyTwoExpressionsAndAnswers) {
   GroundingRecipe r = supervised();
   r.training.length.max_steps = 240;

@@ -21,6 +21,7 @@
 #include "nn/position.h"
 #include "objectives/registry.h"
 #include "tasks/host/feature_tower.h"
+#include "tasks/host/fusion_start.h"
 #include "tasks/host/picture_feed.h"
 #include "tasks/host/recipe_files.h"
 #include "train/checkpoint_folder.h"
@@ -30,6 +31,8 @@ namespace vicha {
 namespace {
 
 constexpr const char* kLayer = "text_encoder.bert.encoder.layer.";
+// Of joint fusion: what makes a picture's rows tokens among the words.
+constexpr const char* kImageEmbeddings = "text_encoder.bert.image_embeddings.**";
 // A model on features may go on from one on pixels, and the reverse: what embeds the patches then starts anew.
 constexpr const char *kPixelEmbed = "*.patch_embed.**", *kFeatureEmbed = "*.feature_embed.**";
 
@@ -100,17 +103,23 @@ void start_concepts_as_text(Vicha& model) {
 }
 
 /// Layers 0 … of the weights become text layers, then fusion layers, as far as they reach; cross-attention starts
-/// fresh.
+/// fresh. Of a joint decoder layer k begins as their layer k, as text layer k does.
 void initialise_text(Vicha& model, const std::string& file) {
   StateDict source = to_released_names(open_weights(file, true).tensors, file);
   std::int64_t layers = 0;
   while (source.contains(kLayer + std::to_string(layers) + ".output.dense.weight")) ++layers;
-  LoadPolicy policy{.where = file,
-                    .allow_missing = {std::string(kLayer) + "*.crossattention.**", "text_encoder.cls.**"},
-                    .allow_unexpected = {"text_encoder.bert.pooler.**", "text_encoder.cls.**"},
-                    .remedy = "Give weights of the size that [model.text] describes, or change that to theirs"};
+  const bool joint = model.options().fusion.joint();
+  if (joint && layers >= model.options().text.text_layers) {
+    layers = fill_joint_layers(source, model.options().text, layers, file);
+  }
+  LoadPolicy policy{
+      .where = file,
+      .allow_missing = {std::string(kLayer) + "*.crossattention.**", kImageEmbeddings, "text_encoder.cls.**"},
+      .allow_unexpected = {"text_encoder.bert.pooler.**", "text_encoder.cls.**"},
+      .remedy = "Give weights of the size that [model.text] describes, or change that to theirs"};
   const TextOptions& text = model.options().text;
-  const std::int64_t images = model.options().fusion.images, all = text.text_layers + images * text.fusion_layers;
+  const std::int64_t images = joint ? 1 : model.options().fusion.images,
+                     all = text.text_layers + images * text.fusion_layers;
   if (images > 1 && layers > text.text_layers) {
     const std::int64_t fusion = layers - text.text_layers;
     repeat_fusion_layers(source, {text.text_layers, fusion, images}, file);
@@ -225,6 +234,7 @@ void initialise_all(TaskModel& task, const std::string& file) {
   const Weights weights = open_weights(file, true);
   StateDict source = to_released_names(weights.tensors, file);
   ParameterStore& store = model.parameters();
+  require_fusion_kind(model.options(), source, file);
   task.adapt_weights(source, file);
   leave_other_sizes(store, source, file);
   NamedTensors targets;

@@ -33,6 +33,7 @@ struct TrainingSetup {
   std::filesystem::path out;
   std::string device;
   const Group& group;
+  std::optional<std::filesystem::path> checkpoint = {};  ///< that the run goes on from
 };
 
 /// A task while it is trained.
@@ -45,6 +46,8 @@ class TaskTraining {
   virtual void after_backward() {}
   /// What batches need beside their core, made where they are made.
   virtual std::vector<TargetMaker> target_makers() { return {}; }
+  /// Whether they read ShownParts of a batch.
+  virtual bool reads_shown_parts() const { return false; }
   /// A checkpoint of step `step` has been written: the place for an evaluation along the way.
   virtual void on_checkpoint(std::int64_t /*step*/) {}
   /// Name and content of files of the task's own that every checkpoint keeps, so that it stands alone.

@@ -1,12 +1,14 @@
 // What the recipes of all tasks have in common: the model, where it starts, its data, how it is trained.
 #pragma once
 
+#include <filesystem>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "config/any_options.h"
 #include "data/pipeline/data_options.h"
+#include "distributed/group.h"
 #include "models/model_options.h"
 #include "train/train_options.h"
 
@@ -43,6 +45,12 @@ class TaskRecipe {
   /// Fills in, at the start of a training, what files say that the recipe names (the size of stored features), and
   /// finishes it again. Throws DataError or UsageError naming both where recipe and file do not agree.
   virtual void read_sizes(const std::string& device);
+  /// Makes what the recipe's data lack, into the folder of the run, before they are read at the start of a training,
+  /// and names it in the recipe. One rank makes it, all call. Throws DataError or UsageError.
+  virtual void make_data(const std::filesystem::path& /*out*/, const std::string& /*device*/, const Group&) {}
+  /// Fills in what the records of the training set say (the number of tags). Throws DataError naming both where recipe
+  /// and records do not agree.
+  virtual void read_records(const Manifest&) {}
   /// What a report says of the recipe beyond what all recipes have: (name, value).
   virtual std::vector<std::pair<std::string, std::string>> facts() const { return {}; }
   /// What evaluations of the model take where the command line says nothing: key=value of the evaluating task's

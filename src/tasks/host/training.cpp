@@ -127,10 +127,12 @@ RunResult train_task(const TrainCommand& given, const Group& group) {
   std::optional<RunLock> lock;
   if (group.is_writer()) lock.emplace(command.out);
   const auto tokenizer = load_tokenizer(recipe.init.vocabulary, recipe.model.text);
+  command.recipe->make_data(command.out, command.device, group);
   const auto manifest = load_manifests(recipe.data, kind->schema ? kind->schema(recipe) : Schema());
   log::info("{} records, {} pictures, {} captions", manifest->size(), manifest->image_count(),
             manifest->caption_count());
   warn_of_ids(*manifest);
+  command.recipe->read_records(*manifest);
   const std::optional<fs::path> checkpoint = starting_point(command.resume, command.out);
   const DataMatch match =
       checkpoint ? compare_data(*checkpoint, manifest->digests(), command.allow_changed_data) : DataMatch::kUnknown;
@@ -170,20 +172,22 @@ RunResult train_task(const TrainCommand& given, const Group& group) {
   vicha.to(device);
   const std::optional<ConceptKit> kit = training_kit(recipe.data);
   if (kit) std::ranges::move(concept_kit_files(*kit), std::back_inserter(files));
-  const std::unique_ptr<TaskTraining> training =
-      kind->begin_training({recipe, *model, manifest, tokenizer, kit, tower, command.out, command.device, group});
+  const std::unique_ptr<TaskTraining> training = kind->begin_training(
+      {recipe, *model, manifest, tokenizer, kit, tower, command.out, command.device, group, checkpoint});
   std::ranges::move(training->checkpoint_files(), std::back_inserter(files));
   TrainedTask task(*training, vicha, command.recipe, std::move(files));
   if (device.is_cpu()) log::info("{}", kernel_choice().describe());
   LoaderSetup setup = loader_setup(command, group, device, training->target_makers());
   setup.features = features;
+  setup.shown = training->reads_shown_parts();
   Loader loader(manifest, tokenizer, recipe.data, setup);
   LoaderSource source(loader);
 
   RunSetup run{.out = command.out, .resume = command.resume, .device = command.device, .group = group};
   // Neither where files lie nor who reads them changes a run.
   for (const char* key : {"data.workers", "data.prefetch", "data.cache_mib", "data.image_root", "data.features.",
-                          "text_cache_mib", "init.", "eval.", "teach.source", "teach.pictures", "teach.captions"}) {
+                          "text_cache_mib", "init.", "eval.", "teach.source", "teach.pictures", "teach.captions",
+                          "data.regions.store", "data.regions.source", "data.regions.vocabulary"}) {
     run.may_change.emplace_back(key);
   }
   // Where what a manifest says has been compared, its name makes no difference.

@@ -208,6 +208,7 @@ Nlvr2Model::Nlvr2Model(const Nlvr2Recipe& recipe, std::uint64_t seed)
 
 void Nlvr2Model::adapt_weights(StateDict& weights, const std::string& file) const {
   const ModelOptions& sizes = vicha().options();
+  if (sizes.fusion.joint()) return;  // the same layers read both pictures
   repeat_fusion_layers(weights, {sizes.text.text_layers, sizes.text.fusion_layers, sizes.fusion.images}, file);
 }
 

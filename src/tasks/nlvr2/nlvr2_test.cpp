@@ -85,6 +85,27 @@ TEST_F(Statements, AreLearntByHeartEvaluatedAndAsked) {
                    {"image2"}));
 }
 
+/// Pretraining with one picture, text assignment and NLVR2 with two, all joint: the layers go on as they are.
+TEST_F(Statements, FollowAJointPretraining) {
+  PretrainRecipe pretrain = recipe();
+  pretrain.training.length.max_steps = 2;
+  make_joint(pretrain.model);
+  TextAssignmentRecipe assignment = small<TextAssignmentRecipe>("train.json");
+  make_joint(assignment.model);
+  assignment.training.length.max_steps = 2;
+  assignment.init.checkpoint = run(pretrain, "pretrained").last_checkpoint.string();
+  Nlvr2Recipe r = nlvr2();
+  make_joint(r.model);
+  r.init.checkpoint = train(assignment, "assigned").last_checkpoint.string();
+  const RunResult result = train(r, "run");
+  ASSERT_TRUE(result.finished);
+  const StateDict weights = read_safetensors(result.last_checkpoint / "model.safetensors");
+  EXPECT_TRUE(weights.contains("text_encoder.bert.encoder.layer.3.output.dense.weight"));
+  EXPECT_FALSE(weights.contains("text_encoder.bert.encoder.layer.4.output.dense.weight"));
+  EXPECT_TRUE(weights.contains("text_encoder.bert.image_embeddings.type_1"));
+  EXPECT_EQ(evaluate(folder_ / "run", "statements.json").at("records"), 32);
+}
+
 TEST_F(Statements, ResumedRunEndsWithTheSameBits) {
   const RunResult whole = train(nlvr2(), "whole");
   train(nlvr2(), "parts");

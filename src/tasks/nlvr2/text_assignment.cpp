@@ -64,6 +64,7 @@ TextAssignmentModel::TextAssignmentModel(const TextAssignmentRecipe& recipe, std
 
 void TextAssignmentModel::adapt_weights(StateDict& weights, const std::string& file) const {
   const ModelOptions& sizes = vicha().options();
+  if (sizes.fusion.joint()) return;  // the same layers read both pictures
   repeat_fusion_layers(weights, {sizes.text.text_layers, sizes.text.fusion_layers, sizes.fusion.images}, file);
 }
 

@@ -19,9 +19,14 @@ struct PretrainRecipe : TaskRecipe {
   void describe(Visitor& v);
   void finish() override;
   void read_sizes(const std::string& device) override;
+  void make_data(const std::filesystem::path& out, const std::string& device, const Group& group) override;
+  void read_records(const Manifest& manifest) override;
   std::vector<std::pair<std::string, std::string>> facts() const override;
   std::vector<std::string> evaluation_settings() const override { return eval.settings(); }
   std::string evaluation_manifest() const override { return eval.manifest; }
+
+ private:
+  void read_feature_width();
 };
 
 }  // namespace vicha

@@ -19,7 +19,7 @@
 #include "concepts/embed/embed.h"
 #include "nn/norm.h"
 #include "tasks/concepts/concept_sources.h"
-#include "tasks/host/stored_pictures.h"
+#include "tasks/pretrain/stored_vectors.h"
 
 namespace vicha {
 namespace {
@@ -61,34 +61,6 @@ void embed_captions(ConceptSource& source, const DataOptions& data, const fs::pa
   if (!fresh.empty()) log::info("{}: the teacher's vectors of {} captions", file.string(), fresh.size());
 }
 
-[[noreturn]] void missing(const EmbeddingStore& store, std::string_view what, std::string_view first, std::size_t count,
-                          const std::string& remedy) {
-  throw DataError(
-      store.path().string(),
-      fmt::format("has no vector of {} of the training set's {}; the first: \"{}\"", count, what, printable(first)),
-      remedy);
-}
-
-/// A store's record of each picture of the manifest, by its number.
-std::vector<std::int64_t> records_of_pictures(const EmbeddingStore& store, const ImageList& list,
-                                              const Manifest& manifest) {
-  const std::vector<std::int64_t> numbers = numbers_of(list, manifest);
-  std::vector<std::int64_t> records(static_cast<std::size_t>(manifest.image_count()), -1);
-  std::vector<std::string_view> without;
-  for (std::size_t i = 0; i < list.keys.size(); ++i) {
-    const std::optional<std::int64_t> record = store.find(list.keys[i]);
-    if (!record) without.push_back(list.keys[i]);
-    if (record && numbers[i] >= 0) records[static_cast<std::size_t>(numbers[i])] = *record;
-  }
-  if (!without.empty()) {
-    missing(
-        store, "pictures", without.front(), without.size(),
-        "`vicha concepts embed MANIFEST --source TEACHER --out` that store adds those of readable files; `vicha data "
-        "prune` leaves the others out");
-  }
-  return records;
-}
-
 /// A store's record of each caption as a batch knows it: by the id of the cleaned text. Captions that differ before the
 /// cleaning alone are one; the first of them counts.
 std::unordered_map<std::int64_t, std::int64_t> records_of_captions(const EmbeddingStore& store,
@@ -106,8 +78,8 @@ std::unordered_map<std::int64_t, std::int64_t> records_of_captions(const Embeddi
     }
   }
   if (!without.empty()) {
-    missing(store, "captions", without.front(), without.size(),
-            "Leave teach.captions empty and give teach.source: the captions are embedded at the start then");
+    report_missing(store, "captions", without.front(), without.size(),
+                   "Leave teach.captions empty and give teach.source: the captions are embedded at the start then");
   }
   return records;
 }
@@ -165,7 +137,10 @@ TargetMaker teacher_targets(const TeacherSetup& setup) {
   const auto stores = std::make_shared<TeacherStores>();
   if (options.image > 0) {
     stores->pictures = EmbeddingStore::open(pictures);
-    stores->record_of_image = records_of_pictures(*stores->pictures, list, *setup.manifest);
+    stores->record_of_image = records_of_pictures(
+        *stores->pictures, list, *setup.manifest,
+        "`vicha concepts embed MANIFEST --source TEACHER --out` that store adds those of readable files; `vicha data "
+        "prune` leaves the others out");
   }
   if (options.text > 0) {
     stores->captions = EmbeddingStore::open(captions);

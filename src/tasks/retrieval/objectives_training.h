@@ -22,6 +22,8 @@ class ObjectivesTraining : public TaskTraining {
   struct Extras {
     std::vector<TargetMaker> makers = {};  ///< behind those of the objectives
     std::function<void(std::int64_t step)> on_checkpoint = {};
+    bool shown_parts = false;                                     ///< whether the makers read ShownParts
+    std::vector<std::pair<std::string, std::string>> files = {};  ///< TaskTraining::checkpoint_files
     std::unique_ptr<EarlyStop> stop = {};  ///< judges checkpoints instead, by which the best is kept
   };
   /// `objectives`: of the recipe. Setup and options outlive this. Throws UsageError if no objective is active at the
@@ -32,6 +34,8 @@ class ObjectivesTraining : public TaskTraining {
   /// The momentum features of the batch, of all ranks, enter the queue once the loss no longer needs its old content.
   void after_backward() override;
   std::vector<TargetMaker> target_makers() override;
+  bool reads_shown_parts() const override { return extras_.shown_parts; }
+  std::vector<std::pair<std::string, std::string>> checkpoint_files() override { return extras_.files; }
   void on_checkpoint(std::int64_t step) override;
   EarlyStop* early_stop() override { return extras_.stop.get(); }
 

@@ -17,10 +17,18 @@ void set_retrieval_defaults(ObjectivesOptions& objectives, DataOptions& data) {
   data.concepts.random_share = 0;
 }
 
-void require_no_teacher(const ObjectivesOptions& objectives, const std::string& task) {
-  if (!objectives.get<TeachOptions>().enabled) return;
-  throw UsageError(
-      fmt::format("teach.enabled = true: {} has no teacher; pretrain with it, and start from that run", task));
+void require_pairs_suffice(const ObjectivesOptions& objectives, const std::string& task) {
+  if (objectives.get<TeachOptions>().enabled) {
+    throw UsageError(
+        fmt::format("teach.enabled = true: {} has no teacher; pretrain with it, and start from that run", task));
+  }
+  for (const char* key : {"ira", "mrm", "mtm"}) {
+    if (!objectives.at(key).enabled) continue;
+    throw UsageError(
+        fmt::format("{}.enabled = true: {} has no tags and features of regions; pretrain with it, and start from that "
+                    "run",
+                    key, task));
+  }
 }
 
 void RetrievalEvalOptions::describe(Visitor& v) {
@@ -40,7 +48,7 @@ void RetrievalRecipe::describe(Visitor& v) {
 void RetrievalRecipe::finish() {
   TaskRecipe::finish();
   objectives.check(model);
-  require_no_teacher(objectives, task);
+  require_pairs_suffice(objectives, task);
 }
 
 std::vector<std::pair<std::string, std::string>> RetrievalRecipe::facts() const {

@@ -15,8 +15,8 @@ namespace vicha {
 /// Retrieval's training as the method has it: contrast and matching, unweighted, with pairs of one picture as positives
 /// of each other; the temperature is not clamped, crops are moderate, and all concepts are read.
 void set_retrieval_defaults(ObjectivesOptions& objectives, DataOptions& data);
-/// Throws UsageError if an objective is on that needs more than a task gives it (teach).
-void require_no_teacher(const ObjectivesOptions& objectives, const std::string& task);
+/// Throws UsageError if an objective is on that needs more than pictures with texts (teach, ira, mrm, mtm).
+void require_pairs_suffice(const ObjectivesOptions& objectives, const std::string& task);
 
 /// Checkpoints are judged by the mean of all recalls, and the best is kept.
 struct RetrievalEvalOptions : EvalOptions {

@@ -58,6 +58,20 @@ TEST_F(RetrievalRun, GoesOnFromPretrainingAndResumes) {
   EXPECT_EQ(metrics.find("\"hitc\""), std::string::npos);
 }
 
+TEST_F(RetrievalRun, WorksWithJointFusion) {
+  PretrainRecipe pretrain = recipe();
+  RetrievalRecipe r = retrieval();
+  for (ModelOptions* model : {&pretrain.model, &r.model}) {
+    model->fusion.kind = FusionKind::kJoint;
+    model->regions.rows = model->regions.columns = 2;
+  }
+  r.init.checkpoint = run(pretrain, "pretrain").last_checkpoint.string();
+  r.eval.manifest = (folder_ / "test.json").string();
+  r.eval.k_test = 4;
+  ASSERT_TRUE(tune(r, "joint").finished);
+  EXPECT_NE(read_file(folder_ / "joint" / "evaluations.jsonl").find("\"k_test\""), std::string::npos);
+}
+
 TEST_F(RetrievalRun, RanksTextsAndPictures) {
   RetrievalRecipe r = retrieval();
   r.training.length.max_steps = 300;

@@ -127,8 +127,8 @@ void explain_answer(const VqaModel& model, const PredictInput::Item& item, const
   const GivenAnswers given{{at::tensor(answer_ids, at::kLong).unsqueeze(0), {std::ssize(answer_ids)}}, {0}, {}};
   const AnswerRows rows(given, states.lengths, model.vicha().device());
   const at::Tensor maps =
-      word_maps(encoders, states.text, encoders.text.image_kv(states.image.states), FusedImages(states.image), {0},
-                FusedRows::kAll, usual_map_layer(sizes.text), [&](const at::Tensor& fused) {
+      word_maps(encoders, states.text, encoders.text.image_kv(states.image.fusion_rows()), FusedImages(states.image),
+                {0}, FusedRows::kAll, usual_map_layer(sizes.text), [&](const at::Tensor& fused) {
                   const QuestionStates question{fused, states.lengths};
                   const at::Tensor logits = answer_logits(model.net().decoder(), question, rows, Dropout());
                   return -token_losses(logits, rows.targets, {}, 0.0).sum();
@@ -136,7 +136,7 @@ void explain_answer(const VqaModel& model, const PredictInput::Item& item, const
   Explanation explanation;
   explanation.title = title;
   explanation.pictures.push_back(
-      {item.pictures.front().file, maps_of_words(item.pieces, maps, sizes.vit), /*boxes=*/{}});
+      {item.pictures.front().file, maps_of_words(item.pieces, maps, map_grid(sizes)), /*boxes=*/{}});
   write_explanation(file, explanation);
 }
 
@@ -219,7 +219,10 @@ VqaModel::VqaModel(const VqaRecipe& recipe, std::uint64_t seed)
 
 void VqaModel::start_missing(const std::unordered_set<std::string>& missing) {
   if (net_.start_missing(missing)) {
-    log::info("the decoder of answers starts as the fusion layers, its momentum copy as theirs");
+    log::info("the decoder of answers starts as the fusion layers, its momentum copy as theirs{}",
+              vicha().options().fusion.joint()
+                  ? "; its attention to the question starts anew, since joint fusion layers have none to copy"
+                  : "");
   }
 }
 

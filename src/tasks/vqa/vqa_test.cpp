@@ -102,6 +102,28 @@ TEST_F(Vqa, LearnsThirtyTwoSamplesAndAnswers) {
   EXPECT_TRUE(says(refused([&] { predict({question.dump()}); }), {"generate"}));
 }
 
+/// From a joint pretraining: answers are read from the question's rows, maps are of regions.
+TEST_F(Vqa, WorksFromAJointModel) {
+  PretrainRecipe pretrain = recipe();
+  pretrain.model.text.vocabulary = 20;
+  pretrain.training.length.max_steps = 2;
+  make_joint(pretrain.model);
+  VqaRecipe r = vqa();
+  make_joint(r.model);
+  r.init.checkpoint = run(pretrain, "joint").last_checkpoint.string();
+  ASSERT_TRUE(train(r, "run").finished);
+  EXPECT_EQ(evaluate(folder_ / "run", "questions.json").at("records"), 32);
+  LoadedModel loaded = load_trained(folder_ / "run", "cpu");
+  const Predictor predict = find_task_kind("vqa")->predict(loaded, {.checkpoint = folder_ / "run"});
+  const VqaJson question = {
+      {"image", (folder_ / "images/red0.png").string()}, {"question", "What is a picture?"}, {"concepts", {"thing"}}};
+  EXPECT_TRUE(VqaJson::parse(predict({question.dump(), folder_ / "why.png"})).contains("explanation"));
+
+  VqaRecipe cross = vqa();
+  cross.init.checkpoint = r.init.checkpoint;
+  EXPECT_TRUE(says(refused([&] { train(cross, "cross"); }), {"model.fusion.kind = \"joint\"", "cross-attention"}));
+}
+
 TEST_F(Vqa, ResumedRunEndsWithTheSameBits) {
   VqaRecipe r = vqa();
   r.eval.manifest = (folder_ / "questions.json").string();

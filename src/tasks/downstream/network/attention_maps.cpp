@@ -30,6 +30,27 @@ at::Tensor patch_columns(const at::Tensor& map_TS, const VitOptions& vit) {
   return map_TS.slice(1, 1, 1 + vit.patches()).contiguous();
 }
 
+PatchGrid map_grid(const ModelOptions& options) {
+  return options.fusion.joint() ? PatchGrid{options.regions.rows, options.regions.columns}
+                                : PatchGrid{options.vit.rows(), options.vit.columns()};
+}
+
+at::Tensor picture_columns(const Encoders& encoders, const at::Tensor& map_TK, const TextStates& texts,
+                           std::int64_t picture) {
+  if (!encoders.text.joint()) return patch_columns(map_TK, encoders.vit.options());
+  // Rows and columns of a sequence are [class, regions of picture 0; of picture 1; …; text].
+  const std::int64_t regions = encoders.sizes.regions.count(), stride = 1 + regions;
+  std::vector<std::int64_t> rows;
+  std::int64_t next = 0;
+  for (const std::int64_t own : texts.pack.strides) {
+    next += encoders.text.images() * stride;
+    for (std::int64_t j = 0; j < own; ++j) rows.push_back(next++);
+  }
+  VICHA_ASSERT(next == map_TK.size(0));
+  const std::int64_t first = picture * stride + 1;
+  return map_TK.index_select(0, row_indices(rows, map_TK.device())).slice(1, first, first + regions).contiguous();
+}
+
 at::Tensor word_maps(const Encoders& encoders, const TextStates& texts, const std::vector<at::Tensor>& kv,
                      const FusedImages& images, const std::vector<std::int64_t>& image_of, FusedRows rows,
                      std::int64_t layer, const FusedNumber& number) {
@@ -40,7 +61,7 @@ at::Tensor word_maps(const Encoders& encoders, const TextStates& texts, const st
     const at::AutoGradMode enabled(true);
     return number(fused).to(at::kFloat).sum();
   }();
-  return patch_columns(watch.map(sum), encoders.vit.options());
+  return picture_columns(encoders, watch.map(sum), texts);
 }
 
 at::Tensor text_maps(const at::Tensor& words_TN, const std::vector<std::int64_t>& lengths, std::int64_t padded) {
@@ -108,24 +129,30 @@ at::Tensor contrast_maps(const Encoders& encoders, const at::Tensor& temperature
   return maps.empty() ? at::empty({0, vit.patches()}) : at::stack(maps);
 }
 
-at::Tensor similarity_maps(const TextStates& texts, const FusedImages& images,
+at::Tensor similarity_maps(const at::Tensor& words_TE, const at::Tensor& shown_INE, const PackedText& pack,
                            const std::vector<std::int64_t>& image_of) {
-  if (images.similarity == nullptr) {
-    throw UsageError(
-        "grounding.map = similarity: the model compares no words with patches (model.fusion.similarity = false); take "
-        "itm or itc");
-  }
   const at::NoGradGuard guard;
-  const at::Tensor words_TE = images.similarity->words(texts.states);
   std::vector<at::Tensor> maps;
   for (std::size_t i = 0; i < image_of.size(); ++i) {
-    const at::Tensor rows_LE = words_TE.narrow(0, texts.pack.begin[i], texts.pack.lengths[i]);
-    const at::Tensor cosines_LN = at::mm(rows_LE, images.patches[image_of[i]].t()).to(at::kFloat);
+    const at::Tensor rows_LE = words_TE.narrow(0, pack.begin[i], pack.lengths[i]);
+    const at::Tensor cosines_LN = at::mm(rows_LE, shown_INE[image_of[i]].t()).to(at::kFloat);
     at::Tensor map_LN = (cosines_LN - cosines_LN.mean(1, /*keepdim=*/true)).clamp_min(0);
     map_LN[0].zero_();  // [CLS] is no word
     maps.push_back(map_LN);
   }
   return at::cat(maps);
+}
+
+at::Tensor similarity_maps(const TextStates& texts, const FusedImages& images,
+                           const std::vector<std::int64_t>& image_of) {
+  if (images.similarity == nullptr) {
+    throw UsageError(
+        "grounding.map = similarity: the model compares no words with patches (model.fusion.similarity = false) nor, "
+        "by "
+        "irta, with regions; take itm or itc");
+  }
+  const at::NoGradGuard guard;
+  return similarity_maps(images.similarity->words(texts.states), images.patches, texts.pack, image_of);
 }
 
 }  // namespace vicha

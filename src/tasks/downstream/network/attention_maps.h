@@ -1,6 +1,7 @@
 // What an answer looks at: Grad-CAM of a fusion layer's attention to the picture, word by word, and of the image
 // encoder's own attention by the contrast (method, section 5.5). Evaluation mode; may be called under NoGradGuard, and
 // gives no tensor that remembers a graph.
+// With joint fusion a map's N are the regions instead of the patches, but for maps of the contrast (map_grid).
 // X texts, T their real tokens, text after text; B pictures, N patches (row-major), E common embedding.
 #pragma once
 
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "nn/linear.h"
+#include "nn/position.h"
 #include "tasks/downstream/network/pairs.h"
 
 namespace vicha {
@@ -26,6 +28,9 @@ std::int64_t usual_map_layer(const TextOptions& text);
 /// are.
 std::int64_t fusion_layer_of(const TextOptions& text, std::int64_t layer, std::int64_t copies = 1);
 
+/// What maps of the fusion layers and of similarities lie over: the patches of a picture, or its regions.
+PatchGrid map_grid(const ModelOptions& options);
+
 /// Mean over heads of A * max(dA, 0), A the attention of text rows to patches in BERT layer `layer`, dA the gradient of
 /// `number`: (T, N). Arguments as fuse_texts'.
 at::Tensor word_maps(const Encoders& encoders, const TextStates& texts, const std::vector<at::Tensor>& kv,
@@ -33,6 +38,10 @@ at::Tensor word_maps(const Encoders& encoders, const TextStates& texts, const st
                      std::int64_t layer, const FusedNumber& number);
 /// Patch columns of a map over a picture's tokens [class, patches, concepts]: (T, S) -> (T, N).
 at::Tensor patch_columns(const at::Tensor& map_TS, const VitOptions& vit);
+/// Of what a fusion layer was seen to look at (AttentionWatch::map), the texts' rows and the columns of the patches
+/// that it reads; with joint fusion of the regions of each text's picture number `picture`. (T, N)
+at::Tensor picture_columns(const Encoders& encoders, const at::Tensor& map_TK, const TextStates& texts,
+                           std::int64_t picture = 0);
 
 /// Mean of each text's rows over `padded` tokens, those behind its end being 0: (T, N) -> (X, N).
 at::Tensor text_maps(const at::Tensor& words_TN, const std::vector<std::int64_t>& lengths, std::int64_t padded);
@@ -51,8 +60,12 @@ at::Tensor contrast_maps(const Encoders& encoders, const at::Tensor& temperature
                          std::int64_t block);
 
 /// Of each word, how much more a patch is like it than the picture's patches are in the mean, 0 where it is less; of
-/// [CLS] 0. Text i is compared with picture `image_of[i]` (model.fusion.similarity). (T, N). Throws UsageError naming
-/// the key `grounding.map` if the model compares none.
+/// [CLS] 0. Text i is compared with picture `image_of[i]`. Words (T, E) and what pictures show (I, N, E), rows of
+/// length 1 in one space -> (T, N).
+at::Tensor similarity_maps(const at::Tensor& words_TE, const at::Tensor& shown_INE, const PackedText& pack,
+                           const std::vector<std::int64_t>& image_of);
+/// The same by the model's own maps (model.fusion.similarity). Throws UsageError naming the key `grounding.map` if it
+/// has none.
 at::Tensor similarity_maps(const TextStates& texts, const FusedImages& images,
                            const std::vector<std::int64_t>& image_of);
 

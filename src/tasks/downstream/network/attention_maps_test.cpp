@@ -85,6 +85,41 @@ TEST_F(AttentionMaps, AreEachTextsOwn) {
   EXPECT_EQ(maps_of(texts, image_of, 2).slice(0, 1, 3).abs().max().item<float>(), 0.0F);
 }
 
+/// With joint fusion a map is of the regions that its words attend to.
+TEST_F(AttentionMaps, OfJointFusionAreOfRegions) {
+  const at::NoGradGuard guard;
+  ModelOptions options = small_model(3);
+  options.fusion.kind = FusionKind::kJoint;
+  options.regions.rows = 3;
+  options.regions.columns = 2;
+  const Vicha joint(options, 3);
+  EXPECT_EQ(map_grid(options), (PatchGrid{3, 2}));
+  EXPECT_EQ(map_grid(model.options()), (PatchGrid{2, 2}));
+  const Encoders& e = joint.online();
+  const ImageStates image = e.encode_image(input(), Dropout());
+  const auto kv = e.text.image_kv(image.fusion_rows());
+  const TextStates text = e.encode_text(PackedText::packed(texts, at::kCPU), Dropout());
+  const FusedImages fused(image);
+  AttentionWatch watch(1);
+  EXPECT_TRUE(at::allclose(fuse_texts(e, text, kv, fused, image_of, FusedRows::kAll, Dropout(), &watch),
+                           fuse_texts(e, text, kv, fused, image_of, FusedRows::kAll, Dropout()), 1e-5, 1e-5));
+  for (const std::int64_t layer : {1, 2}) {
+    const at::Tensor all = matching_maps(e, head, text, kv, fused, image_of, layer);
+    ASSERT_EQ(all.sizes(), at::IntArrayRef({8, 6}));
+    EXPECT_GT(all.max().item<float>(), 0.0F);
+    const TextStates second = e.encode_text(PackedText::packed({texts.ids.slice(0, 1, 2), {2}}, at::kCPU), Dropout());
+    const at::Tensor alone = matching_maps(e, head, second, kv, fused, {0}, layer);
+    EXPECT_TRUE(at::allclose(all.slice(0, 3, 5), alone, 1e-4, 1e-9)) << layer;
+  }
+
+  // Rows and columns of a map whose numbers say which they are: row * 100 + column.
+  const std::int64_t rows = 3 * 7 + 8, columns = 7 + 3;
+  const at::Tensor numbered = at::arange(rows).unsqueeze(1) * 100 + at::arange(columns);
+  const at::Tensor chosen = picture_columns(e, numbered, text);
+  const std::vector<std::int64_t> of_words = {7, 8, 9, 17, 18, 26, 27, 28};
+  EXPECT_TRUE(chosen.equal(at::tensor(of_words).unsqueeze(1) * 100 + at::arange(1, 7)));
+}
+
 TEST_F(AttentionMaps, OfTheContrastAreEachTextsOwn) {
   const Encoders& e = model.online();
   const at::Tensor features = at::cos(at::arange(24, at::kFloat)).view({3, 8});

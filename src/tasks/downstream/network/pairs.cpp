@@ -33,7 +33,7 @@ PairStates encode_pairs(const Encoders& encoders, const at::Tensor& pictures, co
   states.text = encoders.encode_text(std::move(texts), dropout);
   std::vector<std::int64_t> image_of(static_cast<std::size_t>(states.text.pack.size()));
   std::iota(image_of.begin(), image_of.end(), 0);
-  states.fused = fuse_texts(encoders, states.text, encoders.text.image_kv(states.image.states),
+  states.fused = fuse_texts(encoders, states.text, encoders.text.image_kv(states.image.fusion_rows()),
                             FusedImages(states.image), image_of, rows, dropout);
   states.lengths = rows == FusedRows::kAll ? states.text.pack.lengths : std::vector<std::int64_t>(image_of.size(), 1);
   return states;

@@ -90,8 +90,8 @@ AssignmentNet::Step AssignmentNet::step(const Input& input, AssignmentDraws& dra
     step.assignment = draws.draw(step.weights);
   }
   const TextStates texts = encoders.encode_text(PackedText::packed(input.texts, model_.device()), dropout);
-  const at::Tensor fused = fuse_statements(encoders, texts, encoders.text.image_kv(image.states), FusedImages(image),
-                                           step.assignment.first, step.assignment.second, dropout);
+  const at::Tensor fused = fuse_statements(encoders, texts, encoders.text.image_kv(image.fusion_rows()),
+                                           FusedImages(image), step.assignment.first, step.assignment.second, dropout);
   step.logits = head_(fused);
   const at::Tensor labels = to_device(at::tensor(step.assignment.labels, at::kLong), step.logits.device());
   step.loss = at::cross_entropy_loss(step.logits.to(at::kFloat), labels);

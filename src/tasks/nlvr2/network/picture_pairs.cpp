@@ -28,7 +28,7 @@ at::Tensor encode_statements(const Encoders& encoders, const StatementInput& inp
     const at::Tensor patches = patch_rows(side.pictures, encoders.vit.options());
     const ImageStates encoded = encoders.encode_image({patches, side.pictures.size(0), side.concepts}, dropout);
     images.add(encoded);
-    states.push_back(encoded.states);
+    states.push_back(encoded.fusion_rows());
   }
   const at::Device device = input.sides.front().pictures.device();
   const TextStates texts = encoders.encode_text(PackedText::packed(input.texts, device), dropout);

@@ -1,5 +1,6 @@
 // Statements about two pictures through all encoders: the pictures are encoded apart, each with its own concepts, and
-// each fusion layer's first copy reads the first picture, its second copy the second (method, section 5.3).
+// each fusion layer's first copy reads the first picture, its second copy the second (method, section 5.3); with joint
+// fusion both stand in one sequence with the text, each marked by its type.
 // B statements, S tokens of a picture, D width.
 #pragma once
 

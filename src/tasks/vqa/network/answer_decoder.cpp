@@ -83,9 +83,11 @@ void start_answer_decoder(ParameterStore& store, const TextOptions& options) {
     if (!is_answer_decoder(r.name) || r.is_alias) continue;
     at::Tensor target = store.view(r);
     const auto source = by_name.find(decoder_source_name(r.name, options.text_layers));
-    VICHA_ASSERT(source != by_name.end());
-    const at::Tensor value = store.view(source->second);
-    if (value.sizes() == target.sizes()) {
+    // Joint fusion layers have no cross-attention.
+    const bool found = source != by_name.end();
+    VICHA_ASSERT(found || r.name.find(".crossattention.") != std::string::npos);
+    const at::Tensor value = found ? store.view(source->second) : at::Tensor();
+    if (found && value.sizes() == target.sizes()) {
       target.copy_(value);
     } else if (r.name.starts_with(kDecoderCopy)) {
       const auto online = by_name.find(std::string(kDecoder) + r.name.substr(kDecoderCopy.size()));

@@ -55,8 +55,8 @@ Twins<AnswerDecoder> add_answer_decoder(ParameterStore& store, const TextOptions
 bool is_answer_decoder(std::string_view name);
 
 /// The decoder becomes a copy of the fusion layers, the embeddings and the head for masked words, its momentum copy of
-/// theirs. Where the widths of picture and text differ, keys and values of its cross-attention keep what they have, and
-/// the momentum copy takes it over.
+/// theirs. Where the widths of picture and text differ, keys and values of its cross-attention keep what they have,
+/// with joint fusion, whose layers have none, all of its cross-attention does; the momentum copy takes it over.
 void start_answer_decoder(ParameterStore& store, const TextOptions& options);
 
 }  // namespace vicha

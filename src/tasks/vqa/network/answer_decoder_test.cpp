@@ -80,6 +80,31 @@ TEST(AnswerDecoder, StartsAsTheFusionLayersAndItsCopyAsTheirs) {
   }
 }
 
+/// Joint layers have no cross-attention: the decoder's is its own, and its copy's the same.
+TEST(AnswerDecoder, OfAJointModelStartsItsCrossAttentionAnew) {
+  ModelOptions options = vqa_tiny_model(16);
+  options.fusion.kind = FusionKind::kJoint;
+  Vicha model(options, 1);
+  const MlmObjective head({}, model);
+  vqa_fill_text(model.parameters(), 2.0, 3.0);
+  ParameterStore& store = model.parameters();
+  add_answer_decoder(store, options.text);
+  const std::string cross = "bert.encoder.layer.1.crossattention.";
+  const auto value = [&](const std::string& name) { return store.parameter(name).value; };
+  const at::Tensor before = value("text_decoder." + cross + "self.kv.weight").clone();
+  {
+    const at::NoGradGuard guard;
+    value("text_decoder_m." + cross + "self.kv.weight").zero_();
+  }
+  start_answer_decoder(store, options.text);
+  EXPECT_TRUE(value("text_decoder." + cross + "self.kv.weight").equal(before));
+  EXPECT_TRUE(value("text_decoder_m." + cross + "self.kv.weight").equal(before));
+  for (const char* part : {"bert.encoder.layer.1.attention.self.qkv.weight", "bert.embeddings.LayerNorm.bias"}) {
+    EXPECT_TRUE(value(std::string("text_decoder.") + part).eq(2.0).all().item<bool>()) << part;
+    EXPECT_TRUE(value(std::string("text_decoder_m.") + part).eq(3.0).all().item<bool>()) << part;
+  }
+}
+
 TEST(AnswerDecoder, NeedsFusionLayers) {
   ParameterStore store(1);
   TextOptions options = SmallDecoder::sizes(20);
