@@ -50,9 +50,9 @@ class Range {
 };
 
 /// Opens the figure that all plots stand in.
-class Figure {
+class PlotFigure {
  public:
-  Figure(Html& html, const std::string& title, const std::string& summary, double width, double height)
+  PlotFigure(Html& html, const std::string& title, const std::string& summary, double width, double height)
       : figure_(html.element("figure", {{"class", "chart few"}})),
         caption_(html, title, summary),
         svg_(html.element("svg", {{"viewBox", fmt::format("0 0 {} {}", place(width), place(height))},
@@ -91,7 +91,7 @@ void draw_dot_plot(Html& html, const DotPlot& plot) {
   const double left = 12 + kLetter * static_cast<double>(longest),
                bottom = kTop + kRow * static_cast<double>(plot.rows.size());
   const auto x = [&](double value) { return left + (kWidth - kRight - left) * axis.place(value); };
-  const Figure figure(html, plot.title, plot.summary, kWidth, bottom + kBottom);
+  const PlotFigure figure(html, plot.title, plot.summary, kWidth, bottom + kBottom);
   for (const double tick : axis.ticks(kTicks)) {
     line(html, "grid", x(tick), kTop, x(tick), bottom);
     words(html, "tick middle", x(tick), bottom + 15, format_number(tick));
@@ -143,7 +143,7 @@ void draw_axis_plot(Html& html, const AxisPlot& plot) {
   // Room for intervals that stand beside each other at the ends.
   const auto x = [&](double value) { return kLeft + 14 + (kWidth - kRight - kLeft - 28) * horizontal.place(value); };
   const auto y = [&](double value) { return kHeight - kBottom - (kHeight - kBottom - kTop) * vertical.place(value); };
-  const Figure figure(html, plot.title, "", kWidth, kHeight);
+  const PlotFigure figure(html, plot.title, "", kWidth, kHeight);
   for (const double tick : vertical.ticks(kTicks)) {
     line(html, "grid", kLeft, y(tick), kWidth - kRight, y(tick));
     words(html, "tick end", kLeft - 6, y(tick) + 4, format_number(tick));

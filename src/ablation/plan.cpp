@@ -62,10 +62,6 @@ class Planner {
     return std::ranges::find(lab_.axes, name, [](const auto& axis) { return axis.first; })->second;
   }
 
-  static bool has(const PlannedRow& cell, const std::string& axis, const std::string& value) {
-    return std::ranges::find(cell.at, std::pair(axis, value)) != cell.at.end();
-  }
-
   void add_cells(const std::string& name, const LabRow& row) {
     const std::string title = row.title.empty() ? name : row.title;
     std::vector<PlannedRow> cells = {{.name = name, .title = title, .row = name, .row_title = title}};

@@ -23,7 +23,7 @@ using OrderedJson = nlohmann::ordered_json;
 constexpr const char* kRecordFile = "ablation.json";
 constexpr const char* kWays[] = {"text_to_image", "image_to_text"};
 constexpr const char* kQueries[] = {"text_queries", "image_queries"};
-constexpr const char* kMean = "mean";
+constexpr const char* kMeanRecall = "mean";
 constexpr std::size_t kKeptExamples = 12;  // of each direction, for `vicha report`
 
 bool is_retrieval(const LabEvaluation& evaluation) { return evaluation.task == "retrieval"; }
@@ -80,7 +80,7 @@ OrderedJson take_ranks(OrderedJson& json) {
 }
 
 std::string title_of(const TaskKind& kind, const std::string& key) {
-  if (key == kMean) return "mean recall";
+  if (key == kMeanRecall) return "mean recall";
   for (const Figure& figure : kind.figures) {
     if (figure.key == key) return figure.title;
   }
@@ -191,7 +191,7 @@ std::vector<Measure> measures_of(const LabEvaluation& evaluation) {
     for (const char* way : kWays) {
       for (const char* at : {"r1", "r5", "r10"}) keys.push_back(fmt::format("{}.{}", way, at));
     }
-    keys.emplace_back(kMean);
+    keys.emplace_back(kMeanRecall);
   }
   if (keys.empty()) {
     for (const Figure& figure : kind.figures) {
@@ -215,7 +215,7 @@ EvaluatedRun read_figures(const fs::path& run, const std::vector<Measure>& measu
   const OrderedJson json = read_json(file);
   EvaluatedRun result;
   for (const Measure& measure : measures) {
-    const auto value = measure.key == kMean ? mean_recall(json) : number_at(json, measure.key);
+    const auto value = measure.key == kMeanRecall ? mean_recall(json) : number_at(json, measure.key);
     if (!value || !std::isfinite(*value)) {
       throw DataError(file.string(), fmt::format("has no number '{}'", printable(measure.key)),
                       "'evaluation.measures' names keys of this file: \"text_to_image.r1\", \"accuracy\"");
