@@ -13,7 +13,9 @@
 #include "base/log.h"
 #include "base/printable.h"
 #include "base/sha256.h"
+#include "config/serialize.h"
 #include "tasks/host/model_files.h"
+#include "tasks/retrieval/retrieval.h"
 
 namespace vicha {
 namespace {
@@ -151,6 +153,10 @@ void RunRecord::write(const fs::path& run) const {
 
 std::string evaluation_digest(const LabEvaluation& evaluation) {
   kind_of(evaluation);
+  if (is_retrieval(evaluation)) {  // a wrong key is told of before hours of training
+    RetrievalOptions options;
+    apply_overrides(options, evaluation.set);
+  }
   nlohmann::ordered_json json = {evaluation.task, evaluation.manifest, sha256_hex(read_file(evaluation.manifest)),
                                  evaluation.set};
   return sha256_hex(json_text(json));

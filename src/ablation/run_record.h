@@ -32,7 +32,8 @@ struct RunRecord {
   void write(const std::filesystem::path& run) const;
 };
 
-/// Of the set and the options that a lab's runs are evaluated with; throws DataError if the set is not there.
+/// Of the set and the options that a lab's runs are evaluated with. Throws DataError if the set is not there,
+/// UsageError if nothing is evaluated so.
 std::string evaluation_digest(const LabEvaluation& evaluation);
 
 /// Evaluates the run's model and writes eval.json and ranks.json. Throws as evaluate_trained.
