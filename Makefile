@@ -21,7 +21,7 @@ empty :=
 CONFIGURE = cmake --preset $(1) --log-level=NOTICE \
             $(if $(CMAKE_PREFIX_PATH),"-DCMAKE_PREFIX_PATH=$(subst :,;,$(CMAKE_PREFIX_PATH))") > /dev/null
 
-.PHONY: help setup build demo demo-seeds demo-sources demo-data demo-scenes test test-data bench bench-tasks asan fuzz core format check docs clean
+.PHONY: help setup build ablation demo demo-seeds demo-sources demo-data demo-scenes test test-data bench bench-tasks asan fuzz core format check docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -48,6 +48,9 @@ demo: demo-data ## pretrain on drawings of five artists, then with concepts, sea
 
 demo-seeds: demo-data ## then with and without concepts, three seeds each: what concepts are worth here, mean and spread
 	@tools/demo.sh seeds
+
+ablation: demo-data ## what each part of the method is worth on the demonstration's drawings: grids of runs, three seeds (LABS=…)
+	@tools/ablation.sh $(LABS)
 
 # The tokenizers' tests need BERT's vocabulary, which comes with MiniLM, and CLIP's.
 test-data: setup

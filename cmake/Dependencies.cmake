@@ -96,6 +96,8 @@ if(NOT VICHA_CORE_ONLY)
   pkg_check_modules(LIBARCHIVE REQUIRED IMPORTED_TARGET libarchive)
   find_package(ZLIB REQUIRED)
   find_package(ICU REQUIRED COMPONENTS uc i18n)
+  # Boost.Math is headers alone, which lie where compilers look.
+  find_path(BOOST_MATH_INCLUDE_DIR boost/math/distributions/students_t.hpp REQUIRED)
   # OpenCV's own package file comes with all its modules and what they draw in (VTK, GDAL, …); two are used here.
   find_path(OPENCV_INCLUDE_DIR opencv2/core.hpp PATH_SUFFIXES opencv4 REQUIRED)
   foreach(module opencv_core opencv_imgproc)

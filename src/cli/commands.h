@@ -20,6 +20,7 @@ void add_finetune(CLI::App& app, Action& chosen);
 /// Nothing where no task is known that answers raw input.
 void add_predict(CLI::App& app, Action& chosen);
 void add_eval(CLI::App& app, Action& chosen);
+void add_ablate(CLI::App& app, Action& chosen);
 void add_report(CLI::App& app, Action& chosen);
 void add_index(CLI::App& app, Action& chosen);
 void add_search(CLI::App& app, Action& chosen);

@@ -73,6 +73,7 @@ int run(int argc, char** argv) {
   add_finetune(app, chosen);
   add_predict(app, chosen);
   add_eval(app, chosen);
+  add_ablate(app, chosen);
   add_report(app, chosen);
   add_index(app, chosen);
   add_search(app, chosen);

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "config/fields.h"
+#include "config/section_names.h"
 #include "config/serialize.h"
 #include "config/suggestion.h"
 #include "config/toml_source.h"
@@ -199,16 +200,19 @@ bool is_there(const fs::path& file) {
 
 void load_file(OptionsRef options, const fs::path& file, std::vector<fs::path> chain);
 
-void apply_text(OptionsRef options, std::string_view text, const fs::path& file, const std::vector<fs::path>& chain) {
-  const Origin origin = Origin::file(file);
-  toml::table table;
+toml::table parse_file(std::string_view text, const fs::path& file) {
   try {
-    table = toml::parse(text);
+    return toml::parse(text);
   } catch (const toml::parse_error& error) {
-    origin.fail(error.source(), error.description(), "The file must be TOML");
+    Origin::file(file).fail(error.source(), error.description(), "The file must be TOML");
   } catch (const config_detail::TomlFault& fault) {
     throw DataError(file.string(), fault.what(), "Look at the headers of its sections: [name]");
   }
+}
+
+void apply_text(OptionsRef options, std::string_view text, const fs::path& file, const std::vector<fs::path>& chain) {
+  const Origin origin = Origin::file(file);
+  toml::table table = parse_file(text, file);
   if (const toml::node* base = table.get(kBaseKey)) {
     if (!base->is_string() || base->as_string()->get().empty() ||
         base->as_string()->get().find('\0') != std::string::npos) {
@@ -286,6 +290,35 @@ std::optional<std::string> root_string(const fs::path& file, std::string_view ke
     next = next.parent_path() / *base;
   }
   return std::nullopt;
+}
+
+std::vector<std::string> section_names(const fs::path& file, std::string_view section) {
+  // From the file to its last base; a base that is missing, or that comes round again, is told of by load_recipe.
+  std::vector<std::vector<std::string>> found;
+  std::vector<fs::path> chain;
+  for (fs::path next = file; std::ranges::find(chain, identity_of(next)) == chain.end();) {
+    chain.push_back(identity_of(next));
+    const toml::table table = parse_file(read_file(next, kMostRecipe), next);
+    std::vector<std::pair<toml::source_index, std::string>> lines;
+    if (const toml::table* below = table[section].as_table()) {
+      for (const auto& [key, node] : *below) {
+        if (node.is_table()) lines.emplace_back(key.source().begin.line, key.str());
+      }
+    }
+    std::ranges::sort(lines);
+    auto& names = found.emplace_back();
+    for (auto& [line, name] : lines) names.push_back(std::move(name));
+    const auto base = table[kBaseKey].value<std::string>();
+    if (!base || !is_there(next.parent_path() / *base)) break;
+    next = next.parent_path() / *base;
+  }
+  std::vector<std::string> all;
+  for (auto names = found.rbegin(); names != found.rend(); ++names) {
+    for (std::string& name : *names) {
+      if (std::ranges::find(all, name) == all.end()) all.push_back(std::move(name));
+    }
+  }
+  return all;
 }
 
 void load_recipe(OptionsRef options, const fs::path& file) { load_file(options, file, {}); }

@@ -214,6 +214,12 @@ TEST_F(Documented, OfFeatures) {
   run_blocks("docs/features.md");
 }
 
+TEST_F(Documented, OfAblation) {
+  fs::create_directory_symlink(kRoot / "labs", folder_ / "labs");
+  for (const char* name : {"pretrain", "test"}) place_set("train.json", fmt::format("data/demo/{}.json", name));
+  run_blocks("docs/ablation.md");
+}
+
 TEST_F(Documented, InTheOtherPages) {
   run_blocks("docs/data.md");
   run_blocks("docs/cli.md", {{"--batch 16", "--batch 2"},
@@ -229,7 +235,7 @@ TEST_F(Documented, NoPageIsForgotten) {
   for (const fs::directory_entry& entry : fs::directory_iterator(kRoot / "docs")) {
     const std::string name = entry.path().filename().string();
     if (!name.ends_with(".md") || name == "recipes-data.md" || name == "data.md" || name == "cli.md") continue;
-    if (name == "features.md") continue;
+    if (name == "features.md" || name == "ablation.md") continue;
     EXPECT_TRUE(blocks_of("docs/" + name).empty())
         << "docs/" << name << " shows commands, and this test does not run them";
   }

@@ -56,6 +56,8 @@ TEST(FusionLayers, FurtherPicturesAreComparedAsTheFirst) {
   EXPECT_EQ(weights.at("word_similarity_1_m")[0].item<int>(), 6);
   EXPECT_EQ(weights.at("word_similarity_2")[0].item<int>(), 7) << "has its own";
   EXPECT_EQ(weights.at("word_similarity_2_m")[0].item<int>(), 6);
+}
+
 TEST(FusionLayers, OfAJointDecoderAreTheTextLayersOnceMore) {
   const auto numbers = [](const StateDict& weights) {
     std::string found;

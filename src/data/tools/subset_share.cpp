@@ -11,18 +11,24 @@ namespace vicha {
 Share Share::parse(std::string_view text, std::string_view option) {
   constexpr std::size_t kMaxDigits = 12;  // numerator and denominator stay below 2^63
   const auto refuse = [&]() -> UsageError {
-    return UsageError(fmt::format("{} {}: is no share. Write 70% or 0.7: more than 0, at most 100%", option, text));
+    return UsageError(
+        fmt::format("{} {}: is no share. Write 70%, 0.7 or 7/10: more than 0, at most 100%", option, text));
   };
   std::string_view number = text;
   const bool percent = number.ends_with('%');
   if (percent) number.remove_suffix(1);
   while (number.ends_with(' ')) number.remove_suffix(1);
   std::int64_t numerator = 0, denominator = percent ? 100 : 1;
-  bool fraction = false;
+  bool fraction = false, quotient = false;
   std::size_t digits = 0;
   for (const char c : number) {
-    if (c == '.' && !fraction) {
+    if (c == '.' && !fraction && !quotient) {
       fraction = true;
+    } else if (c == '/' && !fraction && !percent && !quotient && digits > 0) {
+      quotient = true;
+      denominator = 0;
+    } else if (quotient && c >= '0' && c <= '9' && ++digits <= kMaxDigits) {
+      denominator = 10 * denominator + (c - '0');
     } else if (c >= '0' && c <= '9' && ++digits <= kMaxDigits) {
       numerator = 10 * numerator + (c - '0');
       if (fraction) denominator *= 10;

@@ -1,4 +1,4 @@
-// A part of a whole, as people write it: "70%", "0.7", "12.5 %".
+// A part of a whole, as people write it: "70%", "0.7", "12.5 %", "1/8".
 #pragma once
 
 #include <cstdint>
@@ -16,6 +16,7 @@ class Share {
   std::int64_t of(std::int64_t n) const;
   /// The same, but at least 1 where n is.
   std::int64_t at_least_one_of(std::int64_t n) const;
+  double value() const { return static_cast<double>(numerator_) / static_cast<double>(denominator_); }
   /// "12.5 %".
   std::string describe() const;
 
