@@ -83,10 +83,11 @@ EvaluateResult evaluate_vqa(LoadedModel& loaded, const EvaluateCommand& command)
   }
   const Bf16Scope scope(use_bf16(command.precision, loaded.vicha().device()));
   const bool ranked = options.answers == AnswerSource::kRanked;
-  const SetAnswers answers = ranked ? rank_set(loaded.vicha(), model.net(), list, questions.set, options.answering,
-                                               options.questions, checkpoint.string())
-                                    : generate_set(loaded.vicha(), model.net(), list, loaded.tokenizer->vocabulary(),
-                                                   questions.set, options.answering, options.questions);
+  const SetAnswers answers =
+      ranked ? rank_set(loaded.vicha(), model.net(), list, questions.set, options.answering, options.questions,
+                        checkpoint.string())
+             : generate_set(loaded.vicha(), model.net(), list, loaded.tokenizer->vocabulary(), questions.set,
+                            options.answering, options.questions, checkpoint.string());
   if (options.calibrate) {
     calibration =
         calibrate(checkpoint, answers.log_probs, right_choices(set, answers, list), command.manifest.string());
@@ -163,7 +164,9 @@ class VqaPredictor {
     const RankedAnswers ranked =
         rank_answers(model_.net().decoder(), states, list_->paths(), {.k = answering_.k_test, .rank = answering_.rank})
             .front();
-    const at::Tensor shares = (at::tensor(ranked.log_probs, at::kDouble) / temperature_of(calibration_)).softmax(0);
+    const at::Tensor log_probs = at::tensor(ranked.log_probs, at::kDouble);
+    input_.require_finite(item, log_probs);
+    const at::Tensor shares = (log_probs / temperature_of(calibration_)).softmax(0);
     nlohmann::ordered_json answer = item.json;
     answer["answer"] = list_->text(ranked.answers.front());
     answer["probability"] = shares[0].item<double>();
@@ -177,6 +180,7 @@ class VqaPredictor {
       const GeneratedAnswer own = generate_answers(model_.net().decoder(), states,
                                                    {.beams = answering_.beams, .max_tokens = answering_.max_tokens})
                                       .front();
+      input_.require_finite(item, at::scalar_tensor(own.log_prob, at::kDouble));
       answer["generated"] = {{"answer", generated_text(own.ids, *list_, tokenizer_->vocabulary())},
                              {"probability", std::exp(own.log_prob)}};
     }

@@ -112,7 +112,7 @@ std::string generated_text(std::vector<std::int64_t> ids, const AnswerList& list
 
 SetAnswers generate_set(const Vicha& model, const VqaNet& net, const AnswerList& list, const Vocabulary& vocabulary,
                         const std::shared_ptr<const EvaluationSet>& set, const AnsweringOptions& answering,
-                        const QuestionOptions& questions) {
+                        const QuestionOptions& questions, const std::string& name) {
   SetAnswers answers;
   answers.texts.resize(static_cast<std::size_t>(set->caption_count()));
   answers.log_probs = at::zeros({set->caption_count(), 1});
@@ -120,6 +120,7 @@ SetAnswers generate_set(const Vicha& model, const VqaNet& net, const AnswerList&
     const std::vector<GeneratedAnswer> generated = generate_answers(
         net.decoder(), question_states(model, batch), {.beams = answering.beams, .max_tokens = answering.max_tokens});
     for (std::size_t i = 0; i < generated.size(); ++i) {
+      if (std::isnan(generated[i].log_prob)) refuse_scores(name, *set, batch.texts[i]);
       answers.texts[static_cast<std::size_t>(batch.texts[i])] = generated_text(generated[i].ids, list, vocabulary);
       answers.log_probs.data_ptr<float>()[batch.texts[i]] = static_cast<float>(generated[i].log_prob);
     }

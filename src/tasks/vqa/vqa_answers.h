@@ -33,7 +33,7 @@ SetAnswers rank_set(const Vicha& model, const VqaNet& net, const AnswerList& lis
 /// A process alone.
 SetAnswers generate_set(const Vicha& model, const VqaNet& net, const AnswerList& list, const Vocabulary& vocabulary,
                         const std::shared_ptr<const EvaluationSet>& set, const AnsweringOptions& answering,
-                        const QuestionOptions& questions);
+                        const QuestionOptions& questions, const std::string& name);
 
 /// The text of a generated answer: the list's own spelling where it has one of these tokens.
 std::string generated_text(std::vector<std::int64_t> ids, const AnswerList& list, const Vocabulary& vocabulary);
