@@ -153,6 +153,45 @@ TEST_F(Vqa, AnswersDependNeitherOnBlocksNorOnTheWayQuestionsAreEncoded) {
   }
 }
 
+/// Answers ranked by their texts' likeness to what the question looks at, too: an option that checkpoints keep.
+TEST_F(Vqa, LikenessIsTrainedEvaluatedAndAsked) {
+  VqaRecipe r = vqa();
+  r.vqa.similarity = true;
+  EXPECT_TRUE(says(refused([&] { train(r, "none"); }), {"vqa.similarity", "model.fusion.similarity"}));
+  r.model.fusion.similarity = true;
+  r.eval.manifest = (folder_ / "questions.json").string();
+  const fs::path checkpoint = train(r, "run").last_checkpoint;
+  EXPECT_NE(read_file(folder_ / "run" / "metrics.jsonl").find("\"likeness\""), std::string::npos);
+  const VqaJson judged = evaluate(checkpoint, "questions.json");
+  EXPECT_EQ(judged.at("records"), 32);
+
+  LoadedModel loaded = load_trained(checkpoint, "cpu");
+  {
+    const at::NoGradGuard guard;
+    at::Tensor scale = loaded.vicha().parameters().parameter("answer_scale.bias").value;
+    scale.fill_(2.0);  // after six steps it is next to nothing
+  }
+  const auto& model = dynamic_cast<const VqaModel&>(*loaded.parts);
+  const EvaluateCommand command{.checkpoint = checkpoint, .manifest = folder_ / "questions.json", .image_root = ""};
+  const auto set = load_questions(loaded, command, vqa_evaluation_schema()).set;
+  const AnswerList list = AnswerList::of_checkpoint(checkpoint, *loaded.tokenizer, 12);
+  const SetAnswers all = rank_set(loaded.vicha(), model.net(), list, set, {.k_test = 6}, {.batch_size = 5}, "model");
+  const Predictor predict = find_task_kind("vqa")->predict(loaded, {.checkpoint = checkpoint});
+  for (const std::int64_t i : {0, 3}) {
+    const VqaJson answer = VqaJson::parse(predict({VqaJson{
+        {"image", std::string(set->image_path(set->images_of(i)[0]))},
+        {"question", std::string(set->caption(i))},
+        {"concepts", {"thing", "a thing"}}}.dump()}));
+    EXPECT_EQ(answer.at("answer"), all.texts[static_cast<std::size_t>(i)]);
+  }
+  VqaRecipe again = r;
+  again.init.checkpoint = checkpoint.string();
+  again.training.length.max_steps = 1;
+  EXPECT_TRUE(train(again, "again").finished);
+  again.vqa.similarity = false;  // a model without it may start there
+  EXPECT_TRUE(train(again, "plain").finished);
+}
+
 TEST_F(Vqa, NumbersThatAreNotFiniteNameTheQuestion) {
   const fs::path run = train(vqa(), "run").last_checkpoint;
   LoadedModel loaded = load_trained(run, "cpu");

@@ -136,7 +136,8 @@ class VqaTraining : public TaskTraining {
         model_.net().step({batch.image.to(vicha.device()), batch.concepts, batch.text}, batch.get<BatchAnswers>().given,
                           alpha, Dropout(recipe_.model.text.dropout, context.rng));
     const at::Tensor right = step.logits.detach().argmax(1).eq(step.rows.targets).to(at::kFloat).mean();
-    return {step.loss, {{"vqa", step.loss}}, {{"tokens_right", right}}};
+    if (!step.gain_loss.defined()) return {step.loss, {{"vqa", step.loss}}, {{"tokens_right", right}}};
+    return {step.loss + step.gain_loss, {{"vqa", step.loss}, {"likeness", step.gain_loss}}, {{"tokens_right", right}}};
   }
 
   std::vector<std::pair<std::string, std::string>> checkpoint_files() override {
