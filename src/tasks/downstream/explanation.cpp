@@ -118,6 +118,13 @@ std::vector<float> heat_of(const at::Tensor& map_HW) {
 
 double strength_of(const at::Tensor& map_HW) { return map_HW.to(at::kFloat).clamp_min(0).sum().item<double>(); }
 
+/// Each map has the whole range of colours, so how much there is of it stands beside the word. `all`: of all words.
+std::string caption_of(const WordMap& word, double all) {
+  if (word.word.empty()) return "whole text";
+  if (!(all > 0)) return word.word;
+  return fmt::format("{} ({:.0f} %)", fitting(word.word, kMostOfWord), 100 * strength_of(word.map_HW) / all);
+}
+
 }  // namespace
 
 void write_explanation(const std::filesystem::path& file, const Explanation& explanation) {
@@ -141,12 +148,7 @@ void write_explanation(const std::filesystem::path& file, const Explanation& exp
       const auto rows = static_cast<int>(word.map_HW.size(0)), columns = static_cast<int>(word.map_HW.size(1));
       Image heated = heat_overlay(small.image, heat_of(word.map_HW), rows, columns, /*opacity=*/0.5);
       draw_boxes(heated, picture.boxes, small.scale, /*chosen_alone=*/true);
-      // Each map has the whole range of colours, so how much there is of it stands beside it.
-      cells.push_back({std::move(heated), word.word.empty() ? "whole text"
-                                          : all_words > 0
-                                              ? fmt::format("{} ({:.0f} %)", fitting(word.word, kMostOfWord),
-                                                            100 * strength_of(word.map_HW) / all_words)
-                                              : word.word});
+      cells.push_back({std::move(heated), caption_of(word, all_words)});
     }
     for (const DrawnBox& box : picture.boxes) {
       if (!box.label.empty() && box.chosen) cells.front().caption = box.label;
