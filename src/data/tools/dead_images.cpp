@@ -58,7 +58,8 @@ class Pruner {
       keep_fresh();
       note_fresh();
       for (const Waiting& waiting : waiting_) {
-        const bool dead = std::ranges::any_of(waiting.images, [this](std::uint32_t image) { return dead_[image]; });
+        const bool dead =
+            std::ranges::any_of(waiting.images, [this](std::uint32_t image) -> bool { return dead_[image]; });
         if (!dead) add_record(writer_, waiting.text, waiting.record);
       }
       if (options_.progress) options_.progress(report_.records);

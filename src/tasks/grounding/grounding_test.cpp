@@ -196,7 +196,7 @@ TEST_F(Grounding, MapsAreSharedAmongRanks) {
                               alone.allclose(model.maps(set, options, {.batch_size = 2}, "model", group), 1e-4, 1e-7);
                         }),
               std::vector<std::string>(3));
-    EXPECT_EQ(equal, 3) << static_cast<int>(map);
+    EXPECT_EQ(equal.load(), 3) << static_cast<int>(map);
   }
 }
 

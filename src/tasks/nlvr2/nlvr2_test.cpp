@@ -119,7 +119,7 @@ TEST_F(Statements, ScoresDependNeitherOnBlocksNorOnRanks) {
   std::atomic<int> equal = 0;
   EXPECT_EQ(run_ranks(3, [&](const Group& group) { equal += one.allclose(scored(5, group), 1e-4, 1e-5) ? 1 : 0; }),
             std::vector<std::string>(3));
-  EXPECT_EQ(equal, 3);
+  EXPECT_EQ(equal.load(), 3);
 }
 
 TEST_F(Statements, ResumedRunEndsWithTheSameBits) {

@@ -140,7 +140,7 @@ TEST_F(Vqa, AnswersDependNeitherOnBlocksNorOnTheWayQuestionsAreEncoded) {
                                  all.log_probs.allclose(one.log_probs, 1e-4, 1e-5);
                       }),
             std::vector<std::string>(3));
-  EXPECT_EQ(equal, 3) << "every rank has all answers";
+  EXPECT_EQ(equal.load(), 3) << "every rank has all answers";
   // And the plain way: the pairs of a batch together.
   EvaluationImages pictures(set, set->image_count());
   const Batch batch = *pictures.next();
