@@ -10,21 +10,31 @@
 #include "base/log.h"
 #include "cli/options.h"
 #include "data/tools/check.h"
+#include "tasks/host/recipe_files.h"
 
 namespace vicha::cli {
 namespace {
+
+/// By the task's defaults.
+Schema schema_of_task(const std::string& task) {
+  const AnyOptions<TaskRecipe> recipe = default_recipe(task);
+  const TaskKind& kind = *find_task_kind(task);
+  return kind.schema ? kind.schema(*recipe) : Schema();
+}
 
 void add_check(CLI::App& data, Action& chosen) {
   struct Given {
     std::vector<fs::path> manifests;
     CheckOptions options;
-    std::string image_root, vocabulary, out;
+    std::string task, image_root, vocabulary, out;
     bool json = false, concepts = false, no_images = false;
   };
   const auto given = std::make_shared<Given>();
   CLI::App* command =
       data.add_subcommand("check", "What is missing, corrupt, duplicated or too long, before anyone trains");
   command->add_option("MANIFEST", given->manifests, "Manifests: JSON lists or JSON lines")->required();
+  command->add_option("--task", given->task,
+                      "Task whose records these are (vqa, nlvr2, …): its fields are looked at instead of captions");
   command->add_option("--image-root", given->image_root, "Folder of the pictures (default: the manifest's)");
   command
       ->add_option("--strip-parts", given->options.manifest.strip_parts,
@@ -54,6 +64,7 @@ void add_check(CLI::App& data, Action& chosen) {
       if (!given->out.empty()) out.emplace(given->out);
       CheckOptions options = given->options;
       options.manifest.image_root = given->image_root;
+      if (!given->task.empty()) options.manifest.schema = schema_of_task(given->task);
       options.manifest.schema.concepts = given->concepts;
       options.decode_images = !given->no_images;
       if (!given->vocabulary.empty()) {

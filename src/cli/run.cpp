@@ -1,9 +1,12 @@
 // The program's commands. Errors end here, as one line and an exit status (docs/design.md, decision 8).
 #include "cli/run.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -11,6 +14,7 @@
 #include <new>
 #include <sstream>
 #include <string>
+#include <vector>
 
 #include "base/error.h"
 #include "base/file_guard.h"
@@ -19,6 +23,7 @@
 #include "base/printable.h"
 #include "base/signals.h"
 #include "cli/commands.h"
+#include "config/suggestion.h"
 #include "nn/kernel_choice.h"
 #include "nn/precision.h"
 
@@ -37,8 +42,40 @@ std::string first_line(const std::string& text) { return text.substr(0, text.fin
 
 int status(ExitCode code) { return static_cast<int>(code); }
 
+/// What CLI11 says of a word that is no command is that one is required: which there are, and what is the nearest.
+/// Nothing where the arguments are wrong otherwise.
+std::string wrong_command(const CLI::App& app, const CLI::ParseError& error) {
+  if (error.get_name() != "RequiredError") return "";
+  const CLI::App* reached = &app;
+  std::string path = app.get_name();
+  while (!reached->get_subcommands().empty()) {
+    reached = reached->get_subcommands().front();
+    path += " " + reached->get_name();
+  }
+  std::vector<std::string> names;
+  for (const CLI::App* command : reached->get_subcommands([](const CLI::App*) { return true; })) {
+    if (!command->get_name().empty()) names.push_back(command->get_name());
+  }
+  if (names.empty()) return "";
+  const std::vector<std::string> words = reached->remaining();
+  const auto word = std::ranges::find_if(words, [](const std::string& one) { return !one.starts_with('-'); });
+  std::string said = path + ": a command is missing";
+  if (word != words.end()) {
+    constexpr std::size_t kSlips = 2;  // more are another word
+    said = fmt::format("{}: there is no command '{}'", path, *word);
+    const std::string near = nearest_name(*word, names);
+    if (edit_distance(*word, near) <= kSlips) said += fmt::format(". Did you mean '{}'?", near);
+  }
+  return said + fmt::format("\nOne of: {}\nRun with --help for more information.\n", fmt::join(names, ", "));
+}
+
 /// CLI11 writes arguments into its messages as they are.
 int refuse(const CLI::App& app, const CLI::ParseError& error) {
+  if (const std::string wrong = wrong_command(app, error); !wrong.empty()) {
+    const std::string text = printable_text(wrong);
+    std::fwrite(text.data(), 1, text.size(), stderr);
+    return status(ExitCode::kUsage);
+  }
   std::ostringstream out, problems;
   const int code = app.exit(error, out, problems);
   write_out(out.str());

@@ -46,6 +46,16 @@ class DownstreamCommands : public ColourWorld {
   static bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 };
 
+TEST_F(DownstreamCommands, WordsThatAreNoCommandAreNamed) {
+  const std::string task = done("finetune vga ve.toml --out run", 2);
+  EXPECT_TRUE(has(task, "vicha finetune: there is no command 'vga'. Did you mean 'vqa'?")) << task;
+  EXPECT_TRUE(has(task, "entailment") && has(task, "--help")) << task;
+  EXPECT_TRUE(has(done("data", 2), "vicha data: a command is missing"));
+  const std::string far = done("dance", 2);
+  EXPECT_TRUE(has(far, "there is no command 'dance'") && !has(far, "Did you mean") && has(far, "pretrain")) << far;
+  EXPECT_TRUE(has(done("finetune vqa --out run", 2), "RECIPE is required"));
+}
+
 TEST_F(DownstreamCommands, TrainEvaluateAndAnswer) {
   done("finetune entailment ve.toml --out run --device cpu");
   EXPECT_TRUE(has(done("eval entailment run ve.json --calibrate --out run/eval.json --device cpu"), "right, %"));

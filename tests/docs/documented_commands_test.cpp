@@ -231,6 +231,68 @@ TEST_F(Documented, InTheOtherPages) {
   run_blocks("CONTRIBUTING.md");
 }
 
+/// Commands of the program that no test runs: in `text` blocks, whose runs are too long or whose files are downloads,
+/// and in tables and sentences. Page and command, from `vicha` on.
+std::vector<std::pair<std::string, std::string>> mentioned_commands(const std::string& file) {
+  std::vector<std::pair<std::string, std::string>> commands;
+  std::istringstream text(read_file(kRoot / file));
+  bool fenced = false;
+  int number = 0;
+  for (std::string line; std::getline(text, line);) {
+    ++number;
+    const std::string place = fmt::format("{}:{}", file, number);
+    if (line.starts_with("```")) {
+      fenced = !fenced && line.starts_with("```text");
+    } else if (fenced && line.starts_with("vicha ")) {
+      commands.emplace_back(place, line.substr(0, line.find("  #")));
+    } else if (!fenced) {
+      static const std::regex quoted("`(vicha [^`]+)`");
+      for (std::sregex_iterator at(line.begin(), line.end(), quoted), end; at != end; ++at)
+        commands.emplace_back(place, (*at)[1].str());
+    }
+  }
+  return commands;
+}
+
+/// Their subcommands are there, and have the options; recipes that they name are there, too.
+TEST_F(Documented, CommandsThatAreNotRunHaveTheirOptions) {
+  std::vector<std::string> pages = {"README.md"};
+  for (const fs::directory_entry& entry : fs::directory_iterator(kRoot / "docs")) {
+    // adding.md speaks of a guest's task.
+    if (entry.path().extension() == ".md" && entry.path().filename() != "adding.md")
+      pages.push_back("docs/" + entry.path().filename().string());
+  }
+  std::map<std::string, std::string> help;  // of each subcommand
+  std::size_t tasks = 0;
+  for (const std::string& page : pages) {
+    for (const auto& [place, command] : mentioned_commands(page)) {
+      std::istringstream words(command);
+      std::string path, word;
+      words >> word;  // vicha
+      static const std::regex name("[a-z][a-z-]*"), option("--[a-z][a-z0-9-]*"), recipe("recipes/[a-z0-9-]+\\.toml");
+      std::vector<std::string> options;
+      for (bool named = true; words >> word;) {
+        if (word == "TASK") word = "entailment";
+        named = named && std::regex_match(word, name);
+        if (named) path += " " + word;
+        if (std::regex_match(word, option)) options.push_back(word);
+        if (std::regex_match(word, recipe)) EXPECT_TRUE(fs::exists(kRoot / word)) << place << ": " << command;
+      }
+      if (!help.contains(path)) {
+        const ProgramResult result = run_program(folder_, VICHA_PROGRAM, path + " --help");
+        EXPECT_EQ(result.status, 0) << place << ": " << command << "\n" << result.output;
+        help[path] = result.output;
+      }
+      for (const std::string& one : options) {
+        EXPECT_TRUE(std::regex_search(help[path], std::regex(one + "([^a-z0-9-]|$)")))
+            << place << ": " << command << "\n  has no option " << one;
+      }
+      tasks += path.starts_with(" finetune") || path.starts_with(" predict") ? 1 : 0;
+    }
+  }
+  EXPECT_GT(tasks, 10U) << "the commands of tasks are no longer found";
+}
+
 TEST_F(Documented, NoPageIsForgotten) {
   for (const fs::directory_entry& entry : fs::directory_iterator(kRoot / "docs")) {
     const std::string name = entry.path().filename().string();

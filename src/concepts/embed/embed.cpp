@@ -50,7 +50,7 @@ ImageList list_images(const std::vector<fs::path>& manifests, ManifestOptions op
   for (const ColumnSpec& spec : options.schema.columns) {
     if (spec.type == ColumnType::kImage) schema.columns.push_back({.field = spec.field, .type = spec.type});
   }
-  if (schema.columns.empty()) schema.columns = columns_of_picture_list(manifests.front());
+  if (schema.columns.empty()) schema.columns = columns_of_further_pictures(manifests.front());
   options.schema = schema;
   ImageList list;
   list.manifest = std::make_shared<const Manifest>(Manifest::load(manifests, options));
@@ -77,8 +77,9 @@ ImageList list_images(const std::vector<fs::path>& manifests, ManifestOptions op
       add(r.image, record, numbers.front());
       if (!schema.columns.empty()) {
         const nlohmann::json json = nlohmann::json::parse(r.json);
-        for (std::size_t i = 0; i < schema.columns.size(); ++i) {
-          add(json.at(schema.columns[i].field).get<std::string>(), record, numbers[i + 1]);
+        std::size_t next = 1;
+        for (const ColumnSpec& spec : schema.columns) {
+          if (json.contains(spec.field)) add(json.at(spec.field).get<std::string>(), record, numbers.at(next++));
         }
       }
       ++record;

@@ -29,8 +29,8 @@ constexpr std::int64_t kVectorsAtOnce = 4096;
 /// Four decimals are more than the stores' half precision tells apart.
 double rounded(double x) { return std::round(x * 1e4) / 1e4; }
 
-std::string image_named(const Record& record, const fs::path& manifest, std::int64_t number) {
-  return image_of(record, [&] { return fmt::format("{}, record {}", manifest.string(), number); });
+std::vector<NamedPicture> pictures_named(const Record& record, const fs::path& manifest, std::int64_t number) {
+  return pictures_of(record, [&] { return fmt::format("{}, record {}", manifest.string(), number); });
 }
 
 /// Where an image's vectors are.
@@ -176,22 +176,24 @@ Found compare(const Stores& stores, const std::vector<Place>& places, const Conc
   return found;
 }
 
-void write_words(Record& record, const Found& found, std::int64_t number, const ConceptVocabulary& vocabulary) {
+/// `suffix`: of the fields of that picture.
+void write_words(Record& record, const std::string& suffix, const Found& found, std::int64_t number,
+                 const ConceptVocabulary& vocabulary) {
   Record words = Record::array(), scores = Record::array();
   const std::int64_t first = number * found.width;
   for (std::int64_t i = first; i < first + found.kept[static_cast<std::size_t>(number)]; ++i) {
     words.push_back(vocabulary.word(found.words[static_cast<std::size_t>(i)]));
     scores.push_back(rounded(found.scores[static_cast<std::size_t>(i)]));
   }
-  record["kwords"] = std::move(words);
-  record["kword_scores"] = std::move(scores);
+  record["kwords" + suffix] = std::move(words);
+  record["kword_scores" + suffix] = std::move(scores);
   if (found.regions == 0) return;
   Record tags = Record::array();
   for (std::int64_t i = number * found.regions; i < (number + 1) * found.regions; ++i) {
     const std::int32_t word = found.region_words[static_cast<std::size_t>(i)];
     tags.push_back(word < 0 ? Record() : Record(vocabulary.word(word)));
   }
-  record[kRegionTagsField] = std::move(tags);
+  record[kRegionTagsField + std::string(suffix)] = std::move(tags);
 }
 
 ConceptProvenance provenance_of(const ConceptKit& kit, const AssignOptions& options) {
@@ -225,12 +227,16 @@ AssignReport assign_concepts(const fs::path& manifest, const std::vector<fs::pat
   std::int64_t records = 0;
   for_each_record(manifest, [&](const Record& record, std::int64_t number) {
     ++records;
-    const std::string image = image_named(record, manifest, number);
-    if (const auto place = stores.find(image)) {
-      stores.want(*place);
-    } else {
-      if (report.left_out++ == 0) first_missing = fmt::format("\"{}\" of record {}", image, number);
+    std::vector<Place> places;
+    for (const NamedPicture& picture : pictures_named(record, manifest, number)) {
+      const auto place = stores.find(picture.image);
+      if (!place) {
+        if (report.left_out++ == 0) first_missing = fmt::format("\"{}\" of record {}", picture.image, number);
+        return;
+      }
+      places.push_back(*place);
     }
+    for (const Place& place : places) stores.want(place);
   });
   const auto allowed =
       std::max(kAlwaysAllowed, static_cast<std::int64_t>(options.max_missing_share * static_cast<double>(records)));
@@ -252,9 +258,13 @@ AssignReport assign_concepts(const fs::path& manifest, const std::vector<fs::pat
   report.words_used = std::count(used.begin(), used.end(), true);
   report.records =
       rewrite_with_concepts(manifest, out, provenance_of(kit, options), [&](Record& record, std::int64_t number) {
-        const auto place = stores.find(image_named(record, manifest, number));
-        if (!place) return false;
-        write_words(record, found, stores.number(*place), kit.vocabulary);
+        const std::vector<NamedPicture> pictures = pictures_named(record, manifest, number);
+        for (const NamedPicture& picture : pictures) {
+          if (!stores.find(picture.image)) return false;
+        }
+        for (const NamedPicture& picture : pictures) {
+          write_words(record, picture.suffix, found, stores.number(*stores.find(picture.image)), kit.vocabulary);
+        }
         return true;
       });
   if (report.left_out > 0) {

@@ -38,7 +38,8 @@ struct AssignReport {
 };
 
 /// Copies the manifest with `kwords` (best first) and `kword_scores` (their cosines; probabilities in region mode,
-/// which also writes `region_tags`, a word or null for each region row by row). Other fields stay. Records of images
+/// which also writes `region_tags`, a word or null for each region row by row). Of records with several pictures each
+/// one's (`kwords1`, `kwords2` of a list; NamedPicture). Other fields stay. Records of images
 /// that are in no store are left out and counted. Every image is compared once; 8 k bytes of memory each.
 ///
 /// Beside the result, RESULT.identity.json says how its concepts came about: the kit's provenance with the options' k

@@ -148,18 +148,21 @@ AssignReport assign_by_neighbours(const fs::path& manifest, const fs::path& file
   std::int64_t all = 0;
   for_each_record(manifest, [&](const GroupedRecord& record, std::int64_t number) {
     ++all;
-    const std::string key = image_of(record, [&] { return where(number); });
-    const auto place = store.find(key);
-    if (!place) {
-      if (report.left_out++ == 0) first_missing = fmt::format("\"{}\" of record {}", key, number);
+    const std::vector<NamedPicture> pictures = pictures_of(record, [&] { return where(number); });
+    for (const NamedPicture& picture : pictures) {
+      if (store.find(picture.image)) continue;
+      if (report.left_out++ == 0) first_missing = fmt::format("\"{}\" of record {}", picture.image, number);
       return;
     }
-    const auto [known, fresh] = number_of_key.emplace(key, static_cast<std::int64_t>(records.size()));
-    if (!fresh) return;
-    records.push_back(*place);
-    NeighbourQuery query{.key = store.key(*place), .content = store.content(*place)};
-    if (!field.empty()) query.group = finder.kit().neighbours->group_named(group_of(record, field, where(number)));
-    queries.push_back(query);
+    for (const NamedPicture& picture : pictures) {
+      const auto place = store.find(picture.image);
+      const auto [known, fresh] = number_of_key.emplace(picture.image, static_cast<std::int64_t>(records.size()));
+      if (!fresh) continue;
+      records.push_back(*place);
+      NeighbourQuery query{.key = store.key(*place), .content = store.content(*place)};
+      if (!field.empty()) query.group = finder.kit().neighbours->group_named(group_of(record, field, where(number)));
+      queries.push_back(query);
+    }
   });
   const auto allowed =
       std::max(kMissingAllowed, static_cast<std::int64_t>(options.max_missing_share * static_cast<double>(all)));
@@ -195,13 +198,17 @@ AssignReport assign_by_neighbours(const fs::path& manifest, const fs::path& file
   }
   report.records =
       rewrite_with_concepts(manifest, out, finder.kit().provenance, [&](GroupedRecord& record, std::int64_t number) {
-        const auto known = number_of_key.find(image_of(record, [&] { return where(number); }));
-        if (known == number_of_key.end()) return false;
-        const ImageConcepts& concepts = found[static_cast<std::size_t>(known->second)];
-        GroupedRecord scores = GroupedRecord::array();
-        for (const float score : concepts.cosines) scores.push_back(rounded_score(score));
-        record["kwords"] = concepts.words;
-        record["kword_scores"] = std::move(scores);
+        const std::vector<NamedPicture> pictures = pictures_of(record, [&] { return where(number); });
+        for (const NamedPicture& picture : pictures) {
+          if (!store.find(picture.image)) return false;
+        }
+        for (const NamedPicture& picture : pictures) {
+          const ImageConcepts& concepts = found[static_cast<std::size_t>(number_of_key.at(picture.image))];
+          GroupedRecord scores = GroupedRecord::array();
+          for (const float score : concepts.cosines) scores.push_back(rounded_score(score));
+          record["kwords" + picture.suffix] = concepts.words;
+          record["kword_scores" + picture.suffix] = std::move(scores);
+        }
         return true;
       });
   if (report.left_out > 0) {

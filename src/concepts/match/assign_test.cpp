@@ -56,6 +56,55 @@ TEST_F(Assign, WritesTheBestWordsAndKeepsTheRest) {
   EXPECT_FALSE(concept_provenance_of(manifest_).has_value());
 }
 
+/// Pictures in a list and in fields of their own: each gets its words beside it, and nothing is written where one is in
+/// no store.
+TEST_F(Assign, FillsEveryPictureOfARecord) {
+  const fs::path manifest = folder_ / "pairs.jsonl", out = folder_ / "out.jsonl";
+  write_file_atomic(manifest, R"({"images": ["images/r.png", "images/b.png"], "sentence": "s", "kwords": ["all"]})"
+                              "\n"
+                              R"({"images": ["images/g.png", "images/r.png"], "sentence": "t"})"
+                              "\n");
+  const ImageList listed = list_images({manifest});
+  EXPECT_EQ(listed.keys, (std::vector<std::string>{"images/r.png", "images/b.png", "images/g.png"}));
+  const fs::path store = embed(source_, manifest, "s.emb");
+  const ConceptKit kit = embed_vocabulary(source_, vocabulary_, {});
+  const AssignReport report = assign_concepts(manifest, {store}, kit, out, {.k = 2});
+  EXPECT_EQ(report.records, 2);
+  EXPECT_EQ(report.images, 3);
+  auto records = rows(out);
+  EXPECT_EQ(records[0]["kwords1"], (AssignedRow{"red", "yellow"}));
+  EXPECT_EQ(records[0]["kwords2"][0], "blue");
+  EXPECT_EQ(records[0]["kwords"], AssignedRow::array({"all"})) << "of both, as it stood";
+  EXPECT_EQ(records[1]["kwords1"][0], "green");
+  EXPECT_EQ(records[1]["kwords2"], records[0]["kwords1"]);
+  EXPECT_EQ(records[0]["kword_scores2"].size(), 2u);
+
+  write_file_atomic(manifest, R"({"image": "images/b.png", "image2": "images/g.png", "sentence": "s"})"
+                              "\n"
+                              R"({"image": "images/r.png", "sentence": "about one alone"})"
+                              "\n"
+                              R"({"image": "images/r.png", "image2": "images/unknown.png", "sentence": "t"})"
+                              "\n");
+  EXPECT_EQ(list_images({manifest}).size(), 4);
+  const AssignReport apart = assign_concepts(manifest, {store}, kit, out, {.k = 1});
+  EXPECT_EQ(apart.left_out, 1);
+  records = rows(out);
+  ASSERT_EQ(records.size(), 2u);
+  EXPECT_EQ(records[0]["kwords"], AssignedRow::array({"blue"}));
+  EXPECT_EQ(records[0]["kwords2"], AssignedRow::array({"green"}));
+  EXPECT_FALSE(records[1].contains("kwords2"));
+
+  write_file_atomic(manifest, R"({"images": ["images/r.png", 7], "sentence": "s"})");
+  try {
+    assign_concepts(manifest, {store}, kit, out, {});
+    FAIL();
+  } catch (const DataError& error) {
+    EXPECT_NE(std::string(error.what()).find("pairs.jsonl, record 0: field \"images\": its picture 2"),
+              std::string::npos)
+        << error.what();
+  }
+}
+
 TEST_F(Assign, SaysHowTheConceptsWereChosen) {
   const fs::path manifest = write_manifest("cells.jsonl", {"cells.png", "b.png"}), out = folder_ / "out.jsonl";
   const fs::path store = embed(source_, manifest, "s.emb", 2);

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "data/manifest/not_numbers.h"
+#include "text/cleaning/caption.h"
 
 namespace vicha {
 
@@ -25,6 +26,15 @@ bool is_left_out(const nlohmann::json& record, const Schema& schema) {
     return value != record.end() && value->is_string() &&
            std::ranges::find(spec.left_out, value->get_ref<const std::string&>()) != spec.left_out.end();
   });
+}
+
+/// A text of which cleaning leaves nothing says nothing, and a model would answer it all the same.
+std::optional<ColumnFault> without_words(const nlohmann::json& record, const std::string& field) {
+  const auto text = record.find(field);
+  if (text == record.end() || has_words(text->get_ref<const std::string&>())) return std::nullopt;
+  return ColumnFault{field,
+                     fmt::format("field \"{}\" has no words: cleaning leaves nothing of {}", field, text->dump()),
+                     "Correct the record or take it out"};
 }
 
 }  // namespace
@@ -97,6 +107,7 @@ bool Manifest::read_columns(const ManifestRecord& record, const nlohmann::json& 
     std::optional<ColumnFault> fault;
     if (no_number == record.not_numbers.end()) {
       fault = column->read(json, paths);
+      if (!fault && spec.field == schema().text.field) fault = without_words(json, spec.field);
     } else {
       fault = {no_number->field, fmt::format("field \"{}\" holds {}", no_number->field, no_number->word),
                kNotANumberRemedy};

@@ -71,19 +71,24 @@ std::optional<RecordText> with_pictures_apart(const RecordText& text, const Sche
                     text.offset};
 }
 
-std::vector<ColumnSpec> columns_of_picture_list(const std::filesystem::path& manifest) {
+std::vector<ColumnSpec> columns_of_further_pictures(const std::filesystem::path& manifest) {
   std::vector<ColumnSpec> columns;
+  const auto add = [&](std::size_t number) {
+    columns.push_back({.field = fmt::format("{}{}", kPictureField, number),
+                       .type = ColumnType::kImage,
+                       .required = false,
+                       .beside = fmt::format("{}{}", kWordsField, number)});
+  };
   try {
     RecordReader reader(manifest, [](const ManifestProblem&) {});
     RecordText text;
     if (!reader.next(text)) return columns;
     const auto record = nlohmann::json::parse(text.json, nullptr, /*allow_exceptions=*/false);
-    if (!record.is_object() || record.contains(kPictureField) || !record.contains(kPicturesField) ||
-        !record.at(kPicturesField).is_array()) {
-      return columns;
-    }
-    for (std::size_t i = 2; i <= record.at(kPicturesField).size(); ++i) {
-      columns.push_back({.field = fmt::format("{}{}", kPictureField, i), .type = ColumnType::kImage});
+    if (!record.is_object()) return columns;
+    if (record.contains(kPictureField)) {
+      for (std::size_t i = 2; record.contains(fmt::format("{}{}", kPictureField, i)); ++i) add(i);
+    } else if (record.contains(kPicturesField) && record.at(kPicturesField).is_array()) {
+      for (std::size_t i = 2; i <= record.at(kPicturesField).size(); ++i) add(i);
     }
   } catch (const DataError&) {  // whoever reads the file for its records says so
   }

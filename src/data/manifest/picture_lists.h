@@ -17,8 +17,9 @@ namespace vicha {
 std::optional<RecordText> with_pictures_apart(const RecordText& text, const Schema& schema, const RecordReader& reader,
                                               const ProblemHandler& on_problem);
 
-/// Columns for the pictures behind the first that the manifest's first record names in a list; none for others, and
-/// for files that cannot be read.
-std::vector<ColumnSpec> columns_of_picture_list(const std::filesystem::path& manifest);
+/// Columns for the pictures behind the first that the manifest's first record names, in a list or in fields of their
+/// own (`image2`, …); none for others, and for files that cannot be read. Records may lack fields, not pictures of a
+/// list.
+std::vector<ColumnSpec> columns_of_further_pictures(const std::filesystem::path& manifest);
 
 }  // namespace vicha

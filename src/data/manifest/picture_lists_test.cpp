@@ -32,8 +32,15 @@ TEST(PictureLists, AreReadAsAFieldForEachPicture) {
   EXPECT_EQ(manifest.concepts(0), (std::vector<std::string_view>{"x"}));
   EXPECT_EQ(manifest.further_concepts(0, 0), (std::vector<std::string_view>{"y", "z"}));
   EXPECT_TRUE(manifest.json(0).find("\"images\"") != std::string::npos) << "the record as it stands";
-  ASSERT_EQ(columns_of_picture_list(file).size(), 1u);
-  EXPECT_EQ(columns_of_picture_list(file)[0].field, "image2");
+  const auto fields = [](const fs::path& of) {
+    std::vector<std::string> names;
+    for (const ColumnSpec& spec : columns_of_further_pictures(of)) names.push_back(spec.field + " " + spec.beside);
+    return names;
+  };
+  EXPECT_EQ(fields(file), std::vector<std::string>{"image2 kwords2"});
+  EXPECT_EQ(fields(folder.write("apart.json", R"([{"image": "a", "image2": "b", "image3": "c", "image5": "d"}])")),
+            (std::vector<std::string>{"image2 kwords2", "image3 kwords3"}));
+  EXPECT_TRUE(fields(folder.write("one.json", R"([{"image": "a", "caption": "x"}])")).empty());
 }
 
 TEST(PictureLists, MissingPicturesAreToldByRecordAndPlace) {

@@ -95,7 +95,7 @@ void EvaluationSet::measure_concepts() {
   for (std::int64_t image = 0; image < image_count(); ++image) {
     longest = std::max(longest, concept_ids(image).size());
   }
-  padding_.concepts = static_cast<std::int64_t>(longest);
+  padding_.concepts = std::max(padding_.least_concepts, static_cast<std::int64_t>(longest));
 }
 
 std::string_view EvaluationSet::caption(std::int64_t number) const {

@@ -28,6 +28,7 @@ struct EvaluationPadding {
   static constexpr std::int64_t kLongestOfSet = -2;
   std::int64_t text = -1;
   std::int64_t concepts = -1;
+  std::int64_t least_concepts = 1;  ///< with kLongestOfSet: though none of the set has so many
 };
 
 /// Records of one file are one image, whose captions follow each other, whatever its ids say; links count as the file

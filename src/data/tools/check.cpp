@@ -12,7 +12,9 @@
 
 #include "base/error.h"
 #include "base/threads.h"
+#include "data/manifest/column.h"
 #include "data/manifest/image_names.h"
+#include "data/manifest/picture_lists.h"
 #include "data/tools/check_findings.h"
 #include "data/tools/check_image.h"
 #include "image/decode.h"
@@ -31,16 +33,26 @@ std::string quoted(std::string_view text) {
   return fmt::format("\"{}...\"", text.substr(0, end));
 }
 
+/// Where nobody says what records hold: second pictures, which their first record has. About several pictures there
+/// need not be captions.
+ManifestOptions with_further_pictures(const fs::path& file, ManifestOptions options) {
+  if (!options.schema.columns.empty()) return options;
+  options.schema.columns = columns_of_further_pictures(file);
+  if (!options.schema.columns.empty()) options.schema.caption = false;
+  return options;
+}
+
 class Checker {
  public:
   Checker(const std::vector<fs::path>& files, const CheckOptions& options) : options_(options) {
     for (const fs::path& file : files) report_.manifests.push_back(file.string());
-    manifest_ = Manifest::load(files, options.manifest, [this](const ManifestProblem& problem) {
-      found(kFields, [&] {
-        return fmt::format("{}: {}{}{}", problem.where, problem.what, problem.remedy.empty() ? "" : ". ",
-                           problem.remedy);
-      });
-    });
+    manifest_ = Manifest::load(files, with_further_pictures(files.front(), options.manifest),
+                               [this](const ManifestProblem& problem) {
+                                 found(kFields, [&] {
+                                   return fmt::format("{}: {}{}{}", problem.where, problem.what,
+                                                      problem.remedy.empty() ? "" : ". ", problem.remedy);
+                                 });
+                               });
     report_.records = manifest_.size();
     report_.captions = manifest_.caption_count();
     report_.images = manifest_.image_count();
@@ -77,9 +89,16 @@ class Checker {
   }
   std::string_view path_of(std::size_t image) const { return manifest_.image_file(static_cast<std::int64_t>(image)); }
 
+  /// The captions, or the text that the schema names.
+  std::vector<std::string_view> texts_of(std::int64_t record) const {
+    const std::string& field = manifest_.schema().text.field;
+    if (field.empty()) return manifest_.captions(record);
+    return {manifest_.column<TextColumn>(field)[record]};
+  }
+
   void check_captions() {
     for (std::int64_t record = 0; record < manifest_.size(); ++record) {
-      for (const std::string_view caption : manifest_.captions(record)) {
+      for (const std::string_view caption : texts_of(record)) {
         const std::string cleaned = clean_caption(caption, static_cast<std::size_t>(-1));
         const auto words = cleaned.empty() ? 0 : 1 + std::count(cleaned.begin(), cleaned.end(), ' ');
         std::int64_t tokens = 0;
@@ -90,14 +109,22 @@ class Checker {
           return fmt::format("{}: {} {}", manifest_.where(record), what, quoted(caption));
         };
         if (cleaned.empty()) found(kEmptyCaptions, [&] { return example("nothing is left of"); });
-        if (words > options_.max_words) {
+        const TextRule& rule = manifest_.schema().text;
+        if (words > (rule.max_words > 0 ? rule.max_words : options_.max_words)) {
           found(kLongCaptions, [&] { return example(fmt::format("{} words in", words)); });
-        } else if (tokens > options_.max_tokens) {
+        } else if (tokens > (rule.max_tokens > 0 ? rule.max_tokens : options_.max_tokens)) {
           found(kLongCaptions, [&] { return example(fmt::format("{} tokens in", tokens)); });
         }
       }
-      if (options_.manifest.schema.concepts && manifest_.concepts(record).empty()) {
+      if (!options_.manifest.schema.concepts) continue;
+      if (manifest_.concepts(record).empty()) {
         found(kNoConcepts, [&] { return fmt::format("{}: \"kwords\" is empty", manifest_.where(record)); });
+      }
+      for (std::size_t i = 0; i + 1 < manifest_.image_numbers(record).size(); ++i) {
+        if (!manifest_.further_concepts(record, i).empty()) continue;
+        found(kNoConcepts, [&] {
+          return fmt::format("{}: the concepts of picture {} are an empty list", manifest_.where(record), i + 2);
+        });
       }
     }
   }

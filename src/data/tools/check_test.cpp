@@ -40,6 +40,56 @@ TEST_F(CheckTest, SaysThatAGoodSetIsGood) {
   EXPECT_TRUE(contains(report.to_table(), "No problems"));
 }
 
+TEST_F(CheckTest, LooksAtEveryPictureOfARecord) {
+  image("a.png", 1);
+  image("b.png", 2);
+  folder_.write("text.png", "this is a text");
+  const std::string pairs = R"({"images": ["a.png", "b.png"], "sentence": "s", "kwords1": ["x"], "kwords2": []}
+{"images": ["b.png", "gone.png"], "sentence": "t", "kwords1": ["x"], "kwords2": ["y"]}
+{"images": ["text.png", "a.png"], "sentence": "u", "kwords1": ["x"], "kwords2": ["y"]}
+{"images": ["a.png"], "sentence": "v", "kwords1": ["x"], "kwords2": ["y"]}
+)";
+  CheckOptions options;
+  options.manifest.schema.concepts = true;
+  const CheckReport report = check(pairs, options);
+  EXPECT_EQ(report.records, 3);
+  EXPECT_EQ(report.images, 4);
+  EXPECT_EQ(report.finding("missing_pictures").count, 1);
+  EXPECT_TRUE(contains(report.finding("missing_pictures").examples[0], "record 1"));
+  EXPECT_EQ(report.finding("unknown_formats").count, 1);
+  EXPECT_EQ(report.finding("wrong_fields").count, 1);
+  EXPECT_TRUE(contains(report.finding("wrong_fields").examples[0], "names 1 pictures, not 2"));
+  ASSERT_EQ(report.finding("empty_concepts").count, 1);
+  EXPECT_TRUE(contains(report.finding("empty_concepts").examples[0], "picture 2"));
+  const CheckReport apart = check(R"({"image": "a.png", "image2": "gone.png", "sentence": "s"}
+{"image": "a.png", "image2": "b.png", "sentence": "s"})");
+  EXPECT_EQ(apart.finding("missing_pictures").count, 1);
+  EXPECT_EQ(apart.finding("wrong_fields").count, 0) << "no captions are asked for";
+}
+
+/// What a task reads: its texts are cleaned and counted as captions are.
+TEST_F(CheckTest, LooksAtTheFieldsThatASchemaNames) {
+  image("a.png", 1);
+  CheckOptions options;
+  options.manifest.schema = {
+      .caption = false,
+      .columns = {{.field = "question", .type = ColumnType::kText}, {.field = "answer", .type = ColumnType::kAnswers}},
+      .text = {.field = "question", .cleaning = TextCleaning::kQuestion}};
+  options.max_words = 3;
+  const CheckReport report = check(R"({"image": "a.png", "question": "what is it?", "answer": "a cat"}
+{"image": "a.png", "question": "what is this thing?", "answer": "a cat"}
+{"image": "a.png", "question": "?", "answer": "a cat"}
+{"image": "a.png", "question": "what is it?"}
+)",
+                                   options);
+  EXPECT_EQ(report.records, 2);
+  EXPECT_EQ(report.longest_words, 4);
+  EXPECT_EQ(report.finding("long_captions").count, 1);
+  ASSERT_EQ(report.finding("wrong_fields").count, 2);
+  EXPECT_TRUE(contains(report.finding("wrong_fields").examples[0], "\"question\" has no words"));
+  EXPECT_TRUE(contains(report.finding("wrong_fields").examples[1], "\"answer\" is missing"));
+}
+
 TEST_F(CheckTest, FindsEachKindAndGoesOn) {
   image("good.png", 1);
   image("copy.png", 1);

@@ -58,7 +58,9 @@ class Pruner {
       keep_fresh();
       note_fresh();
       for (const Waiting& waiting : waiting_) {
-        if (!dead_[waiting.image_number]) add_record(writer_, waiting.text, waiting.record);
+        const bool dead =
+            std::ranges::any_of(waiting.images, [this](std::uint32_t image) -> bool { return dead_[image]; });
+        if (!dead) add_record(writer_, waiting.text, waiting.record);
       }
       if (options_.progress) options_.progress(report_.records);
     }
@@ -82,7 +84,7 @@ class Pruner {
   struct Waiting {
     RecordText text;
     nlohmann::ordered_json record;
-    std::uint32_t image_number;
+    std::vector<std::uint32_t> images;  // their numbers
   };
   struct Fresh {
     std::string image, path;
@@ -98,14 +100,15 @@ class Pruner {
     RecordText text;
     while (waiting_.size() < kRecordsAtOnce && reader_.next(text)) {
       nlohmann::ordered_json record = reader_.parse(text);
-      const std::string image = image_of(record, reader_);
-      const std::uint32_t image_number = names_.intern(image);
-      if (image_number == report_.images) {
+      std::vector<std::uint32_t> images;
+      for (const auto& [image, suffix] : pictures_of(record, [this] { return reader_.where(); })) {
+        images.push_back(names_.intern(image));
+        if (images.back() != report_.images) continue;
         ++report_.images;
         fresh_.push_back({image, paths_.path_or_none(image, [this] { return reader_.where(); }), text.number});
         recall(fresh_.back());
       }
-      waiting_.push_back({text, std::move(record), image_number});
+      waiting_.push_back({text, std::move(record), std::move(images)});
       ++report_.records;
     }
     return !waiting_.empty();

@@ -49,6 +49,17 @@ TEST_F(PruneTest, LeavesOutAndListsDeadImages) {
   EXPECT_EQ(report.truncated, 1);
 }
 
+TEST_F(PruneTest, ARecordGoesWithAnyOfItsPictures) {
+  const fs::path pairs = folder_.write("pairs.jsonl",
+                                       "{\"images\": [\"p/good.png\", \"p/cut.png\"]}\n"
+                                       "{\"images\": [\"p/good.png\", \"p/text.png\"]}\n"
+                                       "{\"image\": \"p/none.png\", \"image2\": \"p/good.png\"}\n");
+  const PruneReport report = prune_manifest(pairs, folder_ / "out.jsonl", folder_ / "dead.jsonl", {});
+  EXPECT_EQ(read_text(folder_ / "out.jsonl"), "{\"images\": [\"p/good.png\", \"p/cut.png\"]}\n");
+  EXPECT_EQ(report.images, 4);
+  EXPECT_EQ(report.dead, 2);
+}
+
 TEST_F(PruneTest, TruncatedImagesGoIfAskedFor) {
   const PruneReport report =
       prune_manifest(in_, folder_ / "out.jsonl", folder_ / "dead.jsonl", {.keep_truncated = false});

@@ -81,8 +81,11 @@ std::int64_t join_manifests(const std::vector<fs::path>& files, const fs::path& 
     while (reader.next(text)) {
       nlohmann::ordered_json record = reader.parse(text);
       bool changed = false;
-      if (const fs::path image = image_of(record, reader); folder != target && image.is_relative()) {
-        record["image"] = (folder / image).lexically_normal().lexically_relative(target).string();
+      const std::vector<NamedPicture> pictures = pictures_of(record, [&] { return reader.where(); });
+      for (std::size_t p = 0; p < pictures.size(); ++p) {
+        const fs::path image = pictures[p].image;
+        if (folder == target || !image.is_relative()) continue;
+        rename_picture(record, p, (folder / image).lexically_normal().lexically_relative(target).string());
         changed = true;
       }
       if (const auto id = record.find("image_id"); id != record.end() && files.size() > 1 && !options.keep_ids) {

@@ -106,6 +106,17 @@ TEST(JoinTest, CorrectsRelativeNamesAndTellsIdsApart) {
   EXPECT_FALSE(fs::exists(folder / "all.json"));
 }
 
+TEST(JoinTest, CorrectsTheNamesOfAllPictures) {
+  const TemporaryFolder folder;
+  const fs::path pairs = folder.write("nlvr/dev.jsonl", R"({"images": ["a.png", "/data/b.png"], "sentence": "s"})"
+                                                        "\n"
+                                                        R"({"image": "c.png", "image2": "d.png"})");
+  join_manifests({pairs}, folder / "all.jsonl");
+  EXPECT_EQ(read_text(folder / "all.jsonl"),
+            "{\"images\":[\"nlvr/a.png\",\"/data/b.png\"],\"sentence\":\"s\"}\n"
+            "{\"image\":\"nlvr/c.png\",\"image2\":\"nlvr/d.png\"}\n");
+}
+
 TEST(JoinTest, OneFileKeepsItsIds) {
   const TemporaryFolder folder;
   const fs::path coco = folder.write("coco/train.json", R"([{"image": "a.png", "image_id": 42}])");

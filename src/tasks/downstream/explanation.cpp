@@ -21,6 +21,7 @@ namespace {
 constexpr int kExplainCell = 224, kExplainGap = 14, kExplainCaption = 26, kExplainColumns = 5, kExplainTitle = 40;
 /// Of a title: what fits beside each other, by a generous width of a letter.
 constexpr int kExplainLetter = 9;
+constexpr std::size_t kMostOfWord = 16;  ///< bytes beside its share
 constexpr Color kChosenBox = {230, 40, 40}, kOtherBox = {90, 90, 90};
 
 std::string xml_text(std::string_view text) {
@@ -115,6 +116,15 @@ std::vector<float> heat_of(const at::Tensor& map_HW) {
   return {heat.const_data_ptr<float>(), heat.const_data_ptr<float>() + heat.numel()};
 }
 
+double strength_of(const at::Tensor& map_HW) { return map_HW.to(at::kFloat).clamp_min(0).sum().item<double>(); }
+
+/// Each map has the whole range of colours, so how much there is of it stands beside the word. `all`: of all words.
+std::string caption_of(const WordMap& word, double all) {
+  if (word.word.empty()) return "whole text";
+  if (!(all > 0)) return word.word;
+  return fmt::format("{} ({:.0f} %)", fitting(word.word, kMostOfWord), 100 * strength_of(word.map_HW) / all);
+}
+
 }  // namespace
 
 void write_explanation(const std::filesystem::path& file, const Explanation& explanation) {
@@ -132,11 +142,13 @@ void write_explanation(const std::filesystem::path& file, const Explanation& exp
     std::vector<Cell>& cells = blocks.emplace_back();
     cells.push_back({small.image, picture.file.filename().string()});
     draw_boxes(cells.back().image, picture.boxes, small.scale, /*chosen_alone=*/false);
+    double all_words = 0;
+    for (const WordMap& word : picture.maps) all_words += word.word.empty() ? 0 : strength_of(word.map_HW);
     for (const WordMap& word : picture.maps) {
       const auto rows = static_cast<int>(word.map_HW.size(0)), columns = static_cast<int>(word.map_HW.size(1));
       Image heated = heat_overlay(small.image, heat_of(word.map_HW), rows, columns, /*opacity=*/0.5);
       draw_boxes(heated, picture.boxes, small.scale, /*chosen_alone=*/true);
-      cells.push_back({std::move(heated), word.word.empty() ? "whole text" : word.word});
+      cells.push_back({std::move(heated), caption_of(word, all_words)});
     }
     for (const DrawnBox& box : picture.boxes) {
       if (!box.label.empty() && box.chosen) cells.front().caption = box.label;

@@ -41,7 +41,8 @@ struct Explanation {
   std::string title = {};  ///< the text and the answer
 };
 
-/// A PNG at `file` (GuardedOutput): every map over its picture, the word beside it, boxes drawn. Throws DataError for a
+/// A PNG at `file` (GuardedOutput): every map over its picture, beside it the word and its share of the sum of all
+/// words' maps of that picture, boxes drawn. Throws DataError for a
 /// picture that cannot be read.
 void write_explanation(const std::filesystem::path& file, const Explanation& explanation);
 

@@ -10,10 +10,12 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/json_text.h"
 #include "base/printable.h"
 #include "concepts/kit/concept_kit.h"
 #include "data/manifest/image_paths.h"
 #include "data/pipeline/collate.h"
+#include "tasks/downstream/concept_padding.h"
 #include "tasks/host/model_files.h"
 
 namespace vicha {
@@ -23,8 +25,7 @@ struct PredictInput::Parts {
   std::string task;
   SampleText text;
   std::shared_ptr<const WordPiece> tokenizer;
-  EvaluationPadding padding;
-  std::int64_t most_concepts;
+  std::int64_t concept_tokens;  ///< at least
   at::Device device;
   ConceptsFrom from;
   std::string checkpoint;
@@ -92,7 +93,7 @@ std::optional<std::vector<std::vector<std::string>>> given_concepts(const InputJ
 }  // namespace
 
 PredictInput::PredictInput(const LoadedModel& loaded, const PredictCommand& command, const TaskKind& kind,
-                           const TextRule& rule, const EvaluationPadding& padding) {
+                           const TextRule& rule, const std::optional<std::int64_t>& concept_tokens) {
   const TaskRecipe& recipe = *loaded.recipe;
   ConceptFinderOptions finding = command.concepts;
   finding.tower.device = command.device;
@@ -104,8 +105,7 @@ PredictInput::PredictInput(const LoadedModel& loaded, const PredictCommand& comm
       .task = kind.key,
       .text = SampleText(loaded.tokenizer, recipe.data, rule),
       .tokenizer = loaded.tokenizer,
-      .padding = padding,
-      .most_concepts = recipe.data.concepts.max_tokens,
+      .concept_tokens = concept_tokens ? *concept_tokens : ConceptPadding(checkpoint).tokens(),
       .device = loaded.vicha().device(),
       .from = finding.from,
       .checkpoint = checkpoint.string(),
@@ -127,6 +127,13 @@ PredictInput::Item PredictInput::read(const std::string& input) const {
     const std::string text = text_field(item.json, parts.fields.text, parts.fields, input);
     item.text = parts.text.clean(text);
     const std::vector<std::int64_t> ids = parts.text.encode(item.text);
+    if (ids.size() <= 1) {  // [CLS] alone
+      throw DataError(shown_input(input),
+                      text.empty()
+                          ? fmt::format("field \"{}\" is empty", parts.fields.text)
+                          : fmt::format("field \"{}\" has no words: cleaning leaves nothing of it", parts.fields.text),
+                      "Give " + form_of(parts.fields));
+    }
     item.tokens = collate_tokens({&ids}, parts.text.pad_id());
     for (const std::int64_t id : ids) item.pieces.emplace_back(parts.tokenizer->vocabulary().token(id));
   }
@@ -163,12 +170,19 @@ PredictInput::Item PredictInput::read(const std::string& input) const {
       }
       const std::vector<std::int64_t> ids =
           parts.text.encode_concepts(std::vector<std::string_view>(picture.words.begin(), picture.words.end()));
-      const std::int64_t length = parts.padding.concepts < 0 ? parts.most_concepts : parts.padding.concepts;
-      picture.concepts = collate_tokens({&ids}, parts.text.pad_id(), length);
+      picture.concepts = collate_tokens({&ids}, parts.text.pad_id(), parts.concept_tokens);
     }
     item.pictures.push_back(std::move(picture));
   }
   return item;
+}
+
+void PredictInput::require_finite(const Item& item, const at::Tensor& scores) const {
+  if (scores.isfinite().all().item<bool>()) return;
+  throw DataError(parts_->checkpoint,
+                  fmt::format("scores {} with a number that is not finite, so its answer says nothing",
+                              shown_input(json_text(item.json))),
+                  "Its weights are damaged, or training has diverged: take an earlier checkpoint");
 }
 
 nlohmann::ordered_json PredictInput::concepts_of(const Item& item) const {

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,9 +21,11 @@ namespace vicha {
 class PredictInput {
  public:
   /// `kind`: of the task, whose PredictFields say what an object of input has. `rule`: how its text becomes tokens.
-  /// Opens the tower of a model that reads features; the source of concepts is opened by the first picture.
+  /// `concept_tokens`: what the concepts are padded to at least; without it as the task's evaluation does (the
+  /// checkpoint's ConceptPadding), so that a record gets the answer that it gets there. Opens the tower of a model that
+  /// reads features; the source of concepts is opened by the first picture.
   PredictInput(const LoadedModel& loaded, const PredictCommand& command, const TaskKind& kind, const TextRule& rule,
-               const EvaluationPadding& concept_padding = {.text = 0, .concepts = 0});
+               const std::optional<std::int64_t>& concept_tokens = std::nullopt);
 
   struct Picture {
     std::filesystem::path file;
@@ -39,8 +42,11 @@ class PredictInput {
   };
   /// Of one object. Its words of concepts are found in the picture, unless the object gives them itself ("concepts", a
   /// list, or for several pictures a list of lists), or --concepts none says that there are none. Throws DataError that
-  /// names the field and shows what an object should be.
+  /// names the field and shows what an object should be; also where cleaning leaves nothing of the text.
   Item read(const std::string& input) const;
+
+  /// Throws DataError naming the item if a score of its is NaN or an infinity.
+  void require_finite(const Item& item, const at::Tensor& scores) const;
 
   /// "concepts" for the answer: the words of the picture, or for several a list of each one's; null where the model
   /// reads none.

@@ -16,6 +16,7 @@
 #include "base/printable.h"
 #include "concepts/kit/concept_kit.h"
 #include "tasks/concepts/concept_finder.h"
+#include "tasks/downstream/concept_padding.h"
 #include "tasks/host/model_files.h"
 #include "tasks/host/stored_pictures.h"
 
@@ -181,7 +182,7 @@ void show_texts(const Vicha& model, const EvaluationSet& set, const QuestionBloc
 }  // namespace
 
 LoadedQuestions load_questions(const LoadedModel& loaded, const EvaluateCommand& command, const Schema& schema,
-                               const EvaluationPadding& padding) {
+                               const std::optional<EvaluationPadding>& padding) {
   DataOptions data = loaded.recipe->data;
   data.manifests = {command.manifest.string()};
   data.image_root = command.image_root;
@@ -190,7 +191,14 @@ LoadedQuestions load_questions(const LoadedModel& loaded, const EvaluateCommand&
   finding.tower.device = command.device;
   const std::filesystem::path checkpoint = checkpoint_folder(command.checkpoint);
   ConceptFinder finder(checkpoint_concept_kit(checkpoint), checkpoint.string(), finding);
-  const auto set = finder.load(data, loaded.tokenizer, schema, padding);
+  const ConceptPadding trained(checkpoint);
+  const auto set = finder.load(data, loaded.tokenizer, schema, padding.value_or(trained.of_set()));
+  if (!padding && trained.tokens() > 0 && set->concept_tokens() > trained.tokens()) {
+    log::info(
+        "{}: lists of concepts of up to {} tokens, and the model was trained with {} at most: all are padded to the "
+        "longest, which a prediction of a single picture does not know",
+        command.manifest.string(), set->concept_tokens(), trained.tokens());
+  }
   if (loaded.tower) {
     set->set_features(
         evaluation_features(set->manifest(), {.data = data, .tower = *loaded.tower, .device = command.device}));
@@ -266,17 +274,18 @@ at::Tensor score_questions(const Vicha& model, const std::shared_ptr<const Evalu
         scores.index_copy_(0, at::tensor(batch.texts, at::kLong), of_batch);
       },
       group);
-  const at::Tensor wrong = scores.isfinite().all(1).logical_not().nonzero();
   // A NaN that one rank alone knows of is everybody's after the sum.
   group.all_reduce_sum(scores);
-  if (wrong.size(0) > 0) {
-    const auto text = wrong[0].item<std::int64_t>();
-    throw DataError(name,
-                    fmt::format("scores \"{}\" ({}) with a number that is not finite, so its answers say nothing",
-                                printable(set->caption(text)), set->manifest().where(set->caption_record(text))),
-                    "Its weights are damaged, or training has diverged: take an earlier checkpoint");
-  }
+  const at::Tensor wrong = scores.isfinite().all(1).logical_not().nonzero();
+  if (wrong.size(0) > 0) refuse_scores(name, *set, wrong[0].item<std::int64_t>());
   return scores;
+}
+
+void refuse_scores(const std::string& name, const EvaluationSet& set, std::int64_t text) {
+  throw DataError(name,
+                  fmt::format("scores \"{}\" ({}) with a number that is not finite, so its answers say nothing",
+                              printable(set.caption(text)), set.manifest().where(set.caption_record(text))),
+                  "Its weights are damaged, or training has diverged: take an earlier checkpoint");
 }
 
 }  // namespace vicha

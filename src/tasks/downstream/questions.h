@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,21 +20,19 @@
 
 namespace vicha {
 
-/// Of entailment, VQA and NLVR2: texts are packed, concepts are padded to the longest of the set. (Grounding pads them
-/// to data.concepts.max_tokens: EvaluationPadding().)
-inline constexpr EvaluationPadding kQuestionPadding{.text = 0, .concepts = EvaluationPadding::kLongestOfSet};
-
 /// The manifest of `vicha eval`, with concepts and features as the model reads them. The texts are those of
-/// `schema.text`. Throws DataError as ConceptFinder::load, evaluation_features and the manifest do.
+/// `schema.text`. Without `padding` as the checkpoint's ConceptPadding says, to which entailment, VQA and NLVR2 pad.
+/// (Grounding pads concepts to data.concepts.max_tokens.) Throws DataError as ConceptFinder::load, evaluation_features
+/// and the manifest do.
 struct LoadedQuestions {
   std::shared_ptr<const EvaluationSet> set;
   std::string concepts;  ///< where they come from, for results
 };
 LoadedQuestions load_questions(const LoadedModel& loaded, const EvaluateCommand& command, const Schema& schema,
-                               const EvaluationPadding& padding = kQuestionPadding);
+                               const std::optional<EvaluationPadding>& padding = std::nullopt);
 /// The same of a run's eval.manifest; null where the recipe names none. Every rank of the group calls it.
 std::shared_ptr<const EvaluationSet> load_questions_along(const TrainingSetup& setup, const Schema& schema,
-                                                          const EvaluationPadding& padding = kQuestionPadding);
+                                                          const EvaluationPadding& padding);
 
 /// Some texts of a set, encoded, with the states of their pictures.
 struct QuestionBatch {
@@ -58,5 +57,8 @@ at::Tensor score_questions(const Vicha& model, const std::shared_ptr<const Evalu
                            const QuestionOptions& options, std::int64_t numbers,
                            const std::function<at::Tensor(const QuestionBatch&)>& score,
                            const std::string& name = "the model", const Group& group = Group::alone());
+
+/// Throws DataError that says so of a text of the set.
+[[noreturn]] void refuse_scores(const std::string& name, const EvaluationSet& set, std::int64_t text);
 
 }  // namespace vicha

@@ -11,6 +11,7 @@
 #include "base/json_text.h"
 #include "data/pipeline/collate.h"
 #include "tasks/downstream/classification.h"
+#include "tasks/downstream/concept_padding.h"
 #include "tasks/downstream/downstream_training.h"
 #include "tasks/downstream/explanation.h"
 #include "tasks/downstream/network/attention_maps.h"
@@ -55,7 +56,8 @@ class EntailmentTraining : public TaskTraining {
   explicit EntailmentTraining(const TrainingSetup& setup)
       : recipe_(dynamic_cast<const EntailmentRecipe&>(setup.recipe)),
         model_(dynamic_cast<EntailmentModel&>(setup.model)),
-        set_(load_questions_along(setup, entailment_evaluation_schema())),
+        padding_(setup),
+        set_(load_questions_along(setup, entailment_evaluation_schema(), padding_.of_set())),
         stop_(judge_along(setup, recipe_, [this, &group = setup.group](const std::string& name) {
           const at::Tensor logits = score_questions(
               model_.vicha(), set_, recipe_.eval.questions, static_cast<std::int64_t>(entailment_classes().size()),
@@ -83,11 +85,13 @@ class EntailmentTraining : public TaskTraining {
     return {step.loss, {{"entailment", step.loss}}, {{"right", right}}};
   }
 
+  std::vector<std::pair<std::string, std::string>> checkpoint_files() override { return padding_.files(); }
   EarlyStop* early_stop() override { return stop_.get(); }
 
  private:
   const EntailmentRecipe& recipe_;
   EntailmentModel& model_;
+  ConceptPadding padding_;
   std::shared_ptr<const EvaluationSet> set_;
   std::unique_ptr<EarlyStop> stop_;
 };
@@ -132,7 +136,9 @@ Predictor entailment_predictor(LoadedModel& loaded, const PredictCommand& comman
         encode_pairs(encoders, picture.image, picture.concepts, PackedText::packed(item.tokens, model.vicha().device()),
                      FusedRows::kCls, Dropout());
     nlohmann::ordered_json answer = item.json;
-    add_classes(answer, model.net().logits(states.fused)[0], entailment_classes(), calibration);
+    const at::Tensor logits = model.net().logits(states.fused)[0];
+    input.require_finite(item, logits);
+    add_classes(answer, logits, entailment_classes(), calibration);
     answer["concepts"] = input.concepts_of(item);
     if (!request.explain.empty()) {
       explain_entailment(model, item, states, answer, request.explain);

@@ -5,13 +5,16 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
+#include <atomic>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "base/error.h"
 #include "checkpoint/safetensors/safetensors.h"
 #include "data/pipeline/loader.h"
+#include "distributed/thread_group_test_support.h"
 #include "tasks/downstream/classification.h"
+#include "tasks/downstream/concept_padding.h"
 #include "tasks/downstream/questions.h"
 #include "tasks/downstream/task_world_test.h"
 #include "train/checkpoint_folder.h"
@@ -120,6 +123,10 @@ TEST_F(Entailment, LearnsThirtyTwoSamplesIsCalibratedAndAnswers) {
   for (const auto& share : answer.at("probabilities")) shares += share.get<double>();
   EXPECT_NEAR(shares, 1.0, 1e-9);
 
+  for (const char* blank : {"", " ", "...?", "-"}) {
+    question["sentence"] = blank;
+    EXPECT_TRUE(says(refused([&] { predict({question.dump()}); }), {"sentence", R"({"image": "FILE")"})) << blank;
+  }
   question.erase("sentence");
   EXPECT_TRUE(says(refused([&] { predict({question.dump()}); }), {"sentence", R"({"image": "FILE")"}));
   EXPECT_TRUE(says(refused([&] { predict({"[1]"}); }), {"no JSON object"}));
@@ -152,6 +159,34 @@ TEST_F(Entailment, ScoresDependNeitherOnBlocksNorOnRanks) {
   const at::Tensor one = score_questions(loaded.vicha(), set, {.batch_size = 1}, 3, score);
   const at::Tensor many = score_questions(loaded.vicha(), set, {.batch_size = 7}, 3, score);
   EXPECT_TRUE(one.allclose(many, 1e-4, 1e-5));
+  for (const std::int64_t ranks : {3, 40}) {  // shares of unequal size, and more ranks than texts
+    std::atomic<std::int64_t> shown = 0, whole = 0;
+    const auto errors = run_ranks(ranks, [&](const Group& group) {
+      const at::Tensor together = score_questions(
+          loaded.vicha(), set, {.batch_size = 5}, 3,
+          [&](const QuestionBatch& batch) {
+            shown += static_cast<std::int64_t>(batch.texts.size());
+            return score(batch);
+          },
+          "model", group);
+      whole += one.allclose(together, 1e-4, 1e-5) ? 1 : 0;
+    });
+    EXPECT_EQ(errors, std::vector<std::string>(static_cast<std::size_t>(ranks)));
+    EXPECT_EQ(whole.load(), ranks) << "every rank has all scores";
+    EXPECT_EQ(shown.load(), 32) << "each text is scored once";
+  }
+  // What is wrong on one rank is said by all, and in the same words.
+  const auto errors = run_ranks(3, [&](const Group& group) {
+    score_questions(
+        loaded.vicha(), set, {}, 3,
+        [&](const QuestionBatch& batch) {
+          at::Tensor scores = score(batch);
+          if (batch.texts.front() <= 25 && batch.texts.back() >= 25) scores[25 - batch.texts.front()][1] = NAN;
+          return scores;
+        },
+        "model", group);
+  });
+  for (const std::string& error : errors) EXPECT_TRUE(says(error, {"model", "sentences.json, record 25"}));
   // And the plain way, pair by pair.
   EvaluationImages pictures(set, set->image_count());
   const Batch batch = *pictures.next();
@@ -159,6 +194,82 @@ TEST_F(Entailment, ScoresDependNeitherOnBlocksNorOnRanks) {
   for (std::size_t i = 0; i < texts.size(); ++i) texts[i] = static_cast<std::int64_t>(i);
   const at::Tensor plain = model.net().logits({batch.image, batch.concepts, set->captions(texts)}, Dropout());
   EXPECT_TRUE(one.allclose(plain, 1e-4, 1e-5));
+}
+
+TEST_F(Entailment, IsJudgedByAllRanksAlongTheWay) {
+  EntailmentRecipe r = entailment();
+  r.eval.manifest = (folder_ / "sentences.json").string();
+  r.training.length.max_steps = 3;
+  r.finish();
+  const auto errors = run_ranks(2, [&](const Group& group) {
+    train_task({r, folder_ / "two", ResumeChoice::parse("auto"), "cpu"}, group);
+  });
+  ASSERT_EQ(errors, std::vector<std::string>(2));
+  const EntailmentJson along = EntailmentJson::parse(read_file(folder_ / "two" / "evaluations.jsonl"));
+  const EntailmentJson alone = evaluate(folder_ / "two", "sentences.json");
+  EXPECT_EQ(along.at("accuracy"), alone.at("accuracy"));
+  EXPECT_NEAR(along.at("nll").get<double>(), alone.at("nll").get<double>(), 2e-4);  // rounded to four decimals
+}
+
+/// Padding of concepts is attended to: a set with longer lists than its neighbours', asked about record by record.
+TEST_F(Entailment, PredictsWhatEvaluationFinds) {
+  std::string rows;
+  for (std::size_t i = 0; i < 8; ++i) {
+    EntailmentJson row = {{"image", fmt::format("images/{}0.png", kColours[i].first)},
+                          {"sentence", "a " + kColours[(i + i % 2) % 8].first + " picture"},
+                          {"label", kAnswers[i % 3]}};
+    row["kwords"] = std::vector<std::string>(i % 4, "thing");
+    rows += row.dump() + "\n";
+  }
+  write_file_atomic(folder_ / "few.json", rows);
+  EntailmentRecipe r = entailment();
+  r.data.concepts.max_tokens = 8;
+  ASSERT_FALSE(r.model.concepts.mask_padding);
+  const fs::path checkpoint = train(r, "run").last_checkpoint;
+  EXPECT_EQ(EntailmentJson::parse(read_file(checkpoint / kConceptPaddingFile)).at("tokens"), 4)
+      << "[CLS] thing thing thing";
+
+  LoadedModel loaded = load_trained(checkpoint, "cpu");
+  const auto& model = dynamic_cast<const EntailmentModel&>(*loaded.parts);
+  const Predictor predict = find_task_kind("entailment")->predict(loaded, {.checkpoint = checkpoint});
+  const auto asked = [&](const EntailmentJson& row) {
+    const EntailmentJson question = {{"image", (folder_ / row.at("image")).string()},
+                                     {"sentence", row.at("sentence")},
+                                     {"concepts", row.at("kwords")}};
+    std::vector<double> shares;
+    const EntailmentJson answer = EntailmentJson::parse(predict({question.dump()}));
+    for (const std::string& name : kAnswers) shares.push_back(answer.at("probabilities").at(name));
+    return at::tensor(shares, at::kFloat);
+  };
+  const auto scored = [&](const std::string& manifest) {
+    const EvaluateCommand command{.checkpoint = checkpoint, .manifest = folder_ / manifest, .image_root = ""};
+    const auto set = load_questions(loaded, command, find_task_kind("entailment")->schema(*loaded.recipe)).set;
+    return score_questions(loaded.vicha(), set, {.batch_size = 3}, 3,
+                           [&](const QuestionBatch& batch) {
+                             return model.net().logits(fuse_texts(loaded.vicha().online(), batch.text, batch.kv,
+                                                                  FusedImages(batch.image), batch.image_of.front(),
+                                                                  FusedRows::kCls, Dropout()));
+                           })
+        .softmax(1);
+  };
+  const at::NoGradGuard guard;
+  std::istringstream lines(rows);
+  std::string line, shortest;
+  const at::Tensor found = scored("few.json");
+  for (std::int64_t i = 0; std::getline(lines, line); ++i) {
+    EXPECT_TRUE(found[i].allclose(asked(EntailmentJson::parse(line)), 1e-4, 1e-5)) << line;
+    if (i % 4 <= 1) shortest += line + "\n";
+  }
+  // Nor does it matter what else the set holds.
+  write_file_atomic(folder_ / "shortest.json", shortest);
+  const at::Tensor alone = scored("shortest.json");
+  for (const auto& [row, before] : {std::pair{0, 0}, {1, 1}, {2, 4}, {3, 5}})
+    EXPECT_TRUE(alone[row].allclose(found[before], 1e-4, 1e-5)) << row;
+  // The padding counts: with another one the answers are others.
+  fs::remove(checkpoint / kConceptPaddingFile);
+  EXPECT_FALSE(scored("shortest.json").allclose(alone, 1e-4, 1e-5)) << "as before it was kept: the longest of the set";
+  write_file_atomic(checkpoint / kConceptPaddingFile, R"({"tokens": 0})");
+  EXPECT_TRUE(says(refused([&] { scored("few.json"); }), {kConceptPaddingFile, "damaged"}));
 }
 
 TEST_F(Entailment, BadRecordsAreRefusedByPlaceAndRemedy) {
@@ -172,6 +283,11 @@ TEST_F(Entailment, BadRecordsAreRefusedByPlaceAndRemedy) {
            {"bad.json, record 1", "\"label\"", "\"maybe\"", "\"contradiction\""}));
   EXPECT_TRUE(says(message(good + "\n" + R"({"image": "images/red0.png", "label": "neutral", "kwords": []})"),
                    {"bad.json, record 1", "\"sentence\" is missing"}));
+  for (const char* blank : {"", "  ", "?!", "- / ...", "\\u00a0\\u2003"}) {
+    const std::string record =
+        fmt::format(R"({{"image": "images/red0.png", "sentence": "{}", "label": "neutral", "kwords": []}})", blank);
+    EXPECT_TRUE(says(message(good + "\n" + record), {"bad.json, record 1", "\"sentence\" has no words"})) << blank;
+  }
   EXPECT_TRUE(says(refused([&] { train(entailment("train.json"), "other"); }), {"train.json", "\"sentence\""}))
       << "of another task";
 }

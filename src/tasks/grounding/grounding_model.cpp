@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "base/error.h"
 #include "objectives/irta.h"
@@ -143,26 +144,28 @@ at::Tensor GroundingModel::maps(const std::shared_ptr<const EvaluationSet>& set,
         vicha(), set, questions, grid_of(options).patches(),
         [&](const QuestionBatch& batch) { return maps(batch, options); }, name, group);
   }
-  std::vector<at::Tensor> maps;
-  std::int64_t text = 0, image = 0;
-  EvaluationImages pictures(set, questions.batch_size);
+  // A run of the pictures for each rank, with all of their texts.
+  const std::int64_t share = (set->image_count() + group.size() - 1) / group.size();
+  std::int64_t image = std::min(set->image_count(), group.rank() * share);
+  const std::int64_t last = std::min(set->image_count(), image + share);
+  const std::vector<std::int64_t>& of = set->caption_images();
+  std::int64_t text = std::ranges::lower_bound(of, image) - of.begin();
+  at::Tensor maps = at::zeros({set->caption_count(), patches});
+  EvaluationImages pictures(set, questions.batch_size, image, last);
   while (const std::optional<Batch> batch = pictures.next()) {
     const std::int64_t first = image, begin = text;
     image += batch->image.size(0);
     std::vector<std::int64_t> image_of;
-    const std::vector<std::int64_t>& of = set->caption_images();
     for (; text < set->caption_count() && of[static_cast<std::size_t>(text)] < image; ++text) {
       image_of.push_back(of[static_cast<std::size_t>(text)] - first);
     }
-    maps.push_back(
-        contrast_maps_of(batch->image, batch->concepts, set->captions(begin, text - begin), image_of, options).cpu());
+    maps.slice(0, begin, text)
+        .copy_(contrast_maps_of(batch->image, batch->concepts, set->captions(begin, text - begin), image_of, options));
   }
-  const at::Tensor all = at::cat(maps);
-  if (!all.isfinite().all().item<bool>()) {
-    throw DataError(name, "gives maps with numbers that are not finite",
-                    "Its weights are damaged, or training has diverged: take an earlier checkpoint");
-  }
-  return all;
+  group.all_reduce_sum(maps);
+  const at::Tensor wrong = maps.isfinite().all(1).logical_not().nonzero();
+  if (wrong.size(0) > 0) refuse_scores(name, *set, wrong[0].item<std::int64_t>());
+  return maps;
 }
 
 }  // namespace vicha

@@ -67,7 +67,7 @@ class GroundingPredictor {
       : model_(dynamic_cast<const GroundingModel&>(*loaded.parts)),
         options_(map_options_of(loaded)),
         decode_(loaded.recipe->data.decode_options()),
-        input_(loaded, command, grounding_kind(), expression_rule(), EvaluationPadding{.text = 0, .concepts = -1}),
+        input_(loaded, command, grounding_kind(), expression_rule(), loaded.recipe->data.concepts.max_tokens),
         calibration_(calibration_of(checkpoint_folder(command.checkpoint))) {}
 
   std::string operator()(const PredictRequest& request) const {
@@ -96,10 +96,7 @@ class GroundingPredictor {
       if (!item.json.contains("boxes")) enlarged = enlarged - enlarged.mean();
       scores = box_scores(enlarged, candidates.boxes, options_.alpha);
     }
-    for (const double score : scores) {
-      if (std::isnan(score))
-        throw DataError(picture.file.string(), "the model's scores are not finite", "Take another checkpoint");
-    }
+    input_.require_finite(item, at::tensor(scores, at::kDouble));
     const BoxChoice choice = choose_box(scores, candidates.boxes, static_cast<std::uint64_t>(text_id(item.text)));
     VICHA_ASSERT(choice.box >= 0);
     const PixelBox& box = candidates.boxes[static_cast<std::size_t>(choice.box)];

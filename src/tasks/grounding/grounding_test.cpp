@@ -5,11 +5,16 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
+#include <atomic>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "distributed/thread_group_test_support.h"
 #include "image/draw.h"
+#include "tasks/downstream/questions.h"
 #include "tasks/downstream/task_world_test.h"
+#include "tasks/grounding/candidates.h"
+#include "tasks/grounding/grounding_model.h"
 #include "tasks/grounding/grounding_recipe.h"
 
 namespace vicha {
@@ -164,6 +169,9 @@ TEST_F(Grounding, LearnsBoxesOfThirtyTwoExpressionsAndAnswers) {
   EXPECT_GT(answer.at("probability").get<double>(), 0.5);
   EXPECT_EQ(answer.at("calibrated"), true);
   EXPECT_GT(load_rgb(folder_ / "why.png").width, 224);
+  question["text"] = " ... ";
+  EXPECT_NE(refused([&] { predict({question.dump()}); }).find("\"text\" has no words"), std::string::npos);
+  question["text"] = records_[6].at("text");
   question["boxes"] = {{60, 0, 5, 5}};
   EXPECT_NE(refused([&] { predict({question.dump()}); }).find("48 x 24"), std::string::npos);
   question["boxes"] = {{1, 2, 3}};
@@ -206,6 +214,29 @@ TEST_F(Grounding, LearnsFromPairsAloneAndResumesToTheSameBits) {
   EXPECT_EQ(answer.at("candidates"), "sliding");
   EXPECT_EQ(answer.at("box").size(), 4U);
   EXPECT_TRUE(fs::exists(folder_ / "why.png"));
+}
+
+TEST_F(Grounding, MapsAreSharedAmongRanks) {
+  GroundingRecipe r = grounding();
+  r.training.length.max_steps = 3;
+  const LoadedModel loaded = load_trained(train(r, "short").last_checkpoint, "cpu");
+  const auto& model = dynamic_cast<const GroundingModel&>(*loaded.parts);
+  const auto set =
+      load_questions(loaded, {.checkpoint = folder_ / "short", .manifest = folder_ / "squares.json", .image_root = ""},
+                     grounding_schema(), EvaluationPadding{.text = 0, .concepts = -1})
+          .set;
+  for (const GroundingMap map : {GroundingMap::kItm, GroundingMap::kItc}) {
+    const GroundingMapOptions options{.map = map};
+    const at::Tensor alone = model.maps(set, options, {}, "model", Group::alone());
+    std::atomic<int> equal = 0;
+    EXPECT_EQ(run_ranks(3,
+                        [&](const Group& group) {
+                          equal +=
+                              alone.allclose(model.maps(set, options, {.batch_size = 2}, "model", group), 1e-4, 1e-7);
+                        }),
+              std::vector<std::string>(3));
+    EXPECT_EQ(equal.load(), 3) << static_cast<int>(map);
+  }
 }
 
 TEST_F(Grounding, BadBoxesAreNamed) {

@@ -16,7 +16,9 @@
 #include "data/pipeline/collate.h"
 #include "metrics/share.h"
 #include "tasks/downstream/classification.h"
+#include "tasks/downstream/concept_padding.h"
 #include "tasks/downstream/downstream_training.h"
+#include "tasks/downstream/explanation.h"
 #include "tasks/downstream/predict_input.h"
 #include "tasks/host/model_files.h"
 
@@ -80,7 +82,8 @@ class Nlvr2Training : public TaskTraining {
   explicit Nlvr2Training(const TrainingSetup& setup)
       : recipe_(dynamic_cast<const Nlvr2Recipe&>(setup.recipe)),
         model_(dynamic_cast<Nlvr2Model&>(setup.model)),
-        set_(load_questions_along(setup, nlvr2_evaluation_schema(recipe_))),
+        padding_(setup),
+        set_(load_questions_along(setup, nlvr2_evaluation_schema(recipe_), padding_.of_set())),
         stop_(judge_along(setup, recipe_, [this, &group = setup.group](const std::string& name) {
           const at::Tensor logits = score_questions(
               model_.vicha(), set_, recipe_.eval.questions, static_cast<std::int64_t>(truth_values().size()),
@@ -115,11 +118,13 @@ class Nlvr2Training : public TaskTraining {
     return {step.loss, {{"nlvr2", step.loss}}, {{"right", right}}};
   }
 
+  std::vector<std::pair<std::string, std::string>> checkpoint_files() override { return padding_.files(); }
   EarlyStop* early_stop() override { return stop_.get(); }
 
  private:
   const Nlvr2Recipe& recipe_;
   Nlvr2Model& model_;
+  ConceptPadding padding_;
   std::shared_ptr<const EvaluationSet> set_;
   std::unique_ptr<EarlyStop> stop_;
 };
@@ -152,6 +157,24 @@ std::string with_fields_for_pictures(const std::string& input) {
   return json.dump();
 }
 
+/// What the answer was read from in either picture, by the gradient of its logit.
+void explain_statement(const Nlvr2Model& model, const PredictInput::Item& item, const StatementStates& states,
+                       const nlohmann::ordered_json& answer, const std::filesystem::path& file) {
+  const std::string label = answer.at("answer");
+  const std::vector<std::string> values = truth_values();
+  const auto chosen = std::ranges::find(values, label) - values.begin();
+  Explanation explanation;
+  explanation.title = fmt::format("{}: {} ({:.0f} %)", item.text, label, 100 * answer.at("probability").get<double>());
+  for (std::size_t side = 0; side < item.pictures.size(); ++side) {
+    const at::Tensor maps = statement_maps(model.vicha().online(), states, side, [&](const at::Tensor& fused) {
+      return model.net().logits(fused).select(1, chosen);
+    });
+    explanation.pictures.push_back(
+        {item.pictures[side].file, maps_of_words(item.pieces, maps, model.vicha().options().vit), /*boxes=*/{}});
+  }
+  write_explanation(file, explanation);
+}
+
 Predictor nlvr2_predictor(LoadedModel& loaded, const PredictCommand& command) {
   const auto& model = dynamic_cast<const Nlvr2Model&>(*loaded.parts);
   return [&model, input = PredictInput(loaded, command, nlvr2_kind(), statement_rule(*loaded.recipe)),
@@ -164,8 +187,16 @@ Predictor nlvr2_predictor(LoadedModel& loaded, const PredictCommand& command) {
     statement.texts = item.tokens;
     const at::NoGradGuard guard;
     nlohmann::ordered_json answer = item.json;
-    add_classes(answer, model.net().logits(statement, Dropout())[0], truth_values(), calibration);
+    const StatementStates states = statement_states(model.vicha().online(), statement, Dropout());
+    const at::Tensor logits = model.net().logits(fuse_statements(
+        model.vicha().online(), states.text, states.kv, states.images, states.first, states.second, Dropout()))[0];
+    input.require_finite(item, logits);
+    add_classes(answer, logits, truth_values(), calibration);
     answer["concepts"] = input.concepts_of(item);
+    if (!request.explain.empty()) {
+      explain_statement(model, item, states, answer, request.explain);
+      answer["explanation"] = request.explain.string();
+    }
     return json_text(answer);
   };
 }
@@ -228,7 +259,7 @@ TaskKind nlvr2_kind() {
           .evaluation_flags = question_flags(),
           .figures = nlvr2_figures(),
           .predict = nlvr2_predictor,
-          .predict_fields = {.images = {"image", kSecondPicture}, .text = kStatement}};
+          .predict_fields = {.images = {"image", kSecondPicture}, .text = kStatement, .explains = true}};
 }
 
 }  // namespace vicha

@@ -5,10 +5,14 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
+#include <atomic>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "checkpoint/safetensors/safetensors.h"
+#include "distributed/thread_group_test_support.h"
+#include "image/decode.h"
+#include "tasks/downstream/questions.h"
 #include "tasks/downstream/task_world_test.h"
 #include "tasks/nlvr2/text_assignment.h"
 
@@ -79,6 +83,15 @@ TEST_F(Statements, AreLearntByHeartEvaluatedAndAsked) {
     EXPECT_EQ(StatementJson::parse(predict({question.dump()})).at("probabilities"), answer.at("probabilities"));
   }
   EXPECT_GE(right, 3);
+  const fs::path drawn = folder_ / "why.png";
+  StatementJson asked = {{"sentence", "a red picture"}, {"concepts", {{"thing"}, {"thing"}}}};
+  for (const char* image : {"images/red0.png", "images/blue1.png"})
+    asked["images"].push_back((folder_ / image).string());
+  EXPECT_EQ(StatementJson::parse(predict({asked.dump(), drawn})).at("explanation"), drawn.string());
+  const Image sheet = load_rgb(drawn);
+  EXPECT_GT(sheet.height, 2 * 224) << "a row for each picture";
+  asked["sentence"] = "...";
+  EXPECT_TRUE(says(refused([&] { predict({asked.dump()}); }), {"\"sentence\" has no words"}));
   EXPECT_TRUE(says(refused([&] { predict({R"({"images": ["a.png"], "sentence": "a thing"})"}); }),
                    {"names 1 pictures, not 2"}));
   EXPECT_TRUE(says(refused([&] { predict({R"({"image": "a.png", "sentence": "a thing", "concepts": [[], []]})"}); }),
@@ -104,6 +117,30 @@ TEST_F(Statements, FollowAJointPretraining) {
   EXPECT_FALSE(weights.contains("text_encoder.bert.encoder.layer.4.output.dense.weight"));
   EXPECT_TRUE(weights.contains("text_encoder.bert.image_embeddings.type_1"));
   EXPECT_EQ(evaluate(folder_ / "run", "statements.json").at("records"), 32);
+}
+
+TEST_F(Statements, ScoresDependNeitherOnBlocksNorOnRanks) {
+  const LoadedModel loaded = load_trained(train(nlvr2(), "short").last_checkpoint, "cpu");
+  const auto& model = dynamic_cast<const Nlvr2Model&>(*loaded.parts);
+  const EvaluateCommand command{
+      .checkpoint = folder_ / "short", .manifest = folder_ / "statements.json", .image_root = ""};
+  const auto set = load_questions(loaded, command, find_task_kind("nlvr2")->schema(*loaded.recipe)).set;
+  const auto scored = [&](std::int64_t batch_size, const Group& group) {
+    return score_questions(
+        loaded.vicha(), set, {.batch_size = batch_size}, 2,
+        [&](const QuestionBatch& batch) {
+          return model.net().logits(fuse_statements(loaded.vicha().online(), batch.text, batch.kv,
+                                                    FusedImages(batch.image), batch.image_of.at(0),
+                                                    batch.image_of.at(1), Dropout()));
+        },
+        "model", group);
+  };
+  const at::Tensor one = scored(2, Group::alone());
+  EXPECT_TRUE(one.allclose(scored(7, Group::alone()), 1e-4, 1e-5));
+  std::atomic<int> equal = 0;
+  EXPECT_EQ(run_ranks(3, [&](const Group& group) { equal += one.allclose(scored(5, group), 1e-4, 1e-5) ? 1 : 0; }),
+            std::vector<std::string>(3));
+  EXPECT_EQ(equal.load(), 3);
 }
 
 TEST_F(Statements, ResumedRunEndsWithTheSameBits) {

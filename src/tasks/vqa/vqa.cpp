@@ -83,10 +83,11 @@ EvaluateResult evaluate_vqa(LoadedModel& loaded, const EvaluateCommand& command)
   }
   const Bf16Scope scope(use_bf16(command.precision, loaded.vicha().device()));
   const bool ranked = options.answers == AnswerSource::kRanked;
-  const SetAnswers answers = ranked ? rank_set(loaded.vicha(), model.net(), list, questions.set, options.answering,
-                                               options.questions, checkpoint.string())
-                                    : generate_set(loaded.vicha(), model.net(), list, loaded.tokenizer->vocabulary(),
-                                                   questions.set, options.answering, options.questions);
+  const SetAnswers answers =
+      ranked ? rank_set(loaded.vicha(), model.net(), list, questions.set, options.answering, options.questions,
+                        checkpoint.string())
+             : generate_set(loaded.vicha(), model.net(), list, loaded.tokenizer->vocabulary(), questions.set,
+                            options.answering, options.questions, checkpoint.string());
   if (options.calibrate) {
     calibration =
         calibrate(checkpoint, answers.log_probs, right_choices(set, answers, list), command.manifest.string());
@@ -149,6 +150,7 @@ class VqaPredictor {
         input_(loaded, command, vqa_kind(), question_rule(false)),
         list_(std::make_shared<const AnswerList>(AnswerList::of_checkpoint(
             checkpoint_folder(command.checkpoint), *loaded.tokenizer, loaded.recipe->model.text.max_positions))),
+        list_texts_(texts_of_list(model_.net(), *list_)),
         calibration_(calibration_of(checkpoint_folder(command.checkpoint))) {}
 
   std::string operator()(const PredictRequest& request) const {
@@ -160,10 +162,12 @@ class VqaPredictor {
         encode_pairs(model_.vicha().online(), picture.image, picture.concepts,
                      PackedText::packed(item.tokens, model_.vicha().device()), FusedRows::kAll, Dropout());
     const QuestionStates states{pair.fused, pair.lengths};
-    const RankedAnswers ranked =
-        rank_answers(model_.net().decoder(), states, list_->paths(), {.k = answering_.k_test, .rank = answering_.rank})
-            .front();
-    const at::Tensor shares = (at::tensor(ranked.log_probs, at::kDouble) / temperature_of(calibration_)).softmax(0);
+    const RankedAnswers ranked = rank_asked(model_.net(), *list_, {states, pair.text, pair.image, {0}},
+                                            {.k = answering_.k_test, .rank = answering_.rank}, list_texts_)
+                                     .front();
+    const at::Tensor log_probs = at::tensor(ranked.log_probs, at::kDouble);
+    input_.require_finite(item, log_probs);
+    const at::Tensor shares = (log_probs / temperature_of(calibration_)).softmax(0);
     nlohmann::ordered_json answer = item.json;
     answer["answer"] = list_->text(ranked.answers.front());
     answer["probability"] = shares[0].item<double>();
@@ -177,6 +181,7 @@ class VqaPredictor {
       const GeneratedAnswer own = generate_answers(model_.net().decoder(), states,
                                                    {.beams = answering_.beams, .max_tokens = answering_.max_tokens})
                                       .front();
+      input_.require_finite(item, at::scalar_tensor(own.log_prob, at::kDouble));
       answer["generated"] = {{"answer", generated_text(own.ids, *list_, tokenizer_->vocabulary())},
                              {"probability", std::exp(own.log_prob)}};
     }
@@ -197,6 +202,7 @@ class VqaPredictor {
   std::shared_ptr<const WordPiece> tokenizer_;
   PredictInput input_;
   std::shared_ptr<const AnswerList> list_;  // a predictor is copied
+  at::Tensor list_texts_;
   std::optional<AnswerCalibration> calibration_;
 };
 
@@ -215,7 +221,7 @@ std::vector<EvaluationFlag> vqa_flags() {
 }  // namespace
 
 VqaModel::VqaModel(const VqaRecipe& recipe, std::uint64_t seed)
-    : TaskModel(recipe.model, no_objectives(), seed), net_(vicha()) {}
+    : TaskModel(recipe.model, no_objectives(), seed), net_(vicha(), recipe.vqa.similarity) {}
 
 void VqaModel::start_missing(const std::unordered_set<std::string>& missing) {
   if (net_.start_missing(missing)) {
@@ -232,7 +238,8 @@ TaskKind vqa_kind() {
           .about = "Answers to questions about pictures (VQA v2)",
           .recipe = VqaRecipe(),
           .schema = [](const TaskRecipe&) { return vqa_training_schema(); },
-          .checkpoint_names = {"text_decoder.**", "text_decoder_m.**"},
+          .checkpoint_names = {"text_decoder.**", "text_decoder_m.**", "answer_query.**", "answer_key.**",
+                               "answer_scale.**", "answer_flag"},
           .make_model =
               [](const TaskRecipe& recipe, std::uint64_t seed) {
                 return std::make_unique<VqaModel>(dynamic_cast<const VqaRecipe&>(recipe), seed);

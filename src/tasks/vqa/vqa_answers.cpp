@@ -1,17 +1,20 @@
 #include "tasks/vqa/vqa_answers.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <unordered_map>
 #include <unordered_set>
 
 #include "base/error.h"
 #include "base/json_text.h"
 #include "base/printable.h"
+#include "data/pipeline/collate.h"
 #include "metrics/calibration.h"
 #include "metrics/share.h"
 #include "metrics/vqa_accuracy.h"
@@ -76,16 +79,44 @@ QuestionStates question_states(const Vicha& model, const QuestionBatch& batch) {
           batch.text.pack.lengths};
 }
 
+at::Tensor texts_of_list(const VqaNet& net, const AnswerList& list) {
+  if (net.similarity() == nullptr) return {};
+  const at::NoGradGuard guard;
+  std::vector<std::vector<std::int64_t>> rows;
+  for (std::int64_t answer = 0; answer < list.size(); ++answer) {
+    const std::span<const std::int64_t> ids = list.paths().tokens(answer);
+    rows.emplace_back(ids.begin(), ids.end());
+  }
+  std::vector<const std::vector<std::int64_t>*> pointers;
+  for (const auto& row : rows) pointers.push_back(&row);
+  return net.similarity()->answers(collate_tokens(pointers, /*pad_id, which nobody reads=*/0));
+}
+
+std::vector<RankedAnswers> rank_asked(const VqaNet& net, const AnswerList& list, const AskedQuestions& asked,
+                                      const RankOptions& options, const at::Tensor& list_texts_AE) {
+  std::vector<RankedAnswers> ranked = rank_answers(net.decoder(), asked.fused, list.paths(), options);
+  if (net.similarity() == nullptr) return ranked;
+  const at::NoGradGuard guard;
+  const at::Tensor gains_QA = net.similarity()->gains(asked, list_texts_AE).cpu().contiguous();
+  for (std::size_t q = 0; q < ranked.size(); ++q) {
+    add_gains(ranked[q], gains_QA.const_data_ptr<float>() + static_cast<std::int64_t>(q) * list.size());
+  }
+  return ranked;
+}
+
 SetAnswers rank_set(const Vicha& model, const VqaNet& net, const AnswerList& list,
                     const std::shared_ptr<const EvaluationSet>& set, const AnsweringOptions& answering,
                     const QuestionOptions& questions, const std::string& name, const Group& group) {
   const std::int64_t k = std::min(answering.k_test, list.size());
+  const at::Tensor list_texts = texts_of_list(net, list);
   // Indices are below a million, so that fp32 holds them.
   const at::Tensor both = score_questions(
       model, set, questions, 2 * k,
       [&](const QuestionBatch& batch) {
+        const QuestionStates states = question_states(model, batch);
         const std::vector<RankedAnswers> ranked =
-            rank_answers(net.decoder(), question_states(model, batch), list.paths(), {.k = k, .rank = answering.rank});
+            rank_asked(net, list, {states, batch.text, batch.image, batch.image_of.front()},
+                       {.k = k, .rank = answering.rank}, list_texts);
         at::Tensor rows = at::empty({static_cast<std::int64_t>(ranked.size()), 2 * k});
         float* out = rows.data_ptr<float>();
         for (const RankedAnswers& of : ranked) {
@@ -112,7 +143,7 @@ std::string generated_text(std::vector<std::int64_t> ids, const AnswerList& list
 
 SetAnswers generate_set(const Vicha& model, const VqaNet& net, const AnswerList& list, const Vocabulary& vocabulary,
                         const std::shared_ptr<const EvaluationSet>& set, const AnsweringOptions& answering,
-                        const QuestionOptions& questions) {
+                        const QuestionOptions& questions, const std::string& name) {
   SetAnswers answers;
   answers.texts.resize(static_cast<std::size_t>(set->caption_count()));
   answers.log_probs = at::zeros({set->caption_count(), 1});
@@ -120,6 +151,7 @@ SetAnswers generate_set(const Vicha& model, const VqaNet& net, const AnswerList&
     const std::vector<GeneratedAnswer> generated = generate_answers(
         net.decoder(), question_states(model, batch), {.beams = answering.beams, .max_tokens = answering.max_tokens});
     for (std::size_t i = 0; i < generated.size(); ++i) {
+      if (std::isnan(generated[i].log_prob)) refuse_scores(name, *set, batch.texts[i]);
       answers.texts[static_cast<std::size_t>(batch.texts[i])] = generated_text(generated[i].ids, list, vocabulary);
       answers.log_probs.data_ptr<float>()[batch.texts[i]] = static_cast<float>(generated[i].log_prob);
     }

@@ -20,11 +20,18 @@ namespace vicha {
 struct SetAnswers {
   std::vector<std::string> texts;
   at::Tensor choices;    ///< (X, k) int64 into the list, the best first; undefined where answers are generated
-  at::Tensor log_probs;  ///< (X, k) fp32 of the choices; of generated answers (X, 1)
+  at::Tensor log_probs;  ///< (X, k) fp32 of the choices (logits, with similarities); of generated answers (X, 1)
 };
 
 /// What a question's answer needs of its fused states.
 QuestionStates question_states(const Vicha& model, const QuestionBatch& batch);
+
+/// Of all answers of the list, what an AnswerSimilarity compares (A, E), without gradient; undefined where the model
+/// has none.
+at::Tensor texts_of_list(const VqaNet& net, const AnswerList& list);
+/// Of each question its answers ranked, by their likelihood and, where the model has such, by what their texts gain.
+std::vector<RankedAnswers> rank_asked(const VqaNet& net, const AnswerList& list, const AskedQuestions& asked,
+                                      const RankOptions& options, const at::Tensor& list_texts_AE);
 
 /// The same on every rank. `name`: of the model, for messages.
 SetAnswers rank_set(const Vicha& model, const VqaNet& net, const AnswerList& list,
@@ -33,7 +40,7 @@ SetAnswers rank_set(const Vicha& model, const VqaNet& net, const AnswerList& lis
 /// A process alone.
 SetAnswers generate_set(const Vicha& model, const VqaNet& net, const AnswerList& list, const Vocabulary& vocabulary,
                         const std::shared_ptr<const EvaluationSet>& set, const AnsweringOptions& answering,
-                        const QuestionOptions& questions);
+                        const QuestionOptions& questions, const std::string& name);
 
 /// The text of a generated answer: the list's own spelling where it has one of these tokens.
 std::string generated_text(std::vector<std::int64_t> ids, const AnswerList& list, const Vocabulary& vocabulary);

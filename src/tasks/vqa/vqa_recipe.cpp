@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "base/error.h"
+
 namespace vicha {
 
 void AnsweringOptions::describe(Visitor& v) {
@@ -29,6 +31,10 @@ void VqaOptions::describe(Visitor& v) {
        .meaning = "Whether soft targets reach the decoder: exact, as [distillation] says; released, never, as in the "
                   "public code"},
       decoder_alpha, kDecoderAlphaNames);
+  v.field({"similarity", "",
+           "Rank answers also by how like their text is to the patches that the question looks at (needs "
+           "model.fusion.similarity)"},
+          similarity);
   answering.describe(v);
 }
 
@@ -38,10 +44,20 @@ void VqaRecipe::describe(Visitor& v) {
   describe_tail(v);
 }
 
+void VqaRecipe::finish() {
+  if (vqa.similarity && !model.fusion.similarity) {
+    throw UsageError(
+        "vqa.similarity = true compares answers with patches by the maps of words and patches, and the model has none "
+        "(model.fusion.similarity = false); switch both on, or neither");
+  }
+  DownstreamRecipe::finish();
+}
+
 std::vector<std::pair<std::string, std::string>> VqaRecipe::facts() const {
   auto facts = DownstreamRecipe::facts();
   facts.emplace_back("Answers",
                      vqa.answers.empty() ? "those of the training manifests" : fmt::format("list {}", vqa.answers));
+  if (vqa.similarity) facts.emplace_back("Ranked by", "likelihood, and likeness to the patches looked at");
   return facts;
 }
 

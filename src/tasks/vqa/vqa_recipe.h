@@ -31,6 +31,7 @@ struct VqaOptions {
   std::int64_t min_count = 1;
   double vg_weight = 0.5;
   DecoderAlpha decoder_alpha = DecoderAlpha::kExact;
+  bool similarity = false;
   AnsweringOptions answering;
 
   void describe(Visitor& v);
@@ -42,6 +43,7 @@ class VqaRecipe : public DownstreamRecipe {
 
   VqaRecipe() : DownstreamRecipe("vqa") {}
   void describe(Visitor& v);
+  void finish() override;
   std::vector<std::pair<std::string, std::string>> facts() const override;
 };
 

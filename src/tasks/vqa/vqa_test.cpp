@@ -3,12 +3,15 @@
 #include "tasks/vqa/vqa.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 
+#include <atomic>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "checkpoint/safetensors/safetensors.h"
+#include "distributed/thread_group_test_support.h"
 #include "tasks/downstream/task_world_test.h"
 #include "tasks/vqa/vqa_answers.h"
 
@@ -150,6 +153,16 @@ TEST_F(Vqa, AnswersDependNeitherOnBlocksNorOnTheWayQuestionsAreEncoded) {
   EXPECT_EQ(one.choices.sizes(), at::IntArrayRef({32, 7}));
   EXPECT_EQ(one.texts, many.texts);
   EXPECT_TRUE(one.log_probs.allclose(many.log_probs, 1e-4, 1e-5));
+  std::atomic<int> equal = 0;
+  EXPECT_EQ(run_ranks(3,
+                      [&](const Group& group) {
+                        const SetAnswers all = rank_set(loaded.vicha(), model.net(), list, set, {.k_test = 7},
+                                                        {.batch_size = 4}, "model", group);
+                        equal += all.texts == one.texts && all.choices.equal(one.choices) &&
+                                 all.log_probs.allclose(one.log_probs, 1e-4, 1e-5);
+                      }),
+            std::vector<std::string>(3));
+  EXPECT_EQ(equal.load(), 3) << "every rank has all answers";
   // And the plain way: the pairs of a batch together.
   EvaluationImages pictures(set, set->image_count());
   const Batch batch = *pictures.next();
@@ -160,6 +173,67 @@ TEST_F(Vqa, AnswersDependNeitherOnBlocksNorOnTheWayQuestionsAreEncoded) {
   for (std::size_t i = 0; i < plain.size(); ++i) {
     EXPECT_NEAR(plain[i].log_probs[0], one.log_probs[static_cast<std::int64_t>(i)][0].item<double>(), 1e-4);
   }
+}
+
+/// Answers ranked by their texts' likeness to what the question looks at, too: an option that checkpoints keep.
+TEST_F(Vqa, LikenessIsTrainedEvaluatedAndAsked) {
+  VqaRecipe r = vqa();
+  r.vqa.similarity = true;
+  EXPECT_TRUE(says(refused([&] { train(r, "none"); }), {"vqa.similarity", "model.fusion.similarity"}));
+  r.model.fusion.similarity = true;
+  r.eval.manifest = (folder_ / "questions.json").string();
+  const fs::path checkpoint = train(r, "run").last_checkpoint;
+  EXPECT_NE(read_file(folder_ / "run" / "metrics.jsonl").find("\"likeness\""), std::string::npos);
+  const VqaJson judged = evaluate(checkpoint, "questions.json");
+  EXPECT_EQ(judged.at("records"), 32);
+
+  LoadedModel loaded = load_trained(checkpoint, "cpu");
+  {
+    const at::NoGradGuard guard;
+    at::Tensor scale = loaded.vicha().parameters().parameter("answer_scale.bias").value;
+    scale.fill_(2.0);  // after six steps it is next to nothing
+  }
+  const auto& model = dynamic_cast<const VqaModel&>(*loaded.parts);
+  const EvaluateCommand command{.checkpoint = checkpoint, .manifest = folder_ / "questions.json", .image_root = ""};
+  const auto set = load_questions(loaded, command, vqa_evaluation_schema()).set;
+  const AnswerList list = AnswerList::of_checkpoint(checkpoint, *loaded.tokenizer, 12);
+  const SetAnswers all = rank_set(loaded.vicha(), model.net(), list, set, {.k_test = 6}, {.batch_size = 5}, "model");
+  const Predictor predict = find_task_kind("vqa")->predict(loaded, {.checkpoint = checkpoint});
+  for (const std::int64_t i : {0, 3}) {
+    const VqaJson answer = VqaJson::parse(predict({VqaJson{
+        {"image", std::string(set->image_path(set->images_of(i)[0]))},
+        {"question", std::string(set->caption(i))},
+        {"concepts", {"thing", "a thing"}}}.dump()}));
+    EXPECT_EQ(answer.at("answer"), all.texts[static_cast<std::size_t>(i)]);
+  }
+  VqaRecipe again = r;
+  again.init.checkpoint = checkpoint.string();
+  again.training.length.max_steps = 1;
+  EXPECT_TRUE(train(again, "again").finished);
+  again.vqa.similarity = false;  // a model without it may start there
+  EXPECT_TRUE(train(again, "plain").finished);
+}
+
+TEST_F(Vqa, NumbersThatAreNotFiniteNameTheQuestion) {
+  const fs::path run = train(vqa(), "run").last_checkpoint;
+  LoadedModel loaded = load_trained(run, "cpu");
+  {
+    // "blue", of which the fourth question is the first that has it.
+    const at::NoGradGuard guard;
+    loaded.vicha().parameters().parameter("text_encoder.bert.embeddings.word_embeddings.weight").value[10].fill_(NAN);
+  }
+  const EvaluateCommand command{.checkpoint = run, .manifest = folder_ / "questions.json", .image_root = ""};
+  for (const char* answers : {"answers=ranked", "answers=generated"}) {
+    EvaluateCommand asked = command;
+    asked.settings = {answers};
+    EXPECT_TRUE(says(refused([&] { find_task_kind("vqa")->evaluate(loaded, asked); }),
+                     {run.string(), "Is a picture", "questions.json, record", "not finite"}))
+        << answers;
+  }
+  const Predictor predict = find_task_kind("vqa")->predict(loaded, {.checkpoint = run});
+  const VqaJson question = {
+      {"image", (folder_ / "images/red0.png").string()}, {"question", "is a picture blue?"}, {"concepts", {"thing"}}};
+  EXPECT_TRUE(says(refused([&] { predict({question.dump()}); }), {"is a picture blue?", "not finite"}));
 }
 
 TEST_F(Vqa, SubmissionHoldsEveryQuestionOnce) {

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "data/pipeline/collate.h"
 #include "data/tools/answer_list.h"
+#include "tasks/downstream/concept_padding.h"
 #include "tasks/downstream/downstream_training.h"
 #include "tasks/vqa/vqa.h"
 #include "tasks/vqa/vqa_answers.h"
@@ -92,7 +93,8 @@ class VqaTraining : public TaskTraining {
         tokens_(std::make_shared<const AnswerTokens>(
             tokens_of_answers(*setup.manifest, *setup.tokenizer, recipe_.model.text.max_positions))),
         list_(list_of(recipe_, *setup.manifest, *setup.tokenizer)),
-        set_(load_questions_along(setup, vqa_evaluation_schema())),
+        padding_(setup),
+        set_(load_questions_along(setup, vqa_evaluation_schema(), padding_.of_set())),
         stop_(judge_along(setup, recipe_, [this, &group = setup.group](const std::string& name) {
           return judge_answers(*set_,
                                rank_set(model_.vicha(), model_.net(), list_, set_, recipe_.vqa.answering,
@@ -134,11 +136,14 @@ class VqaTraining : public TaskTraining {
         model_.net().step({batch.image.to(vicha.device()), batch.concepts, batch.text}, batch.get<BatchAnswers>().given,
                           alpha, Dropout(recipe_.model.text.dropout, context.rng));
     const at::Tensor right = step.logits.detach().argmax(1).eq(step.rows.targets).to(at::kFloat).mean();
-    return {step.loss, {{"vqa", step.loss}}, {{"tokens_right", right}}};
+    if (!step.gain_loss.defined()) return {step.loss, {{"vqa", step.loss}}, {{"tokens_right", right}}};
+    return {step.loss + step.gain_loss, {{"vqa", step.loss}, {"likeness", step.gain_loss}}, {{"tokens_right", right}}};
   }
 
   std::vector<std::pair<std::string, std::string>> checkpoint_files() override {
-    return {{kAnswerListFile, answer_list_json(list_.texts())}};
+    std::vector<std::pair<std::string, std::string>> files = padding_.files();
+    files.emplace_back(kAnswerListFile, answer_list_json(list_.texts()));
+    return files;
   }
   EarlyStop* early_stop() override { return stop_.get(); }
 
@@ -156,6 +161,7 @@ class VqaTraining : public TaskTraining {
   std::int64_t pad_id_;
   std::shared_ptr<const AnswerTokens> tokens_;
   AnswerList list_;
+  ConceptPadding padding_;
   std::shared_ptr<const EvaluationSet> set_;
   std::unique_ptr<EarlyStop> stop_;
 };

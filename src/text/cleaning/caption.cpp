@@ -79,4 +79,14 @@ std::string clean_question(std::string_view text, std::size_t max_words) {
   return question;
 }
 
+bool has_words(std::string_view text) {
+  for (std::size_t at = 0; at < text.size();) {
+    const char32_t c = text_detail::next_code_point(text, at);
+    const bool deleted =
+        c < 0x80 && (kDeleted.find(static_cast<char>(c)) != std::string_view::npos || c == '-' || c == '/');
+    if (!deleted && !text_detail::is_space(c)) return true;
+  }
+  return false;
+}
+
 }  // namespace vicha

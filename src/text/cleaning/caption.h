@@ -19,4 +19,7 @@ std::string clean_caption(std::string_view text, std::size_t max_words);
 /// Nothing is collapsed, only spaces on the right are cut; empty words count towards `max_words`.
 std::string clean_question(std::string_view text, std::size_t max_words);
 
+/// Whether either of them leaves anything but white space.
+bool has_words(std::string_view text);
+
 }  // namespace vicha

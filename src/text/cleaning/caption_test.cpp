@@ -51,6 +51,17 @@ TEST(CleanCaption, Limits) {
   EXPECT_EQ(clean_caption("<per.son> <person><person>", 9), "person personperson");
 }
 
+TEST(HasWords, IsWhatCleaningLeavesSomethingOf) {
+  for (const char* text : {"", " ", "\t\n", "?!", "- / -", "\u00A0\u3000", "(...)", "'*#:;~\""}) {
+    EXPECT_FALSE(has_words(text)) << text;
+    EXPECT_EQ(clean_caption(text, 9).find_first_not_of(" \t\n\u00A0\u3000"), std::string::npos) << text;
+  }
+  for (const char* text : {"a", " ?b", "7", "\u00E4", "&", "\xff", "<"}) {
+    EXPECT_TRUE(has_words(text)) << text;
+    EXPECT_FALSE(clean_caption(text, 9).empty()) << text;
+  }
+}
+
 TEST(CleanCaption, ReplacesWhatIsNotUtf8AsPythonDoes) {
   EXPECT_EQ(clean_caption("a\xffz", 9), "a\uFFFDz");
   EXPECT_EQ(clean_caption("a\xe2\x82z", 9), "a\uFFFDz");                  // one for the cut sequence

@@ -97,6 +97,42 @@ TEST(Nlvr2Net, ReadsEachPictureWithItsConceptsInItsPlace) {
   }
 }
 
+/// Of each side the layer's own copy is looked at, and a statement's maps are those that it has alone.
+TEST(StatementMaps, AreOfEachSidesPictures) {
+  at::manual_seed(3);
+  Vicha model(tiny_model(2), 4);
+  const Nlvr2Net net(model, TeacherVit::kMomentum);
+  const at::NoGradGuard guard;
+  for (const ParameterStore::Released& r : model.parameters().released()) {
+    if (r.name.ends_with("weight")) model.parameters().view(r).normal_(0.0, 0.3);
+  }
+  const Encoders& encoders = model.online();
+  StatementInput input{{StatementInput::Side{at::randn({2, 3, 16, 16}), some_tokens(2, 2)},
+                        StatementInput::Side{at::randn({2, 3, 16, 16}), some_tokens(2, 2)}},
+                       {at::randint(5, 30, {2, 4}, at::kLong), {4, 3}}};
+  const auto truth = [&](const at::Tensor& fused) { return net.logits(fused).select(1, 1); };
+  const auto maps_of = [&](const StatementInput& of, std::size_t side) {
+    return statement_maps(encoders, statement_states(encoders, of, Dropout()), side, truth);
+  };
+  for (const std::size_t side : {0, 1}) {
+    const at::Tensor maps = maps_of(input, side);
+    ASSERT_EQ(maps.size(0), 7);
+    EXPECT_EQ(maps.size(1), model.options().vit.patches());
+    EXPECT_GE(maps.min().item<float>(), 0.0F);
+    EXPECT_GT(maps.sum().item<float>(), 0.0F);
+    StatementInput second = input;
+    for (StatementInput::Side& s : second.sides) {
+      s.pictures = s.pictures.slice(0, 1);
+      s.concepts = {s.concepts.ids.slice(0, 1), {s.concepts.lengths[1]}};
+    }
+    second.texts = {second.texts.ids.slice(0, 1, 2, 1).slice(1, 0, 3).contiguous(), {3}};
+    EXPECT_TRUE(at::allclose(maps.slice(0, 4), maps_of(second, side), 1e-4, 1e-8)) << side;
+  }
+  // The same picture twice has a map for each place, since each copy of the layer has its own queries.
+  input.sides[1] = input.sides[0];
+  EXPECT_FALSE(at::allclose(maps_of(input, 0), maps_of(input, 1), 1e-3, 1e-8));
+}
+
 class TeacherOf : public testing::TestWithParam<TeacherVit> {};
 INSTANTIATE_TEST_SUITE_P(Vit, TeacherOf, testing::Values(TeacherVit::kMomentum, TeacherVit::kReleased));
 

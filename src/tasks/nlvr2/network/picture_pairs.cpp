@@ -1,6 +1,7 @@
 #include "tasks/nlvr2/network/picture_pairs.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <numeric>
 
@@ -10,7 +11,7 @@ namespace vicha {
 
 at::Tensor fuse_statements(const Encoders& encoders, const TextStates& texts, const std::vector<at::Tensor>& kv,
                            const FusedImages& images, const std::vector<std::int64_t>& first,
-                           const std::vector<std::int64_t>& second, const Dropout& dropout) {
+                           const std::vector<std::int64_t>& second, const Dropout& dropout, AttentionWatch* watch) {
   const auto count = static_cast<std::size_t>(texts.pack.size());
   VICHA_ASSERT(first.size() == count && second.size() == count);
   FusionPlan plan;
@@ -18,25 +19,47 @@ at::Tensor fuse_statements(const Encoders& encoders, const TextStates& texts, co
     plan.sequences.push_back(FusionPlan::sequence(texts.pack, static_cast<std::int64_t>(i), 0,
                                                   std::vector{first[i], second[i]}, /*read=*/{0}));
   }
-  return fuse(encoders.text, texts.states, kv, plan, images, dropout);
+  return fuse(encoders.text, texts.states, kv, plan, images, dropout, /*all_rows=*/nullptr, watch);
 }
 
-at::Tensor encode_statements(const Encoders& encoders, const StatementInput& input, const Dropout& dropout) {
-  FusedImages images;
+StatementStates statement_states(const Encoders& encoders, const StatementInput& input, const Dropout& dropout) {
+  StatementStates all;
   std::vector<at::Tensor> states;
   for (const StatementInput::Side& side : input.sides) {
     const at::Tensor patches = patch_rows(side.pictures, encoders.vit.options());
     const ImageStates encoded = encoders.encode_image({patches, side.pictures.size(0), side.concepts}, dropout);
-    images.add(encoded);
+    all.images.add(encoded);
     states.push_back(encoded.fusion_rows());
   }
+  all.kv = encoders.text.image_kv(at::cat(states));
   const at::Device device = input.sides.front().pictures.device();
-  const TextStates texts = encoders.encode_text(PackedText::packed(input.texts, device), dropout);
-  std::vector<std::int64_t> first(static_cast<std::size_t>(texts.pack.size()));
-  std::iota(first.begin(), first.end(), 0);
-  std::vector<std::int64_t> second = first;
-  for (std::int64_t& image : second) image += texts.pack.size();
-  return fuse_statements(encoders, texts, encoders.text.image_kv(at::cat(states)), images, first, second, dropout);
+  all.text = encoders.encode_text(PackedText::packed(input.texts, device), dropout);
+  all.first.resize(static_cast<std::size_t>(all.text.pack.size()));
+  std::iota(all.first.begin(), all.first.end(), 0);
+  all.second = all.first;
+  for (std::int64_t& image : all.second) image += all.text.pack.size();
+  return all;
+}
+
+at::Tensor encode_statements(const Encoders& encoders, const StatementInput& input, const Dropout& dropout) {
+  const StatementStates s = statement_states(encoders, input, dropout);
+  return fuse_statements(encoders, s.text, s.kv, s.images, s.first, s.second, dropout);
+}
+
+at::Tensor statement_maps(const Encoders& encoders, const StatementStates& s, std::size_t side,
+                          const FusedNumber& number) {
+  const TextOptions& text = encoders.text.options();
+  const std::int64_t layer = usual_map_layer(text) - text.text_layers;
+  const auto picture = static_cast<std::int64_t>(side);
+  // A joint layer reads both pictures, where others stand there once for each.
+  AttentionWatch watch(encoders.text.joint() ? layer : kPicturesOfStatement * layer + picture);
+  const at::NoGradGuard guard;
+  const at::Tensor fused = fuse_statements(encoders, s.text, s.kv, s.images, s.first, s.second, Dropout(), &watch);
+  const at::Tensor sum = [&] {
+    const at::AutoGradMode enabled(true);
+    return number(fused).to(at::kFloat).sum();
+  }();
+  return picture_columns(encoders, watch.map(sum), s.text, picture);
 }
 
 }  // namespace vicha

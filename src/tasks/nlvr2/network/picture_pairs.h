@@ -10,6 +10,7 @@
 
 #include "models/encoders.h"
 #include "models/fusion.h"
+#include "tasks/downstream/network/attention_maps.h"
 
 namespace vicha {
 
@@ -25,14 +26,29 @@ struct StatementInput {
   Tokens texts;
 };
 
+/// Statements and their pictures before the fusion: the first side's pictures, then the second's.
+struct StatementStates {
+  FusedImages images;
+  std::vector<at::Tensor> kv;  ///< Bert::image_kv of those
+  TextStates text;
+  std::vector<std::int64_t> first, second;  ///< of each statement, its pictures among them
+};
+StatementStates statement_states(const Encoders& encoders, const StatementInput& input, const Dropout& dropout);
+
 /// Fused [CLS] (B, D) of statements, the i-th about the i-th picture of each side. For models with
 /// model.fusion.images = 2.
 at::Tensor encode_statements(const Encoders& encoders, const StatementInput& input, const Dropout& dropout);
 
 /// From states that are there already: text i is about pictures `first[i]` and `second[i]` of `images`, whose keys and
-/// values are `kv` (Bert::image_kv).
+/// values are `kv` (Bert::image_kv). `watch`: fuse; of the copies of the fusion layers, one after the other.
 at::Tensor fuse_statements(const Encoders& encoders, const TextStates& texts, const std::vector<at::Tensor>& kv,
                            const FusedImages& images, const std::vector<std::int64_t>& first,
-                           const std::vector<std::int64_t>& second, const Dropout& dropout);
+                           const std::vector<std::int64_t>& second, const Dropout& dropout,
+                           AttentionWatch* watch = nullptr);
+
+/// What a number rests on in the pictures of side `side`: word_maps (tasks/downstream/network/attention_maps.h) of that
+/// side's copy of the layer that is looked at where nobody names one. `number`: of the fused [CLS]. (T, N)
+at::Tensor statement_maps(const Encoders& encoders, const StatementStates& states, std::size_t side,
+                          const FusedNumber& number);
 
 }  // namespace vicha

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
 
 #include "base/error.h"
 #include "tasks/vqa/network/answer_prefixes.h"
@@ -52,16 +53,14 @@ class Continuations {
     tokens_ = tokens_.cpu().contiguous();
   }
 
-  std::vector<Continuation> of(const std::vector<Beam>& beams, std::int64_t first_row) const {
+  /// Nothing where a probability is NaN.
+  std::optional<std::vector<Continuation>> of(const std::vector<Beam>& beams, std::int64_t first_row) const {
     std::vector<Continuation> all;
     for (std::size_t b = 0; b < beams.size(); ++b) {
       const std::int64_t at = (first_row + static_cast<std::int64_t>(b)) * width_;
       for (std::int64_t i = at; i < at + width_; ++i) {
         const double p = values_.const_data_ptr<float>()[i];
-        if (std::isnan(p)) {
-          throw DataError("answers", "the probability of a word is not a number",
-                          "The weights hold numbers that are not finite, or lead to such: take an earlier checkpoint");
-        }
+        if (std::isnan(p)) return std::nullopt;
         if (p != kImpossible) {
           all.push_back({b, tokens_.const_data_ptr<std::int64_t>()[i], beams[b].log_prob + p});
         }
@@ -122,8 +121,14 @@ std::vector<GeneratedAnswer> generate_answers(const AnswerDecoder& decoder, cons
     for (BeamSearch& search : searches) {
       if (search.done()) continue;
       const auto rows = static_cast<std::int64_t>(search.beams.size());
-      const std::vector<Continuation> all = continuations.of(search.beams, row);
+      const std::optional<std::vector<Continuation>> found = continuations.of(search.beams, row);
       row += rows;
+      if (!found) {
+        search.best = {{}, std::numeric_limits<double>::quiet_NaN(), false};
+        search.beams.clear();
+        continue;
+      }
+      const std::vector<Continuation>& all = *found;
       if (length < longest) {
         go_on(search, all, options.beams, decoder.options().sep_id);
         continue;

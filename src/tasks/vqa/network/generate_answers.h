@@ -14,13 +14,13 @@ struct GenerateOptions {
 };
 
 struct GeneratedAnswer {
-  std::vector<std::int64_t> ids;  ///< without [CLS] and [SEP], at least one
-  double log_prob = 0;            ///< of the whole text, [SEP] included
+  std::vector<std::int64_t> ids;  ///< without [CLS] and [SEP], at least one; none where log_prob is NaN
+  double log_prob = 0;            ///< of the whole text, [SEP] included; NaN where a word's probability is
   bool finished = true;           ///< false: cut at max_tokens, no [SEP] in `log_prob`
 };
 
 /// One for each question. An answer has a token, and [PAD], [CLS] and [MASK] are none. Keys and values of questions and
-/// earlier tokens are made once. Throws DataError if a probability is not a number.
+/// earlier tokens are made once.
 std::vector<GeneratedAnswer> generate_answers(const AnswerDecoder& decoder, const QuestionStates& questions,
                                               const GenerateOptions& options);
 

@@ -1,12 +1,13 @@
 #include "tasks/vqa/network/rank_answers.h"
 
 #include <ATen/ATen.h>
-#include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
 #include <iterator>
+#include <limits>
 #include <numeric>
+#include <span>
 
 #include "base/error.h"
 #include "tasks/vqa/network/answer_prefixes.h"
@@ -33,11 +34,18 @@ std::vector<float> first_log_probs(const AnswerPrefixes& prefixes, const at::Ten
   return prefixes.next_log_probs(starts, wanted);
 }
 
-/// The k answers whose first token is likeliest; of equal ones those of lower index.
-std::vector<std::int64_t> likeliest_first(const float* of_tokens, const AnswerPaths& list, std::int64_t k) {
+/// The k answers whose first token is likeliest; of equal ones those of lower index. NaN has no place in an order: with
+/// such the first k.
+std::vector<std::int64_t> likeliest_first(std::span<const float> of_tokens, const AnswerPaths& list, std::int64_t k) {
   std::vector<std::int64_t> order(static_cast<std::size_t>(list.size()));
   std::iota(order.begin(), order.end(), 0);
-  const auto value = [&](std::int64_t answer) { return of_tokens[list.first_of()[static_cast<std::size_t>(answer)]]; };
+  if (std::ranges::any_of(of_tokens, [](float p) { return std::isnan(p); })) {
+    order.resize(static_cast<std::size_t>(k));
+    return order;
+  }
+  const auto value = [&](std::int64_t answer) {
+    return of_tokens[static_cast<std::size_t>(list.first_of()[static_cast<std::size_t>(answer)])];
+  };
   std::partial_sort(order.begin(), order.begin() + k, order.end(),
                     [&](std::int64_t a, std::int64_t b) { return value(a) != value(b) ? value(a) > value(b) : a < b; });
   order.resize(static_cast<std::size_t>(k));
@@ -76,11 +84,11 @@ void read_to_end(std::vector<AnswerCandidate>& candidates, AnswerPrefixes& prefi
 }
 
 RankedAnswers best_first(std::vector<AnswerCandidate> candidates) {
-  for (const AnswerCandidate& c : candidates) {
-    if (std::isfinite(c.log_prob)) continue;
-    throw DataError("answers", fmt::format("the log-probability of one is {}, and a ranking says nothing", c.log_prob),
-                    "The weights hold numbers that are not finite, or lead to such: look at the losses of the "
-                    "training, or take an earlier checkpoint");
+  if (std::ranges::any_of(candidates, [](const AnswerCandidate& c) { return !std::isfinite(c.log_prob); })) {
+    const std::vector<double> nothing(candidates.size(), std::numeric_limits<double>::quiet_NaN());
+    RankedAnswers none{.answers = {}, .log_probs = nothing, .probabilities = nothing};
+    for (const AnswerCandidate& c : candidates) none.answers.push_back(c.answer);
+    return none;
   }
   std::sort(candidates.begin(), candidates.end(), [](const AnswerCandidate& a, const AnswerCandidate& b) {
     return a.log_prob != b.log_prob ? a.log_prob > b.log_prob : a.answer < b.answer;
@@ -106,8 +114,10 @@ std::vector<RankedAnswers> rank_some(const AnswerDecoder& decoder, const Questio
   const std::vector<float> first = first_log_probs(prefixes, prefixes.extend(start), list);
   std::vector<AnswerCandidate> candidates;
   for (std::int64_t q = 0; q < questions.size(); ++q) {
-    const float* of_question = first.data() + q * static_cast<std::int64_t>(list.first_tokens().size());
-    for (const std::int64_t answer : likeliest_first(of_question, list, k)) {
+    const auto tokens =
+        std::span(first).subspan(static_cast<std::size_t>(q) * list.first_tokens().size(), list.first_tokens().size());
+    const float* of_question = tokens.data();
+    for (const std::int64_t answer : likeliest_first(tokens, list, k)) {
       const double counted = rank == AnswerRank::kReleased ? 2.0 : 1.0;
       const float log_prob = of_question[list.first_of()[static_cast<std::size_t>(answer)]];
       candidates.push_back({q, answer, counted * static_cast<double>(log_prob), q});

@@ -1,6 +1,7 @@
 // The best of a list of answers (method, section 5.2): those whose first token is likeliest are read to their end.
 #pragma once
 
+#include <cmath>
 #include <vector>
 
 #include "config/choice.h"
@@ -21,15 +22,17 @@ struct RankOptions {
   AnswerRank rank = AnswerRank::kExact;
 };
 
-/// Of one question, the best first; of equal ones the one of lower index.
+/// Of one question, the best first; of equal ones the one of lower index. Where a probability is not finite nothing can
+/// be ranked: all of log_probs and probabilities then are NaN, so that whoever knows what was asked can say so.
 struct RankedAnswers {
+  bool finite() const { return !std::isnan(log_probs.front()); }
+
   std::vector<std::int64_t> answers;  ///< indices into the list, k of them
   std::vector<double> log_probs;      ///< log of each answer's probability among all texts; `rank` changes it
   std::vector<double> probabilities;  ///< among the k: they sum to 1
 };
 
-/// Questions' keys and values are made once, and every beginning goes through the decoder once. Throws DataError if a
-/// probability is not finite.
+/// Questions' keys and values are made once, and every beginning goes through the decoder once.
 std::vector<RankedAnswers> rank_answers(const AnswerDecoder& decoder, const QuestionStates& questions,
                                         const AnswerPaths& list, const RankOptions& options);
 

@@ -7,8 +7,8 @@
 #include <cmath>
 #include <numeric>
 
-#include "base/error.h"
 #include "tasks/vqa/network/decoder_test_support.h"
+#include "tasks/vqa/network/generate_answers.h"
 
 namespace vicha {
 namespace {
@@ -90,10 +90,23 @@ TEST(RankAnswers, KeepsTheLikeliestFirstTokens) {
   }
 }
 
-TEST(RankAnswers, RefusesWhatIsNotFinite) {
+TEST(RankAnswers, SaysWhichQuestionHasNoFiniteAnswer) {
   SmallDecoder small(20);
-  const QuestionStates questions{at::full({2, 16}, NAN), {2}};
-  EXPECT_THROW(rank_answers(small.decoder(), questions, AnswerPaths(kAnswerIds), {}), DataError);
+  QuestionStates questions = SmallDecoder::questions({3, 2, 4});
+  questions.states.slice(0, 3, 5).fill_(NAN);
+  const AnswerPaths list(kAnswerIds);
+  const std::vector<RankedAnswers> ranked = rank_answers(small.decoder(), questions, list, {.k = 3});
+  ASSERT_EQ(ranked.size(), 3U);
+  EXPECT_TRUE(ranked[0].finite() && !ranked[1].finite() && ranked[2].finite());
+  EXPECT_EQ(ranked[1].answers.size(), 3U);
+  EXPECT_TRUE(std::isnan(ranked[1].log_probs[2]) && std::isnan(ranked[1].probabilities[0]));
+  // The others' are as they are without it.
+  const QuestionStates last{questions.states.slice(0, 5), {4}};
+  EXPECT_EQ(rank_answers(small.decoder(), last, list, {.k = 3}).front().answers, ranked[2].answers);
+
+  const std::vector<GeneratedAnswer> generated = generate_answers(small.decoder(), questions, {.max_tokens = 3});
+  EXPECT_TRUE(std::isnan(generated[1].log_prob) && generated[1].ids.empty());
+  EXPECT_TRUE(std::isfinite(generated[0].log_prob) && std::isfinite(generated[2].log_prob));
 }
 
 }  // namespace
