@@ -137,7 +137,7 @@ TEST(CropRegions, AreTheClassTokensOfTheCrops) {
   EXPECT_TRUE(image.fusion_rows().view({2, 3, 24})[1][0].equal(image.cls[1]));
 
   // Where nobody gives any they are cut out of the picture.
-  input.crops = {};
+  input.crops = at::Tensor();
   input.crop_concepts = {};
   const ImageStates cut = model.online().encode_image(input, Dropout());
   input.crops = cut_regions(pictures, model.options().regions);

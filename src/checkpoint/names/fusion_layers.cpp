@@ -48,7 +48,8 @@ void require_shared(const StateDict& weights, const std::string& prefix, const F
   }
 }
 
-/// What a text's words gain where they are like picture 0, for the other pictures.
+}  // namespace
+
 void repeat_word_similarity(StateDict& weights, std::int64_t images) {
   for (const std::string suffix : {"", "_m"}) {
     const at::Tensor first = weights.find("word_similarity" + suffix);
@@ -59,8 +60,6 @@ void repeat_word_similarity(StateDict& weights, std::int64_t images) {
     }
   }
 }
-
-}  // namespace
 
 void repeat_fusion_layers(StateDict& weights, const FusionLayerCounts& counts, std::string_view where) {
   repeat_word_similarity(weights, counts.images);

@@ -22,6 +22,10 @@ struct FusionLayerCounts {
 /// repeated likewise for each further picture of which the weights do not say it.
 void repeat_fusion_layers(StateDict& weights, const FusionLayerCounts& counts, std::string_view where);
 
+/// What a text's words gain where they are like its picture, for each further picture of which the weights do not say
+/// it. (With joint fusion that is all that a model with several pictures lacks: the same layers read them.)
+void repeat_word_similarity(StateDict& weights, std::int64_t images);
+
 /// Of BERT's weights, whose layers are text_encoder's: layer k becomes text layer k and layer k of a joint decoder,
 /// which is layer F + k of the text encoder, as far as either reaches.
 void copy_text_layers(StateDict& weights, const FusionLayerCounts& counts);

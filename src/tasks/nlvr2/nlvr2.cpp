@@ -170,7 +170,7 @@ void explain_statement(const Nlvr2Model& model, const PredictInput::Item& item, 
       return model.net().logits(fused).select(1, chosen);
     });
     explanation.pictures.push_back(
-        {item.pictures[side].file, maps_of_words(item.pieces, maps, model.vicha().options().vit), /*boxes=*/{}});
+        {item.pictures[side].file, maps_of_words(item.pieces, maps, map_grid(model.vicha().options())), /*boxes=*/{}});
   }
   write_explanation(file, explanation);
 }
@@ -239,7 +239,10 @@ Nlvr2Model::Nlvr2Model(const Nlvr2Recipe& recipe, std::uint64_t seed)
 
 void Nlvr2Model::adapt_weights(StateDict& weights, const std::string& file) const {
   const ModelOptions& sizes = vicha().options();
-  if (sizes.fusion.joint()) return;  // the same layers read both pictures
+  if (sizes.fusion.joint()) {
+    repeat_word_similarity(weights, sizes.fusion.images);
+    return;
+  }
   repeat_fusion_layers(weights, {sizes.text.text_layers, sizes.text.fusion_layers, sizes.fusion.images}, file);
 }
 

@@ -64,7 +64,10 @@ TextAssignmentModel::TextAssignmentModel(const TextAssignmentRecipe& recipe, std
 
 void TextAssignmentModel::adapt_weights(StateDict& weights, const std::string& file) const {
   const ModelOptions& sizes = vicha().options();
-  if (sizes.fusion.joint()) return;  // the same layers read both pictures
+  if (sizes.fusion.joint()) {
+    repeat_word_similarity(weights, sizes.fusion.images);
+    return;
+  }
   repeat_fusion_layers(weights, {sizes.text.text_layers, sizes.text.fusion_layers, sizes.fusion.images}, file);
 }
 
