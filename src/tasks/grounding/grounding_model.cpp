@@ -150,7 +150,7 @@ at::Tensor GroundingModel::maps(const std::shared_ptr<const EvaluationSet>& set,
   const std::int64_t last = std::min(set->image_count(), image + share);
   const std::vector<std::int64_t>& of = set->caption_images();
   std::int64_t text = std::ranges::lower_bound(of, image) - of.begin();
-  at::Tensor maps = at::zeros({set->caption_count(), patches});
+  at::Tensor maps = at::zeros({set->caption_count(), grid_of(options).patches()});
   EvaluationImages pictures(set, questions.batch_size, image, last);
   while (const std::optional<Batch> batch = pictures.next()) {
     const std::int64_t first = image, begin = text;

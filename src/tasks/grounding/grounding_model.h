@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "nn/position.h"
 #include "tasks/downstream/network/pairs.h"
 #include "tasks/downstream/questions.h"
 #include "tasks/grounding/candidates.h"
