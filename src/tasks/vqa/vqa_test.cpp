@@ -122,6 +122,12 @@ TEST_F(Vqa, WorksFromAJointModel) {
       {"image", (folder_ / "images/red0.png").string()}, {"question", "What is a picture?"}, {"concepts", {"thing"}}};
   EXPECT_TRUE(VqaJson::parse(predict({question.dump(), folder_ / "why.png"})).contains("explanation"));
 
+  // Answers and regions are compared where the model has the maps.
+  r.model.fusion.similarity = r.vqa.similarity = true;
+  r.training.length.max_steps = 3;
+  ASSERT_TRUE(train(r, "similarity").finished);
+  EXPECT_EQ(evaluate(folder_ / "similarity", "questions.json").at("records"), 32);
+
   VqaRecipe cross = vqa();
   cross.init.checkpoint = r.init.checkpoint;
   EXPECT_TRUE(says(refused([&] { train(cross, "cross"); }), {"model.fusion.kind = \"joint\"", "cross-attention"}));

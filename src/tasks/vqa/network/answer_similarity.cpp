@@ -83,11 +83,12 @@ at::Tensor AnswerSimilarity::answers(const Tokens& tokens) const {
 
 at::Tensor AnswerSimilarity::looks(const AskedQuestions& asked) const {
   const Encoders& encoders = model_.online();
-  const std::int64_t patches = asked.image.patches.size(1), tokens = asked.image.tokens;
-  VICHA_ASSERT(patches == model_.options().vit.patches());
-  const std::int64_t width = asked.image.states.size(1);
-  // Behind the class token; concepts follow them.
-  const at::Tensor states = asked.image.states.view({-1, tokens, width}).narrow(1, 1, patches).reshape({-1, width});
+  const std::int64_t patches = asked.image.patches.size(1), tokens = asked.image.fusion_tokens();
+  VICHA_ASSERT(patches < tokens);
+  const at::Tensor shown = asked.image.fusion_rows();
+  const std::int64_t width = shown.size(1);
+  // Behind the class token; concepts follow them. With joint fusion they are regions.
+  const at::Tensor states = shown.view({-1, tokens, width}).narrow(1, 1, patches).reshape({-1, width});
   const at::Tensor keys = key_(states).to(at::kFloat), keys_INE = keys.view({-1, patches, keys.size(1)});
   const at::Tensor of_images = row_indices(asked.image_of, keys_INE.device());
   const at::Tensor query_QE = query_(fused_cls(asked.fused)).to(at::kFloat);
