@@ -226,7 +226,8 @@ TEST_F(Grounding, MapsAreSharedAmongRanks) {
                      grounding_schema(), EvaluationPadding{.text = 0, .concepts = -1})
           .set;
   for (const GroundingMap map : {GroundingMap::kItm, GroundingMap::kItc}) {
-    const GroundingMapOptions options{.map = map};
+    GroundingMapOptions options;
+    options.map = map;
     const at::Tensor alone = model.maps(set, options, {}, "model", Group::alone());
     std::atomic<int> equal = 0;
     EXPECT_EQ(run_ranks(3,

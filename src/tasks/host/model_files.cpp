@@ -296,6 +296,10 @@ std::shared_ptr<const WordPiece> load_tokenizer(const fs::path& vocabulary, cons
     throw UsageError(
         "no vocabulary: set init.vocabulary to BERT's vocab.txt (it comes with bert-base-uncased and with MiniLM)");
   }
+  if (!fs::exists(vocabulary)) {
+    throw DataError(vocabulary.string(), "is not there",
+                    "init.vocabulary names it: BERT's vocab.txt, which comes with bert-base-uncased and with MiniLM");
+  }
   Vocabulary words = Vocabulary::load(vocabulary);
   if (static_cast<std::int64_t>(words.size()) != text.vocabulary) {
     throw DataError(
