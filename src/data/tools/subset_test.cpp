@@ -37,7 +37,13 @@ TEST(ShareTest, ReadsPercentAndFractionsAndIsExact) {
   EXPECT_EQ(Share::parse("1", "--keep").of(7), 7);
   EXPECT_EQ(Share::parse("33.3333333333%", "--keep").of(3'000'000'000'000), 999'999'999'999);
   EXPECT_EQ(Share::parse("12.5 %", "--keep").describe(), "12.5 %");
-  for (const char* bad : {"", "%", "0", "0%", "101%", "1.01", "-5%", "70", "7O%", "1.2.3%", "nan", "0.1234567890123"}) {
+  EXPECT_EQ(Share::parse("1/8", "--keep").of(17), 2);
+  EXPECT_EQ(Share::parse("1/3", "--keep").of(3), 1) << "which no decimal number says";
+  EXPECT_EQ(Share::parse("7/7", "--keep").of(9), 9);
+  EXPECT_EQ(Share::parse("1/8", "--keep").describe(), "12.5 %");
+  for (const char* bad :
+       {"",    "%",   "0",   "0%",  "101%", "1.01", "-5%",  "70",    "7O%",   "1.2.3%", "nan",  "0.1234567890123",
+        "9/8", "0/8", "1/0", "0/0", "/8",   "1/",   "1/8%", "1/2/4", "0.5/1", "1/0.5",  "-1/8", "1/1234567890123"}) {
     EXPECT_THROW(Share::parse(bad, "--keep"), UsageError) << bad;
   }
 }
