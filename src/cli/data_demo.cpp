@@ -1,10 +1,14 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
+#include <array>
+#include <charconv>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "base/error.h"
 #include "cli/data.h"
 #include "cli/options.h"
 #include "demo/demo.h"
@@ -41,12 +45,28 @@ int build_scene_set(const SceneOptions& options) {
   return 0;
 }
 
+/// "6000,600,996"
+std::array<std::int64_t, 3> counts_of(const std::string& text) {
+  std::array<std::int64_t, 3> counts{};
+  const char *at = text.data(), *const end = at + text.size();
+  for (std::size_t i = 0; i < counts.size(); ++i) {
+    const auto [rest, error] = std::from_chars(at, end, counts[i]);
+    const bool last = i + 1 == counts.size();
+    if (error != std::errc() || (last ? rest != end : rest == end || *rest != ',')) {
+      throw UsageError(
+          fmt::format("--scenes-count {}: three numbers with commas between them are wanted, TRAIN,VAL,TEST", text));
+    }
+    at = last ? rest : rest + 1;
+  }
+  return counts;
+}
+
 }  // namespace
 
 void add_data_demo(CLI::App& group, Action& chosen) {
   struct Given {
     SceneOptions options;
-    std::string kwords = "none";
+    std::string kwords = "none", counts;
     bool scenes = false;
   };
   const auto given = std::make_shared<Given>();
@@ -57,9 +77,9 @@ void add_data_demo(CLI::App& group, Action& chosen) {
   command->add_option("--out", options.out, "Folder to fill, one for each set")->required();
   CLI::Option* scenes =
       command->add_flag("--scenes", given->scenes, "The scenes: captions, VQA, NLVR2's form, entailment and grounding");
-  command->add_option("--scenes-count", options.counts, "Records of each task in TRAIN,VAL,TEST: multiples of 12")
-      ->delimiter(',')
-      ->capture_default_str()
+  // One word, taken apart later: as three numbers it would take in whatever follows it.
+  command->add_option("--scenes-count", given->counts, "Records of each task in TRAIN,VAL,TEST: multiples of 12")
+      ->default_str(fmt::format("{}", fmt::join(options.counts, ",")))
       ->needs(scenes);
   command->add_option("--seed", options.seed, "Another seed, another set of scenes")
       ->capture_default_str()
@@ -76,6 +96,7 @@ void add_data_demo(CLI::App& group, Action& chosen) {
     chosen = [given] {
       SceneOptions& options = given->options;
       options.kwords = demo_kwords_from_name(given->kwords);
+      if (!given->counts.empty()) options.counts = counts_of(given->counts);
       if (given->scenes) return build_scene_set(options);
       return build_retrieval_set({options.sources, options.out, options.kwords, options.threads});
     };
