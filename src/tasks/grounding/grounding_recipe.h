@@ -27,7 +27,7 @@ struct GroundingMapOptions {
   std::int64_t layer = -1, block = -1;
   double alpha = 0.5;
   GroundingMetric metric = GroundingMetric::kExact;
-  std::string boxes;
+  std::string boxes = {};
 
   void describe(Visitor& v);
   /// key=value of all but `boxes`, which belong to a set.

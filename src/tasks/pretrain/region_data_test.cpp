@@ -183,7 +183,7 @@ TEST_F(RegionRuns, CombineWithThePapersObjectives) {
 TEST_F(RegionRuns, AreEvaluated) {
   run(regions(), "run");
   const EvaluateCommand command{
-      .checkpoint = folder_ / "run", .manifest = folder_ / "test.tagged.json", .device = "cpu"};
+      .checkpoint = folder_ / "run", .manifest = folder_ / "test.tagged.json", .image_root = "", .device = "cpu"};
   const auto json = nlohmann::json::parse(evaluate_trained(regions_kind(), command).json);
   EXPECT_EQ(json.at("images"), 8);
   EXPECT_GT(json.at("mtm").at("regions"), 0);
