@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")/.."
 vicha=${VICHA:-build/release/bin/vicha}
 out=${OUT:-runs/ablation}
-[ $# -gt 0 ] || set -- demo demo-pixels demo-data
+[ $# -gt 0 ] || set -- demo-short demo demo-data
 data=data/demo
 
 # Programs are waited for, so that a signal that reaches this shell alone goes on to them.
