@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/log.h"
 #include "cli/data.h"
 #include "cli/options.h"
 #include "concepts/match/box_tags.h"
@@ -45,6 +46,12 @@ void add_data_region_tags(CLI::App& group, Action& chosen) {
       const BoxTagReport report = assign_box_tags(given->manifest, given->boxes, given->out, given->options);
       print(fmt::format("{}: {} records of {} pictures, {} of {} regions tagged with {} words\n", given->out.string(),
                         report.records, report.images, report.tagged_regions, report.regions, report.words));
+      if (report.tagged_regions == 0) {
+        log::warning(
+            "{}: no region has a tag: no box covers {} of one; boxes are [x, y, width, height] in pixels of the whole "
+            "picture (and see --share, --grid)",
+            given->out.string(), given->options.share);
+      }
       return 0;
     };
   });

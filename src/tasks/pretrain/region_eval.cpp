@@ -134,16 +134,17 @@ class RegionEvaluation {
             {"tags", setup.tags->size()}};
   }
 
-  /// By regions and words, and how much of it the picture's tags are.
+  /// By all of the pictures' parts; "regions_alone" where some have tags as well: what regions and words do without
+  /// them.
   OrderedJson retrieval(const SetStates& states) const {
     const auto metrics = [&](const std::vector<std::int64_t>& parts_of) {
       return contrast_retrieval(*set_, fit(states, parts_of), 0);
     };
     const std::vector<std::int64_t> regions(states.parts_of.size(), grid_.cells());
-    const RetrievalResult alone = metrics(regions);
-    OrderedJson json = json_of((states.parts_of == regions ? alone : metrics(states.parts_of)).itc);
-    json["regions_alone"] = json_of(alone.itc);
-    json["chance"] = json_of(alone.chance);
+    const RetrievalResult whole = metrics(states.parts_of);
+    OrderedJson json = json_of(whole.itc);
+    if (states.parts_of != regions) json["regions_alone"] = json_of(metrics(regions).itc);
+    json["chance"] = json_of(whole.chance);
     return json;
   }
 
@@ -285,8 +286,9 @@ std::string table_of(const OrderedJson& json) {
       table += "\n";
     };
     table += fmt::format("{:<24}{:>24}   {:>24}\n", "R@1, R@5, R@10", "text -> image", "image -> text");
-    row("regions, tags and words", json["irta"]);
-    row("regions and words", json["irta"]["regions_alone"]);
+    const bool tagged = json["irta"].contains("regions_alone");
+    row(tagged ? "regions, tags and words" : "regions and words", json["irta"]);
+    if (tagged) row("regions and words", json["irta"]["regions_alone"]);
     row("chance", json["irta"]["chance"]);
   }
   if (json.contains("pointing")) {
