@@ -75,8 +75,8 @@ bool GroundingRecipe::has_objectives() const {
 
 void GroundingRecipe::finish() {
   TaskRecipe::finish();
-  objectives.check(model);
   require_pairs_suffice(objectives, task);
+  objectives.check(model);
   const GroundingMapOptions& maps = grounding.maps;
   if (maps.layer >= 0) fusion_layer_of(model.text, maps.layer);
   if (maps.block >= model.vit.depth) {

@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <nlohmann/json.hpp>
 #include <set>
 
 #include "base/error.h"
+#include "data/manifest/rewrite.h"
 #include "tasks/pretrain/colour_world_test.h"
 
 namespace vicha {
@@ -65,12 +67,22 @@ class Ends : public Visitor {
 
 class OptionEnds : public ColourWorld {
  protected:
+  /// With tags of regions, which some objectives read.
+  void SetUp() override {
+    ColourWorld::SetUp();
+    rewrite_manifest(folder_ / "train.json", folder_ / "train.tagged.json",
+                     [](nlohmann::ordered_json& record, std::int64_t) {
+                       record["region_tags"] = {"thing", nullptr, "picture", "thing"};
+                       return true;
+                     });
+  }
   /// The recipe with these values; throws what refuses them.
   PretrainRecipe with(const std::vector<std::string>& assignments) const {
     PretrainRecipe r = recipe();
     r.training.length.max_steps = 10;
     r.training.checkpoint.every_steps = 0;
     r.training.optimizer.lr = 1e-4;
+    r.data.manifests = {(folder_ / "train.tagged.json").string()};
     r.eval.manifest = (folder_ / "test.json").string();
     r.eval.k_test = 2;
     apply_overrides(r, assignments);

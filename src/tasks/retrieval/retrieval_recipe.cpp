@@ -47,8 +47,8 @@ void RetrievalRecipe::describe(Visitor& v) {
 
 void RetrievalRecipe::finish() {
   TaskRecipe::finish();
-  objectives.check(model);
   require_pairs_suffice(objectives, task);
+  objectives.check(model);
 }
 
 std::vector<std::pair<std::string, std::string>> RetrievalRecipe::facts() const {
