@@ -176,8 +176,10 @@ TEST_F(RegionRuns, CombineWithThePapersObjectives) {
   RetrievalRecipe fine;
   fine.objectives.at("mtm").enabled = true;
   fine.model = regions().model;
+  fine.data = regions().data;
   fine.init.vocabulary = (folder_ / "vocab.txt").string();
-  EXPECT_NE(error_of([&] { fine.finish(); }).find("pretrain with it"), std::string::npos);
+  const std::string refused = error_of([&] { fine.finish(); });
+  EXPECT_NE(refused.find("pretrain with it"), std::string::npos) << refused;
 }
 
 TEST_F(RegionRuns, AreEvaluated) {
