@@ -100,8 +100,9 @@ KernelChoice measure() {
   return choice;
 }
 
+/// oneDNN refuses products of nothing.
 bool use_onednn(const at::Tensor& x) {
-  return x.is_cpu() && x.scalar_type() == at::kFloat && kernel_choice().fp32 == MatmulKernel::kOneDnn;
+  return x.numel() > 0 && x.is_cpu() && x.scalar_type() == at::kFloat && kernel_choice().fp32 == MatmulKernel::kOneDnn;
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <optional>
 #include <unordered_map>
 #include <unordered_set>
@@ -216,8 +217,12 @@ LoadPolicy checkpoint_policy(const Vicha& model, const StateDict& source, const 
 void leave_other_sizes(const ParameterStore& store, StateDict& source, const std::string& file) {
   std::int64_t left = 0;
   std::string first;
+  // A momentum copy is in no scope; it is a head where what it follows is one.
+  std::vector<std::size_t> original(store.parameters().size());
+  std::iota(original.begin(), original.end(), std::size_t{0});
+  for (const auto& [copy, followed] : store.twins()) original[copy] = followed;
   for (const ParameterStore::Released& r : store.released()) {
-    const bool may = r.parameter < 0 || store.parameters()[static_cast<std::size_t>(r.parameter)].in("heads");
+    const bool may = r.parameter < 0 || store.parameters()[original[static_cast<std::size_t>(r.parameter)]].in("heads");
     const at::Tensor theirs = source.find(r.name);
     if (!may || r.is_table || !theirs.defined() || theirs.sizes() == store.view(r).sizes()) continue;
     source.erase(r.name);
