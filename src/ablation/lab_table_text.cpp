@@ -79,8 +79,8 @@ std::string LabTable::to_text() const {
     above += padded(printable(first), kCell);
     below += padded(printable(second), kCell);
   }
-  text += above + fmt::format("{:>10}{:>12}{:>11}\n", "", "", "numbers");
-  text += below + fmt::format("{:>10}{:>12}{:>11}\n", "time", "samples/s", "learned");
+  text += above + fmt::format("{:>14}{:>12}{:>11}\n", "", "", "numbers");
+  text += below + fmt::format("{:>14}{:>12}{:>11}\n", "time", "samples/s", "learned");
   for (const MeasuredRow& row : rows) {
     text += padded(printable(row.plan.title), name_width, true);
     for (const MeasuredRow::Cell& cell : row.cells) {
@@ -91,7 +91,7 @@ std::string LabTable::to_text() const {
                      kCell);
     }
     if (row.seconds.count > 0) {
-      text += fmt::format("{:>10}{:>12.0f}{:>11}", format_duration(row.seconds.mean), row.samples_per_s.mean,
+      text += fmt::format("{:>14}{:>12.0f}{:>11}", format_duration(row.seconds.mean), row.samples_per_s.mean,
                           millions(row.parameters));
     }
     text += "\n";
@@ -117,9 +117,9 @@ std::string LabTable::to_text() const {
       text += fmt::format("  {} of {} runs are still to be done\n", row.missing, row.plan.runs.size());
   }
   return text + fmt::format(
-                    "Mean ± standard deviation over {} seeds; below: the mean of the paired differences ± half of "
+                    "Mean ± standard deviation over {} seed{}; below: the mean of the paired differences ± half of "
                     "Student's 95 % interval over the seeds. {}\n",
-                    lab.seeds.size(), printable(lab.evaluation.manifest));
+                    lab.seeds.size(), lab.seeds.size() == 1 ? "" : "s", printable(lab.evaluation.manifest));
 }
 
 std::string LabTable::to_json() const {
