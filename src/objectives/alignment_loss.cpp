@@ -27,8 +27,7 @@ at::Tensor margin_loss(const at::Tensor& similarity_RC, const at::Tensor& positi
   if (similarity_RC.size(0) == 0) return similarity_RC.sum() * 0.0;
   const at::Tensor positive = positives_RC.defined() ? positives_RC
                                                      : at::eye(similarity_RC.size(0), similarity_RC.size(1),
-                                                               similarity_RC.options().dtype(at::kFloat))
-                                                           .to(at::kBool);
+                                                               similarity_RC.options().dtype(at::kBool));
   constexpr double kNothing = -std::numeric_limits<double>::infinity();
   // Of a row without negatives -inf, of which nothing is left below.
   const at::Tensor hardest_R1 = std::get<0>(similarity_RC.masked_fill(positive, kNothing).max(1, /*keepdim=*/true));

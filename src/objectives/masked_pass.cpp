@@ -1,6 +1,7 @@
 #include "objectives/masked_pass.h"
 
 #include <ATen/ATen.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
@@ -37,6 +38,21 @@ at::Tensor hidden_patches(const std::vector<std::int64_t>& regions, std::int64_t
     }
   }
   return hidden;
+}
+
+void require_hidden_regions(const ModelOptions& model, std::string_view key) {
+  if (!model.fusion.joint()) {
+    throw UsageError(fmt::format(
+        "{0}.enabled = true reads hidden regions behind the fusion layers, and with model.fusion.kind = cross no part "
+        "of a picture comes out of them; set model.fusion.kind = joint, or {0}.enabled = false",
+        key));
+  }
+  if (model.regions.crops()) {
+    throw UsageError(fmt::format(
+        "{0}.enabled = true hides patches of the whole picture, and with model.regions.encode = crops its regions are "
+        "read from pictures of their own; set model.regions.encode = pooled, or {0}.enabled = false",
+        key));
+  }
 }
 
 at::Tensor region_mask_token(Vicha& model) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include "base/random.h"
@@ -19,6 +20,10 @@ std::vector<std::int64_t> draw_masked_regions(std::int64_t batch, std::int64_t r
 /// border. `touching`: of each region (region_patches).
 at::Tensor hidden_patches(const std::vector<std::int64_t>& regions, std::int64_t batch,
                           const std::vector<std::vector<std::int64_t>>& touching, std::int64_t patches);
+
+/// Throws UsageError naming `key`, an objective's section, and what to set, if the model has no hidden regions to read:
+/// with cross fusion nothing of a picture comes out, and crops show a region's neighbours.
+void require_hidden_regions(const ModelOptions& model, std::string_view key);
 
 /// What stands for a hidden patch (1, 1, D_image), learned: "region_mask_token" in the scope "region_mask", registered
 /// for the first who asks.

@@ -24,16 +24,7 @@ void MrmOptions::describe(Visitor& v) {
 }
 
 void MrmOptions::check(const ModelOptions& model) const {
-  if (!model.fusion.joint()) {
-    throw UsageError(
-        "mrm.enabled = true reads hidden regions behind the fusion layers, and with model.fusion.kind = cross no part "
-        "of a picture comes out of them; set model.fusion.kind = joint, or mrm.enabled = false");
-  }
-  if (model.regions.crops()) {
-    throw UsageError(
-        "mrm.enabled = true hides patches of the whole picture, and with model.regions.encode = crops its regions are "
-        "read from pictures of their own; set model.regions.encode = pooled, or mrm.enabled = false");
-  }
+  require_hidden_regions(model, "mrm");
   if (target == MrmTarget::kPixels && model.vit.reads_features()) {
     throw UsageError(
         "mrm.target = pixels needs pictures, and with model.image.input = features there are none; set mrm.target = "

@@ -9,18 +9,7 @@
 
 namespace vicha {
 
-void MtmOptions::check(const ModelOptions& model) const {
-  if (!model.fusion.joint()) {
-    throw UsageError(
-        "mtm.enabled = true reads hidden regions behind the fusion layers, and with model.fusion.kind = cross no part "
-        "of a picture comes out of them; set model.fusion.kind = joint, or mtm.enabled = false");
-  }
-  if (model.regions.crops()) {
-    throw UsageError(
-        "mtm.enabled = true hides patches of the whole picture, and with model.regions.encode = crops its regions are "
-        "read from pictures of their own; set model.regions.encode = pooled, or mtm.enabled = false");
-  }
-}
+void MtmOptions::check(const ModelOptions& model) const { require_hidden_regions(model, "mtm"); }
 
 at::Tensor mtm_loss(const at::Tensor& logits_MV, const at::Tensor& tag_M) {
   const at::Tensor logits = logits_MV.scalar_type() == at::kDouble ? logits_MV : logits_MV.to(at::kFloat);

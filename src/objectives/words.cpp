@@ -4,7 +4,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include "base/error.h"
-#include "objectives/itc.h"
+#include "objectives/alignment_loss.h"
 #include "objectives/late_interaction.h"
 
 namespace vicha {
@@ -52,9 +52,8 @@ class WordsStep : public ObjectiveStep {
     if (caption.rows.empty()) return encodings_.nothing();
     const at::Device device = encodings_.model().device();
     const at::Tensor words = image.similarity->words(text.states.index_select(0, row_indices(caption.rows, device)));
-    const at::Tensor fit = word_patch_fit(words, caption.of_text, image.patches) / objective_.temperature();
-    const at::Tensor positives = encodings_.positives(false);
-    return (contrast_loss(fit, positives, {}, 0.0) + contrast_loss(fit.t(), positives, {}, 0.0)) / 2;
+    return infonce_loss(word_patch_fit(words, caption.of_text, image.patches), encodings_.positives(false),
+                        objective_.temperature());
   }
 
  private:
