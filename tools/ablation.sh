@@ -8,20 +8,7 @@ out=${OUT:-runs/ablation}
 [ $# -gt 0 ] || set -- demo-short demo demo-data
 data=data/demo
 
-# Programs are waited for, so that a signal that reaches this shell alone goes on to them.
-run_program() {
-  "$@" &
-  program=$!
-  trap 'kill $program 2> /dev/null || :' INT TERM
-  status=0
-  wait $program || status=$?
-  while kill -0 $program 2> /dev/null; do # a signal ended the waiting, not the program
-    status=0
-    wait $program || status=$?
-  done
-  trap - INT TERM
-  [ $status -ne 130 ] && [ $status -ne 143 ] || exit $status
-}
+. tools/programs.sh
 
 case " $* " in
   *" demo"*)

@@ -12,25 +12,11 @@ run=${RUN:-runs/tasks}
 tower=$run/tower/efficientnet_lite0.pt
 mkdir -p "$run"
 
-# Programs run in the background and are waited for, so that a signal that reaches this shell alone goes on to them.
-# A training that was told to stop ends with status 0, as it has saved what it had; the signal tells that it is not finished.
-status=0
-stopped=
-run_program() {
-  "$@" &
-  program=$!
-  trap 'stopped=1; kill $program 2> /dev/null || :' INT TERM
-  status=0
-  wait $program || status=$?
-  while kill -0 $program 2> /dev/null; do # a signal ended the waiting, not the program
-    status=0
-    wait $program || status=$?
-  done
-  trap - INT TERM
-  if [ -n "$stopped" ] || [ $status -eq 130 ] || [ $status -eq 143 ]; then
-    echo "Stopped before the end. Repeat the same command to go on from there." >&2
-    exit 130
-  fi
+. tools/programs.sh
+
+# What fails ends the script.
+must_run() {
+  run_program "$@"
   [ $status -eq 0 ] || exit $status
 }
 
@@ -51,7 +37,7 @@ embed() {
   grep -ho '"images/scenes/[^"]*\.jpg"' "$scenes"/*_train.json "$scenes"/*_val.json "$scenes"/*_test.json | sort -u |
     sed 's/.*/{"image":&}/' > "$list.part"
   mv "$list.part" "$list"
-  run_program "$vicha" embed "$list" --tower "torchscript:$tower" --patches --trust-names --out "$run/pictures.fst"
+  must_run "$vicha" embed "$list" --tower "torchscript:$tower" --patches --trust-names --out "$run/pictures.fst"
   : > "$run/pictures.done"
 }
 
@@ -81,7 +67,7 @@ timed() {
   begun=$(date +%s)
   mkdir -p "$timing"
   trap 'count_seconds "$timing" "$begun"' EXIT
-  run_program "$@"
+  must_run "$@"
   trap - EXIT
   count_seconds "$timing" "$begun"
 }
@@ -122,7 +108,7 @@ evaluate() { # TASK OUT
   kind=$1
   judged=$2
   shift 2
-  run_program "$vicha" eval "$kind" "$judged" "$@" --out "$judged/eval.json"
+  must_run "$vicha" eval "$kind" "$judged" "$@" --out "$judged/eval.json"
 }
 
 task() { # TASK VARIANT
