@@ -46,10 +46,7 @@ EvaluateResult evaluate_as(const TaskKind& asked, const EvaluateCommand& command
                       options.k_test));
     }
   }
-  DataOptions data = model.recipe().data;
-  data.manifests = {command.manifest.string()};
-  data.image_root = command.image_root;
-  if (command.image_root.empty()) data.strip_parts = 0;
+  const DataOptions data = command.data(model.recipe().data);
   TowerAccess towers;  // what the user's stores hold needs none
   if (options.image_store.empty()) towers.pictures = [&]() -> const PictureEncoder& { return model.pictures(); };
   if (options.text_store.empty()) towers.texts = [&]() -> const TextEncoder& { return model.texts(); };

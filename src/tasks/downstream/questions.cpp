@@ -183,10 +183,7 @@ void show_texts(const Vicha& model, const EvaluationSet& set, const QuestionBloc
 
 LoadedQuestions load_questions(const LoadedModel& loaded, const EvaluateCommand& command, const Schema& schema,
                                const std::optional<EvaluationPadding>& padding) {
-  DataOptions data = loaded.recipe->data;
-  data.manifests = {command.manifest.string()};
-  data.image_root = command.image_root;
-  if (command.image_root.empty()) data.strip_parts = 0;
+  const DataOptions data = command.data(loaded.recipe->data);
   ConceptFinderOptions finding = command.concepts;
   finding.tower.device = command.device;
   const std::filesystem::path checkpoint = checkpoint_folder(command.checkpoint);

@@ -97,6 +97,14 @@ struct EvaluateCommand {
   Precision precision = Precision::kFp32;
   ConceptFinderOptions concepts = {};
   std::vector<std::string> settings = {};  ///< key=value, of the task's own options
+
+  /// How the set is read: as the model's recipe reads its own, from where this says.
+  DataOptions data(DataOptions trained) const {
+    trained.manifests = {manifest.string()};
+    trained.image_root = image_root;
+    if (image_root.empty()) trained.strip_parts = 0;
+    return trained;
+  }
 };
 struct EvaluateResult {
   std::string json;   ///< an object with the figures: what goes to --out

@@ -83,9 +83,6 @@ class RegionEvaluation {
         options_(options),
         grid_{model_.options().regions.rows, model_.options().regions.columns} {}
 
-  bool tells_tags() const { return mtm_ != nullptr; }
-  bool compares_words() const { return irta_ != nullptr; }
-
   OrderedJson tags(const RegionSetup& setup) const {
     Share first, five;
     std::map<std::int64_t, std::int64_t> counts;
@@ -304,16 +301,27 @@ EvaluateResult evaluate_regions(LoadedModel& loaded, const EvaluateCommand& comm
   RegionEvalOptions options;
   apply_overrides(options, command.settings);
   const fs::path checkpoint = checkpoint_folder(command.checkpoint);
+  // Before the set is read, which takes a while.
+  const ObjectiveSet& learnt = loaded.parts->objectives();
+  const bool tells_tags = learnt.find<MtmObjective>() != nullptr,
+             compares_words = learnt.find<IrtaObjective>() != nullptr;
+  if (!tells_tags && !compares_words) {
+    throw DataError(checkpoint.string(), "is a model that has learnt neither irta nor mtm: nothing is known of regions",
+                    "Give a run that was pretrained with one of them (recipes/scenes-regions.toml)");
+  }
+  if (!options.boxes.empty() && !compares_words) {
+    throw DataError(checkpoint.string(), "has not learnt irta, so that its words point at no region",
+                    "Leave --boxes out, or give a run that was pretrained with irta.enabled = true");
+  }
+  std::optional<NamedBoxes> boxes;
+  if (!options.boxes.empty()) boxes.emplace(options.boxes);
   const auto tags = TagVocabulary::of_checkpoint(checkpoint);
-  DataOptions data = loaded.recipe->data;
-  data.manifests = {command.manifest.string()};
-  data.image_root = command.image_root;
-  if (command.image_root.empty()) data.strip_parts = 0;
+  const DataOptions data = command.data(loaded.recipe->data);
   ConceptFinderOptions finding = command.concepts;
   finding.tower.device = command.device;
   ConceptFinder finder(checkpoint_concept_kit(checkpoint), checkpoint.string(), finding);
   RegionNeeds needs;
-  needs.tags = needs.hidden = tags && loaded.parts->objectives().find<MtmObjective>() != nullptr;
+  needs.tags = needs.hidden = tags && tells_tags;
   const auto set = finder.load(data, loaded.tokenizer, region_schema(needs), {.text = 0, .concepts = 0});
   if (loaded.tower) {
     set->set_features(
@@ -321,13 +329,9 @@ EvaluateResult evaluate_regions(LoadedModel& loaded, const EvaluateCommand& comm
   }
   const Bf16Scope scope(use_bf16(command.precision, loaded.vicha().device()));
   const RegionEvaluation evaluation(loaded, set, options);
-  if (!evaluation.tells_tags() && !evaluation.compares_words()) {
-    throw DataError(checkpoint.string(), "is a model that has learnt neither irta nor mtm: nothing is known of regions",
-                    "Give a run that was pretrained with one of them (recipes/scenes-regions.toml)");
-  }
   const SampleText text(loaded.tokenizer, data);
   OrderedJson json;
-  if (evaluation.tells_tags() && needs.tags) {
+  if (needs.tags) {
     RegionSetup setup{needs,
                       loaded.vicha().options(),
                       data,
@@ -338,13 +342,10 @@ EvaluateResult evaluate_regions(LoadedModel& loaded, const EvaluateCommand& comm
     setup.manifest = std::shared_ptr<const Manifest>(set, &set->manifest());
     json["mtm"] = evaluation.tags(setup);
   }
-  if (evaluation.compares_words()) {
+  if (compares_words) {
     const SetStates states = evaluation.states();
     json["irta"] = evaluation.retrieval(states);
-    if (!options.boxes.empty()) json["pointing"] = evaluation.pointing(states, NamedBoxes(options.boxes), text);
-  } else if (!options.boxes.empty()) {
-    throw DataError(checkpoint.string(), "has not learnt irta, so that its words point at no region",
-                    "Leave --boxes out, or give a run that was pretrained with irta.enabled = true");
+    if (boxes) json["pointing"] = evaluation.pointing(states, *boxes, text);
   }
   json["images"] = set->image_count();
   json["captions"] = set->caption_count();

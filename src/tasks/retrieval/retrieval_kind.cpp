@@ -31,10 +31,7 @@ EvaluateResult evaluate_command(LoadedModel& loaded, const EvaluateCommand& comm
                                  options.image_store.empty() ? "text_store" : "image_store",
                                  options.image_store.empty() ? options.text_store : options.image_store));
   }
-  DataOptions data = loaded.recipe->data;
-  data.manifests = {command.manifest.string()};
-  data.image_root = command.image_root;
-  if (command.image_root.empty()) data.strip_parts = 0;
+  const DataOptions data = command.data(loaded.recipe->data);
   ConceptFinderOptions finding = command.concepts;
   finding.tower.device = command.device;
   const fs::path checkpoint = checkpoint_folder(command.checkpoint);
