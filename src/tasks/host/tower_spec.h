@@ -7,7 +7,8 @@
 
 namespace vicha {
 
-/// "vit:weights" -> "vit:/home/me/weights", "weights" -> "/home/me/weights"; "" stays.
+/// The file's name made absolute: in the folder FOLDER "vit:weights" -> "vit:FOLDER/weights", "weights" ->
+/// "FOLDER/weights"; "" stays.
 std::string absolute_tower_spec(std::string_view spec);
 /// The file or folder that a SPEC names.
 std::filesystem::path path_of_tower_spec(std::string_view spec);
