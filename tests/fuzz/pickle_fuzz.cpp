@@ -13,10 +13,10 @@ namespace {
 using namespace vicha;
 
 /// Every storage is there, as far as it is small.
-at::Tensor storage(const std::string& key, c10::ScalarType, std::int64_t bytes) {
+c10::Storage storage(std::string_view key, c10::ScalarType, std::int64_t bytes) {
   constexpr std::int64_t kMost = 1 << 16;
   if (key == "missing" || bytes > kMost) throw DataError("fuzz", "there is no such storage");
-  return at::zeros({bytes}, at::kByte);
+  return at::zeros({bytes}, at::kByte).storage();
 }
 
 void use(const PickleValue& root) {

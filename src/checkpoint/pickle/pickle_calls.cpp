@@ -12,39 +12,43 @@ namespace vicha::pickle {
 namespace {
 
 struct Known {
-  std::string_view module, name;
+  std::string_view name;  ///< with its module's before it
   Callable callable;
 };
 
 constexpr Known kKnown[] = {
-    {"collections", "OrderedDict", Callable::kOrderedDict},
-    {"torch._utils", "_rebuild_tensor", Callable::kRebuildTensor},
-    {"torch._utils", "_rebuild_tensor_v2", Callable::kRebuildTensorV2},
-    {"torch._utils", "_rebuild_tensor_v3", Callable::kRebuildTensorV3},
-    {"torch._utils", "_rebuild_parameter", Callable::kRebuildParameter},
-    {"torch", "Size", Callable::kSize},
-    {"torch", "device", Callable::kDevice},
-    {"torch", "UntypedStorage", Callable::kUntypedStorage},
-    {"torch.storage", "UntypedStorage", Callable::kUntypedStorage},
-    {"_codecs", "encode", Callable::kEncode},
-    {"builtins", "set", Callable::kSet},
-    {"builtins", "frozenset", Callable::kFrozenSet},
-    {"builtins", "bytes", Callable::kBytes},
-    {"builtins", "bytearray", Callable::kByteArray},
-    {"builtins", "complex", Callable::kComplex},
+    {"collections OrderedDict", Callable::kOrderedDict},
+    {"torch._utils _rebuild_tensor", Callable::kRebuildTensor},
+    {"torch._utils _rebuild_tensor_v2", Callable::kRebuildTensorV2},
+    {"torch._utils _rebuild_tensor_v3", Callable::kRebuildTensorV3},
+    {"torch._utils _rebuild_parameter", Callable::kRebuildParameter},
+    {"torch Size", Callable::kSize},
+    {"torch device", Callable::kDevice},
+    {"torch UntypedStorage", Callable::kUntypedStorage},
+    {"torch.storage UntypedStorage", Callable::kUntypedStorage},
+    {"_codecs encode", Callable::kEncode},
+    {"builtins set", Callable::kSet},
+    {"builtins frozenset", Callable::kFrozenSet},
+    {"builtins bytes", Callable::kBytes},
+    {"builtins bytearray", Callable::kByteArray},
+    {"builtins complex", Callable::kComplex},
 };
 
 // What the archives of TorchScript use beyond that.
 constexpr Known kKnownInTorchScript[] = {
-    {"torch.jit._pickle", "build_intlist", Callable::kTypedList},
-    {"torch.jit._pickle", "build_doublelist", Callable::kTypedList},
-    {"torch.jit._pickle", "build_boollist", Callable::kTypedList},
-    {"torch.jit._pickle", "build_tensorlist", Callable::kTypedList},
-    {"torch.jit._pickle", "restore_type_tag", Callable::kTypeTag},
+    {"torch.jit._pickle build_intlist", Callable::kTypedList},
+    {"torch.jit._pickle build_doublelist", Callable::kTypedList},
+    {"torch.jit._pickle build_boollist", Callable::kTypedList},
+    {"torch.jit._pickle build_tensorlist", Callable::kTypedList},
+    {"torch.jit._pickle restore_type_tag", Callable::kTypeTag},
 };
 
 const Known* find_known(std::span<const Known> table, std::string_view module, std::string_view name) {
-  const auto at = std::ranges::find_if(table, [&](const Known& k) { return k.module == module && k.name == name; });
+  const auto at = std::ranges::find_if(table, [&](const Known& k) {
+    const std::size_t space = module.size();
+    return k.name.size() == space + 1 + name.size() && k.name.starts_with(module) && k.name[space] == ' ' &&
+           k.name.ends_with(name);
+  });
   return at == table.end() ? nullptr : &*at;
 }
 
@@ -64,15 +68,14 @@ void Machine::push_global(std::string_view module, std::string_view name) {
   if (module == "__builtin__") module = "builtins";  // Python 2's name of it, which protocol 2 keeps
   const Known* known = find_known(kKnown, module, name);
   if (known == nullptr && options_.torchscript) known = find_known(kKnownInTorchScript, module, name);
-  std::string label = std::string(module) + " " + std::string(name);
   if (known != nullptr) {
-    push_node({.kind = Kind::kGlobal, .callable = known->callable, .text = std::move(label)});
+    push_node({.kind = Kind::kGlobal, .callable = known->callable, .text = known->name});
     return;
   }
   if (module == "torch" || module == "torch.cuda") {
     if (const DtypeNames* dtype = find_dtype_by_storage(name)) {
       push_node(
-          {.kind = Kind::kGlobal, .callable = Callable::kStorageType, .dtype = dtype->type, .text = std::move(label)});
+          {.kind = Kind::kGlobal, .callable = Callable::kStorageType, .dtype = dtype->type, .text = dtype->storage});
       return;
     }
   }
@@ -83,8 +86,10 @@ void Machine::push_global(std::string_view module, std::string_view name) {
     }
   }
   const bool inert = options_.torchscript && is_torchscript_class(module);
-  if (!is_utf8(label) || !(inert || is_placeholder_class(module, name))) refuse_code(module, name);
-  push_node({.kind = Kind::kGlobal, .callable = Callable::kPlaceholder, .text = std::move(label)});
+  const bool known_class = inert || is_placeholder_class(module, name);
+  if (!known_class || !is_utf8(module) || !is_utf8(name)) refuse_code(module, name);
+  const std::string_view label = keep(std::string(module) + " " + std::string(name));
+  push_node({.kind = Kind::kGlobal, .callable = Callable::kPlaceholder, .text = label});
 }
 
 void Machine::reduce(bool new_object) {
@@ -94,8 +99,9 @@ void Machine::reduce(bool new_object) {
   if (tuple == nullptr || callee == nullptr) fail("calls something that is no function");
   if (callee->callable == Callable::kPlaceholder) {
     charge(tuple->items.size() + callee->text.size());
-    Node object{.kind = Kind::kObject, .text = callee->text, .items = tuple->items, .extra = std::make_unique<Extra>()};
-    push_node(std::move(object));
+    const auto extra = static_cast<std::uint32_t>(extras_.size());
+    push_node({.kind = Kind::kObject, .index = extra, .text = callee->text, .items = tuple->items});
+    extras_.emplace_back();
     return;
   }
   if (new_object && callee->callable != Callable::kOrderedDict && callee->callable != Callable::kSet) {
@@ -127,7 +133,7 @@ Ref Machine::call(const Node& callee, const RefList& args) {
       const Node* bytes = args.size() == 1 ? node(args[0], Kind::kBytes) : nullptr;
       if (!args.empty() && bytes == nullptr) fail("makes bytes of something else");
       charge(bytes == nullptr ? 0 : bytes->text.size());
-      return add({.kind = Kind::kBytes, .text = bytes == nullptr ? std::string() : bytes->text});
+      return add({.kind = Kind::kBytes, .text = bytes == nullptr ? std::string_view() : bytes->text});
     }
     case Callable::kComplex:
       if (args.size() != 2 || args[0].tag != Ref::Tag::kDouble || args[1].tag != Ref::Tag::kDouble) {
@@ -177,14 +183,14 @@ Ref Machine::collect(Kind kind, const RefList& args, const Node& callee) {
       refs_.append(made.items, pair->items);
     }
   }
-  return add(std::move(made));
+  return add(made);
 }
 
 /// Protocol 2 writes bytes as a Latin-1 text to be encoded.
 Ref Machine::encode(const RefList& args) {
   if (args.size() != 2 || text_of(args[1], "an encoding") != "latin1")
     fail("encodes a text in a way that is not Latin-1");
-  const std::string& text = text_of(args[0], "a text");
+  const std::string_view text = text_of(args[0], "a text");
   charge(text.size());
   std::string bytes;
   for (std::size_t i = 0; i < text.size(); ++i) {
@@ -195,7 +201,7 @@ Ref Machine::encode(const RefList& args) {
     }
     bytes.push_back(static_cast<char>(code));
   }
-  return add({.kind = Kind::kBytes, .text = std::move(bytes)});
+  return add({.kind = Kind::kBytes, .text = keep(std::move(bytes))});
 }
 
 void Machine::build() {
@@ -203,7 +209,7 @@ void Machine::build() {
   const Ref target = top();
   const Node* found = node(target);
   if (found != nullptr && found->kind == Kind::kObject) {
-    mutable_node(target).extra->state = {state};
+    extras_[found->index].state = {state};
     return;
   }
   const Node* attributes = node(state, Kind::kDict);
@@ -228,23 +234,24 @@ void Machine::persistent() {
   if (id->items.size() == 6 && id->items[5].tag != Ref::Tag::kNone) {
     fail("has a storage that is a view of another, a form given up before PyTorch 1.0");
   }
-  const std::string& key = text_of(id->items[2], "a storage's key");
+  const std::string_view key = text_of(id->items[2], "a storage's key");
   text_of(id->items[3], "a storage's device");
   if (key.size() > kMaxName) fail("has a storage key of " + std::to_string(key.size()) + " bytes");
   const c10::ScalarType dtype = untyped ? c10::ScalarType::Byte : type->dtype;
   const std::int64_t elements = whole_number(id->items[4], "a storage's size");
   const auto bytes = byte_count({&elements, 1}, static_cast<std::int64_t>(c10::elementSize(dtype)));
   if (!bytes) fail("has a storage of an impossible size");
-  const auto [at, added] = storage_index_.try_emplace(key, static_cast<std::uint32_t>(storages_.size()));
-  if (added) {
-    storages_.push_back({options_.storages(key, dtype, *bytes), dtype});
+  const std::size_t at =
+      storage_index_.insert(key, storages_.size(), [this](std::size_t i) { return storages_[i].key; });
+  if (at == storages_.size()) {
+    storages_.push_back({key, dtype, options_.storages(key, dtype, *bytes)});
     storage_bytes_ += *bytes;
-  } else if (storages_[at->second].type != dtype) {
+  } else if (storages_[at].type != dtype) {
     fail("gives storage " + in_quotes(key) + " two types");
-  } else if (storages_[at->second].bytes.numel() != *bytes) {
+  } else if (storages_[at].bytes.nbytes() != static_cast<std::size_t>(*bytes)) {
     fail("gives storage " + in_quotes(key) + " two sizes");
   }
-  push_node({.kind = Kind::kStorage, .dtype = dtype, .index = at->second});
+  push_node({.kind = Kind::kStorage, .dtype = dtype, .index = static_cast<std::uint32_t>(at)});
 }
 
 Ref Machine::rebuild_tensor(const Node& callee, const RefList& args) {
@@ -284,9 +291,9 @@ Ref Machine::rebuild_parameter(const RefList& args) {
 
 at::Tensor Machine::view_storage(std::uint32_t storage, c10::ScalarType type, std::int64_t offset, const Numbers& sizes,
                                  const Numbers& strides) {
-  const at::Tensor& bytes = storages_[storage].bytes;
-  const auto item = static_cast<std::int64_t>(c10::elementSize(type));
-  const std::int64_t elements = bytes.numel() / item;
+  const c10::Storage& bytes = storages_[storage].bytes;
+  const auto held = static_cast<std::int64_t>(bytes.nbytes()), item = static_cast<std::int64_t>(c10::elementSize(type));
+  const std::int64_t elements = held / item;
   if (sizes.size() != strides.size() || sizes.size() > kMaxRank)
     fail("has a tensor whose shape and strides do not match");
   spend(512 + 2 * sizeof(std::int64_t) * sizes.size());  // what LibTorch takes for a view
@@ -305,12 +312,12 @@ at::Tensor Machine::view_storage(std::uint32_t storage, c10::ScalarType type, st
     fail("has a tensor that reaches beyond its storage of " + std::to_string(elements) + " elements");
   }
   // Expanded tensors repeat what they have; a few bytes must not stand for a terabyte.
-  if (*needed > bytes.numel() && (__builtin_add_overflow(expanded_bytes_, *needed, &expanded_bytes_) ||
-                                  expanded_bytes_ > (std::int64_t{16} << 20) + 4 * storage_bytes_)) {
+  if (*needed > held && (__builtin_add_overflow(expanded_bytes_, *needed, &expanded_bytes_) ||
+                         expanded_bytes_ > (std::int64_t{16} << 20) + 4 * storage_bytes_)) {
     fail("repeats a small storage into tensors of " + std::to_string(expanded_bytes_) + " bytes");
   }
-  if (*needed == 0) return tensor_over(bytes.storage(), type, sizes);
-  return tensor_over(bytes.storage(), type, sizes, strides, offset);
+  if (*needed == 0) return tensor_over(bytes, type, sizes);
+  return tensor_over(bytes, type, sizes, strides, offset);
 }
 
 std::int64_t Machine::whole_number(Ref ref, const char* what) {
@@ -329,7 +336,7 @@ Machine::Numbers Machine::whole_numbers(Ref ref, const char* what) {
   return numbers;
 }
 
-const std::string& Machine::text_of(Ref ref, const char* what) {
+std::string_view Machine::text_of(Ref ref, const char* what) {
   const Node* text = node(ref, Kind::kText);
   if (text == nullptr) fail(std::string("has ") + what + " that is no text");
   return text->text;

@@ -10,9 +10,9 @@
 
 namespace vicha {
 
-/// Gives the bytes of the storage `key` as a 1-D uint8 tensor of exactly `bytes` elements (to be filled later if the
-/// format has them behind the pickle). Throws DataError if there is no such storage or it has another size.
-using StorageSource = std::function<at::Tensor(const std::string& key, c10::ScalarType type, std::int64_t bytes)>;
+/// Gives the storage `key` of exactly `bytes` bytes (to be filled later if the format has them behind the pickle).
+/// Throws DataError if there is no such storage or it has another size.
+using StorageSource = std::function<c10::Storage(std::string_view key, c10::ScalarType type, std::int64_t bytes)>;
 
 struct PickleOptions {
   std::string where;            ///< the file, for messages

@@ -191,9 +191,9 @@ TEST(PickleReader, DamagedPicklesAreReadOrRefused) {
     ZipReader zip(folder / (std::string(name) + ".pth"));
     pickles.push_back(zip.read(*zip.find(std::string(name) + "/data.pkl")));
   }
-  PickleOptions options{"damaged", [](const std::string&, c10::ScalarType, std::int64_t bytes) {
+  PickleOptions options{"damaged", [](auto, auto, std::int64_t bytes) {
                           if (bytes > 4096) throw DataError("damaged", "too much");
-                          return at::zeros({bytes}, at::kByte);
+                          return at::zeros({bytes}, at::kByte).storage();
                         }};
   Rng rng(5);
   int refused = 0, read_anyway = 0;

@@ -40,6 +40,11 @@ void RefArena::append(RefList& list, std::span<const Ref> refs) {
   list.size_ = static_cast<std::uint32_t>(size);
 }
 
+void Nodes::push_back(const Node& node) {
+  if (size_ % kBlock == 0) blocks_.push_back(std::make_unique_for_overwrite<Node[]>(kBlock));
+  (*this)[size_++] = node;
+}
+
 void Machine::add_to(RefList& items, std::vector<Ref>* instead, std::size_t from) {
   const std::span<const Ref> added = std::span(stack_).subspan(from);
   held_ += added.size();
@@ -54,7 +59,7 @@ void Machine::append_items(std::size_t from) {
   const bool sequence = found != nullptr && (found->kind == Kind::kList || found->kind == Kind::kSet);
   if (!sequence && (found == nullptr || found->kind != Kind::kObject)) fail("appends to something that is no list");
   Node& into = mutable_node(target);
-  add_to(into.items, sequence ? nullptr : &into.extra->appended, from);
+  add_to(into.items, sequence ? nullptr : &extras_[into.index].appended, from);
   stack_.resize(from);
 }
 
@@ -66,7 +71,7 @@ void Machine::set_items(std::size_t from) {
   if (!dict && (found == nullptr || found->kind != Kind::kObject)) fail("sets a key of something that is no dict");
   if ((stack_.size() - from) % 2 != 0) fail("has a key without a value");
   Node& into = mutable_node(target);
-  add_to(into.items, dict ? nullptr : &into.extra->pairs, from);
+  add_to(into.items, dict ? nullptr : &extras_[into.index].pairs, from);
   stack_.resize(from);
 }
 
@@ -105,13 +110,12 @@ void Machine::push_int(std::int64_t value) {
 
 void Machine::push_text(std::string_view text) {
   if (!is_utf8(text)) fail("has a text that is not valid UTF-8");
-  push_node({.kind = Kind::kText, .text = std::string(text)});
+  push_node({.kind = Kind::kText, .text = text});
 }
 
 /// Python 2's texts are bytes: kept as text where they are one.
-void Machine::push_python2_text(std::string text) {
-  const Kind kind = is_utf8(text) ? Kind::kText : Kind::kBytes;
-  push_node({.kind = kind, .text = std::move(text)});
+void Machine::push_python2_text(std::string_view text) {
+  push_node({.kind = is_utf8(text) ? Kind::kText : Kind::kBytes, .text = text});
 }
 
 /// Two's complement, little-endian; no bytes at all are zero.
@@ -123,7 +127,7 @@ void Machine::push_long(std::string_view bytes) {
     bytes.remove_suffix(1);
   }
   if (bytes.size() > 8) {
-    push_node({.kind = Kind::kBigInt, .text = std::string(bytes)});
+    push_node({.kind = Kind::kBigInt, .text = bytes});
     return;
   }
   std::uint64_t value = !bytes.empty() && static_cast<unsigned char>(bytes.back()) >= 128 ? ~std::uint64_t{0} : 0;
@@ -135,7 +139,7 @@ void Machine::push_tuple(std::size_t from, Kind kind) {
   Node made{.kind = kind};
   refs_.append(made.items, std::span(stack_).subspan(from));
   stack_.resize(from);
-  push_node(std::move(made));
+  push_node(made);
 }
 
 Ref Machine::pop() {
@@ -180,12 +184,14 @@ void Machine::spend(std::size_t bytes) {
   if (spent_ > kFree + kPerByte * at_) fail("takes far more memory than its size warrants");
 }
 
-Ref Machine::add(Node node) {
-  spend(sizeof(Node) + node.text.size() + node.items.size() * sizeof(Ref) + (node.extra ? sizeof(Extra) : 0));
+/// Texts count too: the tree will hold a copy.
+Ref Machine::add(const Node& node) {
+  const std::size_t extra = node.kind == Kind::kObject ? sizeof(Extra) : 0;
+  spend(sizeof(Node) + sizeof(PickleValue) + node.text.size() + node.items.size() * sizeof(Ref) + extra);
   if (nodes_.size() >= kMaxNodes) fail("makes more than 8 million values");
   Ref ref{Ref::Tag::kNode, {}};
   ref.node = static_cast<std::uint32_t>(nodes_.size());
-  nodes_.push_back(std::move(node));
+  nodes_.push_back(node);
   return ref;
 }
 

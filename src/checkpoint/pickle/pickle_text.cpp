@@ -143,8 +143,9 @@ std::optional<std::string> unescape_unicode(std::string_view text) {
 
 /// The instructions of the text protocol; their arguments end with a line feed.
 bool Machine::step_text(unsigned char opcode) {
-  const auto or_fail = [this](std::optional<std::string> text) {
-    return text ? *text : (fail("has a badly written text"), std::string());
+  const auto kept = [this](std::optional<std::string> text) {
+    if (!text) fail("has a badly written text");
+    return keep(std::move(*text));
   };
   switch (opcode) {
     case kGlobal: {
@@ -193,10 +194,10 @@ bool Machine::step_text(unsigned char opcode) {
       break;
     }
     case kString:
-      push_python2_text(or_fail(unquote(line())));
+      push_python2_text(kept(unquote(line())));
       break;
     case kUnicode:
-      push_text(or_fail(unescape_unicode(line())));
+      push_text(kept(unescape_unicode(line())));
       break;
     default:
       return false;

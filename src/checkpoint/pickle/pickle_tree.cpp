@@ -1,9 +1,7 @@
 #include "checkpoint/pickle/pickle_tree.h"
 
 #include <algorithm>
-#include <bit>
 #include <stdexcept>
-#include <unordered_map>
 
 #include "checkpoint/tensors/in_quotes.h"
 
@@ -13,79 +11,6 @@ namespace {
 constexpr int kMaxDepth = 200;
 
 }  // namespace
-
-/// Keys that Python would call equal get equal tokens. Texts, bytes and tuples get a number when they are first used as
-/// a key: a long text that is a key of many dicts is looked at once.
-class TreeBuilder::KeyTokens {
- public:
-  struct Token {
-    char kind = 0;  ///< 0: no key that this reader takes
-    std::uint64_t bits = 0;
-    bool operator==(const Token&) const = default;
-  };
-  struct Hash {
-    std::size_t operator()(const Token& token) const {
-      return std::hash<std::uint64_t>()(token.bits * 0x9e3779b97f4a7c15U + static_cast<unsigned char>(token.kind));
-    }
-  };
-
-  explicit KeyTokens(const std::deque<Node>& nodes) : nodes_(nodes) {}
-
-  Token of(Ref ref, const PickleValue& key) {
-    if (const auto* number = key.get_if<std::int64_t>()) return {'i', static_cast<std::uint64_t>(*number)};
-    if (const auto* truth = key.get_if<bool>()) return {'i', *truth ? 1U : 0U};
-    if (const auto* real = key.get_if<double>()) {
-      const bool fits = *real > -9e18 && *real < 9e18;
-      const std::int64_t whole = fits ? static_cast<std::int64_t>(*real) : 0;  // 1.0 is the same key as 1
-      const bool is_whole = fits && static_cast<double>(whole) == *real;
-      return is_whole ? Token{'i', static_cast<std::uint64_t>(whole)} : Token{'r', std::bit_cast<std::uint64_t>(*real)};
-    }
-    if (key.is_none()) return {'n', 0};
-    if (ref.tag != Ref::Tag::kNode) return {};
-    if (const auto known = of_node_.find(ref.node); known != of_node_.end()) return known->second;
-    const Token made = of_content(nodes_[ref.node], key);
-    of_node_.emplace(ref.node, made);
-    return made;
-  }
-
- private:
-  /// The depth of tuples in tuples is bounded, as these have been built.
-  Token of_content(const Node& node, const PickleValue& key) {
-    if (const auto* text = key.get_if<std::string>()) {
-      return {'t', texts_.try_emplace(std::string_view(*text), texts_.size()).first->second};
-    }
-    if (const auto* bytes = key.get_if<PickleBytes>()) return numbered('b', bytes->data);
-    if (const auto* number = key.get_if<PickleBigInt>()) return numbered('l', number->bytes);
-    if (node.kind != Kind::kTuple) return {};
-    std::string content;
-    for (std::size_t i = 0; i < node.items.size(); ++i) {
-      const Token token = of(node.items[i], key.items()[i]);
-      if (token.kind == 0) return {};
-      content += token.kind;
-      content.append(reinterpret_cast<const char*>(&token.bits), sizeof token.bits);
-    }
-    return numbered('(', std::move(content));
-  }
-
-  Token numbered(char kind, std::string content) {
-    return {kind, others_.try_emplace(kind + std::move(content), others_.size()).first->second};
-  }
-
-  const std::deque<Node>& nodes_;
-  std::unordered_map<std::string_view, std::uint64_t> texts_;  // of values that the builder keeps
-  std::unordered_map<std::string, std::uint64_t> others_;
-  std::unordered_map<std::uint32_t, Token> of_node_;
-};
-
-TreeBuilder::TreeBuilder(std::deque<Node>& nodes, std::vector<PickleTensor>& tensors, Fail fail)
-    : nodes_(nodes),
-      tensors_(tensors),
-      fail_(std::move(fail)),
-      values_(nodes.size()),
-      heights_(nodes.size(), kNotBuilt),
-      keys_(std::make_unique<KeyTokens>(nodes)) {}
-
-TreeBuilder::~TreeBuilder() = default;
 
 void TreeBuilder::fail(const std::string& what) const {
   fail_(what);
@@ -113,29 +38,31 @@ PickleValue TreeBuilder::value(Ref ref, int depth, int& height) {
     case Ref::Tag::kNode:
       break;
   }
-  std::uint8_t& state = heights_[ref.node];
-  if (state == kBeingBuilt) fail("has a container that holds itself");
-  if (state == kNotBuilt) {
+  Node& node = nodes_[ref.node];
+  if (node.height == Node::kBeingBuilt) fail("has a container that holds itself");
+  if (node.height == Node::kNotBuilt) {
     if (depth > kMaxDepth) fail("nests deeper than 200 levels");
-    state = kBeingBuilt;
+    node.height = Node::kBeingBuilt;
     int own = 0;
-    values_[ref.node] = made(nodes_[ref.node], depth, own);
+    PickleValue built = made(node, depth, own);
     if (own > kMaxDepth) fail("nests deeper than 200 levels");
-    heights_[ref.node] = static_cast<std::uint8_t>(own);
+    node.height = static_cast<std::uint8_t>(own);
+    node.index = static_cast<std::uint32_t>(made_.size());
+    made_.push_back({std::move(built)});
   }
-  height = std::max(height, heights_[ref.node] + 1);
-  return values_[ref.node];
+  height = std::max(height, node.height + 1);
+  return made_[node.index].value;
 }
 
 PickleValue TreeBuilder::made(Node& node, int depth, int& height) {
   using Sequence = PickleSequence::Kind;
   switch (node.kind) {
     case Kind::kText:
-      return std::move(node.text);
+      return std::string(node.text);
     case Kind::kBytes:
-      return PickleBytes{std::move(node.text)};
+      return PickleBytes{std::string(node.text)};
     case Kind::kBigInt:
-      return PickleBigInt{std::move(node.text)};
+      return PickleBigInt{std::string(node.text)};
     case Kind::kComplex:
       return std::complex<double>(node.items[0].real, node.items[1].real);
     case Kind::kList:
@@ -148,7 +75,7 @@ PickleValue TreeBuilder::made(Node& node, int depth, int& height) {
     case Kind::kOrderedDict:
       return PickleDict{pairs(node.items, depth, height)};
     case Kind::kTensor:
-      return tensors_[node.index];
+      return std::move(tensors_[node.index]);
     case Kind::kDtype:
       return PickleDtype{node.dtype};
     case Kind::kDevice: {
@@ -161,9 +88,10 @@ PickleValue TreeBuilder::made(Node& node, int depth, int& height) {
       object.module = node.text.substr(0, space);
       object.name = node.text.substr(space + 1);
       object.arguments = items(node.items, depth, height);
-      object.appended = items(node.extra->appended, depth, height);
-      object.state = items(node.extra->state, depth, height);
-      object.items = pairs(node.extra->pairs, depth, height);
+      const Extra& extra = extras_[node.index];
+      object.appended = items(extra.appended, depth, height);
+      object.state = items(extra.state, depth, height);
+      object.items = pairs(extra.pairs, depth, height);
       return object;
     }
     case Kind::kStorage:
@@ -186,21 +114,97 @@ PickleItems TreeBuilder::items(std::span<const Ref> refs, int depth, int& height
 PicklePairs TreeBuilder::pairs(std::span<const Ref> refs, int depth, int& height) {
   PicklePairs pairs;
   pairs.reserve(refs.size() / 2);
-  std::unordered_map<KeyTokens::Token, std::size_t, KeyTokens::Hash> seen;
-  seen.reserve(refs.size() / 2);
   for (std::size_t i = 0; i + 1 < refs.size(); i += 2) {
     PickleValue key = value(refs[i], depth + 1, height);
-    const KeyTokens::Token token = keys_->of(refs[i], key);
-    if (token.kind == 0) fail("has a dict with a key that is neither text nor number");
-    PickleValue held = value(refs[i + 1], depth + 1, height);
-    const auto [at, added] = seen.try_emplace(token, pairs.size());
-    if (added) {
-      pairs.emplace_back(std::move(key), std::move(held));
-    } else {
-      pairs[at->second].second = std::move(held);
-    }
+    pairs.emplace_back(std::move(key), value(refs[i + 1], depth + 1, height));
   }
+  // Keys are compared when all is made: the dicts below look into the same table.
+  ++dicts_;
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < pairs.size(); ++i) {
+    const std::uint32_t key = key_of(refs[2 * i]);
+    if (key == 0) fail("has a dict with a key that is neither text nor number");
+    Seen& seen = seen_[key - 1];
+    if (seen.dict == dicts_) {
+      pairs[seen.position].second = std::move(pairs[i].second);
+      continue;
+    }
+    seen = {dicts_, static_cast<std::uint32_t>(kept)};
+    if (kept < i) pairs[kept] = std::move(pairs[i]);
+    ++kept;
+  }
+  pairs.resize(kept);
   return pairs;
+}
+
+/// The number of a key that has been built; keys that Python would call equal have the same. 0 is no key that this
+/// reader takes. A long text that is a key of many dicts is looked at once.
+std::uint32_t TreeBuilder::key_of(Ref ref) {
+  const auto number = [this](auto value) {
+    return numbered('n', {reinterpret_cast<const char*>(&value), sizeof value});
+  };
+  switch (ref.tag) {
+    case Ref::Tag::kNone:
+    case Ref::Tag::kUnset:
+      return numbered('0', "");
+    case Ref::Tag::kBool:
+    case Ref::Tag::kInt:
+      return number(ref.integer);
+    case Ref::Tag::kDouble: {
+      const bool fits = ref.real > -9e18 && ref.real < 9e18;
+      const std::int64_t whole = fits ? static_cast<std::int64_t>(ref.real) : 0;  // 1.0 is the same key as 1
+      if (fits && static_cast<double>(whole) == ref.real) return number(whole);
+      return numbered('r', {reinterpret_cast<const char*>(&ref.real), sizeof ref.real});
+    }
+    case Ref::Tag::kNode:
+      break;
+  }
+  const Node& node = nodes_[ref.node];
+  if (made_[node.index].key == 0) made_[node.index].key = key_of_content(node);
+  return made_[node.index].key;
+}
+
+/// The depth of tuples in tuples is bounded, as these have been built.
+std::uint32_t TreeBuilder::key_of_content(const Node& node) {
+  switch (node.kind) {
+    case Kind::kText:
+      return numbered(node.text);
+    case Kind::kBytes:
+      return numbered('b', node.text);
+    case Kind::kBigInt:
+      return numbered('l', node.text);
+    case Kind::kTuple: {
+      std::string content;
+      for (const Ref item : node.items) {
+        const std::uint32_t key = key_of(item);
+        if (key == 0) return 0;
+        content.append(reinterpret_cast<const char*>(&key), sizeof key);
+      }
+      return numbered('(', content);
+    }
+    default:
+      return 0;
+  }
+}
+
+std::uint32_t TreeBuilder::numbered(char kind, std::string_view content) {
+  std::string name{'\xff', kind};
+  name += content;
+  const std::size_t known = key_names_.size();
+  other_keys_.push_back(std::move(name));
+  const std::uint32_t number = numbered(other_keys_.back());
+  if (key_names_.size() == known) other_keys_.pop_back();
+  return number;
+}
+
+/// The name is to live as long as the builder.
+std::uint32_t TreeBuilder::numbered(std::string_view name) {
+  const std::size_t at = key_index_.insert(name, key_names_.size(), [this](std::size_t i) { return key_names_[i]; });
+  if (at == key_names_.size()) {
+    key_names_.push_back(name);
+    seen_.emplace_back();
+  }
+  return static_cast<std::uint32_t>(at + 1);
 }
 
 }  // namespace vicha::pickle

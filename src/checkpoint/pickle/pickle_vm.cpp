@@ -29,7 +29,7 @@ constexpr unsigned char kMark = '(', kStop = '.', kPop = '0', kPopMark = '1', kD
 PickleValue Machine::run(std::size_t* consumed) {
   const Ref result = execute();
   if (consumed != nullptr) *consumed = at_;
-  return TreeBuilder(nodes_, tensors_, [this](const std::string& what) { fail(what); }).run(result);
+  return TreeBuilder(nodes_, tensors_, extras_, [this](const std::string& what) { fail(what); }).run(result);
 }
 
 Ref Machine::execute() {
@@ -114,22 +114,20 @@ bool Machine::step(unsigned char opcode) {
       push_text(take(number(8)));
       break;
     case kShortBinString:
-      push_python2_text(std::string(take(number(1))));
+      push_python2_text(take(number(1)));
       break;
     case kBinString:
-      push_python2_text(std::string(take(number(4))));
+      push_python2_text(take(number(4)));
       break;
     case kShortBinBytes:
-      push_node({.kind = Kind::kBytes, .text = std::string(take(number(1)))});
+      push_node({.kind = Kind::kBytes, .text = take(number(1))});
       break;
     case kBinBytes:
-      push_node({.kind = Kind::kBytes, .text = std::string(take(number(4)))});
+      push_node({.kind = Kind::kBytes, .text = take(number(4))});
       break;
     case kBinBytes8:
-      push_node({.kind = Kind::kBytes, .text = std::string(take(number(8)))});
-      break;
     case kByteArray8:
-      push_node({.kind = Kind::kBytes, .text = std::string(take(number(8)))});
+      push_node({.kind = Kind::kBytes, .text = take(number(8))});
       break;
     case kEmptyTuple:
       push_tuple(stack_.size());

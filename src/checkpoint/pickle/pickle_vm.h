@@ -9,10 +9,10 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "checkpoint/pickle/pickle_reader.h"
+#include "checkpoint/tensors/name_index.h"
 
 namespace vicha::pickle {
 
@@ -105,13 +105,31 @@ struct Extra {
 };
 
 struct Node {
+  static constexpr std::uint8_t kNotBuilt = 255, kBeingBuilt = 254;
+
   Kind kind;
   Callable callable = Callable::kOrderedDict;      // kGlobal
   c10::ScalarType dtype = c10::ScalarType::Float;  // kDtype, kStorage, kGlobal of a storage type
-  std::uint32_t index = 0;                         // kTensor, kStorage
-  std::string text = {};                           // kText, kBytes, kBigInt; "module name" of kGlobal and kObject
-  RefList items = {};                              // sequences; keys and values in turn of dicts; arguments of objects
-  std::unique_ptr<Extra> extra = nullptr;
+  std::uint8_t height = kNotBuilt;                 // levels of the tree below it, or one of the constants
+  std::uint32_t index = 0;     // kTensor, kStorage, kObject: among the machine's; of what is built: among the tree's
+  std::string_view text = {};  // kText, kBytes, kBigInt; "module name" of kGlobal and kObject
+  RefList items = {};          // sequences; keys and values in turn of dicts; arguments of objects
+};
+
+/// Nodes stay where they are when more come. A checkpoint has ten a tensor, so each is small and owns nothing: texts
+/// lie in the pickle, or in the machine's memory.
+class Nodes {
+ public:
+  std::size_t size() const { return size_; }
+  Node& operator[](std::size_t i) { return blocks_[i / kBlock][i % kBlock]; }
+  const Node& operator[](std::size_t i) const { return blocks_[i / kBlock][i % kBlock]; }
+  void push_back(const Node& node);
+
+ private:
+  static constexpr std::size_t kBlock = 1024;
+
+  std::vector<std::unique_ptr<Node[]>> blocks_;
+  std::size_t size_ = 0;
 };
 
 class Machine {
@@ -131,10 +149,10 @@ class Machine {
   std::string_view take(std::uint64_t count);
   std::string_view line();
   void push(Ref ref);
-  void push_node(Node node) { push(add(std::move(node))); }
+  void push_node(const Node& node) { push(add(node)); }
   void push_int(std::int64_t value);
   void push_text(std::string_view text);
-  void push_python2_text(std::string text);
+  void push_python2_text(std::string_view text);
   void push_long(std::string_view bytes);
   void push_tuple(std::size_t from, Kind kind = Kind::kTuple);
   Ref pop();
@@ -159,12 +177,14 @@ class Machine {
                           const Numbers& strides);
   Numbers whole_numbers(Ref ref, const char* what);
   std::int64_t whole_number(Ref ref, const char* what);
-  const std::string& text_of(Ref ref, const char* what);
+  std::string_view text_of(Ref ref, const char* what);
   void expect_empty(Ref ref, const char* what);
   void charge(std::size_t copies);
   void spend(std::size_t bytes);
 
-  Ref add(Node node);
+  Ref add(const Node& node);
+  /// The text in memory that lives as long as the machine.
+  std::string_view keep(std::string text) { return kept_.emplace_back(std::move(text)); }
   const Node* node(Ref ref) const { return ref.tag == Ref::Tag::kNode ? &nodes_[ref.node] : nullptr; }
   const Node* node(Ref ref, Kind kind) const {
     const Node* found = node(ref);
@@ -177,24 +197,27 @@ class Machine {
   std::string_view data_;
   const PickleOptions& options_;
   std::size_t at_ = 0;
-  std::deque<Node> nodes_;
+  Nodes nodes_;
   RefArena refs_;
+  std::deque<std::string> kept_;  // texts that do not stand in the pickle as they are
+  std::deque<Extra> extras_;
   std::vector<Ref> stack_;
   std::vector<std::size_t> marks_;
   std::vector<Ref> memo_;  // in real pickles the indices count up from 0, so a plain vector holds them
 
   struct Storage {
-    at::Tensor bytes;
+    std::string_view key;
     c10::ScalarType type;
+    c10::Storage bytes;
   };
   std::vector<Storage> storages_;
-  std::unordered_map<std::string, std::uint32_t> storage_index_;
+  NameIndex storage_index_;  // of their keys
   std::vector<PickleTensor> tensors_;
   std::int64_t storage_bytes_ = 0, expanded_bytes_ = 0;
   std::uint64_t copies_ = 0, spent_ = 0, held_ = 0;
 };
 
-bool is_utf8(std::string_view text);
+bool is_utf8(std::string_view text);  // pickle_text.cpp
 void append_utf8(std::string& text, std::uint32_t code_point);
 /// What Python 2's repr of a str stands for; nothing if it is none.
 std::optional<std::string> unquote(std::string_view quoted);

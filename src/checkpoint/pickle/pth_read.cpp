@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <cstring>
 #include <fstream>
-#include <unordered_map>
+#include <vector>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -12,6 +12,7 @@
 #include "checkpoint/pickle/zip.h"
 #include "checkpoint/tensors/dtypes.h"
 #include "checkpoint/tensors/in_quotes.h"
+#include "checkpoint/tensors/name_index.h"
 #include "checkpoint/tensors/storage.h"
 
 namespace vicha {
@@ -36,12 +37,13 @@ bool starts_as_legacy(std::string_view head) {
   return head.starts_with('\x80') && head.substr(0, 32).find(kLegacyMagic) != std::string_view::npos;
 }
 
-std::span<char> span_of(const at::Tensor& bytes) {
-  return {static_cast<char*>(bytes.data_ptr()), static_cast<std::size_t>(bytes.numel())};
+std::span<char> span_of(const c10::Storage& storage) {
+  return {static_cast<char*>(storage.mutable_data()), storage.nbytes()};
 }
 
-void normalise_storage(const at::Tensor& bytes, c10::ScalarType type) {
-  if (type == c10::ScalarType::Bool) normalise_bools(bytes.view(type));
+void normalise_storage(const c10::Storage& storage, c10::ScalarType type) {
+  if (type != c10::ScalarType::Bool) return;
+  normalise_bools(tensor_over(storage, type, {static_cast<std::int64_t>(storage.nbytes())}));
 }
 
 /// The archive's one folder: torch.save puts everything below the file's own name.
@@ -49,7 +51,7 @@ std::string archive_root(const ZipReader& zip, const std::string& where) {
   std::string root;
   for (const ZipReader::Entry& entry : zip.entries()) {
     const std::size_t slash = entry.name.find('/');
-    if (slash == std::string::npos || slash == 0 || entry.name.substr(slash) != "/data.pkl") continue;
+    if (slash == entry.name.npos || slash == 0 || entry.name.substr(slash) != "/data.pkl") continue;
     if (!root.empty()) {
       throw DataError(where, "holds two checkpoints, " + in_quotes(root) + " and " + in_quotes(entry.name));
     }
@@ -72,19 +74,19 @@ PickleValue read_zip(const std::filesystem::path& path, PthFormat& format) {
   StorageArena arena;
   std::string name = root + "/data/";
   const std::size_t folder = name.size();
-  options.storages = [&](const std::string& key, c10::ScalarType type, std::int64_t size) {
-    const bool plain = !key.empty() && key.find_first_not_of("0123456789") == std::string::npos;
+  options.storages = [&](std::string_view key, c10::ScalarType type, std::int64_t size) {
+    const bool plain = !key.empty() && key.find_first_not_of("0123456789") == key.npos;
     name.resize(folder);
     const ZipReader::Entry* entry = plain ? zip.find(name += key) : nullptr;
     if (entry == nullptr) throw DataError(where, "has no tensor data under the key " + in_quotes(key.substr(0, 100)));
     if (entry->size != static_cast<std::uint64_t>(size)) {
-      throw DataError(where, "has " + std::to_string(entry->size) + " bytes of tensor data under the key '" + key +
-                                 "' where " + std::to_string(size) + " were expected");
+      throw DataError(where, "has " + std::to_string(entry->size) + " bytes of tensor data under the key '" +
+                                 std::string(key) + "' where " + std::to_string(size) + " were expected");
     }
-    const at::Tensor bytes = tensor_over(arena.allocate(static_cast<std::size_t>(size)), at::kByte, {size});
-    zip.read(*entry, span_of(bytes));
-    normalise_storage(bytes, type);
-    return bytes;
+    c10::Storage storage = arena.allocate(static_cast<std::size_t>(size));
+    zip.read(*entry, span_of(storage));
+    normalise_storage(storage, type);
+    return storage;
   };
   const ZipReader::Entry& pickle = *zip.find(root + "/data.pkl");
   if (pickle.size > kMostPickle)
@@ -128,8 +130,9 @@ class LegacyReader {
 
  private:
   struct Pending {
-    at::Tensor bytes;
+    std::string key;
     c10::ScalarType type;
+    c10::Storage storage;
     bool filled = false;
   };
 
@@ -140,35 +143,41 @@ class LegacyReader {
     return value;
   }
 
-  at::Tensor reserve(const std::string& key, c10::ScalarType type, std::int64_t bytes) {
+  auto keys() const {
+    return [this](std::size_t i) -> const std::string& { return pending_[i].key; };
+  }
+
+  /// The pickle's reader asks once for each key.
+  c10::Storage reserve(std::string_view key, c10::ScalarType type, std::int64_t bytes) {
     reserved_ += static_cast<std::uint64_t>(bytes);
     if (static_cast<std::uint64_t>(bytes) > size_ || reserved_ > size_) {
       throw DataError(where_, "refers to more tensor data than the file holds", "It is cut off or damaged");
     }
-    const at::Tensor tensor = tensor_over(arena_.allocate(static_cast<std::size_t>(bytes)), at::kByte, {bytes});
-    return pending_.emplace(key, Pending{tensor, type}).first->second.bytes;
+    index_.insert(key, pending_.size(), keys());
+    return pending_.emplace_back(std::string(key), type, arena_.allocate(static_cast<std::size_t>(bytes))).storage;
   }
 
   void fill(const PickleValue& keys) {
     file_.seekg(static_cast<std::streamoff>(at_));
     for (const PickleValue& key : keys.items()) {
       const auto* text = key.get_if<std::string>();
-      const auto found = text == nullptr ? pending_.end() : pending_.find(*text);
-      if (found == pending_.end() || found->second.filled) {
+      const std::size_t found = text == nullptr ? NameIndex::kNone : index_.find(*text, this->keys());
+      if (found == NameIndex::kNone || pending_[found].filled) {
         throw DataError(where_, "lists tensor data that no tensor uses, or twice");
       }
-      Pending& storage = found->second;
-      std::int64_t elements = 0;
+      Pending& pending = pending_[found];
+      const std::span<char> bytes = span_of(pending.storage);
+      std::uint64_t elements = 0;
       read(reinterpret_cast<char*>(&elements), sizeof elements);
-      if (elements != storage.bytes.numel() / static_cast<std::int64_t>(c10::elementSize(storage.type))) {
+      if (elements != bytes.size() / c10::elementSize(pending.type)) {
         throw DataError(where_, "has tensor data of another size than its tensors say");
       }
-      read(static_cast<char*>(storage.bytes.data_ptr()), static_cast<std::size_t>(storage.bytes.numel()));
-      normalise_storage(storage.bytes, storage.type);
-      storage.filled = true;
+      read(bytes.data(), bytes.size());
+      normalise_storage(pending.storage, pending.type);
+      pending.filled = true;
     }
-    for (const auto& [key, storage] : pending_) {
-      if (!storage.filled) throw DataError(where_, "lacks the tensor data " + in_quotes(key.substr(0, 100)));
+    for (const Pending& pending : pending_) {
+      if (!pending.filled) throw DataError(where_, "lacks the tensor data " + in_quotes(pending.key.substr(0, 100)));
     }
   }
 
@@ -184,7 +193,8 @@ class LegacyReader {
   std::string window_;
   std::size_t at_ = 0;
   StorageArena arena_;
-  std::unordered_map<std::string, Pending> pending_;
+  std::vector<Pending> pending_;
+  NameIndex index_;  // of their keys
 };
 
 }  // namespace

@@ -50,7 +50,7 @@ void expect_same(const at::Tensor& got, const at::Tensor& expected, const std::s
 std::string outcome(const std::string& data, bool torchscript = true) {
   PickleOptions options{
       .where = "file",
-      .storages = [](const std::string&, c10::ScalarType, std::int64_t bytes) { return at::zeros({bytes}, at::kByte); },
+      .storages = [](auto, auto, std::int64_t bytes) { return at::zeros({bytes}, at::kByte).storage(); },
       .torchscript = torchscript};
   try {
     std::string names;
@@ -200,9 +200,9 @@ TEST_F(TorchScriptTest, DamagedArchivesAreReadOrRefused) {
   }
   PickleOptions options{.where = "damaged",
                         .storages =
-                            [](const std::string&, c10::ScalarType, std::int64_t bytes) {
+                            [](auto, auto, std::int64_t bytes) {
                               if (bytes > 4096) throw DataError("damaged", "too much");
-                              return at::zeros({bytes}, at::kByte);
+                              return at::zeros({bytes}, at::kByte).storage();
                             },
                         .torchscript = true};
   for (int i = 0; i < 2000; ++i) {

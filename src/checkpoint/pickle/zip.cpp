@@ -67,7 +67,8 @@ ZipReader::ZipReader(const std::filesystem::path& path) : where_(path.string()),
   if (!file_.is_open() || failed) fail("cannot open");
   std::uint64_t begin = 0, size = 0, count = 0;
   find_directory(begin, size, count);
-  parse_directory(read_at(begin, size), count);
+  directory_ = read_at(begin, size);
+  parse_directory(count);
   check_overlaps(begin);
   has_checksums_ = std::any_of(entries_.begin(), entries_.end(), [](const Entry& e) { return e.crc != 0; });
 }
@@ -110,7 +111,8 @@ void ZipReader::find_directory(std::uint64_t& begin, std::uint64_t& size, std::u
   if (begin > directory_end || size != directory_end - begin) fail("has a zip directory that is not where it says");
 }
 
-void ZipReader::parse_directory(std::string_view directory, std::uint64_t count) {
+void ZipReader::parse_directory(std::uint64_t count) {
+  std::string_view directory = directory_;
   if (count > directory.size() / kDirectorySize) fail("has a damaged zip directory");
   entries_.reserve(count);
   index_.reserve(count);
@@ -149,9 +151,11 @@ void ZipReader::parse_directory(std::string_view directory, std::uint64_t count)
     if (entry.stored && packed != entry.size) fail("has two sizes for " + in_quotes(entry.name));
     if (entry.stored && entry.size > file_size_)
       fail("says that " + in_quotes(entry.name) + " is larger than the file");
-    entries_.push_back(std::move(entry));  // which has room for all: the names stay where they are
-    const std::string& name = entries_.back().name;
-    if (!index_.try_emplace(name, entries_.size() - 1).second) fail("has the entry " + in_quotes(name) + " twice");
+    const auto name_at = [this](std::size_t i) { return entries_[i].name; };
+    if (index_.insert(entry.name, entries_.size(), name_at) < entries_.size()) {
+      fail("has the entry " + in_quotes(entry.name) + " twice");
+    }
+    entries_.push_back(entry);
     directory.remove_prefix(entry_size);
   }
   if (count != 0) fail("has fewer entries than its zip directory says");
@@ -161,7 +165,7 @@ void ZipReader::parse_directory(std::string_view directory, std::uint64_t count)
 void ZipReader::check_overlaps(std::uint64_t directory_begin) {
   std::vector<Entry*> sorted;
   for (Entry& entry : entries_) sorted.push_back(&entry);
-  std::sort(sorted.begin(), sorted.end(), [](const Entry* a, const Entry* b) { return a->header < b->header; });
+  std::ranges::sort(sorted, {}, &Entry::header);
   for (std::size_t i = 0; i < sorted.size(); ++i) {
     const std::uint64_t end = i + 1 < sorted.size() ? sorted[i + 1]->header : directory_begin;
     const std::uint64_t size = kLocalSize + sorted[i]->name.size() + (sorted[i]->stored ? sorted[i]->size : 0);
@@ -173,8 +177,8 @@ void ZipReader::check_overlaps(std::uint64_t directory_begin) {
 }
 
 const ZipReader::Entry* ZipReader::find(std::string_view name) const {
-  const auto at = index_.find(name);
-  return at == index_.end() ? nullptr : &entries_[at->second];
+  const std::size_t at = index_.find(name, [this](std::size_t i) { return entries_[i].name; });
+  return at == NameIndex::kNone ? nullptr : &entries_[at];
 }
 
 void ZipReader::read(const Entry& entry, std::span<char> into) {

@@ -8,8 +8,9 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
+
+#include "checkpoint/tensors/name_index.h"
 
 namespace vicha {
 
@@ -21,13 +22,15 @@ std::uint32_t crc32(std::span<const char> data, std::uint32_t crc = 0);
 class ZipReader {
  public:
   struct Entry {
-    std::string name;
+    std::string_view name;                          ///< as long as the reader lives
     std::uint64_t size = 0, header = 0, limit = 0;  ///< starts at `header`, ends at or before `limit`
     std::uint32_t crc = 0;
     bool stored = false;
   };
 
   explicit ZipReader(const std::filesystem::path& path);
+  ZipReader(const ZipReader&) = delete;
+  ZipReader& operator=(const ZipReader&) = delete;
 
   const std::vector<Entry>& entries() const { return entries_; }
   /// nullptr if there is none of that name.
@@ -38,7 +41,7 @@ class ZipReader {
 
  private:
   void find_directory(std::uint64_t& begin, std::uint64_t& size, std::uint64_t& count);
-  void parse_directory(std::string_view directory, std::uint64_t count);
+  void parse_directory(std::uint64_t count);
   void check_overlaps(std::uint64_t directory_begin);
   void read_at(std::uint64_t offset, std::span<char> into);
   std::string read_at(std::uint64_t offset, std::uint64_t size);
@@ -49,8 +52,9 @@ class ZipReader {
   std::ifstream file_;
   std::uint64_t file_size_ = 0, window_begin_ = 0;
   std::string window_;  ///< what was read ahead for small entries, which mostly lie in the order of their use
+  std::string directory_;
   std::vector<Entry> entries_;
-  std::unordered_map<std::string_view, std::size_t> index_;  ///< the names are those of entries_
+  NameIndex index_;
   bool has_checksums_ = false;  ///< PyTorch can be told to leave them out; then all are zero
 };
 

@@ -78,13 +78,19 @@ Layout read_layout(std::ifstream& file, const std::filesystem::path& path) {
   return layout;
 }
 
-at::Tensor map_tensor(const std::shared_ptr<MappedFile>& map, std::uint64_t offset, const SafetensorsEntry& entry) {
-  auto* data = const_cast<std::byte*>(map->bytes().data()) + offset;
+struct SharedMap : c10::intrusive_ptr_target {
+  explicit SharedMap(const std::filesystem::path& path) : file(path) {}
+  const MappedFile file;
+};
+
+at::Tensor map_tensor(const c10::intrusive_ptr<SharedMap>& map, std::uint64_t offset, const SafetensorsEntry& entry) {
+  auto* data = const_cast<std::byte*>(map->file.bytes().data()) + offset;
   return tensor_over(storage_over(data, entry.end - entry.begin, map), entry.info.dtype, entry.info.shape);
 }
 
 StateDict map_tensors(const std::filesystem::path& path, const Layout& layout) {
-  const auto map = std::make_shared<MappedFile>(path);
+  const auto map = c10::make_intrusive<SharedMap>(path);
+  const auto bytes = map->file.bytes();
   StateDict tensors;
   for (const SafetensorsEntry& entry : layout.header.entries) {
     const std::uint64_t offset = layout.data_begin + entry.begin;
@@ -92,12 +98,11 @@ StateDict map_tensors(const std::filesystem::path& path, const Layout& layout) {
       tensors.set(entry.info.name, at::empty(entry.info.shape, entry.info.dtype));
       continue;
     }
-    if (offset + (entry.end - entry.begin) > map->bytes().size())
-      throw DataError(path.string(), "shrank while being read");
+    if (offset + (entry.end - entry.begin) > bytes.size()) throw DataError(path.string(), "shrank while being read");
     // Kernels may assume that elements are aligned; the format does not promise it.
     if (offset % c10::elementSize(entry.info.dtype) != 0) {
       at::Tensor copy = at::empty(entry.info.shape, entry.info.dtype);
-      std::memcpy(copy.data_ptr(), map->bytes().data() + offset, copy.nbytes());
+      std::memcpy(copy.data_ptr(), bytes.data() + offset, copy.nbytes());
       normalise_bools(copy);
       tensors.set(entry.info.name, std::move(copy));
       continue;

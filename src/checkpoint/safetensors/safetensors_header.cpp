@@ -2,13 +2,14 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
-#include <unordered_set>
+#include <utility>
 
 #include "base/error.h"
 #include "base/json_text.h"
 #include "base/printable.h"
 #include "checkpoint/tensors/dtypes.h"
 #include "checkpoint/tensors/in_quotes.h"
+#include "checkpoint/tensors/name_index.h"
 
 namespace vicha {
 namespace {
@@ -60,9 +61,12 @@ class HeaderSax : public nlohmann::json_sax<nlohmann::json> {
 
   bool key(string_t& value) override {
     if (depth_ == 1) {
-      if (!seen_names_.insert(value).second) throw DataError(where_, "has the name " + in_quotes(value) + " twice");
+      in_metadata_ = value == "__metadata__";
+      const auto name_at = [this](std::size_t i) -> const std::string& { return header_.entries[i].info.name; };
+      const std::size_t next = header_.entries.size();  // where the tensor of this name will be
+      const bool known = in_metadata_ ? std::exchange(has_metadata_, true) : names_.insert(value, next, name_at) < next;
+      if (known) throw DataError(where_, "has the name " + in_quotes(value) + " twice");
       name_ = std::move(value);
-      in_metadata_ = name_ == "__metadata__";
       return true;
     }
     key_ = std::move(value);
@@ -138,11 +142,11 @@ class HeaderSax : public nlohmann::json_sax<nlohmann::json> {
   SafetensorsHeader& header_;
   std::string where_, name_, key_;
   int depth_ = 0;
-  bool in_metadata_ = false;
+  bool in_metadata_ = false, has_metadata_ = false;
   SafetensorsEntry entry_;
   std::vector<std::uint64_t> numbers_;
   unsigned seen_fields_ = 0;  ///< of kFields, a bit each
-  std::unordered_set<std::string> seen_names_;
+  NameIndex names_;
 };
 
 }  // namespace

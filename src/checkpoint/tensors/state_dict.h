@@ -3,11 +3,12 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <cstdint>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include "checkpoint/tensors/name_index.h"
 
 namespace vicha {
 
@@ -17,7 +18,7 @@ class StateDict {
 
   /// Adds or replaces.
   void set(std::string name, at::Tensor tensor);
-  bool contains(std::string_view name) const { return index_of(name) != kNone; }
+  bool contains(std::string_view name) const { return index_of(name) != NameIndex::kNone; }
   /// The tensor, or an undefined one.
   at::Tensor find(std::string_view name) const;
   /// The tensor; throws DataError naming `where` if there is none.
@@ -29,17 +30,13 @@ class StateDict {
   auto end() const { return entries_.end(); }
 
  private:
-  static constexpr std::size_t kNone = SIZE_MAX;
-
-  std::size_t index_of(std::string_view name) const;
-  /// The slot that holds the name, or the empty one where it would go.
-  std::size_t slot_of(std::string_view name) const;
-  void rebuild(std::size_t slots);
+  auto names() const {
+    return [this](std::size_t i) -> const std::string& { return entries_[i].first; };
+  }
+  std::size_t index_of(std::string_view name) const { return index_.find(name, names()); }
 
   std::vector<Entry> entries_;
-  // A hash table of positions in `entries_`, where the names are: checkpoints of 200,000 tensors are copied often
-  // enough that a second copy of each name, and a node for it, took most of the time. A power of two; 0 is empty.
-  std::vector<std::uint32_t> slots_;
+  NameIndex index_;
 };
 
 }  // namespace vicha

@@ -17,12 +17,17 @@ at::Tensor over(const c10::Storage& storage, c10::ScalarType type) {
 
 }  // namespace
 
-c10::Storage storage_over(void* data, std::size_t bytes, std::shared_ptr<const void> owner) {
-  auto* context = new std::shared_ptr<const void>(std::move(owner));
-  const auto release = [](void* held) { delete static_cast<std::shared_ptr<const void>*>(held); };
-  return {c10::Storage::use_byte_size_t(), bytes, c10::DataPtr(data, context, release, c10::Device(c10::kCPU)),
+c10::Storage storage_over(void* data, std::size_t bytes, c10::intrusive_ptr<c10::intrusive_ptr_target> owner) {
+  using Owner = c10::intrusive_ptr<c10::intrusive_ptr_target>;
+  const auto release = [](void* held) { Owner::reclaim(static_cast<c10::intrusive_ptr_target*>(held)); };
+  return {c10::Storage::use_byte_size_t(), bytes, c10::DataPtr(data, owner.release(), release, c10::Device(c10::kCPU)),
           /*allocator=*/nullptr, /*resizable=*/false};
 }
+
+StorageArena::Block::Block()
+    : memory(static_cast<std::byte*>(::operator new[](kBlock, std::align_val_t(kStorageAlignment)))) {}
+
+StorageArena::Block::~Block() { ::operator delete[](memory, std::align_val_t(kStorageAlignment)); }
 
 c10::Storage StorageArena::allocate(std::size_t bytes) {
   if (bytes > kLargestShared) {
@@ -30,14 +35,12 @@ c10::Storage StorageArena::allocate(std::size_t bytes) {
             /*resizable=*/false};
   }
   const std::size_t rounded = (bytes + kStorageAlignment - 1) / kStorageAlignment * kStorageAlignment;
-  if (rounded > size_ - used_) {
-    void* memory = ::operator new[](kBlock, std::align_val_t(kStorageAlignment));
-    block_ = {static_cast<std::byte*>(memory),
-              [](std::byte* block) { ::operator delete[](block, std::align_val_t(kStorageAlignment)); }};
-    used_ = 0, size_ = kBlock;
+  if (rounded > left_) {
+    block_ = c10::make_intrusive<Block>();
+    left_ = kBlock;
   }
-  void* data = block_.get() + used_;
-  used_ += rounded;
+  void* data = block_ == nullptr ? nullptr : block_->memory + (kBlock - left_);
+  left_ -= rounded;
   return storage_over(data, bytes, block_);
 }
 

@@ -4,9 +4,9 @@
 
 #include <ATen/core/Tensor.h>
 #include <c10/core/Storage.h>
+#include <c10/util/intrusive_ptr.h>
 
-#include <cstdint>
-#include <memory>
+#include <cstddef>
 
 namespace vicha {
 
@@ -17,12 +17,18 @@ class StorageArena {
   c10::Storage allocate(std::size_t bytes);
 
  private:
-  std::shared_ptr<std::byte[]> block_;
-  std::size_t used_ = 0, size_ = 0;
+  struct Block : c10::intrusive_ptr_target {
+    Block();
+    ~Block() override;
+    std::byte* const memory;
+  };
+
+  c10::intrusive_ptr<Block> block_;
+  std::size_t left_ = 0;  ///< at its end
 };
 
 /// A storage over memory that `owner` keeps alive.
-c10::Storage storage_over(void* data, std::size_t bytes, std::shared_ptr<const void> owner);
+c10::Storage storage_over(void* data, std::size_t bytes, c10::intrusive_ptr<c10::intrusive_ptr_target> owner);
 
 /// Elements of the type over the storage, from element `offset` on. The caller has checked that all of them lie in it.
 at::Tensor tensor_over(const c10::Storage& storage, c10::ScalarType type, at::IntArrayRef sizes,
