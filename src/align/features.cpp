@@ -98,6 +98,7 @@ at::Tensor FeatureMatrix::block(std::int64_t begin, std::int64_t end) const {
 
 FeatureMoments feature_moments(const FeatureMatrix& features) {
   constexpr std::int64_t kBlock = 4096;
+  constexpr double kHardlyChanges = 1e-3;  // twice what fp16 rounds a number by
   at::Tensor sum = at::zeros({features.width()}, at::kDouble), squares = at::zeros_like(sum);
   for (std::int64_t begin = 0; begin < features.rows(); begin += kBlock) {
     const at::Tensor block = features.block(begin, std::min(features.rows(), begin + kBlock));
@@ -116,8 +117,11 @@ FeatureMoments feature_moments(const FeatureMatrix& features) {
   const auto n = static_cast<double>(features.rows());
   const at::Tensor mean = sum / n;
   const at::Tensor deviation = (squares / n - mean.square()).clamp_min_(0.0).sqrt_();
-  // What never changes differs from 0 here by rounding alone.
-  const at::Tensor constant = deviation.le(mean.abs() * 1e-6 + 1e-12);
+  // A number that hardly changes is rounding: stored as fp16 it is other rounding than when a raw picture or text
+  // passes its tower, and divided by its own deviation it would be as loud as the rest. (MiniLM has one: 1e-8 in all
+  // texts.)
+  const at::Tensor typical = deviation.square().mean().sqrt();
+  const at::Tensor constant = deviation.le(at::maximum(mean.abs(), typical) * kHardlyChanges + 1e-12);
   return {mean.to(at::kFloat), deviation.masked_fill(constant, 1.0).to(at::kFloat)};
 }
 

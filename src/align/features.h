@@ -53,7 +53,8 @@ class FeatureMatrix {
   std::int64_t views_;
 };
 
-/// Mean and deviation of each number over all rows, (D) fp32; the deviation of one that never changes is 1.
+/// Mean and deviation of each number over all rows, (D) fp32. Of a number that hardly changes (by less than 1/1000 of
+/// its mean or of what the numbers change by on the whole) the deviation is 1.
 struct FeatureMoments {
   at::Tensor mean, deviation;
 };

@@ -85,6 +85,20 @@ TEST(FeatureMoments, AreThoseOfAllRows) {
   EXPECT_NE(error.find("store/b: row 30001 (item 15000) has a NaN"), std::string::npos) << error;
 }
 
+TEST(FeatureMoments, OfNumbersThatHardlyChangeDoNotMakeRoundingLoud) {
+  at::manual_seed(3);
+  at::Tensor x = at::randn({500, 4}) * 0.05;
+  x.select(1, 1).mul_(1e-7);            // always about 0
+  x.select(1, 2).mul_(1e-3).add_(2.0);  // changes by less than fp16 can hold
+  const at::Tensor stored = x.to(at::kHalf);
+  const FeatureMoments moments = feature_moments(FeatureMatrix(stored, "m"));
+  const auto standardised = [&](const at::Tensor& rows) {
+    return (rows.to(at::kFloat) - moments.mean) / moments.deviation;
+  };
+  EXPECT_LT((standardised(x) - standardised(stored)).abs().max().item<float>(), 0.01f);
+  EXPECT_NEAR(standardised(x).select(1, 3).std().item<float>(), 1.0f, 0.01f);
+}
+
 struct Source {
   FeatureMatrix image, text;
   std::vector<FeaturePair> pairs;
