@@ -20,12 +20,13 @@ must_run() {
   [ $status -eq 0 ] || exit $status
 }
 
-# The scenes are laid out on a grid of 3 x 3: at 192 pixels the tower's map of 6 x 6 fits it.
+# The scenes are laid out on a grid of 3 x 3: at 192 pixels the tower's map of 6 x 6 fits it. Of its two maps the narrow one
+# ("patches": 2), which holds the same.
 make_tower() {
   if [ -e "$run/tower/efficientnet_lite0.json" ]; then return 0; fi
   mkdir -p "$run/tower"
   cp data/efficientnet/efficientnet_lite0.pt "$tower"
-  sed 's/"image_size": *[0-9]*/"image_size": 192/' data/efficientnet/efficientnet_lite0.json > "$run/tower/part.json"
+  sed 's/"image_size": *[0-9]*/"image_size": 192/; s/"patches": *[0-9]*/"patches": 2/' data/efficientnet/efficientnet_lite0.json > "$run/tower/part.json"
   mv "$run/tower/part.json" "$run/tower/efficientnet_lite0.json"
 }
 

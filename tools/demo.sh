@@ -92,10 +92,10 @@ evaluate() { # RUN ARGUMENT...: unless done since it was trained
 
 # of_run RUN: what recipes say of runs/demo, said of RUN.
 of_run() {
-  echo "--set data.features.store=$1/features/pictures.fst.patches --set teach.source=aligned:$1/align --set teach.pictures=$1/teach.emb"
+  echo "--set data.features.store=$1/features/pictures.fst.patches --set init.heads=$1/align"
 }
 
-# align RUN: features of all pictures, once; RUN/align, and what it says of the training pictures; in RUN a manifest with concepts.
+# align RUN: features of all pictures, once; RUN/align; in RUN a manifest with concepts.
 align() {
   mkdir -p "$1/features"
   $vicha embed $data/pretrain.json $data/val.json $data/test.json --tower $tower --patches --views flip \
@@ -107,14 +107,9 @@ align() {
     [ $statuses -eq 0 ] || exit $statuses
     evaluate "$1/align" --image-store "$1/features/pictures.fst"
   fi
-  if ! newer "$1/teach.emb" "$1/align/eval.txt"; then
-    rm -f "$1/teach.emb"
-    $vicha concepts embed $data/pretrain.json --source "aligned:$1/align" --out "$1/teach.part.emb"
-    mv "$1/teach.part.emb" "$1/teach.emb"
-  fi
   if ! [ -e "$1/pretrain.concepts.json" ]; then
     $vicha concepts build --captions $data/pretrain.json --out "$1/pretrain.concepts.json" \
-      --source "tower:$1/features/pictures.fst" --image-tower $tower --leave-out-group source --k 5
+      --source "tower:$1/features/pictures.fst" --image-tower $tower --leave-out-group source --k 8
   fi
 }
 

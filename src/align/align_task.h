@@ -12,8 +12,8 @@
 
 #include "align/align_options.h"
 #include "align/features.h"
-#include "align/head.h"
 #include "distributed/group.h"
+#include "nn/head.h"
 #include "train/early_stop.h"
 #include "train/task.h"
 

@@ -60,7 +60,9 @@ Encoders::Encoders(ParameterStore& store, const ModelOptions& options, const std
       mask_concept_padding(options.concepts.mask_padding),
       sizes(options),
       similarity(options.fusion.similarity ? std::make_shared<const WordPatchSimilarity>(store, options, suffix)
-                                           : nullptr) {}
+                                           : nullptr) {
+  if (options.heads.enabled) heads.emplace(store, options, suffix);
+}
 
 ImageStates Encoders::encode_image(const ImageInput& input, const Dropout& dropout, std::int64_t levels,
                                    JoinedRows* joined, const JoinImage& join, AttentionWatch* watch) const {
@@ -71,7 +73,11 @@ ImageStates Encoders::encode_image(const ImageInput& input, const Dropout& dropo
     const ConceptEncoder::Output out = (*concepts)(input.concepts, device, dropout);
     image.concept_hidden = out.hidden;
     image.concept_tokens = out.tokens;
+    if (heads && sizes.heads.concept_weight > 0) {
+      image.concept_text = input.concept_text.defined() ? input.concept_text : read_concepts(input.concepts);
+    }
   }
+  if (heads) image.pooled = input.patches.view({input.count, -1, input.patches.size(1)}).mean(1);
   const at::Tensor patches = vit.embed(input.patches, input.count).to(at::kFloat);
   const at::Tensor tokens = vit.assemble(patches, image.concept_tokens);
   image.tokens = tokens.size(1);
@@ -138,6 +144,15 @@ void Encoders::show_patches(ImageStates& image, bool regions) const {
   image.patches = similarity->patches(image.fusion_rows(), image.fusion_tokens());
 }
 
+ConceptText Encoders::read_concepts(const Tokens& concepts) const {
+  const TextStates states = encode_text(PackedText::packed(concepts, text_proj.weight.device()), Dropout());
+  const TextOptions& own = text.options();
+  const at::Tensor framing =
+      concepts.ids.eq(own.cls_id).logical_or_(concepts.ids.eq(own.sep_id)).logical_or_(concepts.ids.eq(own.pad_id));
+  return {heads->pooled_text(states.states, states.pack),
+          framing.all(1, /*keepdim=*/true).logical_not_().to(text_proj.weight.device(), at::kFloat)};
+}
+
 TextStates Encoders::encode_text(PackedText pack, const Dropout& dropout, std::int64_t levels) const {
   TextStates result;
   const at::Tensor cls_rows = row_indices(pack.begin, pack.ids.device());
@@ -151,7 +166,21 @@ TextStates Encoders::encode_text(PackedText pack, const Dropout& dropout, std::i
   return result;
 }
 
-at::Tensor Encoders::image_features(const at::Tensor& cls_BD) const { return unit_rows(vision_proj(cls_BD)); }
-at::Tensor Encoders::text_features(const at::Tensor& cls_BD) const { return unit_rows(text_proj(cls_BD)); }
+at::Tensor Encoders::image_embedding(const ImageStates& image) const {
+  at::Tensor embedding = vision_proj(image.cls);
+  if (!heads) return embedding;
+  embedding = embedding + heads->image(image.pooled);
+  if (!image.concept_text.defined()) return embedding;
+  return embedding + heads->text(image.concept_text.pooled) * image.concept_text.named * sizes.heads.concept_weight;
+}
+
+at::Tensor Encoders::text_embedding(const at::Tensor& states_TD, const at::Tensor& cls_BD,
+                                    const PackedText& pack) const {
+  const at::Tensor projected = text_proj(cls_BD);
+  return heads ? projected + heads->text(states_TD, pack) : projected;
+}
+
+at::Tensor Encoders::image_features(const ImageStates& image) const { return unit_rows(image_embedding(image)); }
+at::Tensor Encoders::text_features(const TextStates& text) const { return unit_rows(text_embedding(text)); }
 
 }  // namespace vicha

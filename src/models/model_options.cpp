@@ -29,6 +29,18 @@ void ModelOptions::check() const {
         "it "
         "no layer; set model.text.fusion_layers (the method's decoder: 12), or model.fusion.kind = \"cross\"");
   }
+  if (heads.enabled && !vit.reads_features()) {
+    throw UsageError(
+        "model.heads.enabled: the image head reads the mean of the features that a tower made of a picture's patches, "
+        "and with model.image.input = \"pixels\" there are none; set model.image.input = \"features\", or "
+        "model.heads.enabled = false");
+  }
+  if (heads.concept_weight > 0 && !(heads.enabled && concepts.enabled)) {
+    throw UsageError(
+        fmt::format("model.heads.concept_weight = {} is the weight of concepts that aligned heads read, and {} is "
+                    "false; set model.heads.enabled = true and model.concepts.enabled = true, or the weight to 0",
+                    heads.concept_weight, heads.enabled ? "model.concepts.enabled" : "model.heads.enabled"));
+  }
   if (!regions.crops()) return;
   if (vit.reads_features()) {
     throw UsageError(

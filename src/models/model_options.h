@@ -160,12 +160,44 @@ struct ConceptOptions {
   }
 };
 
+/// Heads of `vicha align` beside the projections of contrast (models/aligned_heads.h).
+struct AlignedHeadOptions {
+  bool enabled = false;
+  std::int64_t image_blocks = 1, image_width_factor = 2, text_blocks = 1, text_width_factor = 2;
+  bool normalise_text = false;
+  double concept_weight = 0.0;
+
+  void describe(Visitor& v) {
+    v.field({"enabled", "",
+             "The contrast also reads two heads that `vicha align` trained on the features of the same towers "
+             "(init.heads): of a picture the mean of its patches' features, of a text that of its words' states. What "
+             "the projections of the class tokens say is added; needs model.image.input = features"},
+            enabled);
+    v.field({"image_blocks", "", "Residual blocks of the image head; init.heads sets it and the others here", 0, 64},
+            image_blocks);
+    v.field({"image_width_factor", "", "Width inside a block as a multiple of model.embed_dim", 1, 16},
+            image_width_factor);
+    v.field({"text_blocks", "", "The same of the text head", 0, 64}, text_blocks);
+    v.field({"text_width_factor", "", "The same of the text head", 1, 16}, text_width_factor);
+    v.field({"normalise_text", "",
+             "The mean of the words' states is given length 1 before the text head, as sentence encoders often do"},
+            normalise_text);
+    v.field(
+        {"concept_weight", "",
+         "A picture's concepts, read as a text by text encoder and text head, are added to what the image head says "
+         "of it with this weight (each of the two has length 1); 0: they are not, and cost nothing",
+         0, 100},
+        concept_weight);
+  }
+};
+
 struct ModelOptions {
   VitOptions vit;
   TextOptions text;
   FusionOptions fusion;
   RegionOptions regions;
   ConceptOptions concepts;
+  AlignedHeadOptions heads;
   std::int64_t embed_dim = 256, queue_size = 65536;
   double temperature = 0.07, momentum = 0.995;
 
@@ -176,6 +208,7 @@ struct ModelOptions {
     v.section("fusion", "Fusion of texts with pictures", fusion);
     v.section("regions", "Regions of a picture", regions);
     v.section("concepts", "Visual concepts", concepts);
+    v.section("heads", "Aligned heads beside the projections of contrast", heads);
     v.field({"embed_dim", "channels", "Size of the common embedding of pictures and texts", 1, 65536}, embed_dim);
     v.field({"queue_size", "features", "Momentum features kept as negatives", 1, 1e9}, queue_size);
     v.field({"temperature", "", "Where the learned temperature starts", 0.001, 0.5}, temperature);

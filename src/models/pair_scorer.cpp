@@ -46,7 +46,7 @@ void PairScorer::add_images(const at::Tensor& image, const Tokens& concepts) {
         "pictures of one retrieval set must have the same number of tokens: pad their concepts to one length");
   }
   tokens_ = encoded.fusion_tokens();
-  image_feats_.push_back(model_.online().image_features(encoded.cls));
+  image_feats_.push_back(model_.online().image_features(encoded));
   const std::vector<std::int64_t> real = encoded.fusion_real();
   image_tokens_.insert(image_tokens_.end(), real.begin(), real.end());
   block_of_.insert(block_of_.end(), static_cast<std::size_t>(count), static_cast<std::int64_t>(blocks_.size()));
@@ -73,7 +73,7 @@ void PairScorer::add_texts(const Tokens& texts) {
   const at::NoGradGuard guard;
   const TextStates encoded = model_.online().encode_text(PackedText::packed(texts, model_.device()), Dropout());
   const PackedText& pack = encoded.pack;
-  text_feats_.push_back(model_.online().text_features(encoded.cls));
+  text_feats_.push_back(model_.online().text_features(encoded));
   attended_all_ = at::Tensor();
   std::int64_t base = 0;
   for (const at::Tensor& part : attended_) base += part.size(0);
@@ -149,7 +149,7 @@ at::Tensor PairScorer::match_shared(const std::vector<std::pair<std::int64_t, st
   return group_.all_gather(own).slice(0, 0, count);
 }
 
-PairScorer::Scores PairScorer::rerank(std::int64_t k_test) const {
+PairScorer::Scores PairScorer::rerank(std::int64_t k_test, double match_weight) const {
   const at::NoGradGuard guard;
   const at::Tensor sims = similarities().cpu();
   const std::int64_t k_texts = std::min(k_test, texts()), k_images = std::min(k_test, images());
@@ -172,7 +172,8 @@ PairScorer::Scores PairScorer::rerank(std::int64_t k_test) const {
   const at::Tensor none = at::full({}, -100.0, at::kFloat);
   const at::Tensor contrast = sims / model_.temperature().cpu();
   at::Tensor both = contrast.clone();
-  both.masked_scatter_(wanted, contrast.masked_select(wanted) + logits.select(1, 1) - logits.select(1, 0));
+  const at::Tensor log_odds = logits.select(1, 1) - logits.select(1, 0);
+  both.masked_scatter_(wanted, contrast.masked_select(wanted) + match_weight * log_odds);
   return {at::where(by_image, scores, none), at::where(by_text, scores.t(), none),
           matched_first(both, contrast, by_image), matched_first(both.t(), contrast.t(), by_text),
           images() * k_texts + texts() * k_images};

@@ -50,7 +50,8 @@ class PairScorer {
     at::Tensor t2i;  ///< (X, I)
     /// Contrast and matching together: cosine over temperature, and for the k best the log-odds of matching on top; the
     /// others follow in the order of their cosine. Matching learns from negatives drawn by the softmax of that very
-    /// cosine, so its odds are those that contrast leaves open, and the product of both is the posterior.
+    /// cosine, so its odds are those that contrast leaves open, and the product of both is the posterior. Matching that
+    /// is surer than it should be, as on pictures of a kind that it has not learnt from, is given a weight below 1.
     at::Tensor joint_i2t;    ///< (I, X)
     at::Tensor joint_t2i;    ///< (X, I)
     std::int64_t pairs = 0;  ///< pairs of both directions, as if each were scored on its own
@@ -58,8 +59,8 @@ class PairScorer {
   /// `k_test` is cut to the number there is. An image's keys and values are made once and read by all of its pairs of
   /// both directions; a pair in both is scored once; the first fusion layer's self-attention, which does not see the
   /// image (unless fusion is joint, or words and patches are compared before it), once per text; the last fusion layer
-  /// runs at [CLS] only.
-  Scores rerank(std::int64_t k_test) const;
+  /// runs at [CLS] only. `match_weight`: what the log-odds of matching are multiplied with in joint scores.
+  Scores rerank(std::int64_t k_test, double match_weight = 1.0) const;
 
   /// Logits of pairs (image, text) in the given order: (n, 2), of "no match" and "match".
   at::Tensor match(const std::vector<std::pair<std::int64_t, std::int64_t>>& pairs) const;

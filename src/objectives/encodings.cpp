@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "models/regions.h"
+#include "nn/norm.h"
 #include "objectives/masked_pass.h"
 
 namespace vicha {
@@ -182,8 +183,8 @@ const at::Tensor& Encodings::text_rows(TextPass::Part part) {
 
 const Encodings::Features& Encodings::features() {
   if (features_) return *features_;
-  const at::Tensor image_feat = model_.online().image_features(image().cls);
-  return features_.emplace(Features{image_feat, model_.online().text_features(text().cls)});
+  const at::Tensor image_feat = model_.online().image_features(image());
+  return features_.emplace(Features{image_feat, model_.online().text_features(text())});
 }
 
 const Encodings::MomentumStates& Encodings::momentum() {
@@ -191,10 +192,12 @@ const Encodings::MomentumStates& Encodings::momentum() {
   const at::NoGradGuard guard;
   MomentumStates m;
   const Encoders& copy = model_.momentum();
-  m.image = copy.encode_image(image_input(/*regions=*/false), dropout());
+  ImageInput input = image_input(/*regions=*/false);
+  // The copy of a frozen encoder is that encoder.
+  if (model_.text_frozen() && image_) input.concept_text = image_->concept_text;
+  m.image = copy.encode_image(input, dropout());
   const TextStates& online_text = text();
   if (model_.text_frozen()) {
-    // The copy of a frozen encoder is that encoder.
     m.text_states = online_text.states;
     m.text_cls = online_text.cls;
     for (TextPass::Extra& extra : text_pass_.parts_) extra.momentum_states = extra.states;
@@ -214,7 +217,8 @@ const Encodings::MomentumStates& Encodings::momentum() {
       begin += extra.pack.rows();
     }
   }
-  m.features = {copy.image_features(m.image.cls), copy.text_features(m.text_cls)};
+  m.features = {copy.image_features(m.image),
+                unit_rows(copy.text_embedding(m.text_states, m.text_cls, online_text.pack))};
   return momentum_.emplace(std::move(m));
 }
 

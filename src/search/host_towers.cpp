@@ -31,7 +31,8 @@ namespace {
 
 /// Whether embeddings depend on a parameter.
 bool is_read(const Parameter& p) {
-  return !p.follower && (p.in("image") || p.in("text") || p.in("projections") || p.in("concepts"));
+  return !p.follower &&
+         (p.in("image") || p.in("text") || p.in("projections") || p.in("aligned_heads") || p.in("concepts"));
 }
 
 /// Of all that embeddings depend on, and of the kit that finds concepts.
@@ -56,6 +57,11 @@ class HostTowers final : public ConceptSource, public PictureMatcher {
     if (kit) view += fmt::format(", concepts {} of {}", kit->provenance.k, kit->provenance.weights.view);
     weights_ = {"vicha", std::move(name), towers_sha256(model(), kit), view};
     temperature_ = model().temperature().item<double>();
+    // Recipes of other tasks than retrieval and pretraining say nothing of it.
+    constexpr std::string_view kWeight = "match_weight=";
+    for (const std::string& setting : loaded.recipe->evaluation_settings()) {
+      if (setting.starts_with(kWeight)) match_weight_ = std::stod(setting.substr(kWeight.size()));
+    }
   }
 
   const SourceWeights& weights() const override { return weights_; }
@@ -68,6 +74,7 @@ class HostTowers final : public ConceptSource, public PictureMatcher {
   int own_side() const { return static_cast<int>(feed_->height()); }
   double scale() const override { return 1 / temperature_; }
   double temperature() const override { return temperature_; }
+  double match_weight() const override { return match_weight_; }
 
   void prepare(std::span<const std::uint8_t> bytes, std::string_view name, std::span<float> out) const override {
     feed_->prepare(bytes, name, out.first(own_numbers()));
@@ -88,7 +95,7 @@ class HostTowers final : public ConceptSource, public PictureMatcher {
     const at::Tensor patches = patch_rows(images.image.to(model().device()), model().options().vit);
     const ImageStates states = model().online().encode_image(
         {.patches = patches, .count = pixels.size(0), .concepts = images.concepts, .contrast = true}, Dropout());
-    return model().online().vision_proj(states.cls).to(at::kCPU, at::kFloat);
+    return model().online().image_embedding(states).to(at::kCPU, at::kFloat);
   }
 
   at::Tensor embed_texts(std::span<const std::string> texts) override {
@@ -169,7 +176,7 @@ class HostTowers final : public ConceptSource, public PictureMatcher {
   std::unique_ptr<ConceptFinder> finder_;  ///< nullptr: the model reads no concepts
   std::size_t concept_numbers_;
   SourceWeights weights_;
-  double temperature_ = 1;
+  double temperature_ = 1, match_weight_ = 1;
   std::mutex on_device_;
 };
 

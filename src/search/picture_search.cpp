@@ -92,7 +92,7 @@ std::vector<PictureSearch::Found> PictureSearch::match(const std::string& text, 
   for (Found& f : found) f.score = f.cosine / model_.matcher->temperature();
   for (std::size_t i = 0; i < matches.size(); ++i) {
     if (!matches[i].read) continue;
-    found[i].score += matches[i].log_odds;
+    found[i].score += model_.matcher->match_weight() * matches[i].log_odds;
     found[i].matching = 1 / (1 + std::exp(-matches[i].log_odds));
   }
   // What was not matched follows in its own order, whatever its score.

@@ -26,6 +26,8 @@ class PictureMatcher {
   virtual std::vector<Match> match(const std::string& text, std::span<const std::filesystem::path> files) = 0;
   /// What a cosine is divided by before log-odds are added to it (models/pair_scorer.h says why they may be).
   virtual double temperature() const = 0;
+  /// What log-odds are multiplied with where they are added to it (eval.match_weight of the model's recipe).
+  virtual double match_weight() const = 0;
 };
 
 struct SearchModel {

@@ -52,7 +52,7 @@ void check_grounding(const fs::path& folder, Report& report) {
   report.tensor("gradcam_itm", as_picture(text_maps(words, text.pack.lengths, b.text.ids.size(1))),
                 data.at("out.gradcam_itm"), kMap);
   report.close("grounding map of matching");
-  const at::Tensor contrast = contrast_maps(encoders, model->temperature(), input, encoders.text_features(text.cls),
+  const at::Tensor contrast = contrast_maps(encoders, model->temperature(), input, encoders.text_features(text),
                                             image_of, fixture.at("itc").at("block_num"));
   report.tensor("gradcam_itc", as_picture(contrast), data.at("out.gradcam_itc"), kMap);
   report.close("grounding map of the contrast");

@@ -101,6 +101,7 @@ struct DataOptions {
   std::int64_t prefetch = 4;
   std::int64_t max_words = 30;
   std::int64_t max_tokens = 25;
+  bool clean = true, sep_token = false;
   std::int64_t cache_mib = 0;
   TruncatedImages truncated = TruncatedImages::kReject;
   ImageOrientation orientation = ImageOrientation::kFile;
@@ -124,6 +125,15 @@ struct DataOptions {
     v.field({"prefetch", "batches", "Batches made ahead at most", 1, 1024}, prefetch);
     v.field({"max_words", "words", "Where captions are cut before they become tokens", 1}, max_words);
     v.field({"max_tokens", "tokens", "Where captions are cut as tokens, [CLS] included", 1}, max_tokens);
+    v.field({"clean", "",
+             "Texts are cleaned as those of the released models: small letters, marks left out, cut at max_words. "
+             "Sentence encoders, and aligned heads (init.heads), were trained on texts as they stand: false"},
+            clean);
+    v.field(
+        {"sep_token", "",
+         "Texts, and a picture's concepts, end with [SEP], which counts as a word; so sentence encoders, and aligned "
+         "heads, were trained to read them (released models: no)"},
+        sep_token);
     v.field({"cache_mib", "MiB", "Memory for decoded pictures that are used again in the next epoch; filled once", 0},
             cache_mib);
     v.choice({.key = "truncated",

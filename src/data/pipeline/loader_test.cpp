@@ -84,6 +84,31 @@ void expect_equal(const Batch& a, const Batch& b) {
   EXPECT_EQ(a.records, b.records);
 }
 
+TEST_F(LoaderTest, TextsEndWithASeparatorIfAskedTo) {
+  const auto tokenizer = small_tokenizer();
+  const std::int64_t cls = tokenizer->vocabulary().cls_id(), sep = tokenizer->vocabulary().sep_id();
+  const SampleText plain(tokenizer, options_);
+  options_.sep_token = true;
+  options_.max_tokens = 4;
+  const SampleText text(tokenizer, options_);
+  std::vector<std::int64_t> expected = plain.encode("a dog sits");
+  ASSERT_EQ(expected.front(), cls);
+  EXPECT_NE(expected.back(), sep);
+  expected.resize(3);  // the text gives way
+  expected.push_back(sep);
+  EXPECT_EQ(text.encode("a dog sits"), expected);
+  EXPECT_EQ(text.clean("Keycap: #!"), plain.clean("Keycap: #!"));
+  options_.clean = false;
+  EXPECT_EQ(SampleText(tokenizer, options_).clean("Keycap: #!"), "Keycap: #!");
+  const std::vector<std::string_view> concepts = {"dog"};
+  EXPECT_EQ(text.encode_concepts(concepts).back(), sep);
+  EXPECT_NE(plain.encode_concepts(concepts).back(), sep);
+  EXPECT_TRUE(text.is_empty(text.encode("")));
+  EXPECT_TRUE(plain.is_empty(plain.encode("")));
+  EXPECT_FALSE(plain.is_empty(plain.encode("dog")));
+  EXPECT_FALSE(text.is_empty(text.encode("dog")));
+}
+
 TEST_F(LoaderTest, BatchesDoNotDependOnTheWorkers) {
   const LoaderSetup setup = {.seed = 3, .targets = {draw<Drawn>}};
   options_.workers = 1;

@@ -20,14 +20,17 @@ SampleText::SampleText(std::shared_ptr<const WordPiece> tokenizer, const DataOpt
       cleaning_(rule.cleaning),
       max_words_(static_cast<std::size_t>(rule.max_words > 0 ? rule.max_words : options.max_words)),
       max_tokens_(static_cast<std::size_t>(rule.max_tokens > 0 ? rule.max_tokens : options.max_tokens)),
+      framing_(options.sep_token ? Framing::kClsSep : Framing::kCls),
+      clean_(options.clean),
       concepts_(options.concepts) {}
 
 std::string SampleText::clean(std::string_view text) const {
+  if (!clean_) return std::string(text);
   return cleaning_ == TextCleaning::kQuestion ? clean_question(text, max_words_) : clean_caption(text, max_words_);
 }
 
 std::vector<std::int64_t> SampleText::encode(std::string_view cleaned) const {
-  return tokenizer_->encode(cleaned, max_tokens_);
+  return tokenizer_->encode(cleaned, max_tokens_, framing_);
 }
 
 std::vector<std::int64_t> SampleText::encode_concepts(std::span<const std::string_view> words) const {
@@ -36,7 +39,7 @@ std::vector<std::int64_t> SampleText::encode_concepts(std::span<const std::strin
     if (i > 0) joined += concepts_.separator;
     joined += words[i];
   }
-  return tokenizer_->encode(joined, static_cast<std::size_t>(concepts_.max_tokens));
+  return tokenizer_->encode(joined, static_cast<std::size_t>(concepts_.max_tokens), framing_);
 }
 
 std::vector<std::string_view> SampleText::draw_concepts(std::span<const std::string_view> words, Rng& rng) const {

@@ -37,9 +37,12 @@ class SampleText {
   /// `rule`: the task's (Schema::text).
   SampleText(std::shared_ptr<const WordPiece> tokenizer, const DataOptions& options, const TextRule& rule = {});
 
-  /// As the models were trained: cleaned, cut, [CLS] first, no [SEP] behind.
+  /// As the models were trained: cleaned unless data.clean is false, cut, [CLS] first, and [SEP] last with
+  /// data.sep_token.
   std::string clean(std::string_view text) const;
   std::vector<std::int64_t> encode(std::string_view cleaned) const;
+  /// Whether these are the special tokens around nothing.
+  bool is_empty(std::span<const std::int64_t> ids) const { return ids.size() <= (framing_ == Framing::kCls ? 1U : 2U); }
   /// Joined, [CLS] first; an empty list is one token.
   std::vector<std::int64_t> encode_concepts(std::span<const std::string_view> words) const;
   /// What training shows of an image's concepts.
@@ -52,6 +55,8 @@ class SampleText {
   std::shared_ptr<const WordPiece> tokenizer_;
   TextCleaning cleaning_;
   std::size_t max_words_, max_tokens_;
+  Framing framing_;
+  bool clean_;
   ConceptInputOptions concepts_;
 };
 

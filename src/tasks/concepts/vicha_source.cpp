@@ -21,7 +21,7 @@ namespace {
 
 /// Whether the two towers read a parameter.
 bool is_of_the_towers(const Parameter& parameter) {
-  return parameter.in("image") || parameter.in("text") || parameter.in("projections");
+  return parameter.in("image") || parameter.in("text") || parameter.in("projections") || parameter.in("aligned_heads");
 }
 
 class VichaSource : public ConceptSource {
@@ -53,7 +53,7 @@ class VichaSource : public ConceptSource {
     const Encoders& online = model().online();
     const ImageStates image =
         online.encode_image({.patches = patches, .count = pixels.size(0), .contrast = true}, Dropout());
-    return online.vision_proj(image.cls).to(at::kCPU, at::kFloat);
+    return online.image_embedding(image).to(at::kCPU, at::kFloat);
   }
 
   at::Tensor embed_texts(std::span<const std::string> texts) override {

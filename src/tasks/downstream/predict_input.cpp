@@ -127,7 +127,7 @@ PredictInput::Item PredictInput::read(const std::string& input) const {
     const std::string text = text_field(item.json, parts.fields.text, parts.fields, input);
     item.text = parts.text.clean(text);
     const std::vector<std::int64_t> ids = parts.text.encode(item.text);
-    if (ids.size() <= 1) {  // [CLS] alone
+    if (parts.text.is_empty(ids)) {
       throw DataError(shown_input(input),
                       text.empty()
                           ? fmt::format("field \"{}\" is empty", parts.fields.text)

@@ -126,7 +126,7 @@ at::Tensor GroundingModel::contrast_maps_of(const at::Tensor& pictures, const To
   const TextStates text = encoders.encode_text(PackedText::packed(texts, vicha().device()), Dropout());
   const ImageInput input{patch_rows(pictures.to(vicha().device()), vit), pictures.size(0), concepts};
   const std::int64_t block = options.block < 0 ? std::min<std::int64_t>(8, vit.depth - 1) : options.block;
-  return contrast_maps(encoders, vicha().temperature(), input, encoders.text_features(text.cls), image_of, block);
+  return contrast_maps(encoders, vicha().temperature(), input, encoders.text_features(text), image_of, block);
 }
 
 PatchGrid GroundingModel::grid_of(const GroundingMapOptions& options) const {

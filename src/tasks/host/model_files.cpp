@@ -21,6 +21,7 @@
 #include "checkpoint/safetensors/safetensors.h"
 #include "nn/position.h"
 #include "objectives/registry.h"
+#include "tasks/host/aligned_start.h"
 #include "tasks/host/feature_tower.h"
 #include "tasks/host/fusion_start.h"
 #include "tasks/host/picture_feed.h"
@@ -186,11 +187,15 @@ LoadPolicy checkpoint_policy(const Vicha& model, const StateDict& source, const 
   const bool contrastive = source.contains("temp") || source.contains("vision_proj.weight");
   const ParameterStore& store = model.parameters();
   const VitOptions& vit = model.options().vit;
-  LoadPolicy policy{.where = file,
-                    .allow_missing = {vit.reads_features() ? kFeatureEmbed : kPixelEmbed},
-                    .allow_unexpected = {"*_queue", vit.reads_features() ? kPixelEmbed : kFeatureEmbed},
-                    .reshape = interpolation(file, vit, grid_beside(file)),
-                    .remedy = "Give a checkpoint of the size that [model] describes, or change that to its"};
+  LoadPolicy policy{
+      .where = file,
+      .allow_missing = {vit.reads_features() ? kFeatureEmbed : kPixelEmbed},
+      .allow_unexpected = {"*_queue", vit.reads_features() ? kPixelEmbed : kFeatureEmbed,
+                           // aligned heads, of which this model may have none
+                           "image_head.**", "image_head_m.**", "text_head.**", "text_head_m.**", "image_features.*",
+                           "image_features_m.*", "text_features.*", "text_features_m.*"},
+      .reshape = interpolation(file, vit, grid_beside(file)),
+      .remedy = "Give a checkpoint of the size that [model] describes, or change that to its"};
   for (const ParameterStore::Released& r : store.released()) {
     const bool is_buffer = r.parameter < 0;
     const Parameter* p = is_buffer ? nullptr : &store.parameters()[static_cast<std::size_t>(r.parameter)];
@@ -234,7 +239,8 @@ void leave_other_sizes(const ParameterStore& store, StateDict& source, const std
   }
 }
 
-void initialise_all(TaskModel& task, const std::string& file) {
+/// `heads`: what aligned heads start as afterwards (init.heads); empty: the file must have those that the model has.
+void initialise_all(TaskModel& task, const std::string& file, const std::string& heads) {
   Vicha& model = task.vicha();
   const Weights weights = open_weights(file, true);
   StateDict source = to_released_names(weights.tensors, file);
@@ -250,6 +256,10 @@ void initialise_all(TaskModel& task, const std::string& file) {
   require_temperature(model, file);
   say("model", file, report);
   const std::unordered_set<std::string> missing(report.missing.begin(), report.missing.end());
+  if (heads.empty() && missing.contains("image_head.embed.weight")) {
+    throw DataError(file, "has no aligned heads, and model.heads.enabled asks for some",
+                    "Name a run of `vicha align` in init.heads, or set model.heads.enabled = false");
+  }
   for (const auto& [name, tensor] : tensors_of(store, [](const Parameter& p) { return p.in("concept_encoder"); })) {
     if (!missing.contains(name)) continue;
     start_concepts_as_text(model);
@@ -282,8 +292,14 @@ void initialise_model(TaskModel& model, const InitOptions& init) {
   const at::NoGradGuard guard;
   Vicha& vicha = model.vicha();
   if (!init.checkpoint.empty()) {
-    initialise_all(model, weights_of(init.checkpoint));
+    initialise_all(model, weights_of(init.checkpoint), init.heads);
+    if (!init.heads.empty()) start_as_heads(vicha, init.heads);
     return;
+  }
+  if (vicha.options().heads.enabled && init.heads.empty()) {
+    throw UsageError(
+        "model.heads.enabled: nothing says whose heads these are; name a run of `vicha align` in init.heads, or a "
+        "checkpoint that has them in init.checkpoint");
   }
   if (!init.vit.empty()) initialise_vit(vicha, init.vit);
   if (!init.text.empty()) initialise_text(vicha, init.text);
@@ -293,6 +309,7 @@ void initialise_model(TaskModel& model, const InitOptions& init) {
     missing.insert(name);
   }
   model.start_missing(missing);
+  if (!init.heads.empty()) start_as_heads(vicha, init.heads);
   vicha.reset_momentum();
 }
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "tasks/host/aligned_start.h"
 #include "tasks/host/feature_tower.h"
 
 namespace vicha {
@@ -16,6 +17,10 @@ void InitOptions::describe(Visitor& v) {
   v.field(
       {"text", "", "BERT weights (file or Hugging Face folder) for text, fusion and concept encoders; empty: random"},
       text);
+  v.field({"heads", "",
+           "Run of `vicha align` (or a checkpoint of one) on the pooled features of the tower whose patches the model "
+           "reads, and of init.text: its heads become model.heads, and the contrast starts from them; empty: none"},
+          heads);
   v.field({"vocabulary", "", "WordPiece vocabulary (vocab.txt); needed by every run"}, vocabulary);
   v.choice(
       {.key = "text_projection",
@@ -80,6 +85,12 @@ void TaskRecipe::finish() {
                     "would replace them; set init.text_projection=default",
                     init.checkpoint));
   }
+  if (!init.heads.empty() && init.text_projection == TextProjection::kWhiten) {
+    throw UsageError(
+        fmt::format("init.heads = {} starts the projections at 0, beside the heads, and init.text_projection = whiten "
+                    "would not; set init.text_projection=default",
+                    init.heads));
+  }
   if (training.schedule.late_parts == LateParts::kOwn && training.schedule.kind == ScheduleKind::kReleased) {
     throw UsageError(
         "schedule.late_parts = own draws the curve over a part of the run, and schedule.kind = released goes by "
@@ -102,9 +113,9 @@ void TaskRecipe::finish() {
 }
 
 void TaskRecipe::read_sizes(const std::string&) {
-  if (!model.vit.reads_features()) return;
-  fit_to_store(model, *open_feature_store(data.features));
-  finish();
+  if (model.vit.reads_features()) fit_to_store(model, *open_feature_store(data.features));
+  if (!init.heads.empty()) fit_to_heads(model, init.heads);
+  if (model.vit.reads_features() || !init.heads.empty()) finish();
 }
 
 }  // namespace vicha

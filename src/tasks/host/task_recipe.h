@@ -18,7 +18,7 @@ namespace vicha {
 enum class TextProjection { kDefault, kWhiten };
 
 struct InitOptions {
-  std::string checkpoint, vit, text, vocabulary;
+  std::string checkpoint, vit, text, heads, vocabulary;
   TextProjection text_projection = TextProjection::kDefault;
 
   void describe(Visitor& v);

@@ -31,7 +31,7 @@ at::Tensor embed_texts(const Vicha& model, const SampleText& text, std::span<con
   for (std::size_t begin = 0; begin < texts.size(); begin += kTextsPerPass) {
     const Tokens tokens = text_tokens(text, texts.subspan(begin, std::min(kTextsPerPass, texts.size() - begin)));
     const TextStates states = online.encode_text(PackedText::packed(tokens, model.device()), Dropout());
-    parts.push_back(online.text_proj(states.cls).to(at::kCPU, at::kFloat));
+    parts.push_back(online.text_embedding(states).to(at::kCPU, at::kFloat));
   }
   return parts.empty() ? at::empty({0, model.options().embed_dim}) : at::cat(parts);
 }

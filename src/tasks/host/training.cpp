@@ -11,6 +11,7 @@
 #include "config/serialize.h"
 #include "data/manifest/identity.h"
 #include "nn/kernel_choice.h"
+#include "tasks/host/aligned_start.h"
 #include "tasks/host/data_record.h"
 #include "tasks/host/model_files.h"
 #include "tasks/host/stored_pictures.h"
@@ -162,6 +163,10 @@ RunResult train_task(const TrainCommand& given, const Group& group) {
     initialise_model(*model, recipe.init);
     if (recipe.init.text_projection == TextProjection::kWhiten) {
       whiten_text_projections(*model, *manifest, SampleText(tokenizer, recipe.data));
+    }
+    if (!recipe.init.heads.empty()) {
+      VICHA_ASSERT(features != nullptr);  // ModelOptions::check
+      require_same_moments(vicha, recipe.init.heads, *manifest, SampleText(tokenizer, recipe.data), *features);
     }
   }
   for (const std::string& part : recipe.freeze) vicha.freeze(part);

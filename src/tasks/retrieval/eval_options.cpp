@@ -20,12 +20,19 @@ void EvalOptions::describe(Visitor& v) {
             .meaning = "What orders them: matching alone, as the paper, or the product of its odds and the contrast's "
                        "probability"},
            ranking, kRankingNames);
+  v.field(
+      {"match_weight", "",
+       "What the log-odds of matching are multiplied with in ranking = joint, and by search: below 1 where matching "
+       "is surer than it should be, as on pictures of a kind that it has not learnt from (choose it on held-out "
+       "ones)",
+       0, 100},
+      match_weight);
   v.field({"batch_size", "pictures", "Pictures encoded at once", 1, 1e6}, batch_size);
 }
 
 std::vector<std::string> EvalOptions::settings() const {
   return {fmt::format("k_test={}", k_test), fmt::format("ranking={}", name_of(kRankingNames, ranking)),
-          fmt::format("batch_size={}", batch_size)};
+          fmt::format("match_weight={}", match_weight), fmt::format("batch_size={}", batch_size)};
 }
 
 namespace {

@@ -17,6 +17,7 @@ struct EvalOptions {
   std::string manifest;
   std::int64_t k_test = 256;
   Ranking ranking = Ranking::kMatching;
+  double match_weight = 1.0;
   std::int64_t batch_size = 64;
 
   void describe(Visitor& v);

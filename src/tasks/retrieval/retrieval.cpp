@@ -155,7 +155,7 @@ RetrievalResult evaluate_retrieval(const TaskModel& model, std::shared_ptr<const
   gate.require_meaning(sims);
   RetrievalResult result = contrast_retrieval(*set, sims, options.k_test > 0 ? 0 : options.examples);
   if (options.k_test > 0) {
-    const PairScorer::Scores scores = scorer.rerank(options.k_test);
+    const PairScorer::Scores scores = scorer.rerank(options.k_test, options.match_weight);
     for (const at::Tensor* one : {&scores.i2t, &scores.joint_i2t}) gate.require_finite(*one);
     for (const at::Tensor* one : {&scores.t2i, &scores.joint_t2i}) gate.require_finite(one->t());
     const RightAnswers right(*set);
@@ -229,6 +229,8 @@ std::string RetrievalResult::to_table() const {
 void RetrievalOptions::describe(Visitor& v) {
   v.field({"k_test", "candidates", "Candidates that are matched; 0: contrast alone", 0, 1e9}, k_test);
   v.choice({"ranking", "", "What orders them: matching (the paper's) or joint, with contrast"}, ranking, kRankingNames);
+  v.field({"match_weight", "", "Of matching's log-odds beside the contrast's, in ranking = joint", 0, 100},
+          match_weight);
   v.field({"batch_size", "pictures", "Pictures encoded at once", 1, 1e6}, batch_size);
   v.field({"examples", "queries", "Queries of each direction that are kept for a report", 0, 1e6}, examples);
   v.field({"memory_mib", "MiB", "Memory for encoded pictures; what does not fit is encoded again, with the same result",

@@ -44,6 +44,7 @@ nlohmann::ordered_json json_of(const RetrievalMetrics& metrics);
 struct RetrievalOptions {
   std::int64_t k_test = 256;             ///< best candidates that are matched; 0: ITC alone decides
   Ranking ranking = Ranking::kMatching;  ///< what orders them
+  double match_weight = 1.0;             ///< of matching's log-odds beside the contrast's, in Ranking::kJoint
   std::int64_t batch_size = 64;          ///< images encoded together
   std::int64_t examples = 12;            ///< queries of each direction kept for a gallery, spread evenly over the set
   std::int64_t memory_mib = 2048;  ///< for the images' states; what does not fit is encoded twice, to the same result

@@ -80,6 +80,9 @@ TaskKind retrieval_kind() {
             "Candidates that are matched; 0: contrast alone (default: eval.k_test of the recipe)"},
            {"--ranking", "ranking",
             "What orders them: matching (the paper's) or joint, with contrast (default: eval.ranking of the recipe)"},
+           {"--match-weight", "match_weight",
+            "Of matching's log-odds beside the contrast's, in ranking = joint (default: eval.match_weight of the "
+            "recipe)"},
            {"--batch", "batch_size", "Pictures encoded at once (default: eval.batch_size of the recipe)"},
            {"--memory-mib", "memory_mib",
             "Memory for encoded pictures; what does not fit is encoded again, with the same result (2048)"},

@@ -97,7 +97,7 @@ at::Tensor contrast_maps(const Encoders& encoders, const at::Tensor& temperature
   const ImageStates states = encoders.encode_image(images, Dropout(), 0, nullptr, {}, &watch);
   const at::Tensor features = [&] {
     const at::AutoGradMode enabled(true);
-    return encoders.image_features(states.cls);
+    return encoders.image_features(states);
   }();
 
   // Which text of its picture each is: texts of one turn have pictures of their own.

@@ -79,7 +79,7 @@ AssignmentNet::Step AssignmentNet::step(const Input& input, AssignmentDraws& dra
   Step step;
   {
     const at::NoGradGuard guard;
-    const at::Tensor features = encoders.image_features(image.cls).to(at::kFloat);
+    const at::Tensor features = encoders.image_features(image).to(at::kFloat);
     const at::Tensor similar = at::mm(features, features.t()) / model_.temperature();
     at::Tensor hidden = at::eye(similar.size(0), at::dtype(at::kBool).device(similar.device()));
     if (input.image_ids.defined()) {

@@ -1,4 +1,4 @@
-#include "align/head.h"
+#include "nn/head.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>

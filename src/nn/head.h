@@ -1,4 +1,4 @@
-// From a tower's features to the common space: one head for images, one for texts.
+// From a frozen tower's features to a common space: one head for images, one for texts.
 // B items, I numbers of a feature, E embedding.
 #pragma once
 

@@ -1,4 +1,4 @@
-#include "align/head.h"
+#include "nn/head.h"
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
@@ -10,8 +10,8 @@
 namespace vicha {
 namespace {
 
-Linear add_linear(ParameterStore& store, const std::string& name, std::int64_t inputs, std::int64_t outputs,
-                  Init init) {
+Linear add_zero_bias(ParameterStore& store, const std::string& name, std::int64_t inputs, std::int64_t outputs,
+                     Init init) {
   return {store.add(name + ".weight", {outputs, inputs}, init, inputs),
           store.add(name + ".bias", {outputs}, Init::kZeros)};
 }
@@ -36,15 +36,15 @@ at::Tensor Standardisation::operator()(const at::Tensor& x_BI) const {
 
 Head::Head(ParameterStore& store, const std::string& name, std::int64_t inputs, std::int64_t embed_dim,
            const HeadOptions& options)
-    : embed_(add_linear(store, name + ".embed", inputs, embed_dim, Init::kLinearDefault)) {
+    : embed_(add_zero_bias(store, name + ".embed", inputs, embed_dim, Init::kLinearDefault)) {
   const std::int64_t inner = embed_dim * options.width_factor;
   for (std::int64_t i = 0; i < options.blocks; ++i) {
     const std::string prefix = fmt::format("{}.blocks.{}.", name, i);
     Block& block = blocks_.emplace_back();
     block.norm.weight = store.add(prefix + "norm.weight", {embed_dim}, Init::kOnes);
     block.norm.bias = store.add(prefix + "norm.bias", {embed_dim}, Init::kZeros);
-    block.fc1 = add_linear(store, prefix + "fc1", embed_dim, inner, Init::kLinearDefault);
-    block.fc2 = add_linear(store, prefix + "fc2", inner, embed_dim, Init::kZeros);
+    block.fc1 = add_zero_bias(store, prefix + "fc1", embed_dim, inner, Init::kLinearDefault);
+    block.fc2 = add_zero_bias(store, prefix + "fc2", inner, embed_dim, Init::kZeros);
   }
 }
 
