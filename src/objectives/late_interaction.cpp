@@ -1,10 +1,12 @@
 #include "objectives/late_interaction.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "base/error.h"
 #include "nn/host_copy.h"
@@ -21,6 +23,42 @@ template <class Part>
 void in_tiles(std::int64_t queries, std::int64_t keys, std::int64_t tile, const Part& part) {
   const std::int64_t step = std::max<std::int64_t>(1, tile / std::max<std::int64_t>(1, keys));
   for (std::int64_t begin = 0; begin < queries; begin += step) part(begin, std::min(queries, begin + step));
+}
+
+/// to += scale * from.
+void add_scaled(float* to, const float* from, float scale, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) to[i] += scale * from[i];
+}
+
+/// Gradients of queries (T, E) and keys (G * N, E) where key `chosen` of each group gave the maximum: of the T x (G *
+/// N) products only T x G have one, so rows are added up rather than matrices of zeros multiplied.
+std::pair<at::Tensor, at::Tensor> gradients_of_chosen(const at::Tensor& grad_TG, const at::Tensor& chosen_TG,
+                                                      const at::Tensor& queries_TE, const at::Tensor& flat_KE) {
+  const std::int64_t queries = grad_TG.size(0), groups = grad_TG.size(1), each = flat_KE.size(0) / groups,
+                     width = flat_KE.size(1);
+  const at::Tensor grad = grad_TG.contiguous(), from = queries_TE.contiguous(), keys = flat_KE.contiguous();
+  at::Tensor of_queries = at::zeros({queries, width}, from.options()), of_keys = at::zeros_like(keys);
+  const float *g = grad.const_data_ptr<float>(), *q = from.const_data_ptr<float>(), *k = keys.const_data_ptr<float>();
+  const int* chosen = chosen_TG.const_data_ptr<int>();
+  float *gq = of_queries.data_ptr<float>(), *gk = of_keys.data_ptr<float>();
+  at::parallel_for(0, queries, 8, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t t = begin; t < end; ++t) {
+      for (std::int64_t i = 0; i < groups; ++i) {
+        const std::int64_t at = t * groups + i;
+        add_scaled(gq + t * width, k + (i * each + chosen[at]) * width, g[at], width);
+      }
+    }
+  });
+  // By group, so that no two threads add to one row, and always in the order of the queries.
+  at::parallel_for(0, groups, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      for (std::int64_t t = 0; t < queries; ++t) {
+        const std::int64_t at = t * groups + i;
+        add_scaled(gk + (i * each + chosen[at]) * width, q + t * width, g[at], width);
+      }
+    }
+  });
+  return {of_queries, of_keys};
 }
 
 struct BestMatches : torch::autograd::Function<BestMatches> {
@@ -48,6 +86,10 @@ struct BestMatches : torch::autograd::Function<BestMatches> {
     const at::Tensor &queries = saved[0], &keys = saved[1], &chosen = saved[2];
     const std::int64_t groups = keys.size(0), each = keys.size(1);
     const at::Tensor flat = keys.reshape({groups * each, keys.size(2)});
+    if (flat.device().is_cpu() && flat.scalar_type() == at::kFloat) {
+      const auto [of_queries, of_keys] = gradients_of_chosen(grads[0], chosen, queries, flat);
+      return {of_queries, of_keys.view(keys.sizes()), Variable(), Variable()};
+    }
     at::Tensor grad_queries = at::empty_like(queries), grad_keys = at::zeros_like(flat);
     in_tiles(queries.size(0), groups * each, ctx->saved_data["tile"].toInt(),
              [&](std::int64_t begin, std::int64_t end) {

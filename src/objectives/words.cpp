@@ -74,7 +74,7 @@ ObjectiveKind words_kind() {
           .curve = "Words: contrast of words and patches",
           .measure = "nats",
           .checkpoint_names = {"words_temp", "word_proj.**", "word_proj_m.**", "patch_proj.**", "patch_proj_m.**",
-                               "word_similarity*", "patch_similarity*"},
+                               "word_similarity", "word_similarity_*", "patch_similarity", "patch_similarity_*"},
           .options = WordsOptions(),
           .make = [](const ObjectiveOptions& options, Vicha& model) {
             return std::make_unique<WordsObjective>(dynamic_cast<const WordsOptions&>(options), model);

@@ -6,9 +6,11 @@
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/error.h"
+#include "checkpoint/names/names.h"
 #include "nn/norm.h"
 #include "objectives/late_interaction.h"
 #include "objectives/step_test.h"
@@ -118,6 +120,23 @@ TEST(Words, TextsWithoutWordsSayNothing) {
   WordsParts parts;
   EXPECT_EQ(parts.loss(batch(3, {1, 1, 1, 1})).item<double>(), 0.0);
   EXPECT_TRUE(std::isfinite(parts.loss(batch(3, {1, 4, 1, 2})).item<double>()));
+}
+
+TEST(Words, ModelsWithoutTheMapsLeaveThemAside) {
+  ModelOptions options = tiny();
+  options.fusion.similarity = true;
+  options.fusion.images = 2;
+  const Vicha model(options, 1);
+  std::int64_t maps = 0;
+  for (const ParameterStore::Released& r : model.parameters().released()) {
+    if (r.name.find("similarity") == std::string::npos && r.name.find("_proj") == std::string::npos) continue;
+    if (r.name.starts_with("vision_proj") || r.name.starts_with("text_proj") || r.name.starts_with("kw_proj")) continue;
+    ++maps;
+    EXPECT_TRUE(std::ranges::any_of(words_kind().checkpoint_names, [&](const std::string& pattern) {
+      return matches(pattern, r.name);
+    })) << r.name;
+  }
+  EXPECT_EQ(maps, 14);
 }
 
 TEST(Words, NeedsItsMaps) { EXPECT_THROW(Parts(WordsParts::only(), tiny()), UsageError); }
