@@ -2,7 +2,7 @@
 # The demonstration. usage: tools/demo.sh data    build data/demo from the fetched packages, once
 #                           tools/demo.sh scenes  build data/scenes from them, once
 #                           tools/demo.sh run     features of a frozen tower, aligned heads, their concepts, ViCHA with and without, search, report
-#                           tools/demo.sh seeds   with and without concepts, three seeds each, from features and from pixels (SEED_STEPS, 600): mean and spread
+#                           tools/demo.sh seeds   with and without concepts, three seeds each, from features and from pixels (SEED_STEPS, 600; SEED_INPUTS): mean and spread
 # What is finished is not done again. env: RUN (runs/demo)
 set -eu
 cd "$(dirname "$0")/.."
@@ -182,7 +182,7 @@ case ${1:-} in
   seeds)
     run=${RUN:-runs/demo}
     align "$run"
-    for input in features pixels; do
+    for input in ${SEED_INPUTS:-features pixels}; do
       case $input in
         features) recipe_with=recipes/demo-concepts.toml recipe_without=recipes/demo-features.toml ;;
         pixels) recipe_with=recipes/demo-pixels-concepts.toml recipe_without=recipes/demo.toml ;;
