@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/json_number.h"
 #include "base/json_text.h"
 #include "base/log.h"
 #include "base/printable.h"
@@ -125,8 +126,8 @@ std::optional<RunRecord> RunRecord::read(const fs::path& run) {
     record.trained = json.at("trained").get<bool>();
     record.evaluation = json.at("evaluation").get<std::string>();
     record.failure = json.at("failure").get<std::string>();
-    record.steps = json.at("steps").get<std::int64_t>();
-    record.parameters = json.at("parameters").get<std::int64_t>();
+    record.steps = whole_number<std::int64_t>(json, "steps");
+    record.parameters = whole_number<std::int64_t>(json, "parameters");
     record.seconds = json.at("seconds").get<double>();
     record.samples_per_s = json.at("samples_per_s").get<double>();
     record.evaluation_seconds = json.at("evaluation_seconds").get<double>();

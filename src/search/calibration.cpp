@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "base/json_number.h"
 #include "base/json_text.h"
 #include "base/printable.h"
 #include "config/choice.h"
@@ -217,7 +218,7 @@ Calibration calibration_from_json(std::string_view text, std::string_view where)
     c.meaning = log_odds_of(json.at("meaning"));
     c.cut_off = json.at("cut_off").get<double>();
     c.manifest = json.at("manifest").get<std::string>();
-    c.queries = json.at("queries").get<std::int64_t>();
+    c.queries = whole_number<std::int64_t>(json, "queries");
     c.share_kept = json.at("share_kept").get<double>();
     c.share_nonsense = json.at("share_nonsense").get<double>();
     c.expected = json.value("best_hit_expected", 0.0);

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/json_depth.h"
+#include "base/json_number.h"
 #include "base/json_text.h"
 #include "base/printable.h"
 
@@ -89,7 +90,7 @@ std::string IndexDescription::to_json() const {
 IndexDescription read_description(const fs::path& file) {
   const std::string text = read_file(file, std::uint64_t{1} << 20);
   return parsed(text, file.string(), [&](const Json& json) {
-    if (const int version = json.at("vicha_index").get<int>(); version > kIndexVersion) {
+    if (const int version = whole_number<int>(json, "vicha_index"); version > kIndexVersion) {
       throw DataError(file.string(), fmt::format("is of version {}, this program reads {}", version, kIndexVersion),
                       "Use a newer vicha, or index again into a new folder");
     }
@@ -98,11 +99,11 @@ IndexDescription read_description(const fs::path& file) {
     d.root = json.at("root").get<std::string>();
     d.model = json.at("model").get<std::string>();
     d.weights = source_weights_from_json(json.at("weights").dump(), file.string());
-    d.files = json.at("files").get<std::int64_t>();
-    d.pictures = json.at("pictures").get<std::int64_t>();
-    d.skipped = json.at("skipped").get<std::int64_t>();
+    d.files = whole_number<std::int64_t>(json, "files");
+    d.pictures = whole_number<std::int64_t>(json, "pictures");
+    d.skipped = whole_number<std::int64_t>(json, "skipped");
     d.build = from_hex(json.at("build").get<std::string>());
-    d.files_bytes = json.at("files_bytes").get<std::uint64_t>();
+    d.files_bytes = whole_number<std::uint64_t>(json, "files_bytes");
     return d;
   });
 }
@@ -119,8 +120,9 @@ std::string IndexedFile::to_json() const {
 
 IndexedFile indexed_file_from_json(std::string_view text, std::string_view where) {
   return parsed(text, where, [](const Json& json) {
-    return IndexedFile{get_name(json), json.at("size").get<std::uint64_t>(), json.at("modified").get<std::int64_t>(),
-                       from_hex(json.at("content").get<std::string>()), json.at("row").get<std::int64_t>()};
+    return IndexedFile{get_name(json), whole_number<std::uint64_t>(json, "size"),
+                       whole_number<std::int64_t>(json, "modified"), from_hex(json.at("content").get<std::string>()),
+                       whole_number<std::int64_t>(json, "row")};
   });
 }
 

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/json_depth.h"
+#include "base/json_number.h"
 #include "base/json_text.h"
 #include "base/sha256.h"
 
@@ -56,7 +57,7 @@ Json json_of_identity(const ConceptProvenance& provenance) {
 NeighbourChoice neighbours_of(const Json& json, std::string_view where) {
   NeighbourChoice choice;
   try {
-    choice.count = json.at("count").get<std::int64_t>();
+    choice.count = whole_number<std::int64_t>(json, "count");
     choice.temperature = json.at("temperature").get<double>();
     choice.group = json.at("group").get<std::string>();
     choice.table_sha256 = json.at("table_sha256").get<std::string>();
@@ -80,7 +81,7 @@ SourceWeights weights_of(const Json& json, std::string_view where) {
 void read_choice(const Json& json, std::string_view where, ConceptProvenance& provenance) {
   try {
     provenance.source = json.at("source").get<std::string>();
-    provenance.k = json.at("k").is_number_integer() ? json.at("k").get<std::int64_t>() : 0;
+    provenance.k = whole_number<std::int64_t>(json, "k");
     provenance.threshold = json.at("threshold").get<double>();
     provenance.vocabulary = json.at("vocabulary").get<std::string>();
     provenance.embeddings = json.at("embeddings").get<std::string>();

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/json_number.h"
 #include "base/json_text.h"
 
 namespace vicha {
@@ -76,14 +77,14 @@ std::optional<TarSummary> TarSummary::read(const std::filesystem::path& folder, 
   try {
     if (json.at("version") != kVersion || json.at("options") != options_of(options)) return std::nullopt;
     TarSummary summary;
-    summary.stamp = {.bytes = json.at("bytes"),
-                     .inode = json.at("inode"),
-                     .modified_ns = json.at("modified_ns"),
-                     .changed_ns = json.at("changed_ns"),
-                     .seen_ns = json.at("seen_ns")};
+    summary.stamp = {.bytes = whole_number<std::int64_t>(json, "bytes"),
+                     .inode = whole_number<std::int64_t>(json, "inode"),
+                     .modified_ns = whole_number<std::int64_t>(json, "modified_ns"),
+                     .changed_ns = whole_number<std::int64_t>(json, "changed_ns"),
+                     .seen_ns = whole_number<std::int64_t>(json, "seen_ns")};
     summary.unpacked.sha256 = json.at("sha256");
-    summary.unpacked.records = json.at("records");
-    summary.unpacked.apart = json.at("apart");
+    summary.unpacked.records = whole_number<std::int64_t>(json, "records");
+    summary.unpacked.apart = whole_number<std::int64_t>(json, "apart");
     json.at("notes").get_to(summary.unpacked.notes);
     json.at("members").get_to(summary.unpacked.inventory.members);
     json.at("json_fields").get_to(summary.unpacked.inventory.fields);

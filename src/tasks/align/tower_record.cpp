@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/json_number.h"
 #include "base/json_text.h"
 #include "base/log.h"
 
@@ -27,8 +28,8 @@ TowerOfSide side_from(const TowerJson& json, const std::string& where) {
   TowerOfSide side;
   side.weights = source_weights_from_json(json.at("tower").dump(), where);
   side.spec = json.at("spec").get<std::string>();
-  side.width = json.at("width").get<std::int64_t>();
-  side.items = json.at("items").get<std::int64_t>();
+  side.width = whole_number<std::int64_t>(json, "width");
+  side.items = whole_number<std::int64_t>(json, "items");
   side.contents = json.at("contents").get<std::string>();
   side.moments = json.at("moments").get<std::string>();
   return side;
