@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
+#include <array>
 #include <chrono>
 #include <csignal>
 #include <limits>
@@ -51,22 +53,31 @@ pid_t in_child(Run&& run) {
 
 TEST(EmbeddingStoreWriter, KilledAtAnyMomentLosesNothingAndDoublesNothing) {
   const Place place;
-  constexpr std::int64_t kImages = 600;
+  constexpr std::int64_t kImages = 600, kSteps = kImages / 5;
   Rng rng(5);
   int killed = 0;
   bool done = false;
   for (int run = 0; run < 200 && !done; ++run) {
+    // A child that is granted fewer steps than all is killed on any machine, however fast: on its way, or as it waits.
+    std::array<int, 2> grants{};
+    ASSERT_EQ(::pipe(grants.data()), 0);
+    const auto granted = static_cast<std::size_t>(run == 0 ? kSteps / 4 : 1 + rng.below(kSteps + kSteps / 8));
     const pid_t child = in_child([&] {
       EmbeddingStoreWriter writer(place / "s", source(), kNarrow);
       for (std::int64_t n = 5; n <= kImages; n += 5) {
+        char grant = 0;
+        if (::read(grants[0], &grant, 1) != 1) return false;
         embed_missing(writer, kNarrow, n, 5);
         writer.flush();
       }
       return true;
     });
     ASSERT_GT(child, 0);
+    const std::string all(granted, '.');
+    ASSERT_EQ(::write(grants[1], all.data(), all.size()), static_cast<ssize_t>(all.size()));
     std::this_thread::sleep_for(std::chrono::microseconds(rng.below(20'000)));
     ::kill(child, SIGKILL);
+    for (const int end : grants) ::close(end);
     int status = 0;
     ASSERT_EQ(::waitpid(child, &status, 0), child);
     done = WIFEXITED(status) && WEXITSTATUS(status) == 0;
