@@ -229,7 +229,7 @@ void Nlvr2Recipe::describe(Visitor& v) {
 }
 
 void Nlvr2Recipe::finish() {
-  require_two_images(model);
+  require_pictures_of_statement(model);
   data.concepts.max_tokens = std::min(data.concepts.max_tokens, model.text.max_positions);
   DownstreamRecipe::finish();
 }

@@ -52,8 +52,13 @@ class Statements : public TaskWorld {
   }
 };
 
-TEST_F(Statements, AreLearntByHeartEvaluatedAndAsked) {
+/// Both pictures in one pass (2), or the text read with either apart (1).
+class StatementsRead : public Statements, public testing::WithParamInterface<std::int64_t> {};
+INSTANTIATE_TEST_SUITE_P(Pictures, StatementsRead, testing::Values(1, 2));
+
+TEST_P(StatementsRead, AreLearntByHeartEvaluatedAndAsked) {
   Nlvr2Recipe r = nlvr2();
+  r.model.fusion.images = GetParam();
   r.model.text.dropout = 0.0;
   r.training.length.max_steps = 480;
   r.training.checkpoint.every_steps = 120;
@@ -119,8 +124,10 @@ TEST_F(Statements, FollowAJointPretraining) {
   EXPECT_EQ(evaluate(folder_ / "run", "statements.json").at("records"), 32);
 }
 
-TEST_F(Statements, ScoresDependNeitherOnBlocksNorOnRanks) {
-  const LoadedModel loaded = load_trained(train(nlvr2(), "short").last_checkpoint, "cpu");
+TEST_P(StatementsRead, ScoresDependNeitherOnBlocksNorOnRanks) {
+  Nlvr2Recipe r = nlvr2();
+  r.model.fusion.images = GetParam();
+  const LoadedModel loaded = load_trained(train(r, "short").last_checkpoint, "cpu");
   const auto& model = dynamic_cast<const Nlvr2Model&>(*loaded.parts);
   const EvaluateCommand command{
       .checkpoint = folder_ / "short", .manifest = folder_ / "statements.json", .image_root = ""};
@@ -143,13 +150,40 @@ TEST_F(Statements, ScoresDependNeitherOnBlocksNorOnRanks) {
   EXPECT_EQ(equal.load(), 3);
 }
 
-TEST_F(Statements, ResumedRunEndsWithTheSameBits) {
-  const RunResult whole = train(nlvr2(), "whole");
-  train(nlvr2(), "parts");
+TEST_P(StatementsRead, ResumedRunEndsWithTheSameBits) {
+  Nlvr2Recipe r = nlvr2();
+  r.model.fusion.images = GetParam();
+  const RunResult whole = train(r, "whole");
+  train(r, "parts");
   fs::remove_all(folder_ / "parts" / "checkpoints" / whole.last_checkpoint.filename());
-  const RunResult parts = train(nlvr2(), "parts");
+  const RunResult parts = train(r, "parts");
   for (const char* file : {"model.safetensors", "optimizer.safetensors"}) {
     EXPECT_EQ(read_file(whole.last_checkpoint / file), read_file(parts.last_checkpoint / file)) << file;
+  }
+}
+
+/// Read apart, pictures need no layers of their own: the pretraining's go on as they are, joint ones too.
+TEST_F(Statements, ReadApartFollowAPretrainingAsItIs) {
+  for (const bool joint : {false, true}) {
+    PretrainRecipe pretrain = recipe();
+    pretrain.training.length.max_steps = 2;
+    Nlvr2Recipe r = nlvr2();
+    r.model.fusion.images = 1;
+    r.training.length.max_steps = 2;
+    if (joint) {
+      make_joint(pretrain.model);
+      make_joint(r.model);
+    }
+    const std::string name = joint ? "joint" : "cross";
+    const fs::path before = run(pretrain, name + " pretrained").last_checkpoint;
+    r.init.checkpoint = before.string();
+    const StateDict old = read_safetensors(before / "model.safetensors"),
+                    weights = read_safetensors(train(r, name).last_checkpoint / "model.safetensors");
+    for (const auto& [key, tensor] : weights) {
+      if (key.starts_with("text_encoder.")) EXPECT_TRUE(old.contains(key)) << key;
+    }
+    EXPECT_EQ(weights.at("cls_head.0.weight").size(1), 2 * r.model.text.width);
+    EXPECT_EQ(evaluate(folder_ / name, "statements.json").at("records"), 32);
   }
 }
 
@@ -238,7 +272,10 @@ TEST_F(Statements, BadRecordsAreRefusedByPlaceAndRemedy) {
 }
 
 TEST_F(Statements, RecipesThatDoNotFitAreRefused) {
-  Nlvr2Recipe one = nlvr2();
+  Nlvr2Recipe three = nlvr2();
+  three.model.fusion.images = 3;
+  EXPECT_TRUE(says(refused([&] { three.finish(); }), {"model.fusion.images = 3", "set 2", "or 1"}));
+  TextAssignmentRecipe one = small<TextAssignmentRecipe>("train.json");
   one.model.fusion.images = 1;
   EXPECT_TRUE(says(refused([&] { one.finish(); }), {"model.fusion.images = 1", "model.fusion.images=2"}));
   TextAssignmentRecipe few = small<TextAssignmentRecipe>("train.json");

@@ -6,18 +6,19 @@
 
 namespace vicha {
 
-ClassifierHead::ClassifierHead(ParameterStore& store, const std::string& prefix, std::int64_t width,
+ClassifierHead::ClassifierHead(ParameterStore& store, const std::string& prefix, std::int64_t input, std::int64_t width,
                                std::int64_t classes)
-    : hidden(add_linear(store, prefix + "0.", width, width, Init::kLinearDefault)),
+    : hidden(add_linear(store, prefix + "0.", input, width, Init::kLinearDefault)),
       output(add_linear(store, prefix + "2.", width, classes, Init::kLinearDefault)) {}
 
-at::Tensor ClassifierHead::operator()(const at::Tensor& fused_nD) const { return output(hidden(fused_nD).relu()); }
+at::Tensor ClassifierHead::operator()(const at::Tensor& fused_nI) const { return output(hidden(fused_nI).relu()); }
 
 Twins<ClassifierHead> add_classifier(ParameterStore& store, const std::string& name, std::int64_t width,
-                                     std::int64_t classes) {
+                                     std::int64_t classes, std::int64_t texts) {
   const ParameterStore::Scope heads(store, "heads"), fusion_heads(store, "fusion_heads"), scope(store, name);
-  return store.add_twins(
-      [&](const std::string& suffix) { return ClassifierHead(store, name + suffix + ".", width, classes); });
+  return store.add_twins([&](const std::string& suffix) {
+    return ClassifierHead(store, name + suffix + ".", texts * width, width, classes);
+  });
 }
 
 at::Tensor distilled_cross_entropy(const at::Tensor& logits_nC, const at::Tensor& labels_n,

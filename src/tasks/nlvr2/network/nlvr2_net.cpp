@@ -9,9 +9,15 @@
 namespace vicha {
 namespace {
 
-Vicha& with_two_images(Vicha& model) {
-  require_two_images(model.options());
+Vicha& checked(Vicha& model) {
+  require_pictures_of_statement(model.options());
   return model;
+}
+
+void require_fusion_layers(const ModelOptions& options) {
+  if (options.text.fusion_layers == 0) {
+    throw UsageError("model.text.fusion_layers = 0 leaves no layer that reads the pictures; set it to 1 or more");
+  }
 }
 
 }  // namespace
@@ -23,15 +29,24 @@ void require_two_images(const ModelOptions& options) {
                     "model.fusion.images=2 (weights of a model with one may fill it)",
                     options.fusion.images));
   }
-  if (options.text.fusion_layers == 0) {
-    throw UsageError("model.text.fusion_layers = 0 leaves no layer that reads the pictures; set it to 1 or more");
+  require_fusion_layers(options);
+}
+
+void require_pictures_of_statement(const ModelOptions& options) {
+  if (options.fusion.images != 1 && options.fusion.images != kPicturesOfStatement) {
+    throw UsageError(fmt::format(
+        "model.fusion.images = {}, and a statement is about two pictures: set 2, where one pass reads both, "
+        "or 1, where the text is read with either picture apart",
+        options.fusion.images));
   }
+  require_fusion_layers(options);
 }
 
 Nlvr2Net::Nlvr2Net(Vicha& model, TeacherVit teacher)
-    : model_(with_two_images(model)),
+    : model_(checked(model)),
       teacher_(teacher),
-      head_(add_classifier(model.parameters(), "cls_head", model.options().text.width, /*classes=*/2)) {}
+      head_(add_classifier(model.parameters(), "cls_head", model.options().text.width, /*classes=*/2,
+                           passes_of_statement(model.options()))) {}
 
 at::Tensor Nlvr2Net::logits(const StatementInput& input, const Dropout& dropout) const {
   return head_.online(encode_statements(model_.online(), input, dropout));

@@ -19,13 +19,13 @@ enum class TeacherVit {
 class Nlvr2Net {
  public:
   /// Registers "cls_head." and its momentum copy in the model, which outlives this. Throws UsageError unless the model
-  /// reads two pictures with a text.
+  /// has layers that read pictures, one or two with a text.
   Nlvr2Net(Vicha& model, TeacherVit teacher);
 
   /// (B, 2), online.
   at::Tensor logits(const StatementInput& input, const Dropout& dropout) const;
-  /// Of fused states (n, D) that are there already.
-  at::Tensor logits(const at::Tensor& fused_nD) const { return head_.online(fused_nD); }
+  /// Of fused states (n, F) that are there already.
+  at::Tensor logits(const at::Tensor& fused_nF) const { return head_.online(fused_nF); }
 
   struct Step {
     at::Tensor loss, logits, momentum_logits;  ///< the last undefined where alpha is 0
@@ -40,6 +40,8 @@ class Nlvr2Net {
   Twins<ClassifierHead> head_;
 };
 
+/// Throws UsageError unless the model reads two pictures with a text, or one, and has layers that do.
+void require_pictures_of_statement(const ModelOptions& options);
 /// Throws UsageError unless the model reads two pictures with a text, and has layers that do.
 void require_two_images(const ModelOptions& options);
 

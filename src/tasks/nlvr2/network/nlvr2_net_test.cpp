@@ -8,6 +8,7 @@
 #include <array>
 
 #include "base/error.h"
+#include "tasks/downstream/network/pairs.h"
 #include "tasks/nlvr2/network/assignment_net.h"
 
 namespace vicha {
@@ -67,10 +68,22 @@ Tokens some_tokens(std::int64_t rows, std::int64_t length) {
           std::vector<std::int64_t>(static_cast<std::size_t>(rows), length)};
 }
 
-TEST(Nlvr2Net, ReadsEachPictureWithItsConceptsInItsPlace) {
-  at::manual_seed(3);
+TEST(Nlvr2Net, ReadsOneOrTwoPicturesWithAText) {
   EXPECT_THROW(require_two_images(tiny_model(1)), UsageError);
-  Vicha model(tiny_model(2), 4);
+  EXPECT_THROW(require_pictures_of_statement(tiny_model(3)), UsageError);
+  Vicha together(tiny_model(2), 4), apart(tiny_model(1), 4);
+  const Nlvr2Net both(together, TeacherVit::kMomentum), each(apart, TeacherVit::kMomentum);
+  EXPECT_EQ(together.parameters().parameter("cls_head.0.weight").value.sizes(), at::IntArrayRef({16, 16}));
+  EXPECT_EQ(apart.parameters().parameter("cls_head.0.weight").value.sizes(), at::IntArrayRef({16, 32}));
+}
+
+/// 2: each copy of a fusion layer reads one picture. 1: the text is read with either picture apart.
+class PicturesOfAPass : public testing::TestWithParam<std::int64_t> {};
+INSTANTIATE_TEST_SUITE_P(Nlvr2Net, PicturesOfAPass, testing::Values(1, 2));
+
+TEST_P(PicturesOfAPass, EachIsReadWithItsConceptsInItsPlace) {
+  at::manual_seed(3);
+  Vicha model(tiny_model(GetParam()), 4);
   const Nlvr2Net net(model, TeacherVit::kMomentum);
   const at::NoGradGuard guard;
   for (const ParameterStore::Released& r : model.parameters().released()) {
@@ -97,10 +110,33 @@ TEST(Nlvr2Net, ReadsEachPictureWithItsConceptsInItsPlace) {
   }
 }
 
-/// Of each side the layer's own copy is looked at, and a statement's maps are those that it has alone.
-TEST(StatementMaps, AreOfEachSidesPictures) {
+/// Read apart, a statement's states are those of the text with either picture alone.
+TEST(Nlvr2Net, ApartIsTwoPassesSideBySide) {
   at::manual_seed(3);
-  Vicha model(tiny_model(2), 4);
+  Vicha model(tiny_model(1), 4);
+  const Nlvr2Net net(model, TeacherVit::kMomentum);
+  const at::NoGradGuard guard;
+  const Encoders& encoders = model.online();
+  const StatementInput input{{StatementInput::Side{at::randn({2, 3, 16, 16}), some_tokens(2, 2)},
+                              StatementInput::Side{at::randn({2, 3, 16, 16}), some_tokens(2, 3)}},
+                             some_tokens(2, 4)};
+  const TextStates text = encoders.encode_text(PackedText::packed(input.texts, at::kCPU), Dropout());
+  std::vector<at::Tensor> alone;
+  for (const StatementInput::Side& side : input.sides) {
+    const ImageStates image =
+        encoders.encode_image({patch_rows(side.pictures, encoders.vit.options()), 2, side.concepts}, Dropout());
+    alone.push_back(fuse_texts(encoders, text, encoders.text.image_kv(image.fusion_rows()), FusedImages(image), {0, 1},
+                               FusedRows::kCls, Dropout()));
+  }
+  const at::Tensor fused = encode_statements(encoders, input, Dropout());
+  EXPECT_TRUE(fused.allclose(at::cat(alone, 1), 1e-4, 1e-6));
+  EXPECT_TRUE(net.logits(input, Dropout()).allclose(net.logits(fused)));
+}
+
+/// Of each side the layer's own copy is looked at, and a statement's maps are those that it has alone.
+TEST_P(PicturesOfAPass, MapsAreOfEachSidesPictures) {
+  at::manual_seed(3);
+  Vicha model(tiny_model(GetParam()), 4);
   const Nlvr2Net net(model, TeacherVit::kMomentum);
   const at::NoGradGuard guard;
   for (const ParameterStore::Released& r : model.parameters().released()) {
@@ -128,7 +164,8 @@ TEST(StatementMaps, AreOfEachSidesPictures) {
     second.texts = {second.texts.ids.slice(0, 1, 2, 1).slice(1, 0, 3).contiguous(), {3}};
     EXPECT_TRUE(at::allclose(maps.slice(0, 4), maps_of(second, side), 1e-4, 1e-8)) << side;
   }
-  // The same picture twice has a map for each place, since each copy of the layer has its own queries.
+  // The same picture twice has a map for each place: each copy of the layer has its own queries, or the head its own
+  // weights.
   input.sides[1] = input.sides[0];
   EXPECT_FALSE(at::allclose(maps_of(input, 0), maps_of(input, 1), 1e-3, 1e-8));
 }

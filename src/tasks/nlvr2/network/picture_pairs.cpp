@@ -9,17 +9,35 @@
 
 namespace vicha {
 
+namespace {
+
+bool reads_apart(const ModelOptions& options) { return passes_of_statement(options) > 1; }
+
+}  // namespace
+
+std::int64_t passes_of_statement(const ModelOptions& options) {
+  return options.fusion.images == 1 ? kPicturesOfStatement : 1;
+}
+
 at::Tensor fuse_statements(const Encoders& encoders, const TextStates& texts, const std::vector<at::Tensor>& kv,
                            const FusedImages& images, const std::vector<std::int64_t>& first,
                            const std::vector<std::int64_t>& second, const Dropout& dropout, AttentionWatch* watch) {
   const auto count = static_cast<std::size_t>(texts.pack.size());
   VICHA_ASSERT(first.size() == count && second.size() == count);
   FusionPlan plan;
-  for (std::size_t i = 0; i < count; ++i) {
-    plan.sequences.push_back(FusionPlan::sequence(texts.pack, static_cast<std::int64_t>(i), 0,
-                                                  std::vector{first[i], second[i]}, /*read=*/{0}));
+  const auto add = [&](std::size_t i, std::vector<std::int64_t> of) {
+    plan.sequences.push_back(
+        FusionPlan::sequence(texts.pack, static_cast<std::int64_t>(i), 0, std::move(of), /*read=*/{0}));
+  };
+  if (!reads_apart(encoders.sizes)) {
+    for (std::size_t i = 0; i < count; ++i) add(i, {first[i], second[i]});
+    return fuse(encoders.text, texts.states, kv, plan, images, dropout, /*all_rows=*/nullptr, watch);
   }
-  return fuse(encoders.text, texts.states, kv, plan, images, dropout, /*all_rows=*/nullptr, watch);
+  for (std::size_t i = 0; i < count; ++i) add(i, {first[i]});
+  for (std::size_t i = 0; i < count; ++i) add(i, {second[i]});
+  const at::Tensor fused = fuse(encoders.text, texts.states, kv, plan, images, dropout, /*all_rows=*/nullptr, watch);
+  const at::AutoGradMode graph(at::GradMode::is_enabled() || watch != nullptr);  // a map needs that of what is watched
+  return at::cat(fused.chunk(kPicturesOfStatement), 1);
 }
 
 StatementStates statement_states(const Encoders& encoders, const StatementInput& input, const Dropout& dropout) {
@@ -51,15 +69,18 @@ at::Tensor statement_maps(const Encoders& encoders, const StatementStates& s, st
   const TextOptions& text = encoders.text.options();
   const std::int64_t layer = usual_map_layer(text) - text.text_layers;
   const auto picture = static_cast<std::int64_t>(side);
+  const bool apart = reads_apart(encoders.sizes);
   // A joint layer reads both pictures, where others stand there once for each.
-  AttentionWatch watch(encoders.text.joint() ? layer : kPicturesOfStatement * layer + picture);
+  AttentionWatch watch(apart || encoders.text.joint() ? layer : kPicturesOfStatement * layer + picture);
   const at::NoGradGuard guard;
   const at::Tensor fused = fuse_statements(encoders, s.text, s.kv, s.images, s.first, s.second, Dropout(), &watch);
   const at::Tensor sum = [&] {
     const at::AutoGradMode enabled(true);
     return number(fused).to(at::kFloat).sum();
   }();
-  return picture_columns(encoders, watch.map(sum), s.text, picture);
+  const at::Tensor map = watch.map(sum);
+  return apart ? picture_columns(encoders, map.chunk(kPicturesOfStatement)[side], s.text)
+               : picture_columns(encoders, map, s.text, picture);
 }
 
 }  // namespace vicha

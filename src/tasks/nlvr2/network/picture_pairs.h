@@ -1,7 +1,9 @@
 // Statements about two pictures through all encoders: the pictures are encoded apart, each with its own concepts, and
 // each fusion layer's first copy reads the first picture, its second copy the second (method, section 5.3); with joint
-// fusion both stand in one sequence with the text, each marked by its type.
-// B statements, S tokens of a picture, D width.
+// fusion both stand in one sequence with the text, each marked by its type. A model that reads one picture with a text
+// (model.fusion.images = 1) reads the statement with either picture apart, and both fused [CLS] are judged side by
+// side, as ViLT (Kim et al., 2021) and METER (Dou et al., 2022) do.
+// B statements, S tokens of a picture, D width, F = D, or 2 D where the pictures are read apart.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -35,8 +37,10 @@ struct StatementStates {
 };
 StatementStates statement_states(const Encoders& encoders, const StatementInput& input, const Dropout& dropout);
 
-/// Fused [CLS] (B, D) of statements, the i-th about the i-th picture of each side. For models with
-/// model.fusion.images = 2.
+/// Passes of a statement through the fusion layers: 1, or one a picture where they are read apart.
+std::int64_t passes_of_statement(const ModelOptions& options);
+
+/// Fused [CLS] (B, F) of statements, the i-th about the i-th picture of each side.
 at::Tensor encode_statements(const Encoders& encoders, const StatementInput& input, const Dropout& dropout);
 
 /// From states that are there already: text i is about pictures `first[i]` and `second[i]` of `images`, whose keys and
