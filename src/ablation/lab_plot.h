@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "ablation/statistics.h"
 #include "report/html.h"
+#include "report/statistics.h"
 
 namespace vicha {
 

@@ -11,7 +11,7 @@
 
 #include "ablation/plan.h"
 #include "ablation/run_record.h"
-#include "ablation/statistics.h"
+#include "report/statistics.h"
 
 namespace vicha {
 

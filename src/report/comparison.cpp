@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <cmath>
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -10,6 +10,7 @@
 #include "base/json_text.h"
 #include "config/serialize.h"
 #include "report/run_folder.h"
+#include "report/statistics.h"
 #include "tasks/host/recipe_files.h"
 #include "tasks/retrieval/retrieval.h"
 #include "train/checkpoint_folder.h"
@@ -20,14 +21,13 @@ namespace {
 
 MetricsSpread spread(const std::vector<RetrievalMetrics>& runs) {
   MetricsSpread result;
-  const auto n = static_cast<double>(runs.size());
   for_each_recall([&](auto way, auto at) {
-    double sum = 0, squares = 0;
-    for (const RetrievalMetrics& run : runs) sum += (run.*way).*at;
-    const double mean = sum / n;
-    for (const RetrievalMetrics& run : runs) squares += ((run.*way).*at - mean) * ((run.*way).*at - mean);
-    (result.mean.*way).*at = mean;
-    (result.deviation.*way).*at = n > 1 ? std::sqrt(squares / (n - 1)) : 0.0;
+    std::vector<double> values;
+    for (const RetrievalMetrics& run : runs) values.push_back((run.*way).*at);
+    const SeedSpread found = spread_over_seeds(values);
+    (result.mean.*way).*at = found.mean;
+    (result.deviation.*way).*at = found.deviation;
+    (result.margin.*way).*at = found.interval ? (found.interval->high - found.interval->low) / 2 : 0.0;
   });
   return result;
 }
@@ -159,17 +159,20 @@ std::string format_spread(double mean, double deviation, std::int64_t runs, bool
 
 namespace {
 
-std::string row(std::string_view name, const MetricsSpread& metrics, std::int64_t runs, bool sign = false) {
+/// Of a difference the margin of its mean stands behind it, of recalls their deviation.
+std::string row(std::string_view name, const MetricsSpread& metrics, std::int64_t runs, bool difference = false) {
   std::string text = fmt::format("{:<34}", name);
+  const RetrievalMetrics& behind = difference ? metrics.margin : metrics.deviation;
   for_each_recall([&](auto way, auto at) {
-    const std::string cell = format_spread((metrics.mean.*way).*at, (metrics.deviation.*way).*at, runs, sign);
+    const std::string cell = format_spread((metrics.mean.*way).*at, (behind.*way).*at, runs, difference);
     text += fmt::format("{:>13}", cell);  // fmt counts characters, not bytes
   });
   return text + "\n";
 }
 
 nlohmann::ordered_json json_of(const MetricsSpread& metrics) {
-  return {{"mean", json_of(metrics.mean)}, {"deviation", json_of(metrics.deviation)}};
+  return {
+      {"mean", json_of(metrics.mean)}, {"deviation", json_of(metrics.deviation)}, {"margin", json_of(metrics.margin)}};
 }
 
 }  // namespace
@@ -185,8 +188,11 @@ std::string Comparison::to_table() const {
     text += row("  contrast alone", group.itc, group.runs);
     if (group.itc_gain) text += row("  less the first", *group.itc_gain, group.runs, true);
   }
-  return text +
-         fmt::format("{} pictures, {} captions; percent, mean ± standard deviation over the runs\n", images, captions);
+  text += fmt::format("{} pictures, {} captions; percent, mean ± standard deviation over the runs\n", images, captions);
+  if (std::ranges::any_of(groups, [](const Group& g) { return g.itc_gain && g.runs > 1; })) {
+    text += "less the first: mean of the differences, run by run, ± half of Student's 95 % interval of that mean\n";
+  }
+  return text;
 }
 
 std::string Comparison::to_json() const {

@@ -25,6 +25,7 @@ struct RunGroup {
 struct MetricsSpread {
   RetrievalMetrics mean;
   RetrievalMetrics deviation;  ///< sample standard deviation (n - 1); 0 of one run
+  RetrievalMetrics margin;     ///< half of Student's 95 % interval of the mean (SeedSpread); 0 of one run
 };
 
 struct Comparison {

@@ -43,7 +43,10 @@ void write_comparison(Html& html, const ReportData& data) {
                         comparison.manifest.empty() ? "" : comparison.manifest + ": ", format_count(comparison.images),
                         format_count(comparison.captions), uncertainty(first.itc.mean.image.r10, comparison.captions)));
   {
-    RecallTable table(html, "Percent; of several runs: mean ± standard deviation");
+    RecallTable table(
+        html,
+        "Percent; of several runs: mean ± standard deviation, and of differences, run by run, their mean ± half of "
+        "Student's 95 % interval");
     for (const Comparison::Group& group : comparison.groups) {
       const std::string runs = group.runs > 1 ? fmt::format(", {} runs", group.runs) : "";
       table.add(group.name + runs, group.reranked, group.runs, "best");

@@ -59,17 +59,20 @@ TEST_F(ComparisonTest, MeanSpreadAndGainPairByPair) {
   ASSERT_TRUE(c.groups[1].itc_gain);
   EXPECT_DOUBLE_EQ(c.groups[1].itc_gain->mean.image.r10, 1);  // +1, 0, +2
   EXPECT_DOUBLE_EQ(c.groups[1].itc_gain->deviation.image.r10, 1);
+  EXPECT_NEAR(c.groups[1].itc_gain->margin.image.r10, 4.302653 / std::sqrt(3.0), 1e-5);  // t of 2 degrees of freedom
   EXPECT_DOUBLE_EQ(c.chance.image.r10, 0.8);
   EXPECT_EQ(c.captions, 12);
   EXPECT_NE(c.to_table().find("22.0 ± 2.0"), std::string::npos) << c.to_table();
-  EXPECT_NE(c.to_table().find("+1.0 ± 1.0"), std::string::npos) << c.to_table();
+  EXPECT_NE(c.to_table().find("+1.0 ± 2.5"), std::string::npos) << c.to_table();
   const json written = json::parse(c.to_json());
   EXPECT_DOUBLE_EQ(written["groups"][1]["itc_gain"]["mean"]["text_to_image"]["r10"], 1);
+  EXPECT_NEAR(written["groups"][1]["itc_gain"]["margin"]["text_to_image"]["r10"], 2.484, 1e-3);
 }
 
 TEST_F(ComparisonTest, OneRunHasNoSpreadAndUnequalGroupsNoPairs) {
   const Comparison c = compare_runs({{"one", {run("a", 20)}}, {"two", {run("b", 21), run("c", 23)}}});
   EXPECT_EQ(c.groups[0].itc.deviation.image.r10, 0);
+  EXPECT_EQ(c.groups[0].itc.margin.image.r10, 0);
   EXPECT_FALSE(c.groups[1].itc_gain);
   EXPECT_EQ(format_spread(20, 0, 1), "20.0");
   EXPECT_EQ(format_spread(-1.25, 0.5, 2, true), "-1.2 ± 0.5");

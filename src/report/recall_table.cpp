@@ -54,7 +54,7 @@ void RecallTable::add(const std::string& name, const MetricsSpread& metrics, std
 
 void RecallTable::add_gain(const std::string& name, const MetricsSpread& metrics, std::int64_t runs) {
   add_row(name, "chance", [&](auto way, auto at) {
-    return Cell{format_spread((metrics.mean.*way).*at, (metrics.deviation.*way).*at, runs, true)};
+    return Cell{format_spread((metrics.mean.*way).*at, (metrics.margin.*way).*at, runs, true)};
   });
 }
 

@@ -19,7 +19,7 @@ class RecallTable {
   void add(const std::string& name, const RetrievalMetrics& metrics, std::string_view kind);
   /// "23.1 ± 0.6".
   void add(const std::string& name, const MetricsSpread& metrics, std::int64_t runs, std::string_view kind);
-  /// "+0.4 ± 0.6": a difference, without bars.
+  /// "+0.4 ± 0.6": a difference and its margin, without bars.
   void add_gain(const std::string& name, const MetricsSpread& metrics, std::int64_t runs);
 
  private:
