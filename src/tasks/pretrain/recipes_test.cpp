@@ -38,7 +38,7 @@ TEST_P(SceneRecipes, TellTheFusionSimilaritiesThatThePretrainingTeaches) {
   const AnyOptions<TaskRecipe> recipe = load_task_recipe(kRecipes / ("scenes-" + task + ".toml"));
   EXPECT_EQ(recipe->task, task);
   EXPECT_TRUE(recipe->model.fusion.similarity);
-  EXPECT_EQ(recipe->model.fusion.images, task == "nlvr2" ? 2 : 1);
+  EXPECT_EQ(recipe->model.fusion.images, 1);
   EXPECT_EQ(recipe->init.checkpoint, task == "pretrain" ? "" : "runs/tasks/pretrain");
   EXPECT_EQ(recipe->evaluation_manifest().empty(), task == "pretrain");
 }
