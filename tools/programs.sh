@@ -1,8 +1,7 @@
 # For scripts that run programs of ours; read by `. tools/programs.sh`.
 
 # run_program PROGRAM ARGUMENT…: in the background, and waited for, so that a signal that reaches this shell alone goes on to it.
-# Sets status, the program's own, and stopped, where a signal came: a training that was told to stop has saved what it had, and
-# ends with status 0.
+# Sets status, the program's own, and stopped, where a signal came: a training that was told to stop has saved what it had.
 status=0
 stopped=
 run_program() {

@@ -32,7 +32,7 @@ void add_align(CLI::App& app, Action& chosen) {
       log::info("{} at step {} of {}; {} checkpoint {}", result.finished ? "finished" : "stopped", result.step,
                 result.total_steps, result.best_checkpoint.empty() ? "last" : "best",
                 (result.best_checkpoint.empty() ? result.last_checkpoint : result.best_checkpoint).string());
-      return 0;
+      return result.exit_status();
     };
   });
 }

@@ -32,7 +32,7 @@ void add_training(CLI::App& parent, const TaskKind& kind, Action& chosen) {
       const RunResult result = train_task(run);
       log::info("{} at step {} of {}; last checkpoint {}", result.finished ? "finished" : "stopped", result.step,
                 result.total_steps, result.last_checkpoint.string());
-      return 0;
+      return result.exit_status();
     };
   });
 }

@@ -113,6 +113,7 @@ TEST_F(LoopValidation, ACheckpointOfASignalIsNotJudged) {
   const RunResult result = run_training(task, source, options, run);
   EXPECT_EQ(result.last_checkpoint, step("run", "step-000003"));
   EXPECT_FALSE(result.finished || result.enough);
+  EXPECT_EQ(result.exit_status(), 128 + SIGTERM);
   EXPECT_EQ(validation.judged, (std::vector<std::int64_t>{2}));
 }
 

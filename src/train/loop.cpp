@@ -137,6 +137,7 @@ RunResult TrainingRun::run() {
   result.seconds = seconds();
   result.finished = finished;
   result.enough = enough;
+  result.signal = finished ? 0 : signal;
   return result;
 }
 

@@ -44,6 +44,11 @@ struct RunResult {
   double seconds = 0.0;                        ///< of training, earlier sessions of the run included
   bool finished = false;                       ///< false: a signal ended it early
   bool enough = false;                         ///< the validation ended it: finished before total_steps
+  int signal = 0;                              ///< that ended it early; 0 where it finished
+
+  /// Of a program that trained: 0, or as a shell gives it for a program that a signal ended, so that
+  /// `vicha pretrain … && vicha eval …` does not go on with half a run.
+  int exit_status() const { return finished ? 0 : 128 + signal; }
 };
 
 /// Trains until the run's length is reached, its validation has had enough or SIGINT or SIGTERM comes, either way with

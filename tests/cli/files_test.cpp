@@ -276,7 +276,7 @@ TEST_F(CommandFiles, ASignalEndsAnyPhase) {
       "$vicha pretrain endless.toml --out run & run=$!\nwhile [ ! -s run/metrics.jsonl ]; do sleep 0.2; done\n"
       "kill -TERM $run; wait $run; echo status $?\n");
   EXPECT_TRUE(contains(trains.output, "stopped by Terminated after step")) << trains.output;
-  EXPECT_TRUE(contains(trains.output, "status 0")) << trains.output;
+  EXPECT_TRUE(contains(trains.output, "status 143")) << trains.output;
 }
 
 TEST_F(CommandFiles, TwoRunsDoNotWriteIntoOneFolder) {
