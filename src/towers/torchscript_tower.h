@@ -11,10 +11,10 @@
 
 namespace vicha {
 
-/// FILE with a JSON beside it, NAME.json or FILE.json (docs/towers.md). Loads and runs it once on a blank picture.
-/// Throws DataError naming the file if there is no JSON (with an example of one), the file is no TorchScript, lacks
-/// `forward`, the script throws (with its message, cut), or gives something else than the JSON says (naming both);
-/// `encode` throws likewise.
+/// FILE with a JSON beside it, NAME.json or FILE.json (docs/towers.md). Loads and runs it on blank pictures and on
+/// noise. Throws DataError naming the file if there is no JSON (with an example of one), the file is no TorchScript,
+/// lacks `forward`, the script throws (with its message, cut), gives something else than the JSON says (naming both),
+/// or other features from run to run or with other pictures beside; `encode` throws likewise.
 std::unique_ptr<ImageTower> load_torchscript_tower(const std::filesystem::path& file);
 
 }  // namespace vicha

@@ -133,6 +133,26 @@ TEST(TorchScript, WholeNumbersAreNoFeatures) {
   EXPECT_TRUE(contains(Script("  return x.mean([2, 3]).long()\n").refused(), "not floating-point numbers"));
 }
 
+TEST(TorchScript, DropoutLeftOnIsRefused) {
+  const std::string said =
+      Script("  return torch.matmul(torch.dropout(x, 0.5, True).mean([2, 3]), self.w)\n").refused();
+  EXPECT_TRUE(contains(said, "its output changes from run to run")) << said;
+  EXPECT_TRUE(contains(said, "model.eval()")) << said;
+}
+TEST(TorchScript, ABatchNormByTheBatchsOwnMomentsIsRefused) {
+  const std::string said =
+      Script(
+          "  a = torch.conv2d(x, self.k, stride=4)\n"
+          "  return torch.batch_norm(a, None, None, None, None, True, 0.1, 0.001, False).mean([2, 3])\n")
+          .refused();
+  EXPECT_TRUE(contains(said, "its output changes with the other pictures of the batch")) << said;
+}
+TEST(TorchScript, PatchesThatDependOnTheBatchAreRefused) {
+  const Script script("  map = torch.conv2d(x, self.k, stride=4)\n  return map.mean([2, 3]), map - map.mean(0)\n",
+                      json_with(R"({"pooled": 0, "patches": 1})"), "Tuple[Tensor, Tensor]");
+  EXPECT_TRUE(contains(script.refused(), "other pictures of the batch"));
+}
+
 TEST(TorchScript, AScriptThatThrowsIsQuoted) {
   const std::string said = Script("  assert False, 'no\\033such picture'\n  return x\n").refused();
   EXPECT_TRUE(contains(said, "such picture"));
