@@ -218,6 +218,7 @@ class IndexBuilder {
     for (std::size_t i = 1; i < content.file_begin.size(); ++i) content.file_begin[i] += content.file_begin[i - 1];
     std::vector<std::uint32_t> next(content.file_begin.begin(), content.file_begin.end() - 1);
     content.files_of_rows.resize(files_.size());
+      writer.flush();  // or a slow disk would decide where blocks begin
     for (std::size_t i = 0; i < files_.size(); ++i) {
       content.files_of_rows[next[static_cast<std::size_t>(files_[i].row)]++] = static_cast<std::uint32_t>(i);
     }
