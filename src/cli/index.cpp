@@ -57,6 +57,8 @@ void add_index(CLI::App& app, Action& chosen) {
       ->capture_default_str()
       ->check(between(0.1, 1));
   command->add_flag("--read-all", options.read_all, "Read files again whose size and time of change are the same");
+  command->add_flag("--replace", options.replace,
+                    "SOURCE takes the place of another one that the index is of; what it was calibrated by goes too");
   command->add_flag("--rebuild", options.rebuild, "Embed everything anew, with another model too");
   command->callback([given, &chosen] {
     chosen = [given] {

@@ -93,6 +93,7 @@ class IndexBuilder {
     }
     if (!options_.rebuild) {
       earlier_ = EarlierIndex(paths_, weights());
+      require_source();
     } else {
       for (const fs::path& part : {paths_.description(), paths_.files(), paths_.vectors(), paths_.journal()}) {
         if (fs::exists(part, failed)) go_on_with(part);
@@ -100,6 +101,21 @@ class IndexBuilder {
       fs::remove(paths_.journal(), failed);
     }
     fix_products();
+  }
+
+  bool of_this_source() const {
+    const fs::path before = earlier_.description()->source;
+    std::error_code ignored;
+    return before == list_.source || fs::equivalent(before, list_.source, ignored);
+  }
+
+  /// Pictures of another folder would silently take the place of those that are there.
+  void require_source() const {
+    if (!earlier_.whole() || options_.replace || of_this_source()) return;
+    throw UsageError(
+        fmt::format("{} is an index of {}, not of {}. Give another --out, or --replace to index the latter "
+                    "instead (what both hold is not embedded again)",
+                    paths_.folder.string(), earlier_.description()->source, list_.source.string()));
   }
 
   /// Contents of all files, vectors of those that are new.
@@ -157,10 +173,10 @@ class IndexBuilder {
 
   bool same_as_earlier() const {
     std::error_code ignored;
-    if (!earlier_.whole() || earlier_.description()->build != build_ || !options_.calibrate.manifest.empty() ||
-        options_.approximate != Approximate::kAuto || earlier_.description()->model != model_.spec ||
-        earlier_.description()->root != list_.root.string() || !fs::exists(paths_.calibration(), ignored) ||
-        !fs::exists(paths_.skipped(), ignored)) {
+    if (!earlier_.whole() || !of_this_source() || earlier_.description()->build != build_ ||
+        !options_.calibrate.manifest.empty() || options_.approximate != Approximate::kAuto ||
+        earlier_.description()->model != model_.spec || earlier_.description()->root != list_.root.string() ||
+        !fs::exists(paths_.calibration(), ignored) || !fs::exists(paths_.skipped(), ignored)) {
       return false;
     }
     try {
@@ -202,8 +218,8 @@ class IndexBuilder {
       VICHA_ASSERT(std::find(hashes.begin(), hashes.end(), 0u) == hashes.end());
       hashes_.insert(hashes_.end(), hashes.begin(), hashes.end());
       writer.add(keys, hashes, rows);
+      writer.flush();  // or a slow disk would decide where blocks begin
     }
-    writer.finish();
   }
 
   void write_rest() {
@@ -218,7 +234,6 @@ class IndexBuilder {
     for (std::size_t i = 1; i < content.file_begin.size(); ++i) content.file_begin[i] += content.file_begin[i - 1];
     std::vector<std::uint32_t> next(content.file_begin.begin(), content.file_begin.end() - 1);
     content.files_of_rows.resize(files_.size());
-      writer.flush();  // or a slow disk would decide where blocks begin
     for (std::size_t i = 0; i < files_.size(); ++i) {
       content.files_of_rows[next[static_cast<std::size_t>(files_[i].row)]++] = static_cast<std::uint32_t>(i);
     }
@@ -259,7 +274,8 @@ class IndexBuilder {
 
   Calibration make_calibration(const Codes& codes, const StoredVectors& vectors) {
     std::error_code ignored;
-    if (options_.calibrate.manifest.empty() && earlier_.whole() && fs::exists(paths_.calibration(), ignored)) {
+    if (options_.calibrate.manifest.empty() && earlier_.whole() && of_this_source() &&
+        fs::exists(paths_.calibration(), ignored)) {
       Calibration before = calibration_from_json(read_file(paths_.calibration()), paths_.calibration().string());
       if (before.by == CalibratedBy::kCaptions) {
         before.nearest_other = nearest_others(codes, vectors, options_.calibrate.pictures);

@@ -22,6 +22,7 @@ struct IndexOptions {
   ListOptions list;            ///< `leave_out` is the index, always
   CalibrateOptions calibrate;  ///< without a manifest, a calibration by captions that is there stays
   std::int64_t threads = 0, batch = 0;
+  bool replace = false;   ///< of another source; its pictures take the place of those that were there
   bool rebuild = false;   ///< whatever is there counts for nothing
   bool read_all = false;  ///< files are read even where size and time of change say that they are the same
   Approximate approximate = Approximate::kAuto;  ///< kAuto: clusters beyond a million pictures
@@ -39,7 +40,8 @@ struct IndexReport {
   double seconds = 0;
 };
 
-/// Throws UsageError if `out` is a folder with other things in it or cannot be made; DataError if it is an index of
+/// Throws UsageError if `out` is a folder with other things in it or cannot be made, or an index of another source
+/// (unless `replace` or `rebuild`); DataError if it is an index of
 /// another model, naming both, or if no picture can be read.
 IndexReport build_index(const std::filesystem::path& source, const std::filesystem::path& out, SearchModel& model,
                         const IndexOptions& options);

@@ -142,6 +142,36 @@ TEST_F(BuildIndex, RefusesAnotherModelAndNamesBoth) {
   EXPECT_EQ(build_index(pictures(), index(), other, anew).embedded, 26);
 }
 
+TEST_F(BuildIndex, RefusesAnotherSourceUnlessItIsToReplaceTheFirst) {
+  put_some();
+  std::string captions;
+  for (const auto& [name, rgb] : cell_colours()) {
+    captions += R"({"image": ")" + name + R"(.png", "caption": "a )" + name + R"( picture"})" + "\n";
+  }
+  put("captions.json", captions);
+  IndexOptions by_captions;
+  by_captions.calibrate.manifest = pictures() / "captions.json";
+  build(by_captions);
+  EXPECT_NE(read_file(IndexPaths{index()}.calibration()).find("\"captions\""), std::string::npos);
+  const auto before = parts();
+  const fs::path other = folder_ / "others";
+  fs::create_directories(other);
+  fs::copy(pictures() / "mixed", other);
+  SearchModel towers = model();
+  const std::string said = refused([&] { build_index(other, index(), towers, {}); });
+  for (const fs::path& named : {pictures(), other, fs::path("--replace")}) {
+    EXPECT_NE(said.find(named.string()), std::string::npos) << said;
+  }
+  EXPECT_EQ(parts(), before);
+  IndexOptions replace;
+  replace.replace = true;
+  EXPECT_EQ(build_index(other, index(), towers, replace).embedded, 0);
+  EXPECT_EQ(read_file(IndexPaths{index()}.calibration()).find("\"captions\""), std::string::npos);
+  EXPECT_NE(refused([&] { build(); }).find("--replace"), std::string::npos);
+  fs::create_directory_symlink(other, folder_ / "link");  // the same folder by another name
+  EXPECT_EQ(build_index(folder_ / "link", index(), towers, {}).embedded, 0);
+}
+
 TEST_F(BuildIndex, RefusesFoldersThatAreNoPlaceForAnIndex) {
   put_some();
   SearchModel towers = model();
