@@ -21,6 +21,7 @@
 #include "models/pair_scorer.h"
 #include "objectives/itm.h"
 #include "tasks/concepts/concept_finder.h"
+#include "tasks/concepts/vicha_source.h"
 #include "tasks/host/model_files.h"
 #include "tasks/host/model_identity.h"
 #include "tasks/host/picture_feed.h"
@@ -186,6 +187,7 @@ SearchModel open_host_towers(const fs::path& folder, const ConceptSourceOptions&
                              const std::string& concept_source) {
   const fs::path checkpoint = checkpoint_folder(folder);
   LoadedModel loaded = load_trained(checkpoint, options.device);
+  require_contrast(loaded, folder.string());
   std::optional<ConceptKit> kit;
   std::unique_ptr<ConceptFinder> finder;
   if (loaded.recipe->model.concepts.enabled) {

@@ -4,11 +4,14 @@
 #include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
 #include <mutex>
 #include <utility>
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/log.h"
 #include "data/pipeline/sample_maker.h"
 #include "models/image_pipeline.h"
 #include "tasks/host/model_files.h"
@@ -73,8 +76,30 @@ class VichaSource : public ConceptSource {
 
 }  // namespace
 
+void require_contrast(const LoadedModel& model, const std::string& where) {
+  static constexpr std::string_view kWithout[] = {"words", "irta", "ira", "itm", "mlm", "mae", "mrm", "mtm"};
+  bool trained = false, contrast = false;
+  for (const ObjectiveSet::Entry& entry : model.parts->objectives().entries()) {
+    trained = trained || entry.enabled;
+    contrast = contrast || (entry.enabled && std::ranges::find(kWithout, entry.name) == std::end(kWithout));
+  }
+  const char* remedy =
+      "Give a run of `vicha pretrain`, `vicha align` or `vicha finetune retrieval`, such as the one that it began with";
+  if (!trained) {
+    throw DataError(where,
+                    fmt::format("is a model of the task '{}', which trains no contrast of pictures and texts: its "
+                                "vectors of the two cannot be compared",
+                                model.recipe->task),
+                    remedy);
+  }
+  if (!contrast) {
+    log::warning("{}: none of its objectives trains the contrast by which pictures and words are compared", where);
+  }
+}
+
 std::unique_ptr<ConceptSource> open_vicha_source(const fs::path& checkpoint, const std::string& device) {
   LoadedModel loaded = load_trained(checkpoint, device);
+  require_contrast(loaded, checkpoint.string());
   if (loaded.recipe->model.concepts.enabled) {
     throw DataError(checkpoint.string(),
                     "was trained with concepts: its image encoder expects those of a picture as input, so it cannot be "

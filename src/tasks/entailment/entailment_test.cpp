@@ -13,6 +13,7 @@
 #include "checkpoint/safetensors/safetensors.h"
 #include "data/pipeline/loader.h"
 #include "distributed/thread_group_test_support.h"
+#include "tasks/concepts/vicha_source.h"
 #include "tasks/downstream/classification.h"
 #include "tasks/downstream/concept_padding.h"
 #include "tasks/downstream/questions.h"
@@ -74,6 +75,20 @@ TEST_F(Entailment, WorksWithJointFusion) {
       {"image", (folder_ / "images/red0.png").string()}, {"sentence", "a red picture"}, {"concepts", {"thing"}}};
   EXPECT_TRUE(EntailmentJson::parse(predict({question.dump(), folder_ / "why.png"})).contains("probabilities"));
   EXPECT_TRUE(fs::exists(folder_ / "why.png"));
+}
+
+TEST_F(Entailment, LeavesAModelWhoseContrastIsNotAskedForVectors) {
+  EntailmentRecipe r = entailment();
+  r.training.length.max_steps = 1;
+  train(r, "short");
+  try {
+    open_vicha_source(folder_ / "short", "cpu");
+    ADD_FAILURE() << "taken";
+  } catch (const DataError& error) {
+    const std::string said = error.what();
+    EXPECT_NE(said.find("is a model of the task 'entailment', which trains no contrast"), std::string::npos) << said;
+    EXPECT_NE(said.find("vicha finetune retrieval"), std::string::npos) << said;
+  }
 }
 
 TEST_F(Entailment, LearnsThirtyTwoSamplesIsCalibratedAndAnswers) {
