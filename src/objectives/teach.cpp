@@ -27,6 +27,11 @@ void TeachOptions::describe(Visitor& v) {
        "Store of its vectors of the captions: teach-captions.emb of a run with this teacher; empty: made at the start"},
       captions);
   v.field({"width", "numbers", "Width of the teacher's vectors; 0: as the teacher says", 0, 65536}, width);
+  v.field(
+      {"trust_names", "",
+       "Take the vectors of `pictures` by the pictures' names alone; otherwise the files are read at the start, and "
+       "one that has changed since is an error"},
+      trust_names);
 }
 
 void TeachOptions::check(const ModelOptions&) const {

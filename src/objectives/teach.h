@@ -14,6 +14,7 @@ struct TeachOptions : ObjectiveOptions {
   double image = 1.0, text = 1.0;
   std::string source, pictures, captions;
   std::int64_t width = 0;
+  bool trust_names = false;
 
   TeachOptions() { enabled = false; }
   void describe(Visitor& v);

@@ -63,12 +63,12 @@ ImageList pictures_of(const DataOptions& data, const Schema& schema) {
 /// Whether each picture's file is what the store's record was made of; `records` -1 are left alone. Files that cannot
 /// be read, and contents that the store does not know, count as the same: the features are there.
 enum class Content : std::uint8_t { kSame, kChanged, kMissing };
-std::vector<Content> compare_contents(const FeatureStore& store, const ImageList& list,
+std::vector<Content> compare_contents(const EmbeddingStore& store, const ImageList& list,
                                       const std::vector<std::int64_t>& records) {
   std::vector<Content> found(records.size(), Content::kSame);
   for_each_index(records.size(), at::get_num_threads(), [&](std::size_t i) {
     if (records[i] < 0) return;
-    const std::uint64_t known = store.store().content(records[i]);
+    const std::uint64_t known = store.content(records[i]);
     if (known == 0) return;
     try {
       const std::string file = read_file(std::string(list.path(static_cast<std::int64_t>(i))));
@@ -81,38 +81,40 @@ std::vector<Content> compare_contents(const FeatureStore& store, const ImageList
   return found;
 }
 
-std::vector<std::int64_t> find_records(const FeatureStore& store, const ImageList& list) {
+std::vector<std::int64_t> find_records(const EmbeddingStore& store, const ImageList& list) {
   std::vector<std::int64_t> records;
   records.reserve(list.keys.size());
-  for (const std::string& key : list.keys) records.push_back(store.store().find(key).value_or(-1));
+  for (const std::string& key : list.keys) records.push_back(store.find(key).value_or(-1));
   return records;
 }
 
-void require_unchanged(const FeatureStore& store, const ImageList& list, const std::vector<std::int64_t>& records) {
-  const std::vector<Content> contents = compare_contents(store, list, records);
-  const auto count = [&](Content which) { return std::ranges::count(contents, which); };
-  const auto first = [&](Content which) { return std::ranges::find(contents, which) - contents.begin(); };
-  if (const auto changed = count(Content::kChanged); changed > 0) {
-    const std::int64_t image = first(Content::kChanged);
-    throw DataError(
-        std::string(list.path(image)),
-        fmt::format("is another file than {} holds the features of ({} such pictures)", store.path().string(), changed),
-        "Run the `vicha embed` of that store again, which makes them anew, or take them by name all the same with "
-        "data.features.trust_names=true");
-  }
-  if (const auto missing = count(Content::kMissing); missing > 0) {
-    const std::int64_t image = first(Content::kMissing);
-    throw DataError(
-        std::string(list.path(image)),
-        fmt::format(
-            "cannot be read, so it cannot be told whether its features in {} are still of it ({} such pictures)",
-            store.path().string(), missing),
-        "Name the folder of the pictures (data.image_root), or take features by name alone with "
-        "data.features.trust_names=true");
-  }
+std::string such_pictures(std::ptrdiff_t count) {
+  return count == 1 ? "one such picture" : fmt::format("{} such pictures", count);
 }
 
 }  // namespace
+
+void require_unchanged(const EmbeddingStore& store, const ImageList& list, const StoredNumbers& what) {
+  const std::vector<Content> contents = compare_contents(store, list, find_records(store, list));
+  const auto count = [&](Content which) { return std::ranges::count(contents, which); };
+  const auto first = [&](Content which) { return std::ranges::find(contents, which) - contents.begin(); };
+  if (const auto changed = count(Content::kChanged); changed > 0) {
+    throw DataError(std::string(list.path(first(Content::kChanged))),
+                    fmt::format("is another file than {} holds the {} of ({})", store.path().string(), what.name,
+                                such_pictures(changed)),
+                    fmt::format("Run the `{}` of that store again, which makes them anew, or take them by name all the "
+                                "same with {}=true",
+                                what.command, what.trust));
+  }
+  if (const auto missing = count(Content::kMissing); missing > 0) {
+    throw DataError(
+        std::string(list.path(first(Content::kMissing))),
+        fmt::format("cannot be read, so it cannot be told whether its {} in {} are still of it ({})", what.name,
+                    store.path().string(), such_pictures(missing)),
+        fmt::format("Name the folder of the pictures (data.image_root), or take {} by name alone with {}=true",
+                    what.name, what.trust));
+  }
+}
 
 std::vector<std::int64_t> numbers_of(const ImageList& list, const Manifest& manifest) {
   std::unordered_map<std::string_view, std::int64_t> number_of;
@@ -129,7 +131,7 @@ std::vector<std::int64_t> numbers_of(const ImageList& list, const Manifest& mani
 std::shared_ptr<const PictureFeatures> training_features(std::shared_ptr<const FeatureStore> store,
                                                          const Manifest& manifest, const DataOptions& data) {
   const ImageList list = pictures_of(data, manifest.schema());
-  const std::vector<std::int64_t> records = find_records(*store, list), numbers = numbers_of(list, manifest);
+  const std::vector<std::int64_t> records = find_records(store->store(), list), numbers = numbers_of(list, manifest);
   std::vector<Place> places(static_cast<std::size_t>(manifest.image_count()));
   std::vector<std::string> missing;
   for (std::size_t i = 0; i < records.size(); ++i) {
@@ -144,7 +146,9 @@ std::shared_ptr<const PictureFeatures> training_features(std::shared_ptr<const F
     log::warning("{} has no features of {} of {} pictures: others take their places. The first: {}",
                  store->path().string(), missing.size(), list.size(), printable(missing.front()));
   }
-  if (!data.features.trust_names) require_unchanged(*store, list, records);
+  if (!data.features.trust_names) {
+    require_unchanged(store->store(), list, {"features", "vicha embed", "data.features.trust_names"});
+  }
   log::info("features of {} pictures ({} x {} patches of {} numbers, {} {}) from {}",
             list.size() - static_cast<std::int64_t>(missing.size()), store->layout().rows, store->layout().columns,
             store->width(), store->layout().views, store->layout().views == 1 ? "view" : "views",
@@ -162,10 +166,10 @@ std::shared_ptr<const PictureFeatures> evaluation_features(const Manifest& manif
   if (fs::exists(how.data.features.store, none)) {
     auto store = open_feature_store(how.data.features);
     require_same(how.tower, "the model's features", store->source(), store->path().string());
-    records = find_records(*store, list);
+    records = find_records(store->store(), list);
     if (!how.data.features.trust_names) {
       // A name of this set may stand for another file in the training set.
-      const std::vector<Content> contents = compare_contents(*store, list, records);
+      const std::vector<Content> contents = compare_contents(store->store(), list, records);
       for (std::size_t i = 0; i < records.size(); ++i) {
         if (contents[i] == Content::kChanged) records[i] = -1;
       }

@@ -24,6 +24,16 @@ namespace vicha {
 std::shared_ptr<const PictureFeatures> training_features(std::shared_ptr<const FeatureStore> store,
                                                          const Manifest& manifest, const DataOptions& data);
 
+/// What a store holds of pictures, for messages.
+struct StoredNumbers {
+  std::string name;     ///< "features"
+  std::string command;  ///< that makes them
+  std::string trust;    ///< the option that takes them by name
+};
+/// Reads the files of all listed pictures that the store has. Throws DataError naming the first that is not what the
+/// store's record was made of, or cannot be read; contents that the store does not know count as the same.
+void require_unchanged(const EmbeddingStore& store, const ImageList& list, const StoredNumbers& what);
+
 /// What pictures of an evaluation set are given to a model.
 struct EvaluationFeatures {
   const DataOptions& data;           ///< the model's recipe's, `manifests` the set's

@@ -190,9 +190,10 @@ RunResult train_task(const TrainCommand& given, const Group& group) {
 
   RunSetup run{.out = command.out, .resume = command.resume, .device = command.device, .group = group};
   // Neither where files lie nor who reads them changes a run.
-  for (const char* key : {"data.workers", "data.prefetch", "data.cache_mib", "data.image_root", "data.features.",
-                          "text_cache_mib", "init.", "eval.", "teach.source", "teach.pictures", "teach.captions",
-                          "data.regions.store", "data.regions.source", "data.regions.vocabulary"}) {
+  for (const char* key :
+       {"data.workers", "data.prefetch", "data.cache_mib", "data.image_root", "data.features.", "text_cache_mib",
+        "init.", "eval.", "teach.source", "teach.pictures", "teach.captions", "teach.trust_names", "data.regions.store",
+        "data.regions.source", "data.regions.vocabulary"}) {
     run.may_change.emplace_back(key);
   }
   // Where what a manifest says has been compared, its name makes no difference.

@@ -256,6 +256,19 @@ TEST_F(FeaturesRun, APupilOfAnotherModelLearnsItsDirections) {
   EXPECT_EQ(read_file(whole.last_checkpoint / "model.safetensors"),
             read_file(parts.last_checkpoint / "model.safetensors"));
 
+  // A picture that has changed under its name is not what the teacher saw.
+  const fs::path picture = folder_ / "images/red0.png";
+  const std::string before = read_file(picture);
+  write_file_atomic(picture, before + "more");
+  const std::string stale = message_of([&] { run(pupil, "stale"); });
+  EXPECT_NE(stale.find(picture.filename().string()), std::string::npos) << stale;
+  EXPECT_NE(stale.find("holds the teacher's vectors of (one such picture)"), std::string::npos) << stale;
+  EXPECT_NE(stale.find("teach.trust_names=true"), std::string::npos) << stale;
+  teach.trust_names = true;
+  run(pupil, "stale");
+  teach.trust_names = false;
+  write_file_atomic(picture, before);
+
   write_manifest("more.json", 1, 300);
   pupil.data.manifests.push_back((folder_ / "more.json").string());
   const std::string message = message_of([&] { run(pupil, "missing"); });

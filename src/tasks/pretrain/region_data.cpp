@@ -21,6 +21,7 @@
 #include "objectives/masked_pass.h"
 #include "objectives/mrm.h"
 #include "objectives/mtm.h"
+#include "tasks/host/stored_pictures.h"
 #include "tasks/pretrain/stored_vectors.h"
 
 namespace vicha {
@@ -236,6 +237,9 @@ class RegionTargetMaker {
         *store_, list, *setup_.manifest,
         "`vicha concepts embed MANIFEST --regions N --source SOURCE --out` that store adds those of readable files; "
         "`vicha data prune` leaves the others out");
+    if (!setup_.data.features.trust_names) {
+      require_unchanged(*store_, list, {"features of regions", "vicha concepts embed", "data.features.trust_names"});
+    }
   }
 
   std::vector<std::int64_t> tags_of(std::int64_t record, const SeenPart& seen) const {

@@ -19,6 +19,7 @@
 #include "concepts/embed/embed.h"
 #include "nn/norm.h"
 #include "tasks/concepts/concept_sources.h"
+#include "tasks/host/stored_pictures.h"
 #include "tasks/pretrain/stored_vectors.h"
 
 namespace vicha {
@@ -141,6 +142,10 @@ TargetMaker teacher_targets(const TeacherSetup& setup) {
         *stores->pictures, list, *setup.manifest,
         "`vicha concepts embed MANIFEST --source TEACHER --out` that store adds those of readable files; `vicha data "
         "prune` leaves the others out");
+    // One that the teacher has just made has read the files itself.
+    if (!options.pictures.empty() && !options.trust_names) {
+      require_unchanged(*stores->pictures, list, {"teacher's vectors", "vicha concepts embed", "teach.trust_names"});
+    }
   }
   if (options.text > 0) {
     stores->captions = EmbeddingStore::open(captions);

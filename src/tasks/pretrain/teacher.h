@@ -28,7 +28,8 @@ struct TeacherSetup {
   const Group& group;  ///< its writer embeds
 };
 /// Adds TeacherFeatures to batches. Throws DataError naming the first picture or caption that a store has no vector of,
-/// how many there are and what adds them; nothing is left out.
+/// how many there are and what adds them; nothing is left out. Nor is a store of vectors taken, unless
+/// teach.trust_names, whose pictures are not the files that it was made of.
 TargetMaker teacher_targets(const TeacherSetup& setup);
 
 }  // namespace vicha
