@@ -74,6 +74,7 @@ class LabCheck {
     }
     reference(key + ".on", row.on);
     reference(key + ".baseline", row.baseline);
+    if (row.on == name) fail(fmt::format("'{}.on' names the row itself", key), "Name another row, or leave it out");
     std::vector<std::string> chain = {name};
     for (const LabRow* next = &row; !next->on.empty(); next = lab_.find_row(next->on)) {
       if (std::ranges::find(chain, next->on) != chain.end()) {
@@ -122,7 +123,7 @@ class LabCheck {
 }  // namespace
 
 void LabBudget::describe(Visitor& v) {
-  v.field({"steps", "steps", "Steps of every run; 0: as seconds say", 0, 1e12}, steps);
+  v.field({"steps", "steps", "Steps of every run; left out: as seconds say", 1, 1e12}, steps);
   v.field({"seconds", "s",
            "Training time of a run, for which each row gets as many steps as a short trial says; 0: as the recipe says",
            0, 1e9},

@@ -70,6 +70,17 @@ std::string reason_of(const std::exception& error) {
   return printable(text.substr(0, text.find('\n')));
 }
 
+/// Rows whose recipes are refused, and why; one line each, as all seeds of a row are refused for the same reason.
+std::string refusals_of(const LabPlan& plan) {
+  std::string text;
+  for (const PlannedRow& row : plan.rows) {
+    const auto refused = std::ranges::find_if(row.runs, [&](std::size_t run) { return !plan.runs[run].recipe; });
+    if (refused == row.runs.end()) continue;
+    text += fmt::format("{}row '{}': {}", text.empty() ? "" : "\n", row.name, printable(plan.runs[*refused].refusal));
+  }
+  return text;
+}
+
 class LabRunner {
  public:
   LabRunner(const LabCommand& command, OpenLab open) : command_(command), open_(std::move(open)) {}
@@ -93,7 +104,7 @@ class LabRunner {
     const LabTable table = write_table();
     for (std::size_t i = 0; i < open_.plan.runs.size(); ++i) {
       const RunStage now = stage(i);
-      result.failed += now == RunStage::kFailed || now == RunStage::kForeign || now == RunStage::kRefused;
+      result.failed += now == RunStage::kFailed || now == RunStage::kForeign;
     }
     result.table = table.to_text();
     return result;
@@ -127,7 +138,7 @@ class LabRunner {
     double left = 0;
     for (std::size_t i = from; i < known.size(); ++i) {
       const RunStage now = stage(i);
-      if (now == RunStage::kDone || now == RunStage::kRefused) continue;
+      if (now == RunStage::kDone) continue;
       double own = sum / count;
       for (const PlannedRow& row : open_.plan.rows) {
         if (std::ranges::find(row.runs, i) == row.runs.end()) continue;
@@ -144,10 +155,6 @@ class LabRunner {
   bool bring_to_end(std::size_t i) {
     PlannedRun& run = open_.plan.runs[i];
     const fs::path folder = folder_of(command_.out, run);
-    if (!run.recipe) {
-      log::error("{} is refused: {}", run.name, run.refusal);
-      return true;
-    }
     try {
       return train_and_evaluate(run, folder);
     } catch (const std::bad_alloc&) {
@@ -303,11 +310,14 @@ std::string steps_of_recipe(const Lab& lab, const TaskRecipe& recipe) {
 
 LabResult run_lab(const LabCommand& command) {
   OpenLab open(command.lab);
+  if (const std::string refusals = refusals_of(open.plan); !refusals.empty()) {
+    throw DataError(command.lab.string(), refusals, "Nothing was trained: correct these rows first");
+  }
   const RunLock lock(command.out);
   return LabRunner(command, std::move(open)).run();
 }
 
-std::string list_lab(const LabCommand& command) {
+LabListing list_lab(const LabCommand& command) {
   const OpenLab open(command.lab);
   std::string text = fmt::format("{:<44}{:>20}  {}\n", "run", "length", "state");
   std::int64_t to_do = 0, steps = 0;
@@ -327,7 +337,7 @@ std::string list_lab(const LabCommand& command) {
   } else if (steps > 0) {
     text += fmt::format(": about {} steps in all", steps);
   }
-  return text + "\n";
+  return {text + "\n", refusals_of(open.plan)};
 }
 
 }  // namespace vicha

@@ -21,13 +21,18 @@ struct LabResult {
 };
 
 /// Trains and evaluates what OUT does not have yet, each run in OUT/runs/ROW-seedN, a run's folder as `vicha pretrain`
-/// leaves it; writes OUT/table.json and OUT/table.html after each. A run that is refused or fails is told of in its row
+/// leaves it; writes OUT/table.json and OUT/table.html after each. A run that fails is told of in its row
 /// and stops no other. Runs whose recipe, budget or data are others than when they were made are done again, those that
 /// would only be evaluated otherwise are evaluated again; what no row needs any more stays where it is. Throws
-/// DataError or UsageError if the lab itself is wrong, Error if OUT cannot be written.
+/// DataError or UsageError, before anything is trained, if the lab itself is wrong or a row's recipe is refused, Error
+/// if OUT cannot be written.
 LabResult run_lab(const LabCommand& command);
 
-/// The runs, their steps and how far they are, for a terminal. Writes nothing.
-std::string list_lab(const LabCommand& command);
+struct LabListing {
+  std::string text;      ///< the runs, their steps and how far they are, for a terminal
+  std::string refusals;  ///< of recipes, for which run_lab would throw; "" where there are none
+};
+/// Writes nothing.
+LabListing list_lab(const LabCommand& command);
 
 }  // namespace vicha

@@ -4,8 +4,11 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <functional>
+
 #include "ablation/ablation_test_support.h"
 #include "ablation/lab_table.h"
+#include "ablation/run_record.h"
 
 namespace vicha {
 namespace {
@@ -90,20 +93,56 @@ TEST_F(LabRuns, AFailingRunIsARowThatSaysWhyAndStopsNoOther) {
 [row.plain]
 [row.exploding]
 set = ["optimizer.lr=1e30"]
-[row.refused]
-set = ["hitc.levels=none"]
 [row.last]
 set = ["hitc.enabled=false"]
 )");
-  EXPECT_EQ(result.runs, 8);
-  EXPECT_EQ(result.failed, 4);
+  EXPECT_EQ(result.runs, 6);
+  EXPECT_EQ(result.failed, 2);
   const auto json = table();
   EXPECT_FALSE(json.at("complete").get<bool>());
   EXPECT_EQ(json["rows"][1]["failures"].size(), 2u);
-  EXPECT_NE(json["rows"][2]["failures"][0]["reason"].get<std::string>().find("hitc.levels"), std::string::npos);
-  EXPECT_TRUE(json["rows"][2]["measures"]["mean"]["mean"].is_null());
-  EXPECT_TRUE(json["rows"][3]["measures"]["mean"]["difference"].is_object());
+  EXPECT_TRUE(json["rows"][1]["measures"]["mean"]["mean"].is_null());
+  EXPECT_TRUE(json["rows"][2]["measures"]["mean"]["difference"].is_object());
   EXPECT_NE(result.table.find("failed"), std::string::npos);
+}
+
+std::string refusal_of(const std::function<void()>& work) {
+  try {
+    work();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST_F(LabRuns, WrongKeysOfLaterRowsAreFoundBeforeTheFirstTrains) {
+  const std::string rows = R"(
+[row.plain]
+[row.misspelt]
+set = ["hitc.levles=2"]
+[row.wrong]
+set = ["hitc.levels=none"]
+)";
+  const std::string said = refusal_of([&] { run_rows(rows); });
+  EXPECT_NE(said.find("row 'misspelt': "), std::string::npos) << said;
+  EXPECT_NE(said.find("hitc.levles"), std::string::npos) << said;
+  EXPECT_NE(said.find("row 'wrong': "), std::string::npos) << said;
+  EXPECT_FALSE(fs::exists(folder_ / "lab/runs"));
+  const LabListing listing = list_lab({.lab = write_lab(rows), .out = folder_ / "lab", .device = "cpu"});
+  EXPECT_NE(listing.refusals.find("hitc.levles"), std::string::npos);
+  EXPECT_NE(listing.text.find("plain-seed1"), std::string::npos);
+}
+
+TEST_F(LabRuns, MeasuresThatNoEvaluationFindsAreRefusedAtOnce) {
+  const auto refused = [](const std::string& task, const std::string& measure) {
+    return refusal_of([&] { measures_of({.task = task, .manifest = "", .set = {}, .measures = {measure}}); });
+  };
+  EXPECT_NE(refused("retrieval", "text_to_image.r2").find("Nearest: 'text_to_image.r1'"), std::string::npos);
+  EXPECT_NE(refused("vqa", "acuracy").find("Nearest: 'accuracy'"), std::string::npos);
+  for (const char* known : {"mean", "itc.text_to_image.r1", "joint.image_to_text.r10", "images"}) {
+    EXPECT_EQ(refused("retrieval", known), "") << known;
+  }
+  EXPECT_EQ(refused("vqa", "types.number"), "");
 }
 
 TEST_F(LabRuns, AChangedLabDoesAgainWhatChanged) {
@@ -163,7 +202,7 @@ TEST_F(LabRuns, SecondsAreTurnedIntoStepsOnce) {
 
 TEST_F(LabRuns, ADryRunListsAndWritesNothing) {
   const fs::path lab = write_lab(kTwoRows);
-  const std::string list = list_lab({.lab = lab, .out = folder_ / "lab"});
+  const std::string list = list_lab({.lab = lab, .out = folder_ / "lab"}).text;
   EXPECT_NE(list.find("plain-seed1"), std::string::npos);
   EXPECT_NE(list.find("16 steps in all"), std::string::npos) << list;
   EXPECT_FALSE(fs::exists(folder_ / "lab"));

@@ -125,7 +125,8 @@ TEST_F(LabPlanning, DigestsFollowRecipeAndData) {
 TEST_F(LabPlanning, WhatIsWrongIsNamed) {
   const std::vector<std::pair<std::string, std::string>> wrong = {
       {"[row.a]\non = \"b\"", "row.a.on"},
-      {"[row.a]\non = \"a\"", "builds on itself"},
+      {"[row.a]\non = \"a\"", "names the row itself"},
+      {"[row.a]\non = \"b\"\n[row.b]\non = \"a\"", "builds on itself"},
       {"[row.a]\nsett = []", "row.a.set"},
       {"[row.\"a b\"]\n", "no name of a row"},
       {"[row.a]\nshare = \"2/1\"", "row.a.share"},

@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -15,6 +16,7 @@
 #include "base/printable.h"
 #include "base/sha256.h"
 #include "config/serialize.h"
+#include "config/suggestion.h"
 #include "tasks/host/model_files.h"
 #include "tasks/retrieval/retrieval.h"
 
@@ -100,6 +102,31 @@ std::string title_of(const TaskKind& kind, const std::string& key) {
     if (name.starts_with(way)) return before + words + name.substr(std::string(way).size());
   }
   return key;
+}
+
+/// Before hours of training: a measure that no evaluation of this kind has. Where a kind says what its figures are,
+/// those within an object ("types.colour") still depend on the records.
+void require_figure(const TaskKind& kind, bool retrieval, const std::string& key) {
+  std::vector<std::string> known;
+  if (retrieval) {
+    RetrievalResult matched;
+    matched.k_test = 1;
+    if (key == kMeanRecall || number_at(OrderedJson::parse(matched.to_json()), key)) return;
+    known.emplace_back(kMeanRecall);
+    for (const char* way : kWays) {
+      for (const char* at : {"r1", "r5", "r10"}) known.push_back(fmt::format("{}.{}", way, at));
+    }
+  } else {
+    if (kind.figures.empty() || key.find('.') != std::string::npos) return;
+    for (const Figure& figure : kind.figures) {
+      if (figure.key == key) return;
+      if (figure.key.find('.') == std::string::npos) known.push_back(figure.key);
+    }
+  }
+  throw UsageError(
+      fmt::format("'evaluation.measures' names '{}', which an evaluation of the task '{}' does not find. "
+                  "Nearest: '{}'; known: {}",
+                  printable(key), kind.key, nearest_name(key, known), fmt::join(known, ", ")));
 }
 
 const TaskKind& kind_of(const LabEvaluation& evaluation) {
@@ -212,7 +239,10 @@ std::vector<Measure> measures_of(const LabEvaluation& evaluation) {
                     kind.key));
   }
   std::vector<Measure> measures;
-  for (const std::string& key : keys) measures.push_back({key, title_of(kind, key)});
+  for (const std::string& key : keys) {
+    require_figure(kind, is_retrieval(evaluation), key);
+    measures.push_back({key, title_of(kind, key)});
+  }
   return measures;
 }
 

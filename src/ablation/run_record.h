@@ -54,7 +54,8 @@ struct Measure {
   std::string title;  ///< "text → picture R@1"
 };
 
-/// The lab's, or those of its task.
+/// The lab's, or those of its task. Throws UsageError naming one that no evaluation of the task has, as far as is
+/// known.
 std::vector<Measure> measures_of(const LabEvaluation& evaluation);
 
 /// Throws DataError naming the file, and the measure that it does not have.

@@ -26,8 +26,11 @@ void add_ablate(CLI::App& app, Action& chosen) {
   command->callback([given, &chosen] {
     chosen = [given] {
       if (given->dry_run) {
-        print(list_lab(given->lab));
-        return 0;
+        const LabListing listing = list_lab(given->lab);
+        print(listing.text);
+        if (listing.refusals.empty()) return 0;
+        log::error("{}", listing.refusals);
+        return static_cast<int>(ExitCode::kData);
       }
       const LabResult result = run_lab(given->lab);
       print(result.table);
