@@ -7,10 +7,12 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <numeric>
+#include <optional>
 #include <string_view>
 
 #include "base/error.h"
 #include "base/files.h"
+#include "data/manifest/not_numbers.h"
 #include "data/manifest/record_reader.h"
 #include "data/manifest/rewrite.h"
 
@@ -130,6 +132,9 @@ class FilteredWriter {
     const ManifestPairs::Record& place = pairs_.records[row.record];
     const std::string_view text(reinterpret_cast<const char*>(file_.bytes().data()) + place.offset, place.length);
     Json record = Json::parse(text, nullptr, false);
+    if (const auto mended = record.is_discarded() ? without_not_numbers(text) : std::nullopt) {
+      record = Json::parse(mended->text, nullptr, false);
+    }
     if (!record.is_object() || !record.contains("caption")) changed();
     Json& caption = record["caption"];
     const std::span<const float> sims = pairs_.sims_of(row.record);
@@ -152,7 +157,7 @@ class FilteredWriter {
     } else {
       record["sims"] = std::move(kept_sims);
     }
-    writer_.add(record);
+    add_changed(writer_, text, record);
   }
 
   [[noreturn]] void changed() const {

@@ -69,7 +69,7 @@ class Adder {
   NearestCaptionsReport run() {
     while (read_some()) {
       search();
-      for (const Waiting& waiting : waiting_) writer_.add(waiting.record);
+      for (const Waiting& waiting : waiting_) add_changed(writer_, waiting.text, waiting.record);
     }
     report_.records = writer_.size();
     writer_.finish();
@@ -78,6 +78,7 @@ class Adder {
 
  private:
   struct Waiting {
+    std::string text;
     Json record;
     std::vector<std::string> own;     // captions
     std::vector<std::int64_t> query;  // records of the store; empty: unknown
@@ -87,7 +88,7 @@ class Adder {
     waiting_.clear();
     RecordText text;
     while (waiting_.size() < kRecordsAtOnce && reader_.next(text)) {
-      Waiting waiting{reader_.parse(text), {}, {}};
+      Waiting waiting{text.json, reader_.parse(text), {}, {}};
       waiting.own = captions_of(waiting.record, reader_);
       const auto look_for = [&](const std::string& key) {
         const std::optional<std::int64_t> found = key.empty() ? std::nullopt : queries_.find(key);

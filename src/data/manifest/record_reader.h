@@ -49,7 +49,7 @@ class RecordReader {
   /// False at the end. Brackets and quotation marks of the record match; whether it is JSON, only a parser knows.
   bool next(RecordText& record);
   /// The record that was read last as a value, null where it has NaN or an infinity. Throws DataError naming file,
-  /// record, line and what is wrong with it.
+  /// record, line and what is wrong with it; a field that stands twice is, as a value has but one of the two.
   nlohmann::ordered_json parse(const RecordText& record) const;
   /// For parsers that meet a syntax error in the record: a list cannot be trusted any further.
   void give_up_list() { ended_ = ended_ || !lines_; }
@@ -65,6 +65,7 @@ class RecordReader {
   enum class Stop { kComplete, kFileEnds, kLineEnds, kTooDeep };
 
   void begin();
+  void require_once_each(const RecordText& record, const nlohmann::ordered_json& value) const;
   bool find_next_of_list();
   bool take(RecordText& record);
   /// What stands here, to its closing bracket or quotation mark.

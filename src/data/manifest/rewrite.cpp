@@ -1,11 +1,16 @@
 #include "data/manifest/rewrite.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "base/error.h"
 #include "base/files.h"
 #include "base/json_text.h"
+#include "data/manifest/json_members.h"
+#include "data/manifest/not_numbers.h"
 #include "data/manifest/record_reader.h"
 
 namespace vicha {
@@ -13,6 +18,14 @@ namespace vicha {
 namespace {
 
 constexpr std::size_t kPieceBytes = std::size_t{1} << 18;  // collected before they are written
+
+/// Whether the text is that value, as RecordReader::parse reads it.
+bool says(std::string_view text, const nlohmann::ordered_json& value) {
+  const auto read = nlohmann::ordered_json::parse(text, nullptr, false);
+  if (!read.is_discarded()) return read == value;
+  const std::optional<MendedJson> mended = without_not_numbers(text);
+  return mended && nlohmann::ordered_json::parse(mended->text, nullptr, false) == value;
+}
 
 }  // namespace
 
@@ -23,12 +36,25 @@ bool out_in_lines(const fs::path& in, const fs::path& out, bool in_lines) {
   return to == ".json" && from == ".jsonl" ? false : in_lines;
 }
 
-void add_record(ManifestWriter& writer, const RecordText& text, const nlohmann::ordered_json& record) {
+void add_record(ManifestWriter& writer, const RecordText& text) {
   if (text.json.find('\n') == std::string::npos) {
     writer.add_text(text.json);
   } else {
-    writer.add(record);
+    writer.add_text(without_space(text.json));
   }
+}
+
+void add_changed(ManifestWriter& writer, std::string_view text, const nlohmann::ordered_json& record) {
+  const std::vector<JsonMember> before = json_members(text);
+  std::string json = "{";
+  for (const auto& [key, value] : record.items()) {
+    if (json.size() > 1) json += ',';
+    (json += json_text(nlohmann::ordered_json(key))) += ':';
+    const auto same =
+        std::ranges::find_if(before, [&](const JsonMember& one) { return one.key == key && says(one.value, value); });
+    json += same == before.end() ? json_text(value) : without_space(same->value);
+  }
+  writer.add_text(json += '}');
 }
 
 struct ManifestWriter::Impl {
@@ -80,9 +106,9 @@ std::int64_t rewrite_manifest(const fs::path& in, const fs::path& out,
     nlohmann::ordered_json record = before;
     if (!edit(record, text.number)) continue;
     if (record == before) {
-      add_record(writer, text, record);
+      add_record(writer, text);
     } else {
-      writer.add(record);
+      add_changed(writer, text.json, record);
     }
   }
   writer.finish();

@@ -1,8 +1,8 @@
 // Manifests rewritten record by record: a field added or changed, records left out, everything else kept as it stands.
 //
 // What is written has a record a line, in a JSON list or (JSON lines) alone. A record that nothing changed keeps its
-// bytes if it stood on one line; in a changed one, integers of up to 64 bits and all text survive, and real numbers get
-// their shortest spelling that reads back the same.
+// bytes if it stood on one line; in a changed one, and in one of several lines, every field that is the same keeps its
+// own, but for white space.
 #pragma once
 
 #include <cstdint>
@@ -48,6 +48,8 @@ class ManifestWriter {
 /// Whether `out` is written as JSON lines, by the rule of rewrite_manifest.
 bool out_in_lines(const std::filesystem::path& in, const std::filesystem::path& out, bool in_lines);
 /// A record that nothing changed: its own bytes if it stands on one line.
-void add_record(ManifestWriter& writer, const RecordText& text, const nlohmann::ordered_json& record);
+void add_record(ManifestWriter& writer, const RecordText& text);
+/// `record` is what was made of that text: fields that are still the same keep their bytes.
+void add_changed(ManifestWriter& writer, std::string_view text, const nlohmann::ordered_json& record);
 
 }  // namespace vicha

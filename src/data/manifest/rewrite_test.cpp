@@ -64,10 +64,11 @@ TEST(RewriteTest, EditedRecordsKeepOrderNumbersAndUnknownFields) {
     return true;
   };
   EXPECT_EQ(rewrite_manifest(in, in, add_sim), 2);  // in place
-  EXPECT_EQ(read_text(in),
-            "[\n{\"image\":\"a.png\",\"caption\":\"A ä {cat]\",\"id\":18446744073709551615,\"x\":1.5,\"sim\":0.0},\n"
-            "{\"z\":-9223372036854775808,\"image\":\"ß.png\",\"caption\":[\"\\\"}\\\\\",\"b\"],\"a\":{\"y\":1e-07},"
-            "\"sim\":0.25}\n]\n");
+  EXPECT_EQ(
+      read_text(in),
+      "[\n{\"image\":\"a.png\",\"caption\":\"A \\u00e4 {cat]\",\"id\":18446744073709551615,\"x\":1.50,\"sim\":0.0},\n"
+      "{\"z\":-9223372036854775808,\"image\":\"ß.png\",\"caption\":[\"\\\"}\\\\\",\"b\"],\"a\":{\"y\":1e-7},"
+      "\"sim\":0.25}\n]\n");
 }
 
 TEST(RewriteTest, LeavesOutWhatEditRefuses) {
@@ -93,7 +94,7 @@ TEST(RewriteTest, RecordsOverSeveralLinesComeOutOnOne) {
   const TemporaryFolder folder;
   const fs::path in = folder.write("m.json", "[{\n \"image\": \"a.png\",\n \"n\": 1.50\n}]");
   rewrite_manifest(in, folder / "out.jsonl", keep_all);
-  EXPECT_EQ(read_text(folder / "out.jsonl"), "{\"image\":\"a.png\",\"n\":1.5}\n");
+  EXPECT_EQ(read_text(folder / "out.jsonl"), "{\"image\":\"a.png\",\"n\":1.50}\n");
 }
 
 TEST(RewriteTest, EmptyListIsAList) {
@@ -129,15 +130,24 @@ TEST(RewriteTest, NamesFileRecordAndLineOfWhatIsWrong) {
   expect("[{\"a\":\"" + std::string(5 << 20, 'x') + "\"}]", ", record 0 (line 1)", "4194304 bytes");
 }
 
-TEST(RewriteTest, NaNStaysWhereNothingChangesAndIsNullWhereSomethingDoes) {
+TEST(RewriteTest, FieldsThatNothingChangesKeepTheirBytes) {
   const TemporaryFolder folder;
-  const std::string first = R"({"image": "a", "sim": NaN})", second = R"({"image": "b", "sim": [-Infinity, 1e999]})";
+  const std::string first = R"({"image": "a", "sim": NaN})",
+                    kKept = R"([-Infinity,1e999,1e-400,123456789012345678901234567890,0.10,"\u00e9 \/ x"])",
+                    second = R"({"image": "b", "sim": )" + kKept + "}";
   const fs::path in = folder.write("m.json", "[" + first + "," + second + "]");
   rewrite_manifest(in, folder / "out.jsonl", [](Ordered& record, std::int64_t number) {
     if (number == 1) record["new"] = 1;
     return true;
   });
-  EXPECT_EQ(read_text(folder / "out.jsonl"), first + "\n" + R"({"image":"b","sim":[null,null],"new":1})" + "\n");
+  EXPECT_EQ(read_text(folder / "out.jsonl"), first + "\n" + R"({"image":"b","sim":)" + kKept + R"(,"new":1})" + "\n");
+}
+
+TEST(RewriteTest, RefusesAFieldThatStandsTwice) {
+  const std::string message = message_of(R"([{"image": "a", "x": 1}, {"image": "a", "x": 1, "im\u0061ge": "b"}])");
+  EXPECT_NE(message.find("record 1 (line 1)"), std::string::npos) << message;
+  EXPECT_NE(message.find("field \"image\" stands there twice"), std::string::npos) << message;
+  EXPECT_EQ(message_of(R"([{"a": {"x": 1, "x": 2}, "b": "\"a\": 1, {", "c": [{"a": 1}, "]"] }, { }])"), "");
 }
 
 TEST(RewriteTest, TheReaderTellsWhereARecordStands) {

@@ -112,7 +112,7 @@ ConvertFields choose_fields(ConvertSink& sink, const std::string& where, const s
 }
 
 void add_object(ConvertSink& sink, const std::string& where, const Json& record, const ConvertFields& fields,
-                const std::string& key) {
+                const std::string& key, std::string_view text) {
   const std::int64_t row = sink.next_row();
   if (!record.is_object()) return sink.lose(where, "is no object");
   const std::string& split_field = sink.options().split_field;
@@ -151,7 +151,7 @@ void add_object(ConvertSink& sink, const std::string& where, const Json& record,
   if (!fields.image.empty()) more.erase(fields.image);
   if (!fields.id.empty()) more.erase(fields.id);
   for (const char* own : {"image", "caption", "image_id"}) more.erase(own);
-  sink.add(where, image, id, captions, list, more);
+  sink.add(where, image, id, captions, list, more, text);
 }
 
 namespace {

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "data/manifest/foreign_form.h"
+#include "data/manifest/json_members.h"
 #include "data/manifest/record_reader.h"
 #include "data/tools/convert_sink.h"
 #include "data/tools/json_elements.h"
@@ -178,6 +179,12 @@ void convert_object_file(const fs::path& in, SetForm form, ConvertSink& sink) {
   if (form == SetForm::kCoco) return convert_coco(in, sink);
   if (form == SetForm::kKarpathy) return convert_karpathy(in, sink);
   const std::string text = read_file(in, kMostJsonBytes);
+  // Fields that nobody reads go along as values.
+  if (const std::string_view number = number_not_kept(text); !number.empty()) {
+    throw DataError(fmt::format("{} (line {})", in.string(), 1 + std::count(text.data(), number.data(), '\n')),
+                    fmt::format("the number {} would be changed: it has no room in 64 bits", number),
+                    "Write it as a string, in quotation marks, or take the field out");
+  }
   const std::size_t begin = text.find('{');
   const ObjectForm kind =
       begin == std::string::npos ? ObjectForm::kNone : object_form(std::string_view(text).substr(begin), true);
@@ -188,6 +195,12 @@ void convert_object_file(const fs::path& in, SetForm form, ConvertSink& sink) {
 
 void for_each_source_record(const std::filesystem::path& in, ConvertSink& sink,
                             const std::function<void(const std::string& where, Json& record)>& see) {
+  for_each_source_text(in, sink, [&](const std::string& where, Json& record, std::string_view) { see(where, record); });
+}
+
+void for_each_source_text(
+    const std::filesystem::path& in, ConvertSink& sink,
+    const std::function<void(const std::string& where, Json& record, std::string_view text)>& see) {
   RecordReader reader(in, [&](const ManifestProblem& problem) {
     if (problem.where == in.string()) problem.raise();  // of the file, not of a record
     sink.next_row();
@@ -203,15 +216,15 @@ void for_each_source_record(const std::filesystem::path& in, ConvertSink& sink,
       sink.lose(reader.where(), error.what());
       continue;
     }
-    see(reader.where(), record);
+    see(reader.where(), record, text.json);
   }
 }
 
 void convert_record_file(const std::filesystem::path& in, ConvertSink& sink) {
   std::optional<ConvertFields> fields;
-  for_each_source_record(in, sink, [&](const std::string& where, Json& record) {
+  for_each_source_text(in, sink, [&](const std::string& where, Json& record, std::string_view text) {
     if (!fields) fields = choose_fields(sink, where, keys_of(record));
-    add_object(sink, where, record, *fields);
+    add_object(sink, where, record, *fields, "", text);
   });
 }
 

@@ -84,9 +84,13 @@ std::optional<std::string> ConvertSink::placed(const std::string& where, const s
   return name;
 }
 
-bool ConvertSink::write(const std::string& where, const Json& record) {
+bool ConvertSink::write(const std::string& where, const Json& record, std::string_view text) {
   try {
-    writer_.add(record);
+    if (text.empty()) {
+      writer_.add(record);
+    } else {
+      add_changed(writer_, text, record);
+    }
   } catch (const Json::exception&) {
     lose(where, "holds text that is not UTF-8");
     return false;
@@ -96,7 +100,7 @@ bool ConvertSink::write(const std::string& where, const Json& record) {
 }
 
 void ConvertSink::add(const std::string& where, const std::string& image, const Json& id,
-                      const std::vector<std::string>& captions, bool as_list, const Json& more) {
+                      const std::vector<std::string>& captions, bool as_list, const Json& more, std::string_view text) {
   std::vector<std::string> kept;
   for (const std::string& caption : captions) {
     if (caption.find_first_not_of(" \t\r\n") != std::string::npos) kept.push_back(caption);
@@ -114,7 +118,7 @@ void ConvertSink::add(const std::string& where, const std::string& image, const 
   for (const auto& [key, value] : more.items()) {
     if (!record.contains(key)) record[key] = value;
   }
-  if (write(where, record)) report_.captions += static_cast<std::int64_t>(kept.size());
+  if (write(where, record, text)) report_.captions += static_cast<std::int64_t>(kept.size());
 }
 
 void ConvertSink::add_row(const std::string& where, Json row) {

@@ -27,9 +27,11 @@ class ConvertSink {
   /// Whether records of this split are asked for; counts it.
   bool takes(const std::string& split);
   /// A picture with its captions; `more` is an object of further fields. Lost where the name or all captions are empty;
-  /// empty captions among others are left out.
+  /// empty captions among others are left out. `text`: the record of the source, of which fields that are the same keep
+  /// their bytes.
   void add(const std::string& where, const std::string& image, const nlohmann::ordered_json& id,
-           const std::vector<std::string>& captions, bool as_list, const nlohmann::ordered_json& more);
+           const std::vector<std::string>& captions, bool as_list, const nlohmann::ordered_json& more,
+           std::string_view text = {});
   /// A record of a task. Names in its "image" and "images" (a list) get the folder in front; lost where one is
   /// empty or stands for no file of this machine.
   void add_row(const std::string& where, nlohmann::ordered_json row);
@@ -48,7 +50,7 @@ class ConvertSink {
  private:
   /// The name that the manifest has for a picture. Nothing, and the record is lost, where it cannot be.
   std::optional<std::string> placed(const std::string& where, const std::string& image);
-  bool write(const std::string& where, const nlohmann::ordered_json& record);
+  bool write(const std::string& where, const nlohmann::ordered_json& record, std::string_view text = {});
 
   std::filesystem::path in_, out_;
   ConvertOptions options_;
@@ -69,9 +71,10 @@ struct ConvertFields {
 ConvertFields choose_fields(ConvertSink& sink, const std::string& where, const std::vector<std::string>& there,
                             bool image_known = false);
 
-/// A record whose fields have other names, as an object of a JSON file. `key` names it where `image` is no field.
+/// A record whose fields have other names, as an object of a JSON file. `key` names it where `image` is no field;
+/// `text` is as ConvertSink::add has it.
 void add_object(ConvertSink& sink, const std::string& where, const nlohmann::ordered_json& record,
-                const ConvertFields& fields, const std::string& key = "");
+                const ConvertFields& fields, const std::string& key = "", std::string_view text = {});
 
 void convert_object_file(const std::filesystem::path& in, SetForm form, ConvertSink& sink);
 void convert_record_file(const std::filesystem::path& in, ConvertSink& sink);
@@ -91,6 +94,10 @@ void convert_mdetr(const std::filesystem::path& in, ConvertSink& sink);
 /// Each record of JSON lines or of a list; what is no record is lost.
 void for_each_source_record(const std::filesystem::path& in, ConvertSink& sink,
                             const std::function<void(const std::string& where, nlohmann::ordered_json& record)>& see);
+/// The same with the record's text.
+void for_each_source_text(
+    const std::filesystem::path& in, ConvertSink& sink,
+    const std::function<void(const std::string& where, nlohmann::ordered_json& record, std::string_view text)>& see);
 
 /// A text field; "" where there is none.
 std::string text_field(const nlohmann::ordered_json& object, const char* key);

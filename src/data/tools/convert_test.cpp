@@ -117,7 +117,7 @@ TEST_F(ConvertTest, OtherObjects) {
 
 TEST_F(ConvertTest, RecordsOfOtherNames) {
   EXPECT_EQ(convert("{\"file_name\": \"a.png\", \"text\": \"x\", \"n\": NaN}\n{\"file_name\": \"b.png\"}\n{broken\n"),
-            "{\"image\":\"a.png\",\"caption\":\"x\",\"n\":null}\n");
+            "{\"image\":\"a.png\",\"caption\":\"x\",\"n\":NaN}\n");
   EXPECT_EQ(report_.lost, 2);
   EXPECT_TRUE(contains(lost(), "record 1 (line 2)")) << lost();
   EXPECT_TRUE(contains(lost(), "record 2 (line 3)")) << lost();
@@ -129,6 +129,22 @@ TEST_F(ConvertTest, RecordsOfOtherNames) {
       contains(message, "record 0 (line 1): has the fields p, caption; none is known to hold the picture's file"))
       << message;
   EXPECT_TRUE(contains(refusal(R"([{"image": "a", "caption": "x"}])", {.captions = {"text"}}), "no field \"text\""));
+}
+
+TEST_F(ConvertTest, FieldsThatGoAlongKeepTheirBytes) {
+  const std::string more = R"("n":123456789012345678901234567890,"x":[1e999,1e-400,1.50,"\u00e9"])";
+  EXPECT_EQ(convert(R"([{"file_name": "a.png", "text": "x", )" + more + "}]"),
+            R"({"image":"a.png","caption":"x",)" + more + "}\n");
+  for (const char* number : {"123456789012345678901234567890", "1e999", "1e-400", "-9223372036854775809"}) {
+    const std::string message =
+        refusal(fmt::format("{{\"data\":\n [{{\"file_name\": \"a.png\", \"text\": \"x\", \"n\": {}}}]}}", number));
+    EXPECT_TRUE(contains(message, fmt::format("in (line 2): the number {} would be changed", number))) << message;
+  }
+  EXPECT_EQ(
+      convert(
+          R"({"data": [{"file_name": "a.png", "text": "1e999", "n": [18446744073709551615, -9223372036854775808, 0e-9]}]})"),
+      R"({"image":"a.png","caption":"1e999","n":[18446744073709551615,-9223372036854775808,0.0]})"
+      "\n");
 }
 
 TEST_F(ConvertTest, TablesOfAllKinds) {

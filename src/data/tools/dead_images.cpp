@@ -60,7 +60,7 @@ class Pruner {
       for (const Waiting& waiting : waiting_) {
         const bool dead =
             std::ranges::any_of(waiting.images, [this](std::uint32_t image) -> bool { return dead_[image]; });
-        if (!dead) add_record(writer_, waiting.text, waiting.record);
+        if (!dead) add_record(writer_, waiting.text);
       }
       if (options_.progress) options_.progress(report_.records);
     }
@@ -83,7 +83,6 @@ class Pruner {
  private:
   struct Waiting {
     RecordText text;
-    nlohmann::ordered_json record;
     std::vector<std::uint32_t> images;  // their numbers
   };
   struct Fresh {
@@ -99,7 +98,7 @@ class Pruner {
     fresh_.clear();
     RecordText text;
     while (waiting_.size() < kRecordsAtOnce && reader_.next(text)) {
-      nlohmann::ordered_json record = reader_.parse(text);
+      const nlohmann::ordered_json record = reader_.parse(text);
       std::vector<std::uint32_t> images;
       for (const auto& [image, suffix] : pictures_of(record, [this] { return reader_.where(); })) {
         images.push_back(names_.intern(image));
@@ -108,7 +107,7 @@ class Pruner {
         fresh_.push_back({image, paths_.path_or_none(image, [this] { return reader_.where(); }), text.number});
         recall(fresh_.back());
       }
-      waiting_.push_back({text, std::move(record), std::move(images)});
+      waiting_.push_back({text, std::move(images)});
       ++report_.records;
     }
     return !waiting_.empty();

@@ -99,7 +99,7 @@ TEST(JoinTest, CorrectsRelativeNamesAndTellsIdsApart) {
                                                        R"({"image": "/data/c.png",  "n": 1.50})");
   EXPECT_EQ(join_manifests({coco, sbu}, folder / "all/all.jsonl"), 3);
   EXPECT_EQ(read_text(folder / "all/all.jsonl"),
-            "{\"image\":\"../coco/a.png\",\"image_id\":\"train/42\",\"n\":1.5}\n"
+            "{\"image\":\"../coco/a.png\",\"image_id\":\"train/42\",\"n\":1.50}\n"
             "{\"image\":\"../b.png\",\"image_id\":\"train-2/42\"}\n"
             "{\"image\": \"/data/c.png\",  \"n\": 1.50}\n");
   join_manifests({coco, sbu}, folder / "coco/all.jsonl", {.keep_ids = true});
@@ -121,6 +121,54 @@ TEST(JoinTest, CorrectsTheNamesOfAllPictures) {
   EXPECT_EQ(read_text(folder / "all.jsonl"),
             "{\"images\":[\"nlvr/a.png\",\"/data/b.png\"],\"sentence\":\"s\"}\n"
             "{\"image\":\"nlvr/c.png\",\"image2\":\"nlvr/d.png\"}\n");
+}
+
+std::string refusal_of_join(const std::string& records) {
+  const TemporaryFolder folder;
+  try {
+    join_manifests({folder.write("a/ids.jsonl", records), folder.write("b/x.jsonl", R"({"image": "a.png"})")},
+                   folder / "all.jsonl");
+  } catch (const DataError& error) {
+    EXPECT_FALSE(fs::exists(folder / "all.jsonl"));
+    return error.what();
+  }
+  return "";
+}
+
+TEST(JoinTest, RefusesIdsThatItWouldChange) {
+  const auto record = [](const std::string& id) { return R"({"image": "a.png", "image_id": )" + id + "}\n"; };
+  for (const auto& [records, expected] : std::vector<std::pair<std::string, std::string>>{
+           {record("1") + record("\"1\""), "would become one"},
+           {record("\"x\"") + record("\"-7\"") + record("8"), "would become one"},
+           {record("123456789012345678901234567890"), "an integer of more than 64 bits"},
+           {record("NaN"), "field \"image_id\" is NaN, not a string or an integer"},
+           {record("null"), "field \"image_id\" is null"},
+           {record("1.0"), "field \"image_id\" is a real number"},
+           {R"({"image": "a.png", "image": "b.png"})", "field \"image\" stands there twice"}}) {
+    EXPECT_TRUE(contains(refusal_of_join(records), expected)) << records << refusal_of_join(records);
+  }
+  EXPECT_EQ(refusal_of_join(record("1") + record("\"x\"") + record("-2")), "");
+}
+
+TEST(JoinTest, LeavesAddressesAndFieldsThatNobodyReads) {
+  const TemporaryFolder folder;
+  const std::vector<std::string> foreign = {
+      "http://a/b.png", "s3://a/b.png",  "file:///a/b.png", "data:image/png;base64,AA//",
+      "C:\\\\x.png",    "~/y.png",       "$HOME/y.png",     "\\\\\\\\host\\\\a.png",
+      "/data/b.png",    "https:/a/b.png"};
+  std::string records, expected;
+  for (const std::string& name : foreign) {
+    records += "{\"image\": \"" + name + "\", \"x\": 1e999}\n";
+  }
+  expected = records;
+  records +=
+      R"({"image": "./a:b.png", "images": ["c.png", "/d.png"], "n": 123456789012345678901234567890, "m": [1e-400, NaN]})"
+      "\n";
+  expected +=
+      R"({"image":"m/a:b.png","images":["m/c.png","/d.png"],"n":123456789012345678901234567890,"m":[1e-400,NaN]})"
+      "\n";
+  join_manifests({folder.write("m/m.jsonl", records)}, folder / "all.jsonl");
+  EXPECT_EQ(read_text(folder / "all.jsonl"), expected);
 }
 
 TEST(JoinTest, OneFileKeepsItsIds) {

@@ -52,6 +52,7 @@ class Parsers {
 };
 
 struct Titled {
+  std::string text;
   nlohmann::ordered_json record;
   std::vector<std::string> captions, titles;
   bool known = false;  // by the run before
@@ -130,7 +131,7 @@ TitleReport add_titles(const fs::path& in, const fs::path& out, const TitleOptio
     while (waiting.size() < kTitledAtOnce && (more = reader.next(text))) {
       nlohmann::ordered_json record = reader.parse(text);
       std::vector<std::string> captions = captions_of(record, reader);
-      waiting.push_back({std::move(record), std::move(captions), {}});
+      waiting.push_back({text.json, std::move(record), std::move(captions), {}});
       journal.recall(waiting.back());
     }
     for_each_index((waiting.size() + kRecordsAPiece - 1) / kRecordsAPiece, threads, [&](std::size_t piece) {
@@ -152,7 +153,7 @@ TitleReport add_titles(const fs::path& in, const fs::path& out, const TitleOptio
       } else {
         titled.record[options.field] = std::move(titled.titles);
       }
-      writer.add(titled.record);
+      add_changed(writer, titled.text, titled.record);
     }
     if (options.progress) options.progress(writer.size());
   }
