@@ -140,6 +140,10 @@ PredictInput::Item PredictInput::read(const std::string& input) const {
   const auto given = given_concepts(item.json, parts.fields.images.size(), input);
   // All names before any file: what is missing in the line is said first.
   std::vector<std::string> names;
+  if (given && !parts.text.has_concepts()) {
+    throw DataError(shown_input(input), "gives \"concepts\", and the model reads none",
+                    "Leave the field out, or take a model that was trained with concepts");
+  }
   for (const std::string& field : parts.fields.images) {
     names.push_back(text_field(item.json, field, parts.fields, input));
     if (!is_file_name(names.back())) {

@@ -24,6 +24,8 @@ namespace {
 
 using BoxJson = nlohmann::ordered_json;
 
+constexpr double kLargestPixel = 1e6;  ///< beyond any picture; areas of larger boxes leave what a float holds
+
 /// What the recipe says of maps; its file of boxes is of its own sets.
 GroundingMapOptions map_options_of(const LoadedModel& loaded) {
   return loaded.recipe.get<GroundingRecipe>().grounding.maps;
@@ -42,14 +44,20 @@ std::vector<PixelBox> boxes_of_input(const BoxJson& json, const PictureSize& siz
     return DataError(picture, what,
                      "Give \"boxes\": [[x, y, width, height], ...] in the picture's pixels, or leave it out");
   };
-  if (!given->is_array() || given->empty()) throw refuse("field \"boxes\" is no list of boxes");
+  if (!given->is_array()) throw refuse("field \"boxes\" is not a list of boxes");
+  if (given->empty()) throw refuse("field \"boxes\" is an empty list, so there is nothing to choose from");
   std::vector<PixelBox> boxes;
   for (std::size_t i = 0; i < given->size(); ++i) {
     const BoxJson& one = (*given)[i];
     const bool numbers = one.is_array() && one.size() >= 4 && one[0].is_number() && one[1].is_number() &&
                          one[2].is_number() && one[3].is_number();
-    if (!numbers) throw refuse(fmt::format("box {} of \"boxes\" is no [x, y, width, height]", i + 1));
+    if (!numbers) throw refuse(fmt::format("box {} of \"boxes\" is not [x, y, width, height]", i + 1));
     const PixelBox box{one[0], one[1], one[2], one[3]};
+    for (const double number : {box.x, box.y, box.width, box.height}) {
+      if (!(std::abs(number) <= kLargestPixel)) {
+        throw refuse(fmt::format("box {} of \"boxes\" has a number that no picture reaches ({:g})", i + 1, number));
+      }
+    }
     if (!(box.width > 0 && box.height > 0)) throw refuse(fmt::format("box {} of \"boxes\" has no area", i + 1));
     const PixelBox part = inside(box, size);
     if (part.width <= 0 || part.height <= 0) {
@@ -111,7 +119,10 @@ class GroundingPredictor {
     answer["by"] = model_.supervised() ? std::string("head") : std::string(name_of(kGroundingMapNames, options_.map));
     answer["candidates"] = item.json.contains("boxes") ? "given" : "sliding";
     answer["concepts"] = input_.concepts_of(item);
-    if (!request.explain.empty()) explain(request.explain, item, batch, candidates, choice, text_map);
+    if (!request.explain.empty()) {
+      explain(request.explain, item, batch, candidates, choice, text_map);
+      answer["explanation"] = request.explain.string();
+    }
     return json_text(answer);
   }
 

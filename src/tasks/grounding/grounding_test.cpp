@@ -169,6 +169,7 @@ TEST_F(Grounding, LearnsBoxesOfThirtyTwoExpressionsAndAnswers) {
   EXPECT_GT(answer.at("probability").get<double>(), 0.5);
   EXPECT_EQ(answer.at("calibrated"), true);
   EXPECT_GT(load_rgb(folder_ / "why.png").width, 224);
+  EXPECT_EQ(answer.at("explanation"), (folder_ / "why.png").string());
   question["text"] = " ... ";
   EXPECT_NE(refused([&] { predict({question.dump()}); }).find("\"text\" has no words"), std::string::npos);
   question["text"] = records_[6].at("text");
@@ -176,6 +177,11 @@ TEST_F(Grounding, LearnsBoxesOfThirtyTwoExpressionsAndAnswers) {
   EXPECT_NE(refused([&] { predict({question.dump()}); }).find("48 x 24"), std::string::npos);
   question["boxes"] = {{1, 2, 3}};
   EXPECT_NE(refused([&] { predict({question.dump()}); }).find("box 1"), std::string::npos);
+  question["boxes"] = {records_[6].at("bbox"), {0, 0, 1e308, 5}};
+  EXPECT_NE(refused([&] { predict({question.dump()}); }).find("box 2 of \"boxes\" has a number that no picture"),
+            std::string::npos);
+  question["boxes"] = GroundJson::array();
+  EXPECT_NE(refused([&] { predict({question.dump()}); }).find("empty list"), std::string::npos);
 }
 
 TEST_F(Grounding, LearnsFromPairsAloneAndResumesToTheSameBits) {

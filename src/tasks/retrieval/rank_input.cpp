@@ -49,6 +49,10 @@ RankRequest read_request(const std::string& input) {
     throw DataError(input, "is not what predict retrieval reads",
                     R"(Give {"image": "FILE", "texts": ["TEXT", ...]} or {"text": "TEXT", "images": ["FILE", ...]})");
   }
+  if (json.contains("concepts") && !json.at("concepts").is_null()) {
+    throw DataError(input, "gives \"concepts\", which predict retrieval does not read",
+                    "Leave the field out: a model that reads concepts finds those of each picture");
+  }
   request.by_image = by_image;
   request.images =
       by_image ? std::vector{json.at("image").get<std::string>()} : json.at("images").get<std::vector<std::string>>();

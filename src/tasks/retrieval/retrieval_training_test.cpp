@@ -98,6 +98,12 @@ TEST_F(RetrievalRun, RanksTextsAndPictures) {
     EXPECT_LE(entry.at("probability").get<double>(), texts[0].at("probability").get<double>());
   }
   EXPECT_NEAR(sum, 1.0, 1e-5);
+  try {
+    rank({RankedJson{{"image", picture("blue")}, {"texts", {"a", "b"}}, {"concepts", {"thing"}}}.dump()});
+    ADD_FAILURE() << "concepts that nobody reads";
+  } catch (const DataError& error) {
+    EXPECT_NE(std::string(error.what()).find("gives \"concepts\""), std::string::npos) << error.what();
+  }
 
   const RankedJson of_text = RankedJson::parse(
       rank({RankedJson{{"text", "a red picture"}, {"images", {picture("blue"), picture("red")}}}.dump()}));
