@@ -20,7 +20,8 @@ void add_compare(CLI::App& eval, Action& chosen) {
   };
   const auto given = std::make_shared<Given>();
   CLI::App* command = eval.add_subcommand(
-      "compare", "Evaluated runs side by side: mean and spread over seeds, and what is gained over the first group");
+      "compare",
+      "Runs evaluated by retrieval side by side: mean and spread over seeds, and what is gained over the first group");
   command
       ->add_option("GROUP", given->groups,
                    "RUN, or NAME=RUN,RUN for several seeds of one recipe; each RUN holds eval.json of eval retrieval")

@@ -105,8 +105,13 @@ Comparison compare_runs(const std::vector<RunGroup>& groups) {
       }
       const fs::path file = run / "eval.json";
       if (!fs::exists(file)) {
-        throw DataError(file.string(), "is missing: the run cannot be compared",
+        throw DataError(file.string(), "is missing: runs are compared by their retrieval, and this one has none",
                         fmt::format("Make it: vicha eval retrieval {} MANIFEST --out {}", run.string(), file.string()));
+      }
+      if (!holds_retrieval(file) && !read_run_figures(file).figures.empty()) {
+        throw DataError(file.string(),
+                        "is the evaluation of another task: `vicha eval compare` compares retrieval alone",
+                        "For other tasks `vicha ablate` compares runs, and `vicha report` shows one");
       }
       const RunRetrieval evaluation = read_run_retrieval(file);
       if (!evaluation.itc) {

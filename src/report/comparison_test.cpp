@@ -118,6 +118,8 @@ TEST_F(ComparisonTest, WhatCannotBeComparedIsNamed) {
   ranked["ranking"] = "joint";
   write_file_atomic(folder_ / "ranked" / "eval.json", ranked.dump());
   EXPECT_NE(message({{"a", {a}}, {"ranked", {folder_ / "ranked"}}}).find("was ranked by joint"), std::string::npos);
+  write_file_atomic(folder_ / "vqa" / "eval.json", R"({"accuracy": 71.5, "records": 100})");
+  EXPECT_NE(message({{"a", {a}}, {"vqa", {folder_ / "vqa"}}}).find("compares retrieval alone"), std::string::npos);
   json without = json::parse(read_file(a / "eval.json"));
   without.erase("itc");
   write_file_atomic(folder_ / "old" / "eval.json", without.dump());
