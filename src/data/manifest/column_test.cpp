@@ -281,5 +281,15 @@ TEST(Columns, RecordsOfNoClassAreLeftOutAndCounted) {
   EXPECT_EQ(m.number_in_file(0), 1);
 }
 
+TEST(Columns, RecordsOfWhichNoneHasAClassAreRefused) {
+  const TemporaryFolder folder;
+  const std::string message = message_of([&] {
+    load_columns(folder, {{.field = "label", .type = ColumnType::kLabel, .values = {"no", "yes"}, .left_out = {"-"}}},
+                 R"([{"image": "a", "label": "-"}, {"image": "b", "label": "-"}])");
+  });
+  EXPECT_TRUE(contains(message, "all 2 records have the label \"-\", so none can be learnt from or judged")) << message;
+  EXPECT_TRUE(contains(message, "names a class")) << message;
+}
+
 }  // namespace
 }  // namespace vicha

@@ -28,6 +28,21 @@ bool is_left_out(const nlohmann::json& record, const Schema& schema) {
   });
 }
 
+/// Every record has a label that leaves it out.
+ManifestProblem nothing_left(const std::vector<fs::path>& files, const Schema& schema, std::int64_t records) {
+  std::string names, labels, field;
+  for (const fs::path& file : files) names += (names.empty() ? "" : ", ") + file.string();
+  for (const ColumnSpec& spec : schema.columns) {
+    for (const std::string& label : spec.left_out) {
+      field = spec.field;
+      labels += (labels.empty() ? "\"" : " or \"") + label + "\"";
+    }
+  }
+  return {names, 0, field,
+          fmt::format("all {} records have the label {}, so none can be learnt from or judged", records, labels),
+          fmt::format("Give records whose field \"{}\" names a class; `vicha predict` answers without", field)};
+}
+
 /// A text of which cleaning leaves nothing says nothing, and a model would answer it all the same.
 std::optional<ColumnFault> without_words(const nlohmann::json& record, const std::string& field) {
   const auto text = record.find(field);
@@ -82,6 +97,7 @@ Manifest Manifest::load(const std::vector<fs::path>& files, const ManifestOption
     read_manifest(file, schema, add, on_problem);
     manifest.digests_.push_back(digester.finish(file.string()));
   }
+  if (manifest.size() == 0 && manifest.left_out_ > 0) on_problem(nothing_left(files, schema, manifest.left_out_));
   manifest.finish_loading();
   return manifest;
 }
