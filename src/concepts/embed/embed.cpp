@@ -50,7 +50,7 @@ ImageList list_images(const std::vector<fs::path>& manifests, ManifestOptions op
   for (const ColumnSpec& spec : options.schema.columns) {
     if (spec.type == ColumnType::kImage) schema.columns.push_back({.field = spec.field, .type = spec.type});
   }
-  if (schema.columns.empty()) schema.columns = columns_of_further_pictures(manifests.front());
+  if (schema.columns.empty()) schema.columns = columns_of_further_pictures(manifests);
   options.schema = schema;
   ImageList list;
   list.manifest = std::make_shared<const Manifest>(Manifest::load(manifests, options));

@@ -95,6 +95,15 @@ std::vector<ColumnSpec> columns_of_further_pictures(const std::filesystem::path&
   return columns;
 }
 
+std::vector<ColumnSpec> columns_of_further_pictures(const std::vector<std::filesystem::path>& manifests) {
+  std::vector<ColumnSpec> most;
+  for (const std::filesystem::path& manifest : manifests) {
+    std::vector<ColumnSpec> columns = columns_of_further_pictures(manifest);
+    if (columns.size() > most.size()) most = std::move(columns);
+  }
+  return most;
+}
+
 void read_manifest(const std::filesystem::path& file, const Schema& schema,
                    const std::function<void(const ManifestRecord&)>& on_record, const ProblemHandler& on_problem) {
   bool empty = true;

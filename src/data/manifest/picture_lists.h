@@ -21,5 +21,7 @@ std::optional<RecordText> with_pictures_apart(const RecordText& text, const Sche
 /// own (`image2`, …); none for others, and for files that cannot be read. Records may lack fields, not pictures of a
 /// list.
 std::vector<ColumnSpec> columns_of_further_pictures(const std::filesystem::path& manifest);
+/// Of several manifests those of the one that has most: records of the others lack them.
+std::vector<ColumnSpec> columns_of_further_pictures(const std::vector<std::filesystem::path>& manifests);
 
 }  // namespace vicha

@@ -43,6 +43,18 @@ TEST(PictureLists, AreReadAsAFieldForEachPicture) {
   EXPECT_TRUE(fields(folder.write("one.json", R"([{"image": "a", "caption": "x"}])")).empty());
 }
 
+TEST(PictureLists, ManifestsOfBothFormsAreReadTogether) {
+  const TemporaryFolder folder;
+  const std::vector<fs::path> files = {folder.write("one.json", R"([{"image": "a.png", "caption": "x"}])"),
+                                       folder.write("two.json", R"([{"images": ["b.png", "c.png"]}])")};
+  const Schema schema{.caption = false, .columns = columns_of_further_pictures(files)};
+  for (const auto& order : {files, std::vector<fs::path>(files.rbegin(), files.rend())}) {
+    const Manifest manifest = Manifest::load(order, {.schema = schema});
+    EXPECT_EQ(manifest.size(), 2);
+    EXPECT_EQ(manifest.image_count(), 3);
+  }
+}
+
 TEST(PictureLists, MissingPicturesAreToldByRecordAndPlace) {
   const TemporaryFolder folder;
   const auto message = [&](const std::string& record) {
