@@ -130,7 +130,9 @@ void add_object(ConvertSink& sink, const std::string& where, const Json& record,
   if (!fields.link.empty()) {
     const std::string link = text_field(record, fields.link.c_str());
     if (link.empty()) return sink.lose(where, fmt::format("field \"{}\" holds no address", fields.link));
-    image = sink.name_of_link(link, row);
+    const std::optional<std::string> name = sink.name_of_link(where, link, row);
+    if (!name) return;
+    image = *name;
   }
   std::vector<std::string> captions;
   bool list = fields.captions.size() > 1;

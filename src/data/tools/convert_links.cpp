@@ -89,10 +89,13 @@ void convert_flickr(const std::filesystem::path& in, ConvertSink& sink) {
     if (const std::size_t tab = text.find('\t'); tab != std::string_view::npos) {  // results_20130124.token
       const std::string id = trimmed_line(text.substr(0, tab));
       const std::string_view image = picture_of_caption_id(id);
+      std::string caption = trimmed_line(text.substr(tab + 1));
       if (image.empty()) {
         sink.lose(where, "does not begin with a picture and a number, as \"1000092795.jpg#0\" is");
+      } else if (caption.empty()) {
+        sink.lose(where, "has no caption");
       } else {
-        records.add(where, std::string(image), trimmed_line(text.substr(tab + 1)));
+        records.add(where, std::string(image), std::move(caption));
       }
       continue;
     }
@@ -152,8 +155,8 @@ void convert_sbu(const std::filesystem::path& in, ConvertSink& sink) {
       sink.lose(where, "is no address");
     } else if (is_address(trimmed_line(caption)) && row == 0) {
       throw DataError(with.string(), "holds addresses, not captions", "Give captions: " + remedy);
-    } else {
-      sink.add(where, sink.name_of_link(link, row), Json(), {trimmed_line(caption)}, false, {{"url", link}});
+    } else if (const std::optional<std::string> name = sink.name_of_link(where, link, row)) {
+      sink.add(where, *name, Json(), {trimmed_line(caption)}, false, {{"url", link}});
     }
   }
 }

@@ -26,6 +26,8 @@ std::string_view file_of_link(std::string_view link) {
   return slash == std::string_view::npos ? std::string_view() : link.substr(slash + 1);
 }
 
+bool is_blank(const std::string& caption) { return caption.find_first_not_of(" \t\r\n") == std::string::npos; }
+
 /// Forms whose fields have names of their own.
 bool fields_are_named(SetForm form) {
   return form == SetForm::kRecords || form == SetForm::kObject || form == SetForm::kCsv || form == SetForm::kTsv ||
@@ -37,7 +39,7 @@ bool fields_are_named(SetForm form) {
 ConvertSink::ConvertSink(const fs::path& in, const fs::path& out, const ConvertOptions& options)
     : in_(in), out_(out), options_(options), writer_(out) {
   report_.lost_file = fs::path(out).concat(".lost.jsonl");
-  (void)name_of_link("http://host/a.jpg", 0);  // says at once what is wrong with the pattern
+  (void)named("http://host/a.jpg", 0);  // says at once what is wrong with the pattern
 }
 
 bool ConvertSink::takes(const std::string& split) {
@@ -54,7 +56,24 @@ bool ConvertSink::takes(const std::string& split) {
   return taken;
 }
 
-std::string ConvertSink::name_of_link(std::string_view link, std::int64_t row) const {
+std::optional<std::string> ConvertSink::name_of_link(const std::string& where, std::string_view link,
+                                                     std::int64_t row) {
+  std::string name = named(link, row);
+  const std::size_t hash = std::hash<std::string_view>{}(link);
+  const auto [first, fresh] = address_of_.try_emplace(std::hash<std::string>{}(name), Address{hash, row});
+  if (fresh || first->second.hash == hash) return name;
+  if (same_names_++ == 0) {
+    note(fmt::format(
+        "Several addresses give one name, the first \"{}\" of records {} and {}: make sure that the file is "
+        "the first one's, or download them by number: --name '{{row:09}}.jpg'",
+        name, first->second.row, row));
+  }
+  lose(where, fmt::format("would be called \"{}\", as the picture of another address, in record {}, is", name,
+                          first->second.row));
+  return std::nullopt;
+}
+
+std::string ConvertSink::named(std::string_view link, std::int64_t row) const {
   try {
     return fmt::format(fmt::runtime(options_.name.empty() ? "{file}" : options_.name),
                        fmt::arg("file", file_of_link(link)), fmt::arg("row", row),
@@ -103,7 +122,7 @@ void ConvertSink::add(const std::string& where, const std::string& image, const 
                       const std::vector<std::string>& captions, bool as_list, const Json& more, std::string_view text) {
   std::vector<std::string> kept;
   for (const std::string& caption : captions) {
-    if (caption.find_first_not_of(" \t\r\n") != std::string::npos) kept.push_back(caption);
+    if (!is_blank(caption)) kept.push_back(caption);
   }
   if (!image.empty() && kept.empty()) return lose(where, "has no caption");
   const std::optional<std::string> name = placed(where, image);
@@ -117,6 +136,9 @@ void ConvertSink::add(const std::string& where, const std::string& image, const 
   }
   for (const auto& [key, value] : more.items()) {
     if (!record.contains(key)) record[key] = value;
+  }
+  for (std::size_t i = 0; kept.size() < captions.size() && i < captions.size(); ++i) {
+    if (is_blank(captions[i])) lose(where, fmt::format("its caption {} of {} is empty", i + 1, captions.size()));
   }
   if (write(where, record, text)) report_.captions += static_cast<std::int64_t>(kept.size());
 }
@@ -151,14 +173,18 @@ void ConvertSink::lose(const std::string& where, const std::string& why) {
   lost_lines_.clear();
 }
 
+std::string ConvertSink::splits_there() const {
+  std::vector<std::string> names;
+  for (const auto& [name, count] : report_.splits) names.push_back(fmt::format("\"{}\" ({})", name, count));
+  return fmt::format("there are {}", fmt::join(names, ", "));
+}
+
 void ConvertSink::finish() {
   if (report_.records == 0) {
     const bool named = fields_are_named(report_.form);
     if (report_.other_splits > 0) {
-      std::vector<std::string> names;
-      for (const auto& [name, count] : report_.splits) names.push_back(fmt::format("\"{}\" ({})", name, count));
-      throw UsageError(fmt::format("{}: no picture is of the split {}; there are {}", in_.string(),
-                                   fmt::join(options_.splits, ", "), fmt::join(names, ", ")));
+      throw UsageError(fmt::format("{}: no picture is of the split {}; {}", in_.string(),
+                                   fmt::join(options_.splits, ", "), splits_there()));
     }
     throw DataError(
         in_.string(),
@@ -167,6 +193,11 @@ void ConvertSink::finish() {
                                         fmt::join(report_.examples, "; ")),
         named ? "--image, --caption and --form say where the pictures and the captions stand"
               : "docs/recipes-data.md says for each data set which files go together; --form says what FROM is");
+  }
+  for (const std::string& split : options_.splits) {
+    const auto same = [&](const auto& one) { return one.first == split; };
+    if (report_.splits.empty() || std::ranges::any_of(report_.splits, same)) continue;
+    throw UsageError(fmt::format("{}: no picture is of the split \"{}\"; {}", in_.string(), split, splits_there()));
   }
   if (!lost_lines_.empty() || lost_) {
     if (!lost_) lost_ = std::make_unique<AtomicFile>(report_.lost_file);

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "base/files.h"
@@ -27,8 +28,8 @@ class ConvertSink {
   /// Whether records of this split are asked for; counts it.
   bool takes(const std::string& split);
   /// A picture with its captions; `more` is an object of further fields. Lost where the name or all captions are empty;
-  /// empty captions among others are left out. `text`: the record of the source, of which fields that are the same keep
-  /// their bytes.
+  /// empty captions among others are lost alone. `text`: the record of the source, of which fields that are the same
+  /// keep their bytes.
   void add(const std::string& where, const std::string& image, const nlohmann::ordered_json& id,
            const std::vector<std::string>& captions, bool as_list, const nlohmann::ordered_json& more,
            std::string_view text = {});
@@ -43,13 +44,16 @@ class ConvertSink {
   std::filesystem::path pictures_folder() const { return out_.parent_path() / options_.folder; }
   /// The number, from 0, of the next record of the source, those that are lost among them.
   std::int64_t next_row() { return rows_++; }
-  /// As options().name says; `link`: the picture's address.
-  std::string name_of_link(std::string_view link, std::int64_t row) const;
+  /// As options().name says; `link`: the picture's address. Nothing, and the record is lost, where another address has
+  /// the same name: nobody knows whose file lies under it.
+  std::optional<std::string> name_of_link(const std::string& where, std::string_view link, std::int64_t row);
   void finish();
 
  private:
+  std::string named(std::string_view link, std::int64_t row) const;
   /// The name that the manifest has for a picture. Nothing, and the record is lost, where it cannot be.
   std::optional<std::string> placed(const std::string& where, const std::string& image);
+  std::string splits_there() const;
   bool write(const std::string& where, const nlohmann::ordered_json& record, std::string_view text = {});
 
   std::filesystem::path in_, out_;
@@ -58,7 +62,12 @@ class ConvertSink {
   ManifestWriter writer_;
   std::unique_ptr<AtomicFile> lost_;
   std::string lost_lines_;
-  std::int64_t rows_ = 0;
+  std::int64_t rows_ = 0, same_names_ = 0;
+  struct Address {
+    std::size_t hash;
+    std::int64_t row;
+  };
+  std::unordered_map<std::size_t, Address> address_of_;  // by the hash of the name made of it
 };
 
 /// Which fields of a record hold what: as the options say, else the usual names that `there` has.

@@ -58,6 +58,20 @@ std::vector<std::string> guessed_names(const std::vector<std::string>& row) {
   return names;
 }
 
+/// What pandas and others write where they have no value.
+bool is_no_id(std::string_view cell) {
+  return cell.find_first_not_of(" \t") == std::string_view::npos || cell == "NaN" || cell == "nan" || cell == "NAN";
+}
+
+/// Of two columns of one name only one could be kept.
+void require_one_each(const std::string& where, const std::vector<std::string>& names) {
+  for (auto name = names.begin(); name != names.end(); ++name) {
+    if (name->empty() || std::find(names.begin(), name, *name) == name) continue;
+    throw DataError(where, fmt::format("the header names two columns \"{}\"", *name),
+                    "Give one of them another name, or take it out");
+  }
+}
+
 }  // namespace
 
 void convert_table(const fs::path& in, SetForm form, ConvertSink& sink) {
@@ -79,6 +93,7 @@ void convert_table(const fs::path& in, SetForm form, ConvertSink& sink) {
     throw DataError(in.string(), "is not UTF-8", "Write it in UTF-8 (of Latin-1: iconv -f LATIN1 -t UTF-8)");
   }
   const auto where = [&] { return fmt::format("{} (line {})", in.string(), rows.line()); };
+  require_one_each(where(), names);
   const ConvertFields fields = choose_fields(sink, where(), names);
   if (!header) sink.report().fields.emplace_back("no header");
   for (bool more = header ? rows.next(row) : true; more; more = rows.next(row)) {
@@ -91,7 +106,8 @@ void convert_table(const fs::path& in, SetForm form, ConvertSink& sink) {
     bool text = true;
     for (std::size_t i = 0; i < row.size(); ++i) {
       text = text && is_utf8(row[i]);
-      if (!names[i].empty() && !record.contains(names[i])) record[names[i]] = row[i];
+      const bool no_id = names[i] == fields.id && is_no_id(row[i]);
+      if (!names[i].empty() && !no_id) record[names[i]] = row[i];
     }
     if (!text) {
       sink.next_row();

@@ -169,6 +169,49 @@ TEST_F(ConvertTest, TablesOfAllKinds) {
   }
 }
 
+TEST_F(ConvertTest, CellsWithoutAnIdGiveNone) {
+  EXPECT_EQ(convert("image,caption,image_id\na.png,x,\nb.png,y,NaN\nc.png,z,0\n"),
+            "{\"image\":\"a.png\",\"caption\":\"x\"}\n{\"image\":\"b.png\",\"caption\":\"y\"}\n"
+            "{\"image\":\"c.png\",\"image_id\":\"0\",\"caption\":\"z\"}\n");
+}
+
+TEST_F(ConvertTest, RefusesWhatItWouldLoseUnsaid) {
+  const std::string table = "image,caption,split\na.png,x,train\nb.png,y,test\n";
+  const std::string split = refusal(table, {.splits = {"test", "tst"}});
+  EXPECT_TRUE(contains(split, R"(no picture is of the split "tst"; there are "train" (1), "test" (1))")) << split;
+  EXPECT_TRUE(contains(refusal("image,caption,x, caption\na.png,x,1,y\n"), R"(two columns "caption")"));
+  EXPECT_TRUE(contains(
+      refusal(R"({"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": [{"image_id": 1, "caption": "x"}],
+    "images": [{"id": 2, "file_name": "b.jpg"}]})",
+              {.form = SetForm::kCoco}),
+      R"(key "images" stands there twice)"));
+}
+
+TEST_F(ConvertTest, NamesCaptionsThatAreEmpty) {
+  EXPECT_EQ(convert(R"({"images": [{"filename": "a.jpg", "split": "val",
+    "sentences": [{"raw": "x"}, {"raw": NaN}, {"tokens": []}, " "]}]})"),
+            R"({"image":"a.jpg","caption":["x"]})"
+            "\n");
+  EXPECT_EQ(report_.lost, 3);
+  EXPECT_TRUE(contains(lost(), "images 0\",\"why\":\"its caption 3 of 4 is empty")) << lost();
+  EXPECT_EQ(convert("a.jpg#0\tx\na.jpg#1\t \n"), R"({"image":"a.jpg","caption":["x"]})"
+                                                 "\n");
+  EXPECT_TRUE(contains(lost(), "(line 2)")) << lost();
+}
+
+TEST_F(ConvertTest, OneNameOfSeveralAddressesIsTheFirsts) {
+  EXPECT_EQ(convert("url,caption\nhttp://x.org/1/a.jpg,x\nhttp://x.org/2/a.jpg,y\nhttp://x.org/1/a.jpg,z\n",
+                    {.name = "{file}"}),
+            R"({"image":"a.jpg","caption":"x","url":"http://x.org/1/a.jpg"})"
+            "\n"
+            R"({"image":"a.jpg","caption":"z","url":"http://x.org/1/a.jpg"})"
+            "\n");
+  EXPECT_TRUE(contains(lost(), "(line 3)")) << lost();
+  EXPECT_TRUE(contains(lost(), "as the picture of another address, in record 0")) << lost();
+  ASSERT_EQ(report_.notes.size(), 1u);
+  EXPECT_TRUE(contains(report_.notes[0], "{row:09}")) << report_.notes[0];
+}
+
 TEST_F(ConvertTest, RefusesWhatItCannotTell) {
   EXPECT_TRUE(
       contains(refusal("image,caption\na.png,\"x\" y\n"), "in (line 2): a cell goes on behind the quotation mark"));

@@ -5,11 +5,13 @@
 #include <algorithm>
 #include <istream>
 #include <optional>
+#include <unordered_set>
 
 #include "base/error.h"
 #include "base/files.h"
 #include "base/json_depth.h"
 #include "base/json_text.h"
+#include "base/printable.h"
 #include "data/manifest/byte_stream.h"
 #include "data/manifest/not_numbers.h"
 #include "data/manifest/record_reader.h"
@@ -29,10 +31,15 @@ void for_each_element(const fs::path& file, const SeeElement& see) {
     nlohmann::ordered_json element(value);
     see(top, key, which, element);
   };
+  std::unordered_set<std::string> tops;
   const auto event = [&](int depth, Parsed::parse_event_t what, Parsed& value) {
     using Event = Parsed::parse_event_t;
     if (what == Event::key && depth == 1) {
       top = value.get<std::string>();
+      if (!tops.insert(top).second) {
+        throw DataError(file.string(), fmt::format("key \"{}\" stands there twice", printable(top)),
+                        "Leave the one that is right, or join what they hold");
+      }
       sub.clear();
       number = 0;
     } else if (what == Event::key && depth == 2) {
@@ -55,6 +62,8 @@ void for_each_element(const fs::path& file, const SeeElement& see) {
   }
   try {
     [[maybe_unused]] const Parsed whole = Parsed::parse(text, event);
+  } catch (const Parsed::out_of_range& error) {  // 1e999
+    throw DataError(file.string(), "cannot be read: " + json_reason(error.what()), "Correct the number");
   } catch (const Parsed::parse_error& error) {
     const std::string reason = json_reason(error.what());
     const std::size_t byte = std::min(error.byte, text.size());
