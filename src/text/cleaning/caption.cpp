@@ -1,5 +1,7 @@
 #include "text/cleaning/caption.h"
 
+#include <utf8proc.h>
+
 #include "text/utf8.h"
 
 namespace vicha {
@@ -16,6 +18,12 @@ std::string without_marks(std::string_view text) {
   }
   out.resize(kept);
   return out;
+}
+
+/// What nobody sees: joiners, marks of direction and of byte order, control characters, selectors of variants.
+bool is_invisible(char32_t c) {
+  const auto category = utf8proc_category(static_cast<utf8proc_int32_t>(c));
+  return category == UTF8PROC_CATEGORY_CF || category == UTF8PROC_CATEGORY_CC || (c >= 0xFE00 && c <= 0xFE0F);
 }
 
 void replace_persons(std::string& text) {
@@ -84,7 +92,7 @@ bool has_words(std::string_view text) {
     const char32_t c = text_detail::next_code_point(text, at);
     const bool deleted =
         c < 0x80 && (kDeleted.find(static_cast<char>(c)) != std::string_view::npos || c == '-' || c == '/');
-    if (!deleted && !text_detail::is_space(c)) return true;
+    if (!deleted && !text_detail::is_space(c) && !is_invisible(c)) return true;
   }
   return false;
 }

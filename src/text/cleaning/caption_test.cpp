@@ -56,7 +56,10 @@ TEST(HasWords, IsWhatCleaningLeavesSomethingOf) {
     EXPECT_FALSE(has_words(text)) << text;
     EXPECT_EQ(clean_caption(text, 9).find_first_not_of(" \t\n\u00A0\u3000"), std::string::npos) << text;
   }
-  for (const char* text : {"a", " ?b", "7", "\u00E4", "&", "\xff", "<"}) {
+  for (const char* text : {"\u200B", "\u200D \uFEFF", "\u00AD\uFE0F", "\u202E?\x01"}) {
+    EXPECT_FALSE(has_words(text)) << "nothing of it can be seen, and no tokenizer keeps it";
+  }
+  for (const char* text : {"a", "\u200Ba", " ?b", "7", "\u00E4", "&", "\xff", "<"}) {
     EXPECT_TRUE(has_words(text)) << text;
     EXPECT_FALSE(clean_caption(text, 9).empty()) << text;
   }
