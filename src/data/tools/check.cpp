@@ -35,9 +35,9 @@ std::string quoted(std::string_view text) {
 
 /// Where nobody says what records hold: second pictures, which their first record has. About several pictures there
 /// need not be captions.
-ManifestOptions with_further_pictures(const fs::path& file, ManifestOptions options) {
+ManifestOptions with_further_pictures(const std::vector<fs::path>& files, ManifestOptions options) {
   if (!options.schema.columns.empty()) return options;
-  options.schema.columns = columns_of_further_pictures(file);
+  options.schema.columns = columns_of_further_pictures(files);
   if (!options.schema.columns.empty()) options.schema.caption = false;
   return options;
 }
@@ -46,13 +46,13 @@ class Checker {
  public:
   Checker(const std::vector<fs::path>& files, const CheckOptions& options) : options_(options) {
     for (const fs::path& file : files) report_.manifests.push_back(file.string());
-    manifest_ = Manifest::load(files, with_further_pictures(files.front(), options.manifest),
-                               [this](const ManifestProblem& problem) {
-                                 found(kFields, [&] {
-                                   return fmt::format("{}: {}{}{}", problem.where, problem.what,
-                                                      problem.remedy.empty() ? "" : ". ", problem.remedy);
-                                 });
-                               });
+    manifest_ =
+        Manifest::load(files, with_further_pictures(files, options.manifest), [this](const ManifestProblem& problem) {
+          found(kFields, [&] {
+            return fmt::format("{}: {}{}{}", problem.where, problem.what, problem.remedy.empty() ? "" : ". ",
+                               problem.remedy);
+          });
+        });
     report_.records = manifest_.size();
     report_.captions = manifest_.caption_count();
     report_.images = manifest_.image_count();
@@ -69,6 +69,10 @@ class Checker {
     check_captions();
     check_repeated_rows();
     check_ids();
+    findings_[kNoConcepts].looked = options_.manifest.schema.concepts;
+    for (const Kind kind : {kMissing, kCorrupt, kTruncated, kChecksum, kUnknownFormat, kEqualFiles, kTurned}) {
+      findings_[kind].looked = options_.decode_images;
+    }
     if (options_.decode_images) {
       check_images();
       check_equal_files();
@@ -108,7 +112,7 @@ class Checker {
         const auto example = [&](std::string_view what) {
           return fmt::format("{}: {} {}", manifest_.where(record), what, quoted(caption));
         };
-        if (cleaned.empty()) found(kEmptyCaptions, [&] { return example("nothing is left of"); });
+        if (!has_words(cleaned)) found(kEmptyCaptions, [&] { return example("nothing is left of"); });
         const TextRule& rule = manifest_.schema().text;
         if (words > (rule.max_words > 0 ? rule.max_words : options_.max_words)) {
           found(kLongCaptions, [&] { return example(fmt::format("{} words in", words)); });

@@ -30,6 +30,7 @@ struct Finding {
   std::string_view key = {};      ///< "missing_pictures": its name in JSON
   std::string_view meaning = {};  ///< for the table
   bool problem = true;            ///< false: worth knowing, but training copes with it
+  bool looked = true;             ///< false: the options leave it out, and `count` says nothing
   std::int64_t count = 0;
   std::vector<std::string> examples = {};  ///< the first ones, in the order of the manifest
 };

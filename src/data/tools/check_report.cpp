@@ -57,7 +57,9 @@ std::string CheckReport::to_json(int indent) const {
                                  {"longest_tokens", longest_tokens},
                                  {"findings", nlohmann::ordered_json::object()}};
   for (const Finding& f : findings) {
-    json["findings"][std::string(f.key)] = {{"count", f.count}, {"problem", f.problem}, {"examples", f.examples}};
+    nlohmann::ordered_json& found = json["findings"][std::string(f.key)];
+    found = {{"count", f.count}, {"problem", f.problem}, {"examples", f.examples}};
+    if (!f.looked) found["looked"] = false;
   }
   return json_text(json, indent);
 }
@@ -82,7 +84,9 @@ std::string CheckReport::to_table() const {
     table += problems ? "\nProblems\n" : "\nWorth knowing (training copes with it)\n";
     for (const Finding& f : findings) {
       if (f.problem != problems) continue;
-      line("  " + std::string(f.meaning), f.count == 0 ? "none" : fmt::format("{}", f.count));
+      line("  " + std::string(f.meaning), !f.looked      ? "not looked"
+                                          : f.count == 0 ? "none"
+                                                         : fmt::format("{}", f.count));
       for (const std::string& example : f.examples) table += "      " + printable(example) + "\n";
       if (const auto shown = static_cast<std::int64_t>(f.examples.size()); shown > 0 && shown < f.count) {
         table += fmt::format("      and {} more\n", f.count - shown);

@@ -154,6 +154,29 @@ TEST_F(CheckTest, CountsTokensAndConceptsWhereAsked) {
   EXPECT_TRUE(report.clean()) << "training copes with both";
 }
 
+TEST_F(CheckTest, SaysWhatItHasNotLookedAt) {
+  const fs::path file = folder_.write("m.json", R"([{"image": "a.png", "caption": "x", "kwords": []}])");
+  CheckOptions options{.decode_images = false};
+  const CheckReport report = check_manifests({file}, options);
+  for (const char* key : {"empty_concepts", "missing_pictures", "exif_turned"}) {
+    EXPECT_FALSE(report.finding(key).looked) << key;
+  }
+  EXPECT_TRUE(report.finding("repeated_captions").looked);
+  const std::string table = report.to_table();
+  const std::size_t line = table.find("Records without any concept");
+  EXPECT_TRUE(contains(table.substr(line, table.find('\n', line) - line), "not looked")) << table;
+  EXPECT_TRUE(
+      contains(report.to_json(-1), R"("empty_concepts":{"count":0,"problem":false,"examples":[],"looked":false})"));
+  options.manifest.schema.concepts = true;
+  EXPECT_EQ(check_manifests({file}, options).finding("empty_concepts").count, 1);
+}
+
+TEST_F(CheckTest, CaptionsOfWhichNothingCanBeSeenAreEmpty) {
+  const fs::path file =
+      folder_.write("m.json", R"([{"image": "a.png", "caption": ["\u200b", "\u200d \ufeff", "a\u200b"]}])");
+  EXPECT_EQ(check_manifests({file}, {.decode_images = false}).finding("empty_captions").count, 2);
+}
+
 TEST_F(CheckTest, WrongChecksumsAndOrientationAreCountedAsWhatTheyAre) {
   const fs::path pictures = fs::path(VICHA_SOURCE_DIR) / "tests/golden/reported/pictures";
   std::string manifest;
