@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "base/named_outputs.h"
 #include "base/threads.h"
+#include "data/manifest/moved_names.h"
 #include "data/manifest/rewrite.h"
 #include "data/tools/tar_summary.h"
 #include "data/tools/tar_unpack.h"
@@ -88,7 +89,12 @@ void require_archive(const fs::path& tar) {
 class Run {
  public:
   Run(const std::vector<fs::path>& tars, const UnpackOptions& options)
-      : tars_(tars), options_(options), lock_(options.out), images_(options.out / "images") {
+      : tars_(tars),
+        options_(options),
+        lock_(options.out),
+        images_(options.out / "images"),
+        from_(fs::absolute(options.out / "x").lexically_normal().parent_path()),
+        to_(fs::absolute(options.out / options.manifest).lexically_normal().parent_path()) {
     std::set<std::string> names;
     for (const fs::path& tar : tars) {
       require_archive(tar);
@@ -100,6 +106,9 @@ class Run {
         throw DataError(tar.string(), fmt::format("is the second archive named \"{}\"", name),
                         "Their pictures would mix: unpack them into different folders and use vicha data join");
       }
+    }
+    if (from_ != to_) {  // names of pictures will begin so
+      require_utf8(moved_name("images", from_, to_), (options.out / options.manifest).string());
     }
     fs::create_directories(images_);
     // What a killed run has left half done.
@@ -201,7 +210,7 @@ class Run {
     for (std::size_t i = 0; i < tars_.size(); ++i) {
       if (damaged_[i]) continue;
       for_each_line(images_ / name_of(tars_[i]) / kTarRecords,
-                    [&](const std::string& record) { writer.add_text(record); });
+                    [&](const std::string& record) { add_record_of(record, writer); });
     }
     report_.records = writer.size();
     const bool all_damaged = report_.damaged == report_.archives;
@@ -209,6 +218,14 @@ class Run {
     if (report_.records > 0) return writer.finish();
     throw DataError(tars_.front().string(), "no archive holds a whole sample, a picture with its caption" + why(),
                     remedy(all_damaged));
+  }
+
+  /// Its picture's name starts in OUT, and the manifest may lie elsewhere.
+  void add_record_of(const std::string& text, ManifestWriter& writer) const {
+    if (from_ == to_) return writer.add_text(text);
+    nlohmann::ordered_json record = nlohmann::ordered_json::parse(text);
+    record["image"] = moved_name(record.at("image").get<std::string>(), from_, to_);
+    add_changed(writer, text, record);
   }
 
   std::string why() const {
@@ -258,7 +275,7 @@ class Run {
   const std::vector<fs::path>& tars_;
   const UnpackOptions& options_;
   FolderLock lock_;
-  fs::path images_;
+  fs::path images_, from_, to_;  // the two: OUT's folder and the manifest's, absolute
   std::mutex mutex_;
   std::int64_t done_ = 0;
   UnpackReport report_;

@@ -20,8 +20,9 @@ struct TarLimits {
 };
 
 struct UnpackOptions {
-  std::filesystem::path out = {};           ///< folder to fill
-  std::string manifest = "manifest.jsonl";  ///< its name in there; suffix .json: a list
+  std::filesystem::path out = {};  ///< folder to fill
+  /// Its name in there, or a path that leads elsewhere: names of pictures are relative to it. Suffix .json: a list.
+  std::string manifest = "manifest.jsonl";
   KeyEnd key_end = KeyEnd::kFirstDot;
   SampleOptions sample = {};  ///< where a sample's picture and captions are
   bool skip_damaged = false;  ///< archives that are damaged are left out; otherwise an error

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include "data/tools/tar_test_support.h"
 
 namespace vicha {
@@ -29,6 +31,23 @@ TEST_F(TarTest, UnpacksWhatImg2datasetWrites) {
             "\"image_id\":\"00001/sub/000010000\",\"url\":7}\n");
   EXPECT_EQ(read_text(folder_ / "out/images/00000/000000000.jpg"), png_);
   EXPECT_EQ(read_text(folder_ / "out/images/00001/sub/000010000.png"), png_);
+}
+
+TEST_F(TarTest, AManifestThatLiesElsewhereNamesThePicturesFromThere) {
+  const fs::path tar = write_tar(folder_ / "tars/0.tar", sample("a", png_, "A cat.", "u"));
+  for (const auto& [manifest, name] :
+       std::vector<std::pair<std::string, std::string>>{{"sub/m.jsonl", "../images/0/a.jpg"},
+                                                        {"../m.jsonl", "out/images/0/a.jpg"},
+                                                        {(folder_ / "x/y/m.json").string(), "../../out/images/0/a.jpg"},
+                                                        {"./sub/../m.jsonl", "images/0/a.jpg"}}) {
+    unpack({tar}, {.manifest = manifest});
+    const fs::path file = folder_ / "out" / manifest;
+    const std::vector<Json> records = records_in(file);
+    ASSERT_EQ(records.size(), 1u) << manifest;
+    EXPECT_EQ(records[0]["image"], name) << manifest;
+    EXPECT_EQ(records[0]["image_id"], "0/a");
+    EXPECT_TRUE(fs::exists(file.parent_path() / name)) << manifest;
+  }
 }
 
 TEST_F(TarTest, HostileMembersAreRefusedAndWriteNothing) {
