@@ -50,6 +50,26 @@ TEST_F(TarTest, AManifestThatLiesElsewhereNamesThePicturesFromThere) {
   }
 }
 
+TEST_F(TarTest, WhatIsNoArchiveIsNamed) {
+  const std::string zip = "PK\x03\x04" + std::string(600, 'z');
+  for (const auto& [content, what, remedy] : std::vector<std::array<std::string, 3>>{
+           {"", "is empty", "again"},
+           {"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12\n", "is a Git LFS pointer",
+            "git lfs pull"},
+           {"\n<!DOCTYPE HTML><html>" + std::string(2000, ' '), "is a web page", "log in"},
+           {"<html>", "is a web page", "log in"},
+           {zip, "is a zip archive", "Unpack it"},
+           {"{\"error\": \"Access denied\"}", "is JSON or text, and says \"{\"error\": \"Access denied\"}\"", "again"},
+           {png_, "is a picture", "archive"},
+           {std::string(700, '\x01'), "cannot be read as a tar archive", "Check the path"}}) {
+    const fs::path tar = folder_.write("0.tar", content);
+    const std::string message = message_of([&] { unpack({tar}); });
+    EXPECT_TRUE(contains(message, tar.string() + ": ")) << message;
+    EXPECT_TRUE(contains(message, what)) << message;
+    EXPECT_TRUE(contains(message, remedy)) << message;
+  }
+}
+
 TEST_F(TarTest, HostileMembersAreRefusedAndWriteNothing) {
   const std::string victim = (folder_ / "victim").string();
   const std::vector<PackedMember> members =

@@ -17,6 +17,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/sha256.h"
+#include "data/manifest/image_names.h"
 
 namespace vicha {
 namespace {
@@ -64,6 +65,54 @@ std::string tidy(std::string_view name) {
   return out;
 }
 
+struct OtherFile {
+  std::string what, remedy;
+};
+
+/// What a file is that is no archive, by its first bytes; nothing if that is not known. `checkpoint/files/lookalike.h`
+/// does so for weights.
+std::optional<OtherFile> other_file(std::string_view head) {
+  using namespace std::string_view_literals;
+  constexpr const char* kAgain = "Fetch the archive itself again; a site may ask to log in, or to accept a licence";
+  constexpr const char* kUnpack = "Unpack it; what it holds may be the archives, or pictures and captions";
+  constexpr const char* kName = "Name the archive";
+  struct Magic {
+    std::string_view bytes;
+    const char *what, *remedy;
+  };
+  constexpr Magic kMagics[] = {
+      {"version https://git-lfs", "is a Git LFS pointer, not the archive it points to", "Fetch it with 'git lfs pull'"},
+      {"version https://hawser", "is a Git LFS pointer, not the archive it points to", "Fetch it with 'git lfs pull'"},
+      {"# xet version", "is a pointer of Hugging Face's Xet, not the archive", "Fetch it with 'hf download'"},
+      {"/annex/objects/", "is a git-annex pointer, not the archive", "Fetch it with 'git annex get'"},
+      {"PK\x03\x04"sv, "is a zip archive, not a tar archive", kUnpack},
+      {"PK\x05\x06"sv, "is an empty zip archive", kAgain},
+      {"7z\xbc\xaf\x27\x1c"sv, "is a 7z archive, not a tar archive", kUnpack},
+      {"Rar!"sv, "is a RAR archive, not a tar archive", kUnpack},
+      {"PAR1"sv, "is a Parquet file, not a tar archive", "img2dataset fetches the pictures that it names"},
+      {"\x89PNG"sv, "is a picture, not an archive of pictures", kName},
+      {"\xff\xd8\xff"sv, "is a picture, not an archive of pictures", kName},
+      {"GIF8"sv, "is a picture, not an archive of pictures", kName},
+      {"%PDF"sv, "is a PDF document, not a tar archive", kName},
+  };
+  if (head.empty()) return OtherFile{"is empty", "It was not fetched to its end: fetch it again"};
+  for (const Magic& magic : kMagics) {
+    if (head.starts_with(magic.bytes)) return OtherFile{magic.what, magic.remedy};
+  }
+  if (head.starts_with("\xEF\xBB\xBF")) head.remove_prefix(3);
+  head.remove_prefix(std::min(head.find_first_not_of(" \t\r\n"), head.size()));
+  std::string start(head.substr(0, 9));
+  for (char& c : start) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  if (start.starts_with("<!doctype") || start.starts_with("<html")) return OtherFile{"is a web page", kAgain};
+  if (start.starts_with("<?xml")) return OtherFile{"is XML, perhaps a server's refusal, not a tar archive", kAgain};
+  const auto control = [](char c) {
+    return static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\r' && c != '\t';
+  };
+  if (head.empty() || std::any_of(head.begin(), head.end(), control)) return std::nullopt;
+  return OtherFile{fmt::format("is JSON or text, and says {}", quoted_name(head.substr(0, head.find_first_of("\r\n")))),
+                   "Name the archive, or fetch it again"};
+}
+
 }  // namespace
 
 /// The file, read from its first byte to its last, and what its bytes hash to.
@@ -98,6 +147,12 @@ struct TarInput {
     struct stat now {};
     return ::fstat(fd, &now) != 0 || now.st_size != before.st_size || now.st_mtim.tv_sec != before.st_mtim.tv_sec ||
            now.st_mtim.tv_nsec != before.st_mtim.tv_nsec;
+  }
+  /// The first bytes, whatever has been read.
+  std::string head() const {
+    std::array<char, 1024> bytes{};
+    const ssize_t n = ::pread(fd, bytes.data(), bytes.size(), 0);
+    return {bytes.data(), static_cast<std::size_t>(std::max<ssize_t>(n, 0))};
   }
   /// Whether only zeros lie from `begin` to `end`.
   bool zeros(std::int64_t begin, std::int64_t end) const {
@@ -145,6 +200,13 @@ bool is_image_part(std::string_view part) {
 struct TarReader::Impl {
   Impl(const std::filesystem::path& file, KeyEnd end) : path(file), key_end(end), input(file) {}
   ~Impl() { archive_read_free(archive); }
+
+  /// Throws DataError where the file is something else altogether.
+  void require_archive() const {
+    if (const std::optional<OtherFile> other = other_file(input.head())) {
+      throw DataError(path.string(), other->what, other->remedy);
+    }
+  }
 
   [[noreturn]] void damaged(std::string_view member) const {
     // A filter in between may take the end of its input for one that was cut.
@@ -216,6 +278,7 @@ TarReader::TarReader(const std::filesystem::path& tar, KeyEnd key_end) {
   archive_read_support_filter_bzip2(archive);
   archive_read_support_filter_xz(archive);
   if (archive_read_open(archive, &impl_->input, nullptr, on_read, nullptr) != ARCHIVE_OK) {
+    impl_->require_archive();
     const char* reason = archive_error_string(archive);
     throw DataError(tar.string(), fmt::format("cannot be read as a tar archive ({})", reason ? reason : "no reason"),
                     "Check the path; img2dataset writes them with --output_format webdataset");
@@ -242,7 +305,10 @@ bool TarReader::next(TarMember& member) {
       impl_->ended = true;
       break;
     }
-    if (status < ARCHIVE_WARN) impl_->damaged("");
+    if (status < ARCHIVE_WARN) {
+      if (impl_->name.empty()) impl_->require_archive();
+      impl_->damaged("");
+    }
     // A name may not be representable in this process's locale, or not be UTF-8: either form will do.
     const char* spelled = archive_entry_pathname_utf8(entry);
     if (spelled == nullptr) spelled = archive_entry_pathname(entry);
