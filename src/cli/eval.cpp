@@ -1,8 +1,11 @@
 #include <CLI/CLI.hpp>
 #include <optional>
+#include <string_view>
+#include <vector>
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/named_outputs.h"
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "report/comparison.h"
@@ -48,6 +51,18 @@ std::string as_given(std::string message, const std::vector<EvaluationFlag>& fla
   return message;
 }
 
+/// The setting of an evaluation that names a file to be written beside --out.
+constexpr std::string_view kSubmission = "submission";
+
+void require_distinct_outputs(const EvaluateCommand& run, const std::string& out) {
+  std::vector<NamedOutput> outputs = {{"--out", out}};
+  const std::string setting = std::string(kSubmission) + "=";
+  for (const std::string& given : run.settings) {
+    if (given.starts_with(setting)) outputs.push_back({"--" + std::string(kSubmission), given.substr(setting.size())});
+  }
+  require_distinct(outputs);
+}
+
 void add_evaluation(CLI::App& eval, const TaskKind& kind, Action& chosen) {
   struct Given {
     EvaluateCommand command;
@@ -80,6 +95,7 @@ void add_evaluation(CLI::App& eval, const TaskKind& kind, Action& chosen) {
   command->callback([given, &kind, &chosen] {
     chosen = [given, &kind] {
       EvaluateCommand& run = given->command;
+      require_distinct_outputs(run, given->out);
       std::optional<GuardedOutput> out;  // before the work, so that it is not in vain
       if (!given->out.empty()) out.emplace(given->out);
       run.precision = parse_precision(given->precision);

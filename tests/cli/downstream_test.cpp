@@ -94,6 +94,14 @@ TEST_F(DownstreamCommands, WrongUseIsSaid) {
   EXPECT_TRUE(has(done("predict entailment run '{}' --text x", 2), "not both ways"));
   EXPECT_TRUE(has(done("eval entailment run train.json", 3), "sentence"));
   EXPECT_TRUE(has(done("eval entailment run ve.json --batch 0", 2), "--batch"));
+  EXPECT_TRUE(has(done("eval vqa run q.json --submission s.json --out ./s.json", 2),
+                  "--submission is the same file as --out (./s.json)"));
+  const std::string none = R"({"image": "images/red0", "sentence": "a", "label": "-", "kwords": []})";
+  write_file_atomic(folder_ / "none.json", none + "\n" + none + "\n");
+  for (const char* command : {"eval entailment run none.json",
+                              "finetune entailment ve.toml --out other --set data.manifests=none.json --device cpu"}) {
+    EXPECT_TRUE(has(done(command, 3), "none.json: all 2 records have the label \"-\"")) << command;
+  }
 }
 
 }  // namespace

@@ -81,6 +81,7 @@ EvaluateResult evaluate_vqa(LoadedModel& loaded, const EvaluateCommand& command)
     throw DataError(command.manifest.string(), "has no record with the field \"answer\", so nothing can be judged",
                     "Give a set with answers, or --submission FILE to write the model's");
   }
+  const std::size_t submitted = submission ? submitted_questions(set).size() : 0;  // before the work as well
   const Bf16Scope scope(use_bf16(command.precision, loaded.vicha().device()));
   const bool ranked = options.answers == AnswerSource::kRanked;
   const SetAnswers answers =
@@ -96,7 +97,7 @@ EvaluateResult evaluate_vqa(LoadedModel& loaded, const EvaluateCommand& command)
   if (submission) {
     write_file_atomic(options.submission, submission_json(set, answers.texts));
     submission->done();
-    judged.table += fmt::format("answers to {} questions: {}\n", set.caption_count(), options.submission);
+    judged.table += fmt::format("answers to {} questions: {}\n", submitted, options.submission);
   }
   judged.figures["answers"] = name_of(kAnswerSourceNames, options.answers);
   if (ranked) {

@@ -230,21 +230,39 @@ Judgement judge_answers(const EvaluationSet& set, const SetAnswers& answers, con
   return judged;
 }
 
-std::string submission_json(const EvaluationSet& set, const std::vector<std::string>& answers) {
+std::vector<std::int64_t> submitted_questions(const EvaluationSet& set) {
   const Manifest& manifest = set.manifest();
   const auto& ids = manifest.column<IdColumn>(kQuestionIdField);
-  VqaJson rows = VqaJson::array();
-  std::unordered_set<std::int64_t> written;
+  std::vector<std::int64_t> questions;
+  std::unordered_map<std::int64_t, std::int64_t> first_of;  // question of each id
   for (std::int64_t i = 0; i < set.caption_count(); ++i) {
     const std::int64_t record = set.caption_record(i);
     if (!ids.has(record)) {
       throw DataError(manifest.where(record), "has no field \"question_id\", which a submission names",
                       "Give every record its id, or leave --submission out");
     }
-    const RecordId id = ids[record];
-    if (!written.insert(id.number).second) continue;
+    const auto [first, fresh] = first_of.try_emplace(ids[record].number, i);
+    if (fresh) {
+      questions.push_back(i);
+    } else if (set.caption(i) != set.caption(first->second) || set.images_of(i) != set.images_of(first->second)) {
+      throw DataError(
+          manifest.where(record),
+          fmt::format("has the question_id {}, as {} has, and asks something else: a submission has one answer "
+                      "for both",
+                      ids[record].text, manifest.where(set.caption_record(first->second))),
+          "Give every question an id of its own, or leave --submission out");
+    }
+  }
+  return questions;
+}
+
+std::string submission_json(const EvaluationSet& set, const std::vector<std::string>& answers) {
+  const auto& ids = set.manifest().column<IdColumn>(kQuestionIdField);
+  VqaJson rows = VqaJson::array();
+  for (const std::int64_t question : submitted_questions(set)) {
+    const RecordId id = ids[set.caption_record(question)];
     const VqaJson value = id.integer ? VqaJson::parse(id.text) : VqaJson(std::string(id.text));
-    rows.push_back({{"question_id", value}, {"answer", answers[static_cast<std::size_t>(i)]}});
+    rows.push_back({{"question_id", value}, {"answer", answers[static_cast<std::size_t>(question)]}});
   }
   return json_text(rows) + "\n";
 }

@@ -55,8 +55,10 @@ at::Tensor right_choices(const EvaluationSet& set, const SetAnswers& answers, co
 Judgement judge_answers(const EvaluationSet& set, const SetAnswers& answers, const AnswerList& list,
                         double temperature = 1.0);
 
-/// What the test server takes: [{"question_id", "answer"}], each id once. Throws DataError naming the record without an
-/// id.
+/// The questions that a submission answers: each id once. Throws DataError naming a record without an id, and both
+/// records where an id stands for two questions.
+std::vector<std::int64_t> submitted_questions(const EvaluationSet& set);
+/// What the test server takes: [{"question_id", "answer"}] of these. Throws as that does.
 std::string submission_json(const EvaluationSet& set, const std::vector<std::string>& answers);
 
 }  // namespace vicha

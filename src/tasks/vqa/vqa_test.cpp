@@ -260,6 +260,27 @@ TEST_F(Vqa, SubmissionHoldsEveryQuestionOnce) {
                    {"nameless.json, record 0", "question_id"}));
 }
 
+TEST_F(Vqa, ASubmissionNamesQuestionsThatShareAnId) {
+  const auto row = [](const std::string& picture, const std::string& question) {
+    return VqaJson{
+        {"question_id", 7}, {"image", "images/" + picture}, {"question", question}, {"kwords", VqaJson::array()}}
+        .dump();
+  };
+  const fs::path run = train(vqa(), "run").last_checkpoint, out = folder_ / "submission.json";
+  write_file_atomic(folder_ / "same.jsonl", row("red0.png", "what") + "\n" + row("red0.png", "what") + "\n");
+  LoadedModel loaded = load_trained(run, "cpu");
+  const EvaluateResult once = find_task_kind("vqa")->evaluate(loaded, {.checkpoint = run,
+                                                                       .manifest = folder_ / "same.jsonl",
+                                                                       .image_root = "",
+                                                                       .settings = {"submission=" + out.string()}});
+  EXPECT_NE(once.table.find("answers to 1 questions"), std::string::npos) << once.table;
+  for (const std::string& other : {row("red1.png", "what"), row("red0.png", "is")}) {
+    write_file_atomic(folder_ / "two.jsonl", row("red0.png", "what") + "\n" + other + "\n");
+    EXPECT_TRUE(says(refused([&] { evaluate(run, "two.jsonl", {"submission=" + out.string()}); }),
+                     {"two.jsonl, record 1", "question_id 7", "two.jsonl, record 0"}));
+  }
+}
+
 TEST_F(Vqa, ListsThatLackAnswersAreToldOf) {
   const auto with_list = [&](const std::string& text, const std::string& out) {
     write_file_atomic(folder_ / "list.json", text);
