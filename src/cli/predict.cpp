@@ -1,10 +1,15 @@
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <CLI/CLI.hpp>
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "base/error.h"
 #include "base/file_guard.h"
@@ -50,16 +55,63 @@ std::string object_of(const PredictArguments& given, const PredictFields& fields
   return object.dump();
 }
 
+using FileIdentity = std::pair<dev_t, ino_t>;
+
+std::optional<FileIdentity> identity_of(const std::string& file) {
+  struct stat info {};
+  if (::stat(file.c_str(), &info) != 0) return std::nullopt;
+  return FileIdentity{info.st_dev, info.st_ino};
+}
+
+/// Files that the lines name as their pictures.
+std::set<FileIdentity> pictures_of_lines(const std::vector<std::string>& lines, const PredictFields& fields) {
+  std::set<FileIdentity> pictures;
+  for (const std::string& line : lines) {
+    const auto object = nlohmann::json::parse(line, nullptr, false);
+    if (!object.is_object()) continue;
+    for (const std::string& field : fields.images) {
+      const auto name = object.find(field);
+      if (name == object.end() || !name->is_string()) continue;
+      if (const auto picture = identity_of(name->get<std::string>())) pictures.insert(*picture);
+    }
+  }
+  return pictures;
+}
+
+/// Throws UsageError where the file is a picture that a line asks about, perhaps one that is still to come.
+void require_no_picture(const fs::path& file, const std::set<FileIdentity>& pictures) {
+  const std::optional<FileIdentity> there = identity_of(file.string());
+  if (!there || !pictures.contains(*there)) return;
+  throw UsageError(
+      fmt::format("{}: is a picture that the input asks about, and the explanation would be written over "
+                  "it. Give --explain another folder",
+                  file.string()));
+}
+
 /// One answer a line, in order; a line that is wrong gives {"line", "error"} in its place, and the status of the first.
-int answer_lines(const Predictor& predict, const fs::path& explain) {
-  if (!explain.empty()) fs::create_directories(explain);
+int answer_lines(const Predictor& predict, const PredictFields& fields, const fs::path& explain) {
+  // Explanations are files, so their names must be known to be free of all the input before the first is written.
+  std::vector<std::string> lines;
+  std::set<FileIdentity> pictures;
+  if (!explain.empty()) {
+    fs::create_directories(explain);
+    for (std::string line; std::getline(std::cin, line);) lines.push_back(line);
+    pictures = pictures_of_lines(lines, fields);
+  }
+  const auto next = [&](std::string& line, std::int64_t number) {
+    if (explain.empty()) return static_cast<bool>(std::getline(std::cin, line));
+    if (number >= std::ssize(lines)) return false;
+    line = lines[static_cast<std::size_t>(number)];
+    return true;
+  };
   int status = 0;
   std::int64_t number = 0;
-  for (std::string line; std::getline(std::cin, line);) {
+  for (std::string line; next(line, number);) {
     ++number;
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
     try {
       const fs::path picture = explain.empty() ? fs::path() : explain / fmt::format("{:06}.png", number);
+      if (!picture.empty()) require_no_picture(picture, pictures);
       print_json(predict({line, picture}) + "\n");
     } catch (const Error& error) {
       print_json(json_text(nlohmann::ordered_json{{"line", number}, {"error", error.what()}}) + "\n");
@@ -113,7 +165,7 @@ void add_prediction(CLI::App& predict, const TaskKind& kind, Action& chosen) {
       LoadedModel loaded = load_trained(given->command.checkpoint, given->command.device, &kind);
       if (!given->tower.empty()) set_tower(loaded, given->tower);
       const Predictor predict = kind.predict(loaded, given->command);
-      if (!single) return answer_lines(predict, given->explain);
+      if (!single) return answer_lines(predict, kind.predict_fields, given->explain);
       print_json(predict({input, given->explain}) + "\n");
       return 0;
     };

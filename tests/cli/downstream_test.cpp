@@ -85,6 +85,19 @@ TEST_F(DownstreamCommands, TrainEvaluateAndAnswer) {
   EXPECT_EQ(answers[2].at("line"), 4);
   EXPECT_TRUE(has(answers[2].at("error"), "none.png"));
   EXPECT_TRUE(answers[3].contains("answer"));
+
+  // The second line's picture lies where the explanation of the first would.
+  fs::create_directories(folder_ / "why");
+  fs::copy_file(folder_ / "images/blue0.png", folder_ / "why/000001.png");
+  const std::string picture = read_file(folder_ / "why/000001.png");
+  write_file_atomic(folder_ / "lines.jsonl", R"({"image": "images/red0.png", "sentence": "a red picture"}
+{"image": "why/000001.png", "sentence": "a blue picture"}
+)");
+  const std::string both = done("-q predict entailment run " + asked + " --explain why < lines.jsonl 2>/dev/null", 3);
+  EXPECT_TRUE(has(both, "why/000001.png: is a picture that the input asks about")) << both;
+  EXPECT_TRUE(has(both, "why/000002.png")) << both;
+  EXPECT_EQ(read_file(folder_ / "why/000001.png"), picture);
+  EXPECT_TRUE(fs::exists(folder_ / "why/000002.png"));
 }
 
 TEST_F(DownstreamCommands, WrongUseIsSaid) {
