@@ -77,6 +77,26 @@ TEST_F(Entailment, WorksWithJointFusion) {
   EXPECT_TRUE(fs::exists(folder_ / "why.png"));
 }
 
+TEST_F(Entailment, RefusesConceptsThatTheModelDoesNotRead) {
+  EntailmentRecipe r = entailment();
+  r.model.concepts.enabled = r.data.concepts.enabled = false;
+  r.training.length.max_steps = 1;
+  train(r, "without");
+  LoadedModel loaded = load_trained(folder_ / "without", "cpu");
+  const Predictor predict = find_task_kind("entailment")->predict(loaded, {.checkpoint = folder_ / "without"});
+  EntailmentJson question = {{"image", (folder_ / "images/red0.png").string()}, {"sentence", "a red picture"}};
+  const EntailmentJson answer = EntailmentJson::parse(predict({question.dump()}));
+  EXPECT_TRUE(answer.at("concepts").is_null());
+  predict({answer.dump()});  // an answer may be asked again
+  question["concepts"] = {"thing"};
+  try {
+    predict({question.dump()});
+    ADD_FAILURE() << "answered";
+  } catch (const DataError& error) {
+    EXPECT_NE(std::string(error.what()).find("gives \"concepts\", and the model reads none"), std::string::npos);
+  }
+}
+
 TEST_F(Entailment, LeavesAModelWhoseContrastIsNotAskedForVectors) {
   EntailmentRecipe r = entailment();
   r.training.length.max_steps = 1;
