@@ -68,6 +68,7 @@ void add_index(CLI::App& app, Action& chosen) {
         const std::optional<std::string> before = model_of_index(given->out);
         if (!before) throw UsageError("--model is missing: the index is not there yet, so it has no model");
         model = *before;
+        require_model_of_index(model, given->out);
       }
       IndexOptions options = given->options;
       options.list.image_root = given->image_root;

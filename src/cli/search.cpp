@@ -135,6 +135,7 @@ void add_search(CLI::App& app, Action& chosen) {
       SearchQuery query;
       if (!lines) query = SearchQuery::parse(given->query);
       const PictureIndex index(given->index);
+      if (given->model.empty()) require_model_of_index(index.description().model, given->index);
       SearchModel model = open_search_model(given->model.empty() ? index.description().model : given->model,
                                             given->tower, given->concept_source);
       PictureSearch search(index, model);

@@ -35,6 +35,15 @@ std::string absolute_spec(const std::string& spec) {
   return prefix.empty() ? absolute : fmt::format("{}:{}", prefix, absolute);
 }
 
+void require_model_of_index(const std::string& spec, const fs::path& index) {
+  std::error_code ignored;
+  const std::string_view prefix = fs::exists(spec, ignored) ? "" : prefix_of(spec);
+  const std::string path = prefix.empty() ? spec : spec.substr(prefix.size() + 1);
+  if (fs::exists(path, ignored)) return;
+  throw DataError(index.string(), fmt::format("was made with the model {}, which is not there any more", path),
+                  "Say where it is now: --model DIR");
+}
+
 SearchModel open_search_model(const std::string& given, const ConceptSourceOptions& options,
                               const std::string& concept_source) {
   std::string spec = given;

@@ -43,6 +43,9 @@ struct SearchModel {
 SearchModel open_search_model(const std::string& spec, const ConceptSourceOptions& options,
                               const std::string& concept_source = "");
 
+/// Of the model that an index names. Throws DataError naming the index and --model if it is not there any more.
+void require_model_of_index(const std::string& spec, const std::filesystem::path& index);
+
 /// The same with paths made absolute, as an index remembers it.
 std::string absolute_spec(const std::string& spec);
 

@@ -89,6 +89,12 @@ TEST_F(SearchCommands, SayWhatIsWrong) {
   const std::string other = refused("search index red --model second", 3);
   EXPECT_TRUE(contains(other, "weights") && contains(other, "second")) << other;
   EXPECT_TRUE(contains(refused("index images --model second --out index", 3), "--rebuild"));
+  fs::rename(folder_ / "run", folder_ / "moved");
+  for (const char* command : {"search index red", "index images --out index"}) {
+    const std::string gone = refused(command, 3);
+    EXPECT_TRUE(contains(gone, "index: was made with the model") && contains(gone, "--model DIR")) << gone;
+  }
+  run_well("search index red --model moved --min-probability 0");
   fs::remove(folder_ / "index/index.json");
   EXPECT_TRUE(contains(refused("search index red", 3), "half built"));
 }

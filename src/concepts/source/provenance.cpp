@@ -103,9 +103,8 @@ std::string relative_to(const fs::path& file, const fs::path& folder) {
 
 [[noreturn]] void refuse(const std::string& a, std::string_view where_a, const std::string& b,
                          std::string_view where_b) {
-  throw DataError(where_b,
-                  fmt::format("comes from {}, and {} from {}: two sources of concepts do not mix", b, where_a, a),
-                  "Compute one of the two again with the other's source");
+  throw DataError(where_b, fmt::format("comes from {}, and {} from {}: the two do not mix", b, where_a, a),
+                  "Compute one of the two again with what made the other");
 }
 
 }  // namespace

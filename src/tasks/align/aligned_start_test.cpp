@@ -127,6 +127,12 @@ TEST_F(AlignedStart, HeadsOfOtherFeaturesAreRefused) {
   pixels.model.vit.picture.input = PictureInput::kPixels;
   pixels.data.features.store.clear();
   EXPECT_TRUE(says(refusal_of<UsageError>([&] { pixels.read_sizes("cpu"); }), "model.image.width"));
+  // Where weights to go on with belong, a run of align names the place where it belongs.
+  PretrainRecipe misplaced = on_heads("");
+  misplaced.init.checkpoint = (folder_ / "aligned").string();
+  fs::create_directories(folder_ / "aligned");
+  write_file_atomic(folder_ / "aligned/recipe.toml", "task = \"align\"\n");
+  EXPECT_TRUE(says(refusal_of([&] { run(misplaced, "misplaced"); }), "Name it in init.heads"));
   PretrainRecipe nobodys = on_heads("");
   nobodys.model.heads.enabled = true;
   EXPECT_TRUE(says(refusal_of<UsageError>([&] { run(nobodys, "nobodys"); }), "init.heads"));

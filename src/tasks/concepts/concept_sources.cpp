@@ -54,7 +54,7 @@ std::unique_ptr<ConceptSource> open_concept_source(std::string_view spec, const 
     throw UsageError(fmt::format("\"{}\" {}. Give {}", printable(spec), named.kind.instead, concept_source_forms()));
   }
   std::unique_ptr<ConceptSource> source = named.kind.open(named.where, options);
-  log::info("source of concepts: {}", source->weights().describe());
+  log::info("pictures and words by {}", source->weights().describe());
   return source;
 }
 

@@ -19,6 +19,7 @@
 #include "checkpoint/names/load_report.h"
 #include "checkpoint/names/names.h"
 #include "checkpoint/safetensors/safetensors.h"
+#include "config/serialize.h"
 #include "nn/position.h"
 #include "objectives/registry.h"
 #include "tasks/host/aligned_start.h"
@@ -165,7 +166,13 @@ void start_missing_copies(ParameterStore& store, const LoadReport& report, const
 
 /// A file of weights, a checkpoint folder, or a run's folder: its last checkpoint.
 std::string weights_of(const std::string& checkpoint) {
-  return fs::is_directory(checkpoint) ? (checkpoint_folder(checkpoint) / "model.safetensors").string() : checkpoint;
+  if (!fs::is_directory(checkpoint)) return checkpoint;
+  const fs::path folder = checkpoint_folder(checkpoint);
+  if (root_string(folder / "recipe.toml", "task") == "align") {
+    throw DataError(checkpoint, "is a run of `vicha align`: it has heads on frozen towers, not a model to go on with",
+                    "Name it in init.heads instead of init.checkpoint");
+  }
+  return (folder / "model.safetensors").string();
 }
 
 /// Of the patches of a checkpoint of ours, whose recipe lies beside its weights.

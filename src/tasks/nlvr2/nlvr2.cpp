@@ -142,7 +142,12 @@ EvaluateResult evaluate_nlvr2(LoadedModel& loaded, const EvaluateCommand& comman
 /// Objects may name both pictures in a list, as records do.
 std::string with_fields_for_pictures(const std::string& input) {
   auto json = nlohmann::ordered_json::parse(input, nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object() || json.contains("image") || !json.contains("images")) return input;
+  if (!json.is_object() || !json.contains("images")) return input;
+  for (const char* field : {"image", kSecondPicture}) {
+    if (!json.contains(field)) continue;
+    throw DataError(input.substr(0, 80), fmt::format("names pictures in \"images\" and in \"{}\"", field),
+                    R"(Give one form: {"images": ["FILE", "FILE"], …} or {"image": "FILE", "image2": "FILE", …})");
+  }
   const nlohmann::ordered_json list = json.at("images");
   if (!list.is_array() || list.size() != static_cast<std::size_t>(kPicturesOfStatement)) {
     throw DataError(input.substr(0, 80),

@@ -99,6 +99,9 @@ TEST_P(StatementsRead, AreLearntByHeartEvaluatedAndAsked) {
   EXPECT_TRUE(says(refused([&] { predict({asked.dump()}); }), {"\"sentence\" has no words"}));
   EXPECT_TRUE(says(refused([&] { predict({R"({"images": ["a.png"], "sentence": "a thing"})"}); }),
                    {"names 1 pictures, not 2"}));
+  EXPECT_TRUE(
+      says(refused([&] { predict({R"({"images": ["a.png", "b.png"], "image": "c.png", "sentence": "a thing"})"}); }),
+           {"Give one form"}));
   EXPECT_TRUE(says(refused([&] { predict({R"({"image": "a.png", "sentence": "a thing", "concepts": [[], []]})"}); }),
                    {"image2"}));
 }
@@ -240,7 +243,7 @@ TEST_F(Statements, FollowPretrainingAndTextAssignment) {
                          *find_task_kind("retrieval"),
                          {.checkpoint = whole.last_checkpoint, .manifest = folder_ / "test.json", .image_root = ""});
                    }),
-                   {"model.fusion.images"}));
+                   {"model.fusion.images", "is a model of the task 'nlvr2' that reads 2 pictures with a text"}));
 }
 
 TEST_F(Statements, BadRecordsAreRefusedByPlaceAndRemedy) {

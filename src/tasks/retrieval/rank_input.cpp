@@ -69,6 +69,7 @@ class Ranker {
         text_(loaded.tokenizer, data_),
         feed_(open_picture_feed(loaded, command.device)),
         from_(command.concepts.from) {
+    require_pairs_of_one(loaded, command.checkpoint.string());
     ConceptFinderOptions finding = command.concepts;
     finding.tower.device = command.device;
     const std::filesystem::path checkpoint = checkpoint_folder(command.checkpoint);
@@ -142,6 +143,17 @@ class Ranker {
 };
 
 }  // namespace
+
+void require_pairs_of_one(const LoadedModel& loaded, const std::string& where) {
+  const std::int64_t images = loaded.vicha().options().fusion.images;
+  if (images == 1) return;
+  throw DataError(
+      where,
+      fmt::format("is a model of the task '{}' that reads {} pictures with a text (model.fusion.images), and "
+                  "retrieval shows it one",
+                  loaded.recipe->task, images),
+      "Take a model that reads one, such as the one that this one was started from");
+}
 
 Predictor rank_input(LoadedModel& loaded, const PredictCommand& command) {
   return [ranker = std::make_shared<Ranker>(loaded, command)](const PredictRequest& request) {

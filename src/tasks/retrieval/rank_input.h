@@ -1,9 +1,14 @@
 // Ranking of a few raw candidates: `vicha predict retrieval`.
 #pragma once
 
+#include <string>
+
 #include "tasks/host/task_kind.h"
 
 namespace vicha {
+
+/// Throws DataError naming `where` if the model reads more than one picture with a text, as models of NLVR2 do.
+void require_pairs_of_one(const LoadedModel& loaded, const std::string& where);
 
 /// Answers {"image": FILE, "texts": [...]} and {"text": TEXT, "images": [FILE...]} by the same object with
 /// "ranking": [{"text" or "image", "probability", "match", "similarity"}], best first. `probability`: softmax over the

@@ -23,6 +23,7 @@ namespace {
 using OrderedJson = nlohmann::ordered_json;
 
 EvaluateResult evaluate_command(LoadedModel& loaded, const EvaluateCommand& command) {
+  require_pairs_of_one(loaded, command.checkpoint.string());
   RetrievalOptions options;
   apply_overrides(options, loaded.recipe->evaluation_settings());
   apply_overrides(options, command.settings);
