@@ -52,7 +52,7 @@ class LabCheck {
     std::set<double> seen;
     for (const double seed : lab_.seeds) {
       if (seed != std::floor(seed) || seed < 0 || seed > kMostSeeds) {
-        fail(fmt::format("'seeds' holds {}, which is no seed", seed), "Seeds are whole numbers from 0");
+        fail(fmt::format("'seeds' holds {}, which is not a seed", seed), "Seeds are whole numbers from 0");
       }
       if (!seen.insert(seed).second) fail(fmt::format("'seeds' holds {} twice", seed), "Each seed is one run of a row");
     }
@@ -69,7 +69,7 @@ class LabCheck {
   void row(const std::string& name, const LabRow& row) const {
     const std::string key = "row." + printable(name);
     if (!is_plain_name(name)) {
-      fail(fmt::format("'{}' is no name of a row", key),
+      fail(fmt::format("'{}' cannot be the name of a row", key),
            "It names folders too: up to 60 letters, digits, '-', '_' and '+'");
     }
     reference(key + ".on", row.on);
@@ -89,7 +89,7 @@ class LabCheck {
   void axis(const std::string& name, const LabAxis& axis) const {
     const std::string key = "axis." + printable(name);
     if (!is_plain_name(name)) {
-      fail(fmt::format("'{}' is no name of an axis", key), "Up to 60 letters, digits, '-', '_' and '+'");
+      fail(fmt::format("'{}' cannot be the name of an axis", key), "Up to 60 letters, digits, '-', '_' and '+'");
     }
     if (axis.key.empty()) {
       fail(fmt::format("'{}.key' is missing", key), "Name a key of the recipe, lab.share or lab.k");
@@ -215,7 +215,7 @@ double share_of_text(const std::string& text, const std::string& where) {
   try {
     return Share::parse(text, where).value();
   } catch (const UsageError& error) {
-    throw DataError(where, fmt::format("{} is no share", printable(text)), "Write \"1/4\", \"25%\" or \"0.25\"");
+    throw DataError(where, fmt::format("{} is not a share", printable(text)), "Write \"1/4\", \"25%\" or \"0.25\"");
   }
 }
 

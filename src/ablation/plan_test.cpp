@@ -128,7 +128,7 @@ TEST_F(LabPlanning, WhatIsWrongIsNamed) {
       {"[row.a]\non = \"a\"", "names the row itself"},
       {"[row.a]\non = \"b\"\n[row.b]\non = \"a\"", "builds on itself"},
       {"[row.a]\nsett = []", "row.a.set"},
-      {"[row.\"a b\"]\n", "no name of a row"},
+      {"[row.\"a b\"]\n", "cannot be the name of a row"},
       {"[row.a]\nshare = \"2/1\"", "row.a.share"},
       {"[row.a]\n[axis.k]\nkey = \"lab.k\"\nvalues = [\"none\"]", "axis.k.values"},
       {"[row.a]\n[axis.x]\nvalues = [\"1\"]", "axis.x.key"},

@@ -17,6 +17,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
+std::string in_blocks(const EmbeddingStore& store) {
+  return fmt::format("{} {}", store.blocks(), store.blocks() == 1 ? "block" : "blocks");
+}
+
 struct Summary {
   explicit Summary(const EmbeddingStore& store)
       : store(store), images(static_cast<std::int64_t>(store.newest().size())) {}
@@ -43,7 +47,7 @@ struct Summary {
                     store.source().describe(), shape.vectors, shape.width, to_string(shape.type), things(), images);
     if (images != store.size()) text += fmt::format(" ({} records, older ones included)", store.size());
     if (shape.layout) text += fmt::format("\n  features  {}", shape.layout->describe());
-    text += fmt::format("\n  size      {} bytes in {} blocks\n", fs::file_size(store.path()), store.blocks());
+    text += fmt::format("\n  size      {} bytes in {}\n", fs::file_size(store.path()), in_blocks(store));
     if (store.lost_bytes() > 0) {
       text += fmt::format("  lost      {} bytes of a last block that is not whole\n", store.lost_bytes());
     }
@@ -88,7 +92,8 @@ void add_verify(CLI::App& store, Action& chosen) {
       for (const fs::path& file : *files) {
         const EmbeddingStore store = EmbeddingStore::open(file);
         store.verify();
-        print(fmt::format("{}: {} records in {} blocks are right{}\n", file.string(), store.size(), store.blocks(),
+        print(fmt::format("{}: {} {} in {} verified{}\n", file.string(), store.size(),
+                          store.size() == 1 ? "record" : "records", in_blocks(store),
                           store.lost_bytes() == 0
                               ? ""
                               : fmt::format("; {} bytes of an unfinished block are passed over", store.lost_bytes())));

@@ -201,7 +201,7 @@ void set_looked_at(const fs::path& path, std::int64_t clusters) {
 Codes::Codes(const fs::path& path) : path_(path), file_(std::make_unique<MappedFile>(path)) {
   const std::span<const std::byte> bytes = file_->bytes();
   if (bytes.size() < sizeof(CodesHeader) || std::memcmp(bytes.data(), kCodesMagic, sizeof CodesHeader{}.magic) != 0) {
-    refuse("is no part of an index");
+    refuse("is not a part of an index");
   }
   header_ = reinterpret_cast<const CodesHeader*>(bytes.data());
   if (header_->version > kCodesVersion) {

@@ -156,7 +156,7 @@ void require_whole_index(const IndexPaths& paths) {
   if (!fs::exists(paths.folder, ignored)) {
     throw DataError(where, "does not exist", fmt::format("Make it: vicha index FOLDER --model DIR --out {}", where));
   }
-  throw DataError(where, "is no index of pictures (no index.json)",
+  throw DataError(where, "is not an index of pictures (it has no index.json)",
                   "Make one: vicha index FOLDER --model DIR --out INDEX");
 }
 

@@ -132,7 +132,7 @@ void list_manifest(PictureList& list, const ListOptions& options) {
     if (::stat(path.c_str(), &info) != 0) {
       list.skipped.push_back({name, errno == ENOENT ? "does not exist" : std::strerror(errno)});
     } else if (!S_ISREG(info.st_mode)) {
-      list.skipped.push_back({name, "is no regular file"});
+      list.skipped.push_back({name, "is not a regular file"});
     } else {
       list.pictures.push_back({name, path, static_cast<std::uint64_t>(info.st_size),
                                info.st_mtim.tv_sec * std::int64_t{1'000'000'000} + info.st_mtim.tv_nsec});

@@ -45,7 +45,7 @@ SearchQuery SearchQuery::parse(std::string_view given) {
     query.text = given.substr(kImage.size());
     query.picture = query.text;
     if (!query.text.empty() && !fs::is_regular_file(query.picture, ignored)) {
-      throw DataError(query.text, fs::exists(query.picture, ignored) ? "is no file" : "does not exist",
+      throw DataError(query.text, fs::exists(query.picture, ignored) ? "is not a file" : "does not exist",
                       "Give the path of a picture behind image:");
     }
   } else {

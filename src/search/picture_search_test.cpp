@@ -105,7 +105,7 @@ TEST_F(PictureSearchTest, NamesDamagedIndexes) {
   write_file_atomic(paths.description(), "{}");
   EXPECT_NE(refused([&] { find("red"); }).find("index.json"), std::string::npos);
   EXPECT_NE(refused([&] { PictureIndex opened(folder_ / "none"); }).find("does not exist"), std::string::npos);
-  EXPECT_NE(refused([&] { PictureIndex opened(pictures()); }).find("no index"), std::string::npos);
+  EXPECT_NE(refused([&] { PictureIndex opened(pictures()); }).find("not an index"), std::string::npos);
 }
 
 TEST_F(PictureSearchTest, FindsByClustersToo) {

@@ -58,7 +58,7 @@ SearchModel open_search_model(const std::string& given, const ConceptSourceOptio
     }
     spec = fmt::format("aligned:{}", spec);
   } else if (prefix_of(spec).empty()) {
-    throw DataError(given, fs::exists(spec, ignored) ? "is no folder of a model" : "does not exist",
+    throw DataError(given, fs::exists(spec, ignored) ? "is not the folder of a model" : "does not exist",
                     "Give the folder of a run of `vicha align` or `vicha pretrain`, or clip:FILE");
   }
   SearchModel model;

@@ -11,7 +11,7 @@ std::vector<std::uint64_t> vector_offsets(const fs::path& store) {
   const MappedFile file(store);
   const auto header = store_detail::decode_file_header(file.bytes(), store.string());
   if (!header || header->shape.vectors != 1 || header->shape.type != StoreType::kFloat16) {
-    throw DataError(store.string(), "is no store of one fp16 vector a picture");
+    throw DataError(store.string(), "is not a store of one fp16 vector a picture");
   }
   const store_detail::StoreScan scan = store_detail::scan_blocks(file.bytes(), *header, store.string());
   if (scan.lost > 0) throw DataError(store.string(), "is cut short", "Repeat `vicha index`");

@@ -73,7 +73,7 @@ TEST_F(SearchCommands, CalibratesByCaptionsAndManifests) {
 TEST_F(SearchCommands, SayWhatIsWrong) {
   run_well("index images --model run --out index");
   EXPECT_TRUE(contains(refused("search nowhere red", 3), "does not exist"));
-  EXPECT_TRUE(contains(refused("search images red", 3), "no index"));
+  EXPECT_TRUE(contains(refused("search images red", 3), "not an index"));
   EXPECT_TRUE(contains(refused("search index ''", 2), "empty"));
   EXPECT_TRUE(contains(refused("search index lost.png", 2), "text:lost.png"));
   refused("search index red --k 0", 2);

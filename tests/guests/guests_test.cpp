@@ -240,7 +240,7 @@ TEST_F(Guests, ASourceOfConceptsIsKnownByItsPrefix) {
   EXPECT_EQ(records, 48);
   const Result without = run_program(folder_, VICHA_PROGRAM, arguments);
   EXPECT_EQ(without.status, 2) << without.output;
-  EXPECT_TRUE(contains(without.output, "\"hue:colours.txt\" is no source of concepts")) << without.output;
+  EXPECT_TRUE(contains(without.output, "\"hue:colours.txt\" is not a source of concepts")) << without.output;
 }
 
 }  // namespace

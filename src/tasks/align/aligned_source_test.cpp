@@ -54,8 +54,9 @@ TEST_F(AlignedSourceTest, FormsOfNamesAreKnownFromATable) {
   const auto refused = [](const std::string& spec) {
     return refusal_of<UsageError>([&] { open_concept_source(spec); });
   };
-  EXPECT_TRUE(says(refused("clap:file"), "\"clap:file\" is no source of concepts. Give clip:FILE (weights of CLIP)"));
-  EXPECT_TRUE(says(refused("aligned:"), "is no source of concepts"));
+  EXPECT_TRUE(
+      says(refused("clap:file"), "\"clap:file\" is not a source of concepts. Give clip:FILE (weights of CLIP)"));
+  EXPECT_TRUE(says(refused("aligned:"), "is not a source of concepts"));
   EXPECT_TRUE(says(refused("tower:train.emb"), "knows pictures and no words"));
   EXPECT_TRUE(says(refused("manifest:words"), "holds words, not a model"));
 }

@@ -41,7 +41,7 @@ NamedSource parse_concept_source(std::string_view spec) {
       if (kind.key == spec.substr(0, colon)) return {kind, std::string(spec.substr(colon + 1))};
     }
   }
-  throw UsageError(fmt::format("\"{}\" is no source of concepts. Give {}", printable(spec),
+  throw UsageError(fmt::format("\"{}\" is not a source of concepts. Give {}", printable(spec),
                                concept_source_forms(/*towerless=*/true, /*about=*/true)));
 }
 

@@ -59,7 +59,8 @@ std::string text_field(const InputJson& json, const std::string& field, const Pr
   const auto value = json.find(field);
   const std::string remedy = "Give " + form_of(fields);
   if (value == json.end()) throw DataError(shown_input(input), fmt::format("has no field \"{}\"", field), remedy);
-  if (!value->is_string()) throw DataError(shown_input(input), fmt::format("field \"{}\" is no string", field), remedy);
+  if (!value->is_string())
+    throw DataError(shown_input(input), fmt::format("field \"{}\" is not a string", field), remedy);
   return value->get<std::string>();
 }
 
@@ -69,7 +70,8 @@ std::vector<std::string> words_of(const InputJson& list, const std::string& inpu
     if (word.is_string()) words.push_back(word.get<std::string>());
   }
   if (!list.is_array() || words.size() != list.size()) {
-    throw DataError(shown_input(input), "field \"concepts\" is no list of strings, or of one list for each picture",
+    throw DataError(shown_input(input),
+                    "field \"concepts\" is neither a list of strings nor a list of them for each picture",
                     "Leave it out, and the concepts are found in the picture");
   }
   return words;
@@ -86,7 +88,7 @@ std::optional<std::vector<std::vector<std::string>>> given_concepts(const InputJ
     for (const InputJson& list : *found) lists.push_back(words_of(list, input));
     return lists;
   }
-  throw DataError(shown_input(input), fmt::format("field \"concepts\" is no list of {} lists of strings", pictures),
+  throw DataError(shown_input(input), fmt::format("field \"concepts\" is not a list of {} lists of strings", pictures),
                   "Give a list for each picture, or leave the field out");
 }
 
@@ -120,7 +122,7 @@ PredictInput::Item PredictInput::read(const std::string& input) const {
   Item item;
   item.json = InputJson::parse(input, nullptr, /*allow_exceptions=*/false);
   if (!item.json.is_object()) {
-    throw DataError(shown_input(input), fmt::format("is no JSON object that predict {} reads", parts.task),
+    throw DataError(shown_input(input), fmt::format("is not a JSON object that predict {} reads", parts.task),
                     "Give " + form_of(parts.fields));
   }
   if (!parts.fields.text.empty()) {
@@ -138,16 +140,16 @@ PredictInput::Item PredictInput::read(const std::string& input) const {
     for (const std::int64_t id : ids) item.pieces.emplace_back(parts.tokenizer->vocabulary().token(id));
   }
   const auto given = given_concepts(item.json, parts.fields.images.size(), input);
-  // All names before any file: what is missing in the line is said first.
-  std::vector<std::string> names;
   if (given && !parts.text.has_concepts()) {
     throw DataError(shown_input(input), "gives \"concepts\", and the model reads none",
                     "Leave the field out, or take a model that was trained with concepts");
   }
+  // All names before any file: what is missing in the line is said first.
+  std::vector<std::string> names;
   for (const std::string& field : parts.fields.images) {
     names.push_back(text_field(item.json, field, parts.fields, input));
     if (!is_file_name(names.back())) {
-      throw DataError(shown_input(input), fmt::format("field \"{}\" is no file name", field),
+      throw DataError(shown_input(input), fmt::format("field \"{}\" is not a file name", field),
                       "Give the picture's file");
     }
   }

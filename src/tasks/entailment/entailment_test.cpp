@@ -164,7 +164,7 @@ TEST_F(Entailment, LearnsThirtyTwoSamplesIsCalibratedAndAnswers) {
   }
   question.erase("sentence");
   EXPECT_TRUE(says(refused([&] { predict({question.dump()}); }), {"sentence", R"({"image": "FILE")"}));
-  EXPECT_TRUE(says(refused([&] { predict({"[1]"}); }), {"no JSON object"}));
+  EXPECT_TRUE(says(refused([&] { predict({"[1]"}); }), {"not a JSON object"}));
 }
 
 TEST_F(Entailment, ResumedRunEndsWithTheSameBits) {

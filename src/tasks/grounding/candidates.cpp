@@ -30,7 +30,7 @@ std::unordered_map<std::string, std::vector<PixelBox>> read_boxes(const std::str
   const std::string text = read_file(file);
   const auto json = nests_deeper(text) ? nlohmann::json(nlohmann::json::value_t::discarded)
                                        : nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object()) throw DataError(file, "is no JSON object of candidate boxes", kBoxesForm);
+  if (!json.is_object()) throw DataError(file, "is not a JSON object of candidate boxes", kBoxesForm);
   std::unordered_map<std::string, std::vector<PixelBox>> boxes;
   for (const auto& [name, list] : json.items()) {
     const auto wrong = [&, &key = name](std::size_t number, std::string_view what) {
@@ -46,7 +46,8 @@ std::unordered_map<std::string, std::vector<PixelBox>> read_boxes(const std::str
       if (!one.is_array() || one.size() < 4) throw wrong(i, "has fewer than four numbers");
       double numbers[4];
       for (std::size_t n = 0; n < 4; ++n) {
-        if (!one[n].is_number() || !std::isfinite(one[n].get<double>())) throw wrong(i, "holds what is no number");
+        if (!one[n].is_number() || !std::isfinite(one[n].get<double>()))
+          throw wrong(i, "holds something that is not a number");
         numbers[n] = one[n].get<double>();
       }
       const PixelBox box{numbers[0], numbers[1], numbers[2], numbers[3]};

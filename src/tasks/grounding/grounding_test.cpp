@@ -274,7 +274,7 @@ TEST_F(Grounding, BadBoxesAreNamed) {
   write_file_atomic(folder_ / "few.json", R"({"images/squares0.png": [[500, 500, 9, 9]]})");
   EXPECT_NE(judged({records_[0]}, few).find("all candidate boxes lie outside"), std::string::npos);
   write_file_atomic(folder_ / "few.json", "[1, 2]");
-  EXPECT_NE(judged({records_[0]}, few).find("no JSON object"), std::string::npos);
+  EXPECT_NE(judged({records_[0]}, few).find("not a JSON object"), std::string::npos);
 
   // What is odd but may be is counted: no candidate at all, candidates that stick out, none that is right.
   write_file_atomic(folder_ / "few.json",

@@ -152,8 +152,9 @@ std::string with_fields_for_pictures(const std::string& input) {
   if (!list.is_array() || list.size() != static_cast<std::size_t>(kPicturesOfStatement)) {
     throw DataError(input.substr(0, 80),
                     list.is_array()
-                        ? fmt::format("field \"images\" names {} pictures, not {}", list.size(), kPicturesOfStatement)
-                        : fmt::format("field \"images\" is no list of {} pictures", kPicturesOfStatement),
+                        ? fmt::format("field \"images\" names {} {}, not {}", list.size(),
+                                      list.size() == 1 ? "picture" : "pictures", kPicturesOfStatement)
+                        : fmt::format("field \"images\" is not a list of {} pictures", kPicturesOfStatement),
                     R"(Give {"images": ["FILE", "FILE"], "sentence": "TEXT"})");
   }
   json["image"] = list[0];
