@@ -57,6 +57,18 @@ TEST_F(Guarded, AnInputIsNoOutputByWhateverName) {
   EXPECT_EQ(refusal([&] { write_file_atomic(folder_ / "out.json", "x"); }), "accepted");
 }
 
+TEST_F(Guarded, AllOutputsAreRefusedBeforeOneIsWritten) {
+  const auto made = [&](const fs::path& out, const fs::path& beside) {
+    return refusal([&] { GuardedOutputs({{"--out", out}, {"beside it", beside}}, {in()}); });
+  };
+  EXPECT_EQ(made(folder_ / "a", folder_ / "b"), "accepted");
+  EXPECT_NE(made(folder_ / "a", in()).find("is read by this command"), std::string::npos);
+  EXPECT_NE(made(folder_ / "a", folder_ / "a").find("is the same file as --out"), std::string::npos);
+  const GuardedOutputs outputs({{"--out", folder_ / "a"}}, {});
+  EXPECT_EQ(refusal([&] { write_file_atomic(folder_ / "a", "x"); }), "accepted") << "it is its own";
+  EXPECT_EQ(refusal([&] { read_file(folder_ / "a"); }), "accepted");
+}
+
 TEST_F(Guarded, EveryWayOfOpeningIsKnown) {
   for (const auto& open : std::initializer_list<std::function<void(const fs::path&)>>{
            [](const fs::path& p) { read_file(p); }, [](const fs::path& p) { MappedFile{p}; },

@@ -1,5 +1,7 @@
 #include "base/named_outputs.h"
 
+#include <sys/stat.h>
+
 #include "base/error.h"
 
 namespace vicha {
@@ -35,6 +37,17 @@ void require_distinct(const std::vector<NamedOutput>& outputs) {
       throw UsageError(other.path.string() + ": " + other.name + " is the same file as " + one.name + " (" +
                        one.path.string() + "), and one would write over the other. Name another file");
     }
+  }
+}
+
+GuardedOutputs::GuardedOutputs(const std::vector<NamedOutput>& outputs, const std::vector<fs::path>& inputs) {
+  require_distinct(outputs);
+  for (const fs::path& input : inputs) {
+    struct stat info {};
+    if (!input.empty() && ::stat(input.c_str(), &info) == 0 && S_ISREG(info.st_mode)) note_input(input, info);
+  }
+  for (const NamedOutput& output : outputs) {
+    if (!output.path.empty()) guards_.emplace_back(output.path);
   }
 }
 

@@ -26,6 +26,13 @@ struct AssignRequest {
   TagOptions tags;
   bool regions = false;
   NeighbourBuild neighbours;
+
+  /// Empty where none are made or read.
+  std::filesystem::path vocabulary_embeddings() const {
+    if (store_of_source(source) || field_of_source(source)) return {};
+    if (!embeddings.empty() || vocabulary.empty()) return embeddings;
+    return vocabulary.string() + ".safetensors";
+  }
 };
 
 /// By the captions of like pictures: the chain of `concepts build`, with a vocabulary that is there.
@@ -60,8 +67,7 @@ AssignReport assign(const AssignRequest& given) {
   }
   const ConceptVocabulary vocabulary = ConceptVocabulary::load(given.vocabulary);
   const auto source = open_concept_source(given.source, given.source_options);
-  const std::filesystem::path file =
-      given.embeddings.empty() ? std::filesystem::path(given.vocabulary.string() + ".safetensors") : given.embeddings;
+  const std::filesystem::path file = given.vocabulary_embeddings();
   ConceptKit kit = embed_vocabulary(*source, vocabulary, given.prompts, file);
   kit.provenance.source = given.source;
   kit.provenance.vocabulary = given.vocabulary;
@@ -108,9 +114,13 @@ void add_concepts_assign(CLI::App& group, Action& chosen) {
   command->callback([given, &chosen] {
     chosen = [given] {
       require_utf8(given->out.filename().string(), "--out");  // its identity names what lies beside it
-      require_distinct({{"--out", given->out},
-                        {"the identity of --out", concept_provenance_file(given->out)},
-                        {"--vocab-embeddings", given->embeddings}});
+      std::vector<std::filesystem::path> inputs = {given->manifest, given->vocabulary, given->neighbours.captions};
+      inputs.insert(inputs.end(), given->stores.begin(), given->stores.end());
+      const std::filesystem::path embeddings = given->vocabulary_embeddings();
+      const GuardedOutputs outputs({{"--out", given->out},
+                                    {"the identity of --out", concept_provenance_file(given->out)},
+                                    {"the vocabulary's embeddings (--vocab-embeddings)", embeddings}},
+                                   inputs);
       const AssignReport report = assign(*given);
       warn_if_moved(given->manifest, given->out);
       print(

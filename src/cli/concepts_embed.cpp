@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "base/named_outputs.h"
 #include "cli/concepts.h"
 #include "cli/options.h"
 #include "concepts/embed/embed.h"
@@ -37,11 +38,13 @@ void add_concepts_embed(CLI::App& group, Action& chosen) {
   command->callback([given, &chosen] {
     chosen = [given] {
       const EmbedOptions& options = given->options;
+      const auto store = store_of_rank(given->out, options.rank, options.ranks);
+      const GuardedOutputs outputs(
+          {{"--out", store}, {"the list of bad pictures, beside --out", bad_pictures_of(store)}}, given->manifests);
       ManifestOptions manifest = given->manifest;
       manifest.image_root = given->image_root;
       const ImageList images = list_images(given->manifests, manifest);
       const auto source = open_concept_source(given->source, given->source_options);
-      const auto store = store_of_rank(given->out, options.rank, options.ranks);
       const EmbedReport report = embed_images(*source, images, store, options);
       print(fmt::format("{}: {} pictures, {} embedded, {} there already, {} unreadable; {:.1f} s\n", store.string(),
                         report.images, report.embedded, report.known, report.bad, report.seconds));

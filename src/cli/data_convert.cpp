@@ -75,9 +75,11 @@ void add_data_convert(CLI::App& group, Action& chosen) {
       options.delimiter = delimiter_named(given->delimiter);
       options.header = !given->no_header;
       options.quotes = !given->no_quotes;
-      require_distinct({{"--out", given->out},
-                        {"the list of what is left out, beside --out", fs::path(given->out).concat(".lost.jsonl")},
-                        {"--boxes-out", options.boxes_out}});
+      const GuardedOutputs outputs(
+          {{"--out", given->out},
+           {"the list of what is left out, beside --out", fs::path(given->out).concat(".lost.jsonl")},
+           {"--boxes-out", options.boxes_out}},
+          {given->in, options.with, options.boxes});
       const ConvertReport report = convert_manifest(given->in, given->out, options);
       for (const std::string& example : report.examples) log::warning("left out: {}", example);
       std::string text = fmt::format("{}: {} records", given->out.string(), report.records);

@@ -3,7 +3,6 @@
 #include <CLI/CLI.hpp>
 
 #include "base/error.h"
-#include "base/file_guard.h"
 #include "base/files.h"
 #include "base/log.h"
 #include "cli/data.h"
@@ -47,11 +46,8 @@ int run(Given& given) {
   if (!given.keep_captions.empty()) rules.keep_captions = Share::parse(given.keep_captions, "--keep-captions");
   if (given.has_min_sim->count() > 0) rules.min_sim = given.min_sim;
   if (!given.plot.empty()) check_plot_name(given.plot);
-  given.stores.require_distinct(given.out, given.plot);
-  const GuardedOutput out(given.out);  // before the work, so that it is not in vain
+  const GuardedOutputs outputs = given.stores.guarded(given.out, {given.manifest}, given.plot);
   require_regular_file(given.manifest);
-  std::optional<GuardedOutput> plot;
-  if (!given.plot.empty()) plot.emplace(given.plot);
   if (!given.stores.has_image_root()) warn_if_moved(given.manifest, given.out);
   const ManifestPairs pairs = similarities(given);
   const std::vector<bool> kept = select_pairs(pairs, rules);

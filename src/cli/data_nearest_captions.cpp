@@ -2,7 +2,6 @@
 
 #include <CLI/CLI.hpp>
 
-#include "base/file_guard.h"
 #include "base/files.h"
 #include "cli/data.h"
 #include "cli/data_stores.h"
@@ -31,8 +30,7 @@ void add_data_nearest_captions(CLI::App& group, Action& chosen) {
   given->stores.add_options(*command);
   command->callback([given, &chosen] {
     chosen = [given] {
-      given->stores.require_distinct(given->out);
-      const GuardedOutput out(given->out);  // before the work, so that it is not in vain
+      const GuardedOutputs outputs = given->stores.guarded(given->out, {given->manifest, given->others});
       for (const auto& input : {given->manifest, given->others}) require_regular_file(input);
       if (!given->stores.has_image_root()) warn_if_moved(given->manifest, given->out);
       std::vector<std::filesystem::path> manifests = {given->others};

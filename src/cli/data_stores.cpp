@@ -41,13 +41,17 @@ std::filesystem::path DataStores::caption_store(const std::filesystem::path& out
   return captions_.empty() ? out.string() + ".captions.emb" : captions_;
 }
 
-void DataStores::require_distinct(const std::filesystem::path& out, const std::filesystem::path& plot) const {
+GuardedOutputs DataStores::guarded(const std::filesystem::path& out, std::vector<std::filesystem::path> inputs,
+                                   const std::filesystem::path& plot) const {
   std::vector<NamedOutput> outputs = {{"--out", out}, {"--plot", plot}};
   if (!source_.empty()) {
     outputs.push_back({images_.empty() ? "the pictures' store" : "--store", image_store(out)});
     outputs.push_back({captions_.empty() ? "the captions' store" : "--caption-store", caption_store(out)});
+    outputs.push_back({"the list of bad pictures, beside their store", bad_pictures_of(image_store(out))});
+  } else {
+    inputs.insert(inputs.end(), {images_, captions_});
   }
-  vicha::require_distinct(outputs);
+  return GuardedOutputs(outputs, inputs);
 }
 
 ConceptSource& DataStores::source() {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/named_outputs.h"
 #include "concepts/source/source.h"
 #include "concepts/store/store.h"
 #include "data/manifest/manifest.h"
@@ -29,8 +30,10 @@ class DataStores {
   /// Share of images or pairs that may lack an embedding.
   double max_missing() const { return max_missing_; }
 
-  /// Throws UsageError if `out`, `plot` and the stores that --source fills are not files of their own.
-  void require_distinct(const std::filesystem::path& out, const std::filesystem::path& plot = {}) const;
+  /// `out`, `plot` and what --source fills, guarded. Throws UsageError if they are not files of their own, or one of
+  /// them is read: `inputs`, and stores that are only read.
+  GuardedOutputs guarded(const std::filesystem::path& out, std::vector<std::filesystem::path> inputs,
+                         const std::filesystem::path& plot = {}) const;
   /// Without --source the store must be named, and is read as it stands. Where they are not named, stores are
   /// `out`.pictures.emb and `out`.captions.emb.
   EmbeddingStore images(const std::filesystem::path& manifest, const std::filesystem::path& out);

@@ -11,6 +11,7 @@
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "features/feature_embed.h"
+#include "features/feature_store.h"
 
 namespace vicha::cli {
 namespace {
@@ -28,10 +29,10 @@ struct EmbedCommand {
   int run() {
     const fs::path store = store_of_rank(out, options.rank, options.ranks);
     texts = texts || is_text_tower(tower);
-    require_distinct(
-        {{"--out", store},
-         {"the store of patches, beside --out", patches ? fs::path(store.string() + ".patches") : fs::path()},
-         {"the list of bad pictures, beside --out", fs::path(store.string() + ".bad_pictures.jsonl")}});
+    std::vector<NamedOutput> outputs = {{"--out", store}};
+    if (patches) outputs.push_back({"the store of patches, beside --out", patches_beside(store)});
+    if (!texts) outputs.push_back({"the list of bad pictures, beside --out", bad_pictures_of(store)});
+    const GuardedOutputs guarded(outputs, manifests);
     const EmbedReport report = texts ? run_texts(store) : run_pictures(store);
     print(summary(report));
     return 0;

@@ -144,6 +144,54 @@ TEST_F(CommandFiles, TwoOutputsOfACommandAreTwoFiles) {
   }
 }
 
+TEST_F(CommandFiles, NamesThatACommandDerivesAreNoInputsOfIt) {
+  struct Case {
+    const char *input, *name, *arguments;
+    const char* unmade = "none";  // what would have been written first
+  };
+  write_file_atomic(folder_ / "boxes.json", "{}");
+  for (const Case& one : std::initializer_list<Case>{
+           {"train.json", "b.jsonl.identity.json",
+            "concepts build --captions b.jsonl.identity.json --source clip:none --out b.jsonl", "b.parts"},
+           {"one.emb", "n.jsonl.identity.json",
+            "concepts build --captions train.json --vocab n.jsonl.identity.json --source tower:one.emb --out n.jsonl",
+            "n.parts"},
+           {"words.tsv", "a.json.identity.json",
+            "concepts assign train.json --source clip:none --store one.emb --vocab a.json.identity.json --out a.json",
+            "a.json.identity.json.safetensors"},
+           {"words.tsv", "v.tsv",
+            "concepts assign train.json --source clip:none --store one.emb --vocab v.tsv --out v.tsv",
+            "v.tsv.safetensors"},
+           {"train.json", "m.json.identity.json",
+            "concepts assign m.json.identity.json --source manifest:kwords --out m.json", "m.json"},
+           {"boxes.json", "r.json.identity.json",
+            "data region-tags train.json --boxes r.json.identity.json --out r.json", "r.json"},
+           {"train.json", "e.parser.json", "concepts parse e.parser.json --out e", "e"},
+           {"one.emb", "x.keys.txt", "concepts store export x.keys.txt x.npy", "x.npy"},
+           {"train.json", "s.emb.bad_pictures.jsonl", "embed s.emb.bad_pictures.jsonl --tower vit:none --out s.emb",
+            "s.emb"},
+           {"train.json", "t.emb.bad_pictures.jsonl",
+            "concepts embed t.emb.bad_pictures.jsonl --source clip:none --out t.emb", "t.emb"},
+           {"train.json", "f.json.pictures.emb.bad_pictures.jsonl",
+            "data filter f.json.pictures.emb.bad_pictures.jsonl --keep 50% --source clip:none --out f.json",
+            "f.json.captions.emb"},
+           {"train.json", "c.json.lost.jsonl", "data convert c.json.lost.jsonl --out c.json", "c.json"},
+           {"train.json", "tar/lost.jsonl", "data from-tar tar/lost.jsonl --out tar", "tar/images"},
+           {"train.json", "old/images/a/a.tar", "data from-tar old/images/a/a.tar --out old", "old/manifest.jsonl"},
+       }) {
+    fs::create_directories((folder_ / one.name).parent_path());
+    fs::copy_file(folder_ / one.input, folder_ / one.name);
+    const ProgramResult result = vicha(one.arguments);
+    EXPECT_EQ(result.status, 2) << one.arguments << "\n" << result.output;
+    EXPECT_TRUE(contains(result.output, "read by this command") || contains(result.output, "this command reads"))
+        << one.arguments << "\n"
+        << result.output;
+    EXPECT_TRUE(fs::exists(folder_ / one.name)) << one.arguments;
+    if (fs::exists(folder_ / one.name)) EXPECT_EQ(read_file(folder_ / one.name), read_file(folder_ / one.input));
+    EXPECT_FALSE(fs::exists(folder_ / one.unmade)) << one.arguments;
+  }
+}
+
 TEST_F(CommandFiles, NamesThatAreNoUtf8EndNoCommandAfterItsWork) {
   const fs::path odd = folder_ / "caf\xe9";
   fs::create_directories(odd / "images");

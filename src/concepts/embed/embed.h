@@ -74,6 +74,9 @@ struct EmbedReport {
 /// The store of a rank: "coco.emb" of 4 -> "coco.rank-0-of-4.emb"; the name itself of 1.
 std::filesystem::path store_of_rank(const std::filesystem::path& store, std::int64_t rank, std::int64_t ranks);
 
+/// Where a store's pictures that cannot be read are listed, unless EmbedOptions says otherwise.
+std::filesystem::path bad_pictures_of(const std::filesystem::path& store);
+
 /// Appends what `store` (its rank's) does not have. Throws DataError if it belongs to another source or has another
 /// shape, or when too many images are bad; Error if it cannot be written.
 EmbedReport embed_images(ConceptSource& source, const ImageList& images, const std::filesystem::path& store,

@@ -19,6 +19,10 @@ namespace {
 
 enum class Fate : std::uint8_t { kNew, kKnown, kBad };
 
+fs::path bad_pictures_file(const EmbedJob& job, const EmbedOptions& options) {
+  return options.bad_images.empty() ? bad_pictures_of(job.targets.front().store) : options.bad_images;
+}
+
 class Embedder {
  public:
   Embedder(const EmbedJob& job, const ImageList& images, const EmbedOptions& options)
@@ -27,11 +31,9 @@ class Embedder {
         options_(options),
         count_(options.rank < images.size() ? (images.size() - options.rank - 1) / options.ranks + 1 : 0),
         seen_(static_cast<std::size_t>(count_)),
-        bad_log_(images.manifest, options.max_bad_share,
-                 options.bad_images.empty() ? fs::path(job.targets.front().store.string() + ".bad_pictures.jsonl")
-                                            : options.bad_images,
-                 options.settings),
+        bad_log_(images.manifest, options.max_bad_share, bad_pictures_file(job, options), options.settings),
         progress_("embedding pictures", "pictures", count_) {
+    go_on_with(bad_pictures_file(job, options));  // refused before a store is begun
     for (const EmbedTarget& target : job.targets) {
       writers_.push_back(std::make_unique<EmbeddingStoreWriter>(target.store, target.weights, target.shape));
     }
@@ -144,6 +146,8 @@ class Embedder {
 };
 
 }  // namespace
+
+fs::path bad_pictures_of(const fs::path& store) { return store.string() + ".bad_pictures.jsonl"; }
 
 void check_embed_options(const EmbedOptions& options) {
   if (options.ranks < 1 || options.rank < 0 || options.rank >= options.ranks) {

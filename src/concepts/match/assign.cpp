@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
+#include "base/named_outputs.h"
 #include "base/progress.h"
 #include "concepts/store/store.h"
 #include "data/manifest/record_fields.h"
@@ -208,6 +209,7 @@ ConceptProvenance provenance_of(const ConceptKit& kit, const AssignOptions& opti
 
 std::int64_t rewrite_with_concepts(const fs::path& manifest, const fs::path& out, const ConceptProvenance& provenance,
                                    const std::function<bool(Record&, std::int64_t)>& edit) {
+  const GuardedOutputs outputs({{"--out", out}, {"its identity", concept_provenance_file(out)}}, {manifest});
   std::error_code ignored;
   fs::remove(concept_provenance_file(out), ignored);
   const std::int64_t records = rewrite_manifest(manifest, out, edit);

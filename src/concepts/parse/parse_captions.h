@@ -85,6 +85,9 @@ inline constexpr std::int64_t kCaptionParserVersion = 3;
 /// were parsed to standard output). Throws DataError if what lies beside it cannot be read.
 std::optional<std::int64_t> parser_version_of(const std::filesystem::path& parsed);
 
+/// OUT.parser.json
+std::filesystem::path parser_identity_path(const std::filesystem::path& out);
+
 struct ParseRun {
   std::int64_t captions = 0;  ///< lines of the output
   std::int64_t found = 0;     ///< of them, those that an earlier run had written

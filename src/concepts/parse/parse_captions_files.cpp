@@ -78,8 +78,6 @@ void read_captions_of(const json& record, const std::string& where, const std::f
 // What a line of the output starts with, if it is of this caption.
 std::string line_start(std::string_view caption) { return R"({"caption":)" + dump(std::string(caption)) + ","; }
 
-fs::path parser_identity_path(const fs::path& out) { return out.string() + ".parser.json"; }
-
 // What the lines depend on beside the captions.
 json parser_identity(const ParseOptions& options) {
   const SceneGraphOptions& graph = options.graph;
@@ -208,6 +206,8 @@ class ResumedOutput {
 
 }  // namespace
 
+fs::path parser_identity_path(const fs::path& out) { return out.string() + ".parser.json"; }
+
 void for_each_caption(const std::vector<fs::path>& files, const std::function<void(std::string)>& see) {
   for (const fs::path& file : files) {
     if (file == "-") {
@@ -231,6 +231,7 @@ ParseRun parse_captions(const std::vector<fs::path>& files, const fs::path& out,
   }
   ParseRun run;
   for_each_caption(files, [&](const std::string&) { ++run.captions; });
+  go_on_with(parser_identity_path(out));  // refused before anything is written, where the captions are read from it
   ResumedOutput output(out, options);
   Progress progress("parsing captions", "captions", run.captions);
   std::int64_t done = 0;

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/named_outputs.h"
 #include "concepts/store/store.h"
 #include "concepts/store/store_format.h"
 #include "concepts/store/store_npy.h"
@@ -82,12 +83,14 @@ void export_npy(const EmbeddingStore& store, std::span<const std::int64_t> recor
     throw DataError(store.path().string(), fmt::format("the name of record {} has a line break", record),
                     "Export as .safetensors");
   }
+  const fs::path keys = fs::path(path).replace_extension(".keys.txt");
+  const GuardedOutputs outputs({{"the export", path}, {"the list of its keys", keys}}, {store.path()});
   write_file_atomic(path, [&](const ExportSink& out) {
     out(encode_npy_header(store.shape().type == StoreType::kFloat16 ? "<f2" : "<f4",
                           shape_of(store.shape(), records.size())));
     write_rows(store, records, out);
   });
-  write_file_atomic(fs::path(path).replace_extension(".keys.txt"), [&](const ExportSink& out) {
+  write_file_atomic(keys, [&](const ExportSink& out) {
     for (const std::int64_t record : records) {
       out(fmt::format("{}\t{}\n", store.key(record), hexadecimal(store.content(record))));
     }

@@ -110,6 +110,14 @@ class Run {
     if (from_ != to_) {  // names of pictures will begin so
       require_utf8(moved_name("images", from_, to_), (options.out / options.manifest).string());
     }
+    // An archive that lies in a folder which is unpacked anew would go with it.
+    for (const std::string& name : names) {
+      for (const std::string& folder : {name, name + std::string(kUnfinished)})
+        require_no_input_below(images_ / folder);
+    }
+    outputs_.emplace(std::vector<NamedOutput>{{"the list of lost samples", options.out / kLostList},
+                                              {"--manifest", options.out / options.manifest}},
+                     tars);
     fs::create_directories(images_);
     // What a killed run has left half done.
     for (const fs::directory_entry& entry : fs::directory_iterator(images_)) {
@@ -276,6 +284,7 @@ class Run {
   const UnpackOptions& options_;
   FolderLock lock_;
   fs::path images_, from_, to_;  // the two: OUT's folder and the manifest's, absolute
+  std::optional<GuardedOutputs> outputs_;
   std::mutex mutex_;
   std::int64_t done_ = 0;
   UnpackReport report_;

@@ -9,6 +9,7 @@
 #include "base/file_guard.h"
 #include "base/files.h"
 #include "base/log.h"
+#include "base/named_outputs.h"
 #include "concepts/kit/vocabulary_embeddings.h"
 #include "concepts/match/assign_neighbours.h"
 #include "features/feature_embed.h"
@@ -116,6 +117,23 @@ AssignReport build_by_neighbours(const ConceptBuild& build, const fs::path& stor
   return report;
 }
 
+/// All that the chain writes, refused before its first step where it is among what the chain reads.
+GuardedOutputs guarded_outputs(const ConceptBuild& build, const fs::path& parts) {
+  const std::vector<fs::path> inputs = {build.captions, build.vocabulary, build.neighbours.captions};
+  const std::vector<NamedOutput> outputs = {{"--out", build.out}, {"its identity", concept_provenance_file(build.out)}};
+  std::vector<fs::path> own = {parts / "captions.jsonl", parser_identity_path(parts / "captions.jsonl")};
+  if (build.vocabulary.empty()) own.push_back(parts / "vocabulary.tsv");
+  if (store_of_source(build.source)) {
+    own.push_back(parts / "neighbours.safetensors");
+  } else {
+    for (const char* name : {"vocabulary.safetensors", "pictures.emb"}) own.push_back(parts / name);
+    own.push_back(bad_pictures_of(parts / "pictures.emb"));
+  }
+  GuardedOutputs guarded(outputs, inputs);
+  for (const fs::path& part : own) go_on_with(part);  // of an earlier run
+  return guarded;
+}
+
 }  // namespace
 
 AssignReport build_concepts(const ConceptBuild& build) {
@@ -123,6 +141,7 @@ AssignReport build_concepts(const ConceptBuild& build) {
     throw UsageError("--out is the manifest itself; name another file");
   }
   const fs::path parts = folder_of_parts(build.out);
+  const GuardedOutputs outputs = guarded_outputs(build, parts);
   fs::create_directories(parts);
   const fs::path parsed = parts / "captions.jsonl", store = parts / "pictures.emb",
                  words = parts / "vocabulary.safetensors",
