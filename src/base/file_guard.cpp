@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/read_folder.h"
 
 namespace vicha {
 
@@ -29,6 +30,8 @@ struct State {
   std::map<Identity, fs::path> inputs;
   std::multimap<Identity, fs::path> outputs;  // now being written
   std::set<Identity> own;
+  std::map<Identity, fs::path> folders;  // nothing is written into these
+  std::set<fs::path> kept;               // but this
 };
 
 State& state() {
@@ -67,6 +70,21 @@ const fs::path* input_at(const State& s, const fs::path& path) {
   return found != s.inputs.end() && identity_at(found->second) == here ? &found->second : nullptr;
 }
 
+/// What is there of the folders above `path` is looked at: other spellings and links are seen through.
+void require_outside_folders(const State& s, const fs::path& path) {
+  if (s.folders.empty()) return;
+  std::error_code failed;
+  for (fs::path at = fs::weakly_canonical(full_path(path), failed); !failed && at.has_relative_path();) {
+    at = at.parent_path();
+    const auto here = identity_at(at);
+    if (!here) continue;
+    const auto folder = s.folders.find(*here);
+    if (folder == s.folders.end() || identity_at(folder->second) != here) continue;
+    throw UsageError(path.string() + ": would be written into " + at.string() +
+                     ", which this command reads. Name a file elsewhere for the output");
+  }
+}
+
 void forget(State& s, const Identity& file, const fs::path& path) {
   for (auto [at, end] = s.outputs.equal_range(file); at != end; ++at) {
     if (at->second != path) continue;
@@ -92,6 +110,8 @@ FileGuard::~FileGuard() {
   s.inputs.clear();
   s.outputs.clear();
   s.own.clear();
+  s.folders.clear();
+  s.kept.clear();
 }
 
 void note_input(const fs::path& path, const struct stat& info) {
@@ -104,11 +124,35 @@ void note_input(const fs::path& path, const struct stat& info) {
   if (s.inputs.size() < kMostInputs) s.inputs.try_emplace(file, full_path(path));
 }
 
+void note_input_folder(const fs::path& folder) {
+  State& s = state();
+  {
+    const std::lock_guard lock(s.mutex);
+    struct stat info {};
+    if (s.guards == 0 || ::stat(folder.c_str(), &info) != 0 || !S_ISDIR(info.st_mode)) return;
+    s.folders.insert_or_assign(identity(info), full_path(folder));
+  }
+  std::error_code none;
+  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(folder, none)) {
+    struct stat info {};
+    if (::stat(entry.path().c_str(), &info) == 0 && S_ISREG(info.st_mode)) note_input(entry.path(), info);
+  }
+}
+
+void may_be_kept(const fs::path& path) {
+  State& s = state();
+  const std::lock_guard lock(s.mutex);
+  if (s.guards > 0) s.kept.insert(full_path(path));
+}
+
 GuardedOutput::GuardedOutput(const fs::path& path) : path_(path) {
   State& s = state();
   const std::lock_guard lock(s.mutex);
   if (s.guards == 0) return;
-  if (const fs::path* input = input_at(s, path)) refuse(path, *input);
+  if (!s.kept.contains(full_path(path))) {
+    if (const fs::path* input = input_at(s, path)) refuse(path, *input);
+    require_outside_folders(s, path);
+  }
   const auto here = identity_at(path_);
   if (!here) return;
   std::tie(device_, file_) = *here;

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/named_outputs.h"
+#include "base/read_folder.h"
 
 namespace vicha {
 namespace {
@@ -55,6 +56,29 @@ TEST_F(Guarded, AnInputIsNoOutputByWhateverName) {
   expect_refused(folder_ / "symbolic.json", "is the same file as " + in().string());
   expect_refused(folder_ / "hard.json", "is the same file as " + in().string());
   EXPECT_EQ(refusal([&] { write_file_atomic(folder_ / "out.json", "x"); }), "accepted");
+}
+
+TEST_F(Guarded, NothingIsWrittenIntoAFolderThatIsRead) {
+  const fs::path read = folder_ / "read";
+  fs::create_directories(read / "sub");
+  std::ofstream(read / "sub" / "old.json") << "old";
+  fs::create_hard_link(read / "sub" / "old.json", folder_ / "hard.json");
+  fs::create_symlink("read", folder_ / "link");
+  note_input_folder(read);
+  const auto write = [&](const fs::path& file) { return refusal([&] { write_file_atomic(file, "x"); }); };
+  EXPECT_NE(write(read / "sub" / "old.json").find("is read by this command"), std::string::npos);
+  EXPECT_NE(write(folder_ / "hard.json").find("is the same file as"), std::string::npos);
+  for (const fs::path& file : {read / "new.json", read / "sub" / "new.json", folder_ / "link" / "new.json",
+                               folder_ / "sub" / ".." / "read" / "new.json"}) {
+    EXPECT_NE(write(file).find("which this command reads"), std::string::npos) << file;
+  }
+  EXPECT_EQ(write(folder_ / "new.json"), "accepted");
+  may_be_kept(read / "sub" / "old.json");
+  EXPECT_EQ(write(read / "sub" / "old.json"), "accepted");
+  // Another folder in its place, which may get the same number, is not it.
+  fs::remove_all(read);
+  fs::create_directories(folder_ / "other");
+  EXPECT_EQ(write(folder_ / "other" / "new.json"), "accepted");
 }
 
 TEST_F(Guarded, AllOutputsAreRefusedBeforeOneIsWritten) {

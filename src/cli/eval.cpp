@@ -96,6 +96,7 @@ void add_evaluation(CLI::App& eval, const TaskKind& kind, Action& chosen) {
     chosen = [given, &kind] {
       EvaluateCommand& run = given->command;
       require_distinct_outputs(run, given->out);
+      guard_checkpoint(run.checkpoint);
       std::optional<GuardedOutput> out;  // before the work, so that it is not in vain
       if (!given->out.empty()) out.emplace(given->out);
       run.precision = parse_precision(given->precision);

@@ -162,6 +162,9 @@ void add_prediction(CLI::App& predict, const TaskKind& kind, Action& chosen) {
       if (single && fs::is_directory(given->explain)) {
         throw UsageError(fmt::format("--explain {}: is a folder; name the PNG of the one answer", given->explain));
       }
+      guard_checkpoint(given->command.checkpoint);
+      std::optional<GuardedOutput> explain;  // before the work, so that it is not in vain
+      if (single && !given->explain.empty()) explain.emplace(given->explain);
       LoadedModel loaded = load_trained(given->command.checkpoint, given->command.device, &kind);
       if (!given->tower.empty()) set_tower(loaded, given->tower);
       const Predictor predict = kind.predict(loaded, given->command);

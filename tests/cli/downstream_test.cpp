@@ -59,6 +59,15 @@ TEST_F(DownstreamCommands, WordsThatAreNoCommandAreNamed) {
 TEST_F(DownstreamCommands, TrainEvaluateAndAnswer) {
   done("finetune entailment ve.toml --out run --device cpu");
   EXPECT_TRUE(has(done("eval entailment run ve.json --calibrate --out run/eval.json --device cpu"), "right, %"));
+  done("eval entailment run ve.json --calibrate --device cpu");  // its own file in the checkpoint is written anew
+  const std::string checkpoint = "run/checkpoints/step-000006";
+  for (const char* file : {"config.json", "calibration.json", "state.json"}) {
+    EXPECT_TRUE(has(done("predict entailment run --concepts none --image images/red0.png --text a --explain " +
+                             checkpoint + "/" + file,
+                         2),
+                    "read by this command"))
+        << file;
+  }
   EXPECT_TRUE(Json::parse(read_file(folder_ / "run/eval.json")).at("calibration").contains("temperature"));
 
   const std::string asked = "--concepts none --device cpu";

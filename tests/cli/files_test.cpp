@@ -241,6 +241,35 @@ TEST_F(CommandFiles, WhatACommandGoesOnWithIsItsOwn) {
   }
 }
 
+TEST_F(CommandFiles, NothingIsWrittenIntoACheckpointThatIsRead) {
+  ASSERT_EQ(vicha("pretrain recipe.toml --out run").status, 0);
+  std::map<std::string, std::string> before;
+  for (const auto& entry : fs::recursive_directory_iterator(folder_ / "run")) {
+    if (entry.is_regular_file()) before[entry.path().string()] = read_file(entry.path());
+  }
+  fs::create_symlink("run", folder_ / "link");
+  const std::string step = "run/checkpoints/step-000006", evaluate = "eval retrieval run test.json --k-test 4 --out ";
+  for (const std::string& out : {step + "/config.json", step + "/optimizer.safetensors", step + "/state.json",
+                                 step + "/new.json", std::string("link/checkpoints/step-000006/new.json"),
+                                 std::string("run/metrics.jsonl"), std::string("link/metrics.jsonl")}) {
+    for (const std::string& checkpoint : {std::string("run"), step}) {
+      const std::string arguments = "eval retrieval " + checkpoint + " test.json --k-test 4 --out " + out;
+      const ProgramResult result = vicha(arguments);
+      EXPECT_EQ(result.status, 2) << arguments << "\n" << result.output;
+      EXPECT_TRUE(contains(result.output, out + ": ")) << result.output;
+      EXPECT_TRUE(contains(result.output, "read by this command") || contains(result.output, "this command reads"))
+          << result.output;
+    }
+  }
+  for (const auto& [file, content] : before) EXPECT_EQ(read_file(file), content) << file;
+  for (int time = 0; time < 2; ++time) {
+    for (const char* out : {"run/eval.json", "run/checkpoints/eval.json"}) {
+      const ProgramResult result = vicha(evaluate + out);
+      EXPECT_EQ(result.status, 0) << out << "\n" << result.output;
+    }
+  }
+}
+
 TEST_F(CommandFiles, PipesAndDevicesAreRefusedByNameBeforeAnythingIsRead) {
   ASSERT_EQ(::mkfifo((folder_ / "pipe").c_str(), 0600), 0);
   fs::create_symlink("/dev/zero", folder_ / "zero.json");

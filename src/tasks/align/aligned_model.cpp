@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
+#include "base/read_folder.h"
 #include "checkpoint/safetensors/safetensors.h"
 #include "models/weights_hash.h"
 #include "tasks/host/model_files.h"
@@ -72,6 +73,7 @@ fs::path aligned_checkpoint(const fs::path& folder) { return checkpoint_folder(f
 
 AlignedModel::AlignedModel(const fs::path& folder, AlignedModelOptions options)
     : checkpoint_(aligned_checkpoint(folder)), options_(std::move(options)), recipe_(aligned_recipe(checkpoint_)) {
+  note_input_folder(checkpoint_);
   choose_device(options_.device);  // a wrong name is the user's error, said before the towers are read
   towers_ = read_tower_record(checkpoint_);
   if (towers_.image.width < 1 || towers_.text.width < 1) {

@@ -9,6 +9,7 @@
 #include "base/files.h"
 #include "base/json_text.h"
 #include "base/log.h"
+#include "base/read_folder.h"
 
 namespace vicha {
 namespace {
@@ -62,6 +63,7 @@ AnswerCalibration calibrate(const fs::path& checkpoint, const at::Tensor& logits
   }
   AnswerCalibration made{fit_temperature(logits_nC, labels_n), manifest, labels_n.numel()};
   const fs::path file = checkpoint / kCalibrationFile;
+  may_be_kept(file);  // what was read of it before is replaced
   write_file_atomic(file, json_text(json_of(std::optional(made)), 1) + "\n");
   log::info("temperature {:.3f}: negative log-likelihood {:.4f} -> {:.4f}, calibration error {:.2f} -> {:.2f} %; {}",
             made.fit.temperature, made.fit.nll_before, made.fit.nll_after, made.fit.ece_before, made.fit.ece_after,

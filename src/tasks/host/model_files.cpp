@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
+#include "base/read_folder.h"
 #include "checkpoint/files/open.h"
 #include "checkpoint/names/fusion_layers.h"
 #include "checkpoint/names/load_report.h"
@@ -368,8 +369,21 @@ fs::path checkpoint_folder(const fs::path& folder) {
   return fs::exists(best / "recipe.toml") ? best : last;
 }
 
+void guard_checkpoint(const fs::path& folder) {
+  const fs::path checkpoint = checkpoint_folder(folder);
+  note_input_folder(checkpoint);
+  std::error_code failed;
+  const fs::path above = fs::canonical(checkpoint, failed).parent_path();
+  if (failed || above.filename() != "checkpoints") return;
+  for (const char* name : {"metrics.jsonl", "evaluations.jsonl", "run.lock"}) {
+    const fs::path file = above.parent_path() / name;
+    if (fs::is_regular_file(file, failed)) require_regular_file(file);
+  }
+}
+
 LoadedModel load_trained(const fs::path& folder, const std::string& device, const TaskKind* asked) {
   const fs::path checkpoint = checkpoint_folder(folder);
+  guard_checkpoint(checkpoint);
   LoadedModel loaded{load_task_recipe(checkpoint / "recipe.toml"), nullptr, nullptr};
   const TaskRecipe& recipe = *loaded.recipe;
   if (asked != nullptr && !asked->any_model && recipe.task != asked->key) {

@@ -22,6 +22,11 @@ std::shared_ptr<const WordPiece> load_tokenizer(const std::filesystem::path& voc
 /// The folder itself if it is a checkpoint, or of a run's folder the best checkpoint, where the run judged them
 /// (TaskTraining::early_stop), else the last. Throws DataError if it is neither.
 std::filesystem::path checkpoint_folder(const std::filesystem::path& folder);
+/// Throws UsageError, by name, if an output of this command is a file of the checkpoint, or one that the run keeps of
+/// itself (metrics.jsonl, evaluations.jsonl, run.lock); later ones are refused as well (base/file_guard.h). A new file
+/// elsewhere in the run's folder may be written. `folder` as in checkpoint_folder.
+void guard_checkpoint(const std::filesystem::path& folder);
+
 /// A checkpoint folder of any task (or a run's folder: its last checkpoint). Throws DataError naming what is
 /// missing; with `asked` also if the model is of another task than that kind evaluates.
 LoadedModel load_trained(const std::filesystem::path& folder, const std::string& device,
