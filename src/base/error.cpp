@@ -8,6 +8,8 @@ std::string compose(std::string_view where, std::string_view what, std::string_v
   if (!where.empty()) text.append(where).append(": ");
   text.append(what);
   if (!remedy.empty()) text.append(". ").append(remedy);
+  // Who reads what() reads up to the first of them.
+  for (std::size_t at = 0; (at = text.find('\0', at)) != std::string::npos;) text.replace(at, 1, "\\x00");
   return text;
 }
 

@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 
 #include <CLI/CLI.hpp>
+#include <deque>
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -17,6 +18,7 @@
 #include "base/json_text.h"
 #include "base/log.h"
 #include "cli/commands.h"
+#include "cli/input_lines.h"
 #include "cli/options.h"
 #include "tasks/host/model_files.h"
 #include "tasks/host/picture_feed.h"
@@ -55,6 +57,22 @@ std::string object_of(const PredictArguments& given, const PredictFields& fields
   return object.dump();
 }
 
+struct GivenLine {
+  std::int64_t number = 0;
+  std::string text, refusal;  ///< why it cannot be read, where it cannot
+};
+
+std::optional<GivenLine> next_line(InputLines& input) {
+  GivenLine line;
+  try {
+    if (!input.next(line.text)) return std::nullopt;
+  } catch (const Error& error) {
+    line.refusal = error.what();
+  }
+  line.number = input.number();
+  return line;
+}
+
 using FileIdentity = std::pair<dev_t, ino_t>;
 
 std::optional<FileIdentity> identity_of(const std::string& file) {
@@ -64,10 +82,10 @@ std::optional<FileIdentity> identity_of(const std::string& file) {
 }
 
 /// Files that the lines name as their pictures.
-std::set<FileIdentity> pictures_of_lines(const std::vector<std::string>& lines, const PredictFields& fields) {
+std::set<FileIdentity> pictures_of_lines(const std::deque<GivenLine>& lines, const PredictFields& fields) {
   std::set<FileIdentity> pictures;
-  for (const std::string& line : lines) {
-    const auto object = nlohmann::json::parse(line, nullptr, false);
+  for (const GivenLine& line : lines) {
+    const auto object = nlohmann::json::parse(line.text, nullptr, false);
     if (!object.is_object()) continue;
     for (const std::string& field : fields.images) {
       const auto name = object.find(field);
@@ -90,33 +108,40 @@ void require_no_picture(const fs::path& file, const std::set<FileIdentity>& pict
 
 /// One answer a line, in order; a line that is wrong gives {"line", "error"} in its place, and the status of the first.
 int answer_lines(const Predictor& predict, const PredictFields& fields, const fs::path& explain) {
+  InputLines input(std::cin);
   // Explanations are files, so their names must be known to be free of all the input before the first is written.
-  std::vector<std::string> lines;
+  std::deque<GivenLine> ahead;
   std::set<FileIdentity> pictures;
   if (!explain.empty()) {
     fs::create_directories(explain);
-    for (std::string line; std::getline(std::cin, line);) lines.push_back(line);
-    pictures = pictures_of_lines(lines, fields);
+    while (auto line = next_line(input)) ahead.push_back(std::move(*line));
+    pictures = pictures_of_lines(ahead, fields);
   }
-  const auto next = [&](std::string& line, std::int64_t number) {
-    if (explain.empty()) return static_cast<bool>(std::getline(std::cin, line));
-    if (number >= std::ssize(lines)) return false;
-    line = lines[static_cast<std::size_t>(number)];
-    return true;
-  };
   int status = 0;
-  std::int64_t number = 0;
-  for (std::string line; next(line, number);) {
-    ++number;
-    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
+  const auto refuse = [&](std::int64_t number, const std::string& reason) {
+    print_json(json_text(nlohmann::ordered_json{{"line", number}, {"error", reason}}) + "\n");
+    log::error("line {}: {}", number, reason);
+    if (status == 0) status = static_cast<int>(ExitCode::kData);
+  };
+  const auto next = [&]() -> std::optional<GivenLine> {
+    if (explain.empty()) return next_line(input);
+    if (ahead.empty()) return std::nullopt;
+    GivenLine line = std::move(ahead.front());
+    ahead.pop_front();
+    return line;
+  };
+  while (const auto line = next()) {
+    if (!line->refusal.empty()) {
+      refuse(line->number, line->refusal);
+      continue;
+    }
+    if (line->text.find_first_not_of(" \t\r") == std::string::npos) continue;
     try {
-      const fs::path picture = explain.empty() ? fs::path() : explain / fmt::format("{:06}.png", number);
+      const fs::path picture = explain.empty() ? fs::path() : explain / fmt::format("{:06}.png", line->number);
       if (!picture.empty()) require_no_picture(picture, pictures);
-      print_json(predict({line, picture}) + "\n");
+      print_json(predict({line->text, picture}) + "\n");
     } catch (const Error& error) {
-      print_json(json_text(nlohmann::ordered_json{{"line", number}, {"error", error.what()}}) + "\n");
-      log::error("line {}: {}", number, error.what());
-      if (status == 0) status = static_cast<int>(ExitCode::kData);
+      refuse(line->number, error.what());
     }
   }
   return status;

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/printable.h"
 #include "cli/commands.h"
+#include "cli/input_lines.h"
 #include "cli/options.h"
 #include "search/contact_sheet.h"
 #include "search/picture_list.h"
@@ -86,9 +87,11 @@ struct GivenSearch {
 
 /// A line of standard input after the other; what is wrong with one is said in its place.
 void search_lines(PictureSearch& search, const GivenSearch& given) {
-  for (std::string line; std::getline(std::cin, line);) {
+  InputLines queries(std::cin);
+  for (std::string line;;) {
     std::string lines;
     try {
+      if (!queries.next(line)) break;
       const SearchQuery query = SearchQuery::parse(line);
       lines = json_lines(search.search(query, given.options), &line);
     } catch (const Error& error) {

@@ -109,6 +109,25 @@ TEST_F(DownstreamCommands, TrainEvaluateAndAnswer) {
   EXPECT_TRUE(fs::exists(folder_ / "why/000002.png"));
 }
 
+TEST_F(DownstreamCommands, LinesOfAnyKindAreAnsweredEachForItself) {
+  done("finetune entailment ve.toml --out run --set train.max_steps=1 --device cpu");
+  const std::string right = R"({"image": "images/red0.png", "sentence": "a red picture"})";
+  write_file_atomic(folder_ / "lines.jsonl", "\xEF\xBB\xBF" + right + "\r\n" + std::string(5 << 20, 'a') + "\n" +
+                                                 std::string("\0\0x", 3) + "\n" + right);
+  const std::string output =
+      done("-q predict entailment run --concepts none --device cpu < lines.jsonl 2>/dev/null", 3);
+  std::istringstream lines(output);
+  std::vector<Json> answers;
+  for (std::string line; std::getline(lines, line);) answers.push_back(Json::parse(line));
+  ASSERT_EQ(answers.size(), 4u) << output.substr(0, 2000);
+  EXPECT_TRUE(answers[0].contains("answer"));
+  EXPECT_EQ(answers[1].at("line"), 2);
+  EXPECT_TRUE(has(answers[1].at("error"), "standard input, line 2: has more than 4 MiB")) << answers[1];
+  EXPECT_EQ(answers[2].at("line"), 3);
+  EXPECT_TRUE(has(answers[2].at("error"), "\\x00\\x00x: is no JSON object")) << answers[2];
+  EXPECT_EQ(answers[3].at("answer"), answers[0].at("answer"));
+}
+
 TEST_F(DownstreamCommands, WrongUseIsSaid) {
   done("finetune entailment ve.toml --out run --set train.max_steps=1 --device cpu");
   EXPECT_TRUE(has(done("predict entailment run --image a.png --image b.png --text x", 2), "1 picture is wanted"));

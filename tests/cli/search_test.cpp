@@ -62,6 +62,17 @@ TEST_F(SearchCommands, FromAFolderToASheet) {
   EXPECT_TRUE(answers[1].contains("error"));
   EXPECT_TRUE(answers[2].contains("error"));
   EXPECT_EQ(answers[3].at("image"), "images/green1.png");
+
+  write_file_atomic(folder_ / "queries",
+                    "\xEF\xBB\xBF"
+                    "images/green1.png\r\n" +
+                        std::string(5 << 20, 'a') + "\nimages/blue0.png\r\n");
+  const std::vector<Json> others = lines(run_well("search index - --k 1 --min-probability 0 < queries"));
+  ASSERT_EQ(others.size(), 3u);
+  EXPECT_EQ(others[0].at("query"), "images/green1.png");
+  EXPECT_EQ(others[0].at("image"), "images/green1.png");
+  EXPECT_TRUE(contains(others[1].at("error").get<std::string>(), "standard input, line 2: has more than 4 MiB"));
+  EXPECT_EQ(others[2].at("image"), "images/blue0.png");
 }
 
 TEST_F(SearchCommands, CalibratesByCaptionsAndManifests) {

@@ -1,5 +1,5 @@
-// The fields of a record as its text has them, so that a tool that changes one of them leaves the others' bytes alone: a
-// parser holds no integer of more than 64 bits, nor 1e999.
+// The fields of a record as its text has them, so that a tool that changes one of them leaves the others' bytes alone:
+// a parser holds no integer of more than 64 bits, nor 1e999.
 #pragma once
 
 #include <string>

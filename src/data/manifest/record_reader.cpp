@@ -15,11 +15,11 @@
 #include "data/manifest/json_kind.h"
 #include "data/manifest/json_members.h"
 #include "data/manifest/not_numbers.h"
+#include "data/manifest/record_limits.h"
 
 namespace vicha {
 namespace {
 
-constexpr std::size_t kMaxRecordBytes = std::size_t{4} << 20;
 // Values are copied and written by recursion: text that nests deeper could exhaust the stack.
 constexpr int kMaxDepth = 200;
 
@@ -134,7 +134,7 @@ bool RecordReader::take(RecordText& record) {
   } else {
     take_word(record.json);
   }
-  if (stop != Stop::kComplete || bytes_ > kMaxRecordBytes) {
+  if (stop != Stop::kComplete || bytes_ > kMostRecordBytes) {
     cut_short(stop, record);
     return false;
   }
@@ -183,7 +183,7 @@ RecordReader::Stop RecordReader::take_value(std::string& text) {
         stop = Stop::kComplete;
       }
     }
-    const std::size_t kept = std::min(n, kMaxRecordBytes - std::min(text.size(), kMaxRecordBytes));
+    const std::size_t kept = std::min(n, kMostRecordBytes - std::min(text.size(), kMostRecordBytes));
     text.append(ahead.substr(0, kept));
     dropped_lines_ += std::count(ahead.begin() + static_cast<std::ptrdiff_t>(kept),
                                  ahead.begin() + static_cast<std::ptrdiff_t>(n), '\n');
@@ -201,7 +201,7 @@ void RecordReader::take_word(std::string& text) {
   if (text == ",") return;
   for (int c = stream_.sgetc(); c >= 0 && kEnds.find(static_cast<char>(c)) == std::string_view::npos;
        c = stream_.snextc()) {
-    if (++bytes_ <= kMaxRecordBytes) text.push_back(static_cast<char>(c));
+    if (++bytes_ <= kMostRecordBytes) text.push_back(static_cast<char>(c));
   }
 }
 
@@ -231,7 +231,7 @@ void RecordReader::cut_short(Stop stop, const RecordText& record) {
   }
   switch (stop) {
     case Stop::kComplete:
-      problem(where(), fmt::format("the record has {} bytes, more than {} bytes", bytes_, kMaxRecordBytes),
+      problem(where(), fmt::format("the record has {} bytes, more than {} bytes", bytes_, kMostRecordBytes),
               "A record holds one picture and its captions");
       if (lines_) skip_line();
       return;

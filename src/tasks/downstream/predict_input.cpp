@@ -11,12 +11,12 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/json_text.h"
-#include "base/printable.h"
 #include "concepts/kit/concept_kit.h"
 #include "data/manifest/image_paths.h"
 #include "data/pipeline/collate.h"
 #include "tasks/downstream/concept_padding.h"
 #include "tasks/host/model_files.h"
+#include "tasks/host/shown_input.h"
 
 namespace vicha {
 
@@ -45,13 +45,6 @@ std::string form_of(const PredictFields& fields) {
     form += fmt::format("{}\"{}\": \"FILE\"", form.empty() ? "" : ", ", field);
   if (!fields.text.empty()) form += fmt::format("{}\"{}\": \"TEXT\"", form.empty() ? "" : ", ", fields.text);
   return "{" + form + "}";
-}
-
-constexpr std::size_t kShownInput = 80;
-
-/// The input in a message, which may be long.
-std::string shown_input(const std::string& input) {
-  return printable(input.size() <= kShownInput ? input : input.substr(0, kShownInput) + "…");
 }
 
 std::string text_field(const InputJson& json, const std::string& field, const PredictFields& fields,

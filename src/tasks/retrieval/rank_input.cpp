@@ -16,6 +16,7 @@
 #include "tasks/concepts/concept_finder.h"
 #include "tasks/host/model_files.h"
 #include "tasks/host/picture_feed.h"
+#include "tasks/host/shown_input.h"
 #include "tasks/host/text_feed.h"
 
 namespace vicha {
@@ -46,7 +47,7 @@ RankRequest read_request(const std::string& input) {
   };
   const bool by_image = has("image", "texts"), by_text = has("text", "images");
   if (by_image == by_text) {
-    throw DataError(input, "is not what predict retrieval reads",
+    throw DataError(shown_input(input), "is not what predict retrieval reads",
                     R"(Give {"image": "FILE", "texts": ["TEXT", ...]} or {"text": "TEXT", "images": ["FILE", ...]})");
   }
   if (json.contains("concepts") && !json.at("concepts").is_null()) {
@@ -96,7 +97,7 @@ class Ranker {
       match = odds.sigmoid();
     }
     if (!posterior.isfinite().all().item<bool>()) {
-      throw DataError(given.input, "the model's scores are not finite", "Take another checkpoint");
+      throw DataError(shown_input(given.input), "the model's scores are not finite", "Take another checkpoint");
     }
     const at::Tensor shares = posterior.softmax(0), order = posterior.argsort(/*stable=*/true, 0, /*descending=*/true);
     const auto rounded = [](const at::Tensor& x) { return std::round(x.item<double>() * 1e6) / 1e6; };
