@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/json_depth.h"
+#include "base/settings_json.h"
 #include "models/clip_options.h"
 #include "models/clip_settings.h"
 
@@ -245,7 +246,7 @@ bool is_clip_config(std::string_view text) {
 }
 
 void apply_clip_config(ClipOptions& options, std::string_view text, std::string_view where) {
-  const Json json = read_settings(text);
+  const Json json = settings_object(text, where);
   if (is_hugging_face(json)) return apply_hugging_face(options, json, where);
   if (is_open_clip(json)) return apply_open_clip(options, json, where);
   throw DataError(where,

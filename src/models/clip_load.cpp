@@ -1,8 +1,11 @@
 #include <fmt/format.h>
 
+#include <limits>
+
 #include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
+#include "base/settings_json.h"
 #include "checkpoint/files/open.h"
 #include "checkpoint/names/clip_names.h"
 #include "models/clip.h"
@@ -25,7 +28,8 @@ fs::path weights_file(const fs::path& path) {
   return path;
 }
 
-/// The configuration that belongs to the weights, or an empty path. Other programs' config.json files may lie about.
+/// The configuration that belongs to the weights, or an empty path. Other programs' config.json files may lie about;
+/// one that cannot be read is refused, as it may be the model's.
 fs::path config_beside(const fs::path& weights, ClipNaming naming) {
   const bool folder = fs::is_directory(weights);
   const fs::path around = folder ? weights : weights.parent_path();
@@ -42,7 +46,10 @@ fs::path config_beside(const fs::path& weights, ClipNaming naming) {
   // A folder may hold both kinds of weights, each with its configuration.
   if (naming != ClipNaming::kHuggingFace) std::swap(candidates.back(), candidates[candidates.size() - 2]);
   for (const fs::path& candidate : candidates) {
-    if (fs::is_regular_file(candidate) && is_clip_config(read_file(candidate))) return candidate;
+    if (!fs::is_regular_file(candidate)) continue;
+    const std::string text = read_file(candidate);
+    (void)settings_object(text, candidate.string());
+    if (is_clip_config(text)) return candidate;
   }
   return {};
 }
@@ -58,6 +65,13 @@ std::unique_ptr<Clip> make_clip(const StateDict& tensors, std::string_view where
   auto clip = std::make_unique<Clip>(options);
   fill_parameters(clip->parameters(), named, where,
                   "The weights are of a kind of CLIP that is not built here, or incomplete");
+  // Similarities are multiplied by it in fp32.
+  const double scale = clip->logit_scale();
+  if (!(scale > 0) || scale > static_cast<double>(std::numeric_limits<float>::max())) {
+    throw DataError(
+        where, fmt::format("'logit_scale' makes cosines {} times as large: that is no finite number above 0", scale),
+        "The weights are damaged, or of a training that diverged: take others");
+  }
   return clip;
 }
 

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -325,6 +326,49 @@ TEST(ClipLoad, FindsTheConfigurationBesideTheWeights) {
   EXPECT_NE(loaded.what.find("open_clip_config.json"), std::string::npos);
   EXPECT_THROW(load_clip(folder / "nothing"), DataError);
   fs::remove_all(folder);
+}
+
+std::string refusal_of(const std::function<void()>& load) {
+  try {
+    load();
+  } catch (const DataError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(ClipLoad, AConfigurationThatCannotBeReadIsNotOneThatIsNotThere) {
+  const fs::path folder = fs::path(testing::TempDir()) / "vicha_clip_config";
+  fs::remove_all(folder);
+  fs::create_directories(folder);
+  ClipOptions options = small_clip();
+  options.vision.width = 64;  // a width whose heads need no configuration
+  options.vision.heads = 1;
+  options.text.width = 64;
+  options.text.heads = 1;
+  write_safetensors(folder / "model.safetensors", state_of(Clip(options, 1)));
+  EXPECT_TRUE(load_clip(folder).config.empty());
+  for (const char* name : {"config.json", "open_clip_config.json"}) {
+    for (const char* text :
+         {"", "version https://git-lfs.github.com/spec/v1\noid sha256:1\n", R"({"text_config": {}, "vision_config": {)",
+          R"({"text_config": {}, "vision_config": {},})",
+          R"({"text_config": {}, "vision_config": {"layer_norm_eps": NaN}})"}) {
+      write_file_atomic(folder / name, text);
+      const std::string said = refusal_of([&] { load_clip(folder); });
+      EXPECT_NE(said.find(std::string(name) + ": is no JSON object ("), std::string::npos) << text << "\n" << said;
+    }
+    fs::remove(folder / name);
+  }
+  fs::remove_all(folder);
+}
+
+TEST(ClipLoad, AScaleWithoutEndIsRefused) {
+  for (const double scale : {1e3, 90.0, -1e3}) {
+    StateDict tensors = state_of(Clip(small_clip(), 1));
+    tensors.set("logit_scale", at::full({}, scale));
+    const std::string said = refusal_of([&] { make_clip(tensors, "m.pt", kConfig); });
+    EXPECT_NE(said.find("m.pt: 'logit_scale'"), std::string::npos) << scale << said;
+  }
 }
 
 }  // namespace

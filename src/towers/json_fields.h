@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/json_depth.h"
+#include "base/settings_json.h"
 
 namespace vicha::towers {
 
@@ -24,12 +25,8 @@ inline Json parse_settings(std::string_view text) {
   return nests_deeper(text) ? Json(Json::value_t::discarded) : Json::parse(text, nullptr, false);
 }
 
-/// Throws DataError naming `where` if the text is no JSON object.
-inline Json parse_object(std::string_view text, std::string_view where) {
-  Json json = parse_settings(text);
-  if (!json.is_object()) throw DataError(where, "is no JSON object");
-  return json;
-}
+/// Throws DataError naming `where` if the text is no JSON object (base/settings_json.h).
+inline Json parse_object(std::string_view text, std::string_view where) { return settings_object(text, where); }
 
 /// The file beside weights: NAME.SUFFIX (NAME without one ending or more) or SUFFIX in the same folder; of a folder,
 /// SUFFIX in it. Empty: there is none.

@@ -189,7 +189,9 @@ TowerInput input_beside(const fs::path& weights, Recipe recipe, std::int64_t sid
     return preprocessor_input(usual, recipe, read_small(file), file.string());
   }
   if (const fs::path file = file_beside(weights, "config.json"); !file.empty()) {
-    if (const std::string text = read_small(file); is_timm_config(text)) return timm_input(usual, text, file.string());
+    const std::string text = read_small(file);
+    (void)parse_object(text, file.string());
+    if (is_timm_config(text)) return timm_input(usual, text, file.string());
   }
   if (told != nullptr) *told = false;
   return usual;

@@ -128,6 +128,7 @@ std::unique_ptr<VitTower> load_vit_tower(VitKind kind, const fs::path& path) {
   const TowerNaming naming = detect_tower_naming(weights.tensors);
   fs::path file = towers::file_beside(path, "config.json");
   std::string config = file.empty() ? "" : towers::read_small(file);
+  if (!file.empty()) (void)towers::parse_object(config, file.string());  // not to be taken for one that is not there
   // Other programs' config.json files may lie about.
   if (!config.empty() && !is_vit_config(config, kind)) config.clear();
   RenameReport report;

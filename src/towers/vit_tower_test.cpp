@@ -257,6 +257,24 @@ TEST(VitTower, TheSameWeightsInAnotherFileHaveTheSameIdentity) {
   EXPECT_NE(load_vit_tower(VitKind::kVit, folder / "b.safetensors")->identity().sha256, a->identity().sha256);
 }
 
+TEST(VitTower, AConfigurationThatCannotBeReadIsNotOneThatIsNotThere) {
+  const Folder folder;
+  const VitNet net(small_vit(), 7);
+  write_safetensors(folder / "a.safetensors", as_timm(net));
+  for (const char* name : {"a.config.json", "config.json", "preprocessor_config.json"}) {
+    for (const char* text : {"", "version https://git-lfs.github.com/spec/v1\n", "{\"model_type\": \"vit\",}",
+                             "{\"model_type\": \"vit\", \"layer_norm_eps\": NaN}"}) {
+      if (std::string_view(name) == "preprocessor_config.json") {
+        write_file_atomic(folder / "a.config.json", config_of(net.options(), "vit"));
+      }
+      write_file_atomic(folder / name, text);
+      const std::string said = message([&] { load_vit_tower(VitKind::kVit, folder / "a.safetensors"); });
+      EXPECT_TRUE(contains(said, std::string(name) + ": is no JSON object (")) << said;
+    }
+    fs::remove(folder / name);
+  }
+}
+
 TEST(VitTower, OfAWholeSiglipTheTextTowerIsLeftOutAndSaid) {
   const Folder folder;
   const fs::path golden = fs::path(VICHA_SOURCE_DIR) / "tests/golden/library/towers";

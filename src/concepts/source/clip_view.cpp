@@ -9,7 +9,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
-#include "base/json_depth.h"
+#include "base/settings_json.h"
 #include "models/clip_settings.h"
 
 namespace vicha {
@@ -119,8 +119,7 @@ ClipView transformers_view(ClipSettings& json, int side) {
 }  // namespace
 
 std::optional<ClipView> clip_view_of(std::string_view text, std::string_view where, int side) {
-  const ViewJson json = nests_deeper(text) ? ViewJson() : ViewJson::parse(text, nullptr, false);
-  if (!json.is_object()) throw DataError(where, "is not readable: it holds no JSON object");
+  const ViewJson json = settings_object(text, where);
   if (json.contains("model_cfg") || json.contains("preprocess_cfg")) {
     ClipSettings whole(json, "", where);
     ClipSettings settings = whole.inside("preprocess_cfg");
