@@ -66,7 +66,7 @@ void add_index(CLI::App& app, Action& chosen) {
       std::string model = given->model;
       if (model.empty()) {
         const std::optional<std::string> before = model_of_index(given->out);
-        if (!before) throw UsageError("--model is missing: the index is not there yet, so it has no model");
+        if (!before) throw UsageError("--model is missing: there is no index yet, or it does not say whose it is");
         model = *before;
         require_model_of_index(model, given->out);
       }

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <functional>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
@@ -14,22 +15,19 @@
 #include "base/file_guard.h"
 #include "base/log.h"
 #include "base/named_outputs.h"
-#include "base/random.h"
 #include "concepts/embed/embed.h"
 #include "nn/kernel_choice.h"
 #include "search/background.h"
+#include "search/damaged_part.h"
 #include "search/earlier_index.h"
 #include "search/embed_pictures.h"
+#include "search/index_check.h"
 
 namespace vicha {
 namespace {
 
 constexpr std::int64_t kExactRows = 1'000'000, kRowsAtOnce = 2048, kRecallQueries = 100;
 constexpr std::size_t kShownSkipped = 5;
-
-std::uint64_t hash_of(std::string_view text) {
-  return content_hash({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()});
-}
 
 /// Two libraries multiply with other last bits, and which is faster is measured anew by every process: an index is made
 /// by one of them always, so that the same files give the same index. oneDNN loses little where it is the slower one.
@@ -65,8 +63,7 @@ class IndexBuilder {
     number_rows();
     if (same_as_earlier()) {
       report_.nothing_changed = true;
-      report_.calibration =
-          calibration_from_json(read_file(paths_.calibration()), paths_.calibration().string()).describe();
+      report_.calibration = read_calibration(paths_.calibration(), &*earlier_.description()).describe();
     } else {
       write_vectors();
       write_rest();
@@ -129,6 +126,7 @@ class IndexBuilder {
       if (!same) to_read.push_back(&picture);
     }
     if (to_read.empty()) return;
+    drop_damaged_journal();
     EmbeddingStoreWriter journal(paths_.journal(), weights(), shape());
     const std::vector<PictureReading> readings = embed_pictures(
         model_, to_read, [this](std::uint64_t content) { return earlier_.has(content); }, journal,
@@ -155,6 +153,19 @@ class IndexBuilder {
     }
   }
 
+  /// Where only its end is damaged, as a kill leaves it, the writer cuts that off.
+  void drop_damaged_journal() const {
+    std::error_code ignored;
+    if (!fs::exists(paths_.journal(), ignored)) return;
+    try {
+      const EmbeddingStore found = EmbeddingStore::open(paths_.journal());
+      for (std::int64_t record = 0; record < found.size(); ++record) (void)found.stored(record);
+    } catch (const DataError&) {
+      log::warning("{} is damaged: it is begun anew", paths_.journal().string());
+      fs::remove(paths_.journal(), ignored);
+    }
+  }
+
   void number_rows() {
     std::unordered_map<std::uint64_t, std::int64_t> row_of;
     for (IndexedFile& file : files_) {
@@ -168,23 +179,43 @@ class IndexBuilder {
     }
     line_begin_.push_back(lines_.size());
     for (const SkippedPicture& skipped : list_.skipped) skipped_lines_ += to_json(skipped) + "\n";
-    build_ = mix_seed({hash_of(lines_), hash_of(weights().sha256)});
+    build_ = build_of(lines_, weights());
   }
 
-  bool same_as_earlier() const {
+  bool skips_as_before() const {
     std::error_code ignored;
-    if (!earlier_.whole() || !of_this_source() || earlier_.description()->build != build_ ||
-        !options_.calibrate.manifest.empty() || options_.approximate != Approximate::kAuto ||
-        earlier_.description()->model != model_.spec || earlier_.description()->root != list_.root.string() ||
-        !fs::exists(paths_.calibration(), ignored) || !fs::exists(paths_.skipped(), ignored)) {
+    return fs::exists(paths_.skipped(), ignored) && read_file(paths_.skipped()) == skipped_lines_;
+  }
+
+  /// Nothing is to be done. Where something is, and be it that a part is damaged, all parts are written anew.
+  bool same_as_earlier() {
+    if (!earlier_.whole() || earlier_.damaged() || report_.embedded > 0 || !of_this_source() ||
+        earlier_.description()->build != build_ || !options_.calibrate.manifest.empty() ||
+        options_.approximate != Approximate::kAuto || earlier_.description()->model != model_.spec ||
+        earlier_.description()->root != list_.root.string() || !skips_as_before()) {
       return false;
     }
-    try {
+    // Until the next one this is what tells that a part was damaged.
+    const auto is_right = [&](const fs::path& part, const std::function<bool()>& check) {
+      try {
+        if (check()) return;
+      } catch (const DataError&) {
+      }
+      std::error_code ignored;
+      earlier_.note(part, fs::exists(part, ignored) ? "is damaged" : "is missing");
+    };
+    is_right(paths_.codes(), [&] {
       const Codes codes(paths_.codes());
-      return codes.header().build == build_ && read_file(paths_.skipped()) == skipped_lines_;
-    } catch (const DataError&) {
-      return false;
-    }
+      return codes.right() && codes.header().build == build_ &&
+             codes.header().store_bytes == fs::file_size(paths_.vectors()) &&
+             codes.rows() == static_cast<std::int64_t>(contents_.size());
+    });
+    is_right(paths_.background(), [&] { return read_background(paths_.background(), shape().width).size(0) > 0; });
+    is_right(paths_.calibration(), [&] {
+      (void)read_calibration(paths_.calibration(), &*earlier_.description());
+      return true;
+    });
+    return !earlier_.damaged();
   }
 
   /// The vectors of all contents in the order of their rows, from the earlier index and the journal.
@@ -207,7 +238,8 @@ class IndexBuilder {
         if (store == nullptr) continue;
         std::vector<std::int64_t> records, places;
         for (std::size_t i = 0; i < count; ++i) {
-          const auto record = store->find(keys[i]);
+          const auto record =
+              store == earlier_.vectors() ? earlier_.record_of(contents_[first + i]) : store->find(keys[i]);
           if (!record || hashes[i] != 0) continue;
           records.push_back(*record);
           places.push_back(static_cast<std::int64_t>(i));
@@ -272,20 +304,34 @@ class IndexBuilder {
     set_looked_at(codes_file, report_.recall->looked_at);
   }
 
-  Calibration make_calibration(const Codes& codes, const StoredVectors& vectors) {
+  /// Of the earlier index, whose model is known to be this one, where it is not to be made anew.
+  std::optional<Calibration> calibration_by_captions() const {
     std::error_code ignored;
-    if (options_.calibrate.manifest.empty() && earlier_.whole() && of_this_source() &&
-        fs::exists(paths_.calibration(), ignored)) {
-      Calibration before = calibration_from_json(read_file(paths_.calibration()), paths_.calibration().string());
-      if (before.by == CalibratedBy::kCaptions) {
-        before.nearest_other = nearest_others(codes, vectors, options_.calibrate.pictures);
-        if (codes.rows() > 2 * earlier_.description()->pictures ||
-            2 * codes.rows() < earlier_.description()->pictures) {
-          log::warning("the index has become another since it was calibrated: repeat with --calibrate {}",
-                       before.manifest);
-        }
-        return before;
+    if (options_.rebuild || !options_.calibrate.manifest.empty() || (!earlier_.whole() && !earlier_.vectors()) ||
+        (earlier_.description() && !of_this_source()) || !fs::exists(paths_.calibration(), ignored)) {
+      return std::nullopt;
+    }
+    try {
+      Calibration before =
+          read_calibration(paths_.calibration(), earlier_.whole() ? &*earlier_.description() : nullptr);
+      if (before.by == CalibratedBy::kCaptions) return before;
+    } catch (const DataError&) {
+      log::warning(
+          "{} is damaged: the index is calibrated by background. Repeat with --calibrate if it was by captions",
+          paths_.calibration().string());
+    }
+    return std::nullopt;
+  }
+
+  Calibration make_calibration(const Codes& codes, const StoredVectors& vectors) {
+    if (std::optional<Calibration> before = calibration_by_captions()) {
+      before->nearest_other = nearest_others(codes, vectors, options_.calibrate.pictures);
+      if (earlier_.whole() && (codes.rows() > 2 * earlier_.description()->pictures ||
+                               2 * codes.rows() < earlier_.description()->pictures)) {
+        log::warning("the index has become another since it was calibrated: repeat with --calibrate {}",
+                     before->manifest);
       }
+      return *std::move(before);
     }
     std::unordered_map<std::uint64_t, std::int64_t> row_of;
     for (std::size_t i = 0; i < contents_.size(); ++i) row_of.emplace(contents_[i], static_cast<std::int64_t>(i));
@@ -304,6 +350,8 @@ class IndexBuilder {
     description.skipped = static_cast<std::int64_t>(list_.skipped.size());
     description.build = build_;
     description.files_bytes = lines_.size();
+    const std::string calibration = calibration_.to_json();
+    description.calibration_sum = sum_of(calibration);
     earlier_ = earlier_.whole() ? forget_vectors(std::move(earlier_)) : EarlierIndex();
     std::error_code ignored;
     fs::remove(paths_.description(), ignored);
@@ -316,7 +364,7 @@ class IndexBuilder {
     }
     write_file_atomic(paths_.files(), lines_);
     write_file_atomic(paths_.skipped(), skipped_lines_);
-    write_file_atomic(paths_.calibration(), calibration_.to_json());
+    write_file_atomic(paths_.calibration(), calibration);
     write_file_atomic(paths_.description(), description.to_json());
   }
 
@@ -387,7 +435,12 @@ std::optional<std::string> model_of_index(const fs::path& index) {
   std::error_code ignored;
   if (!fs::exists(paths.description(), ignored)) return std::nullopt;
   go_on_with(paths.description());
-  return read_description(paths.description()).model;
+  try {
+    return read_description(paths.description()).model;
+  } catch (const DamagedPart& error) {
+    log::warning("{}", error.what());
+    return std::nullopt;
+  }
 }
 
 std::string describe(const IndexReport& r) {

@@ -202,6 +202,87 @@ TEST_F(BuildIndex, ReadsManifests) {
   EXPECT_EQ(find("red").hits.front().name, "pictures/red.png");
 }
 
+/// A byte in the middle is another one.
+std::string flipped(std::string bytes, double where) {
+  const auto at = static_cast<std::size_t>(where * static_cast<double>(bytes.size() - 1));
+  bytes[at] = static_cast<char>(bytes[at] ^ 0x11);
+  return bytes;
+}
+
+TEST_F(BuildIndex, MakesAnewWhatIsDamagedAndASearchRefusesIt) {
+  put_some();
+  build();
+  const auto whole = parts();
+  for (const char* name :
+       {"index.json", "files.jsonl", "pictures.emb", "codes.bin", "background.emb", "calibration.json"}) {
+    std::vector<std::string> damages = {"", "garbage", "\x89PNG garbage",
+                                        whole.at(name).substr(0, whole.at(name).size() / 2)};
+    for (const double where : {0.3, 0.6, 0.95}) damages.push_back(flipped(whole.at(name), where));
+    if (std::string(name) == "index.json") damages.resize(4);  // it has no sum of itself
+    damages.push_back("missing");
+    for (const std::string& damage : damages) {
+      if (std::string(name) == "index.json" && damage == "missing") continue;  // half built
+      SCOPED_TRACE(std::string(name) + " with " + std::to_string(damage.size()) + " bytes");
+      const fs::path part = index() / name;
+      damage == "missing" ? void(fs::remove(part)) : write_file_atomic(part, damage);
+      const std::string said = refused([&] { PictureIndex opened(index()); });
+      if (damage.empty() || damage == "missing" || damage.size() < 20 || std::string(name) != "files.jsonl") {
+        EXPECT_NE(said.find(name), std::string::npos) << said;
+      }
+      EXPECT_NE(said.find("Repeat `vicha index`"), std::string::npos) << said;
+      const IndexReport report = build();
+      EXPECT_FALSE(report.nothing_changed);
+      if (std::string(name) != "pictures.emb") EXPECT_EQ(report.embedded, 0);
+      EXPECT_EQ(parts(), whole);
+    }
+  }
+}
+
+TEST_F(BuildIndex, EmbedsAgainOnlyTheVectorsThatAreLost) {
+  put_some();
+  build();
+  const auto whole = parts();
+  // The same vectors in two blocks, the first of five pictures.
+  const EmbeddingStore old = EmbeddingStore::open(IndexPaths{index()}.vectors());
+  const SourceWeights weights = old.source();
+  const StoreShape shape = old.shape();
+  std::vector<std::string> keys;
+  std::vector<std::uint64_t> contents;
+  std::vector<std::int64_t> records;
+  for (std::int64_t i = 0; i < old.size(); ++i) {
+    keys.emplace_back(old.key(i));
+    contents.push_back(old.content(i));
+    records.push_back(i);
+  }
+  const at::Tensor rows = old.rows(records);
+  {
+    EmbeddingStoreWriter writer(folder_ / "two.emb", weights, shape);
+    writer.add(std::span(keys).first(5), std::span(contents).first(5), rows.narrow(0, 0, 5));
+    writer.flush();
+    writer.add(std::span(keys).subspan(5), std::span(contents).subspan(5), rows.narrow(0, 5, rows.size(0) - 5));
+    writer.finish();
+  }
+  std::string bytes = read_file(folder_ / "two.emb");
+  // The last of the first block's vectors.
+  const auto offsets = vector_offsets(folder_ / "two.emb");
+  bytes[offsets[4] + 3] = static_cast<char>(bytes[offsets[4] + 3] ^ 0x11);
+  write_file_atomic(IndexPaths{index()}.vectors(), bytes);
+  EXPECT_EQ(build().embedded, 5);
+  EXPECT_EQ(parts(), whole);
+}
+
+TEST_F(BuildIndex, AnOlderIndexWithoutSumsIsSearchedAndLeftAlone) {
+  put_some();
+  build();
+  std::string text = read_file(IndexPaths{index()}.description());
+  const std::size_t at = text.find(",\n \"calibration_sum\"");
+  ASSERT_NE(at, std::string::npos);
+  text.erase(at, text.rfind('\n', text.size() - 3) - at);
+  write_file_atomic(IndexPaths{index()}.description(), text);
+  EXPECT_EQ(find("red").hits.front().name, "red.png");
+  EXPECT_TRUE(build().nothing_changed);
+}
+
 TEST_F(BuildIndex, KeepsNamesThatAreNoUtf8) {
   put_some();
   const std::string name = "odd \xff\xfe.png";

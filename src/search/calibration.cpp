@@ -12,6 +12,7 @@
 #include "base/json_text.h"
 #include "base/printable.h"
 #include "config/choice.h"
+#include "search/damaged_part.h"
 
 namespace vicha {
 namespace {
@@ -212,7 +213,7 @@ Calibration calibration_from_json(std::string_view text, std::string_view where)
     const Json json = Json::parse(text);
     Calibration c;
     const auto by = value_named(kCalibratedByNames, json.at("by").get<std::string>());
-    if (!by) throw DataError(where, "is of a kind that this program does not know", "Repeat `vicha index`");
+    if (!by) throw DataError(where, "is of a kind that this program does not know", kRepeatIndex);
     c.by = *by;
     c.text = log_odds_of(json.at("hit"));
     c.meaning = log_odds_of(json.at("meaning"));
@@ -226,8 +227,7 @@ Calibration calibration_from_json(std::string_view text, std::string_view where)
     c.nearest_other = json.at("nearest_other").get<std::vector<double>>();
     return c;
   } catch (const Json::exception& error) {
-    throw DataError(where, fmt::format("is damaged ({})", printable(json_reason(error.what()))),
-                    "Repeat `vicha index`");
+    throw DataError(where, fmt::format("is damaged ({})", printable(json_reason(error.what()))), kRepeatIndex);
   }
 }
 

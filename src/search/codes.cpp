@@ -12,6 +12,8 @@
 #include <utility>
 
 #include "base/error.h"
+#include "concepts/embed/embed.h"
+#include "search/damaged_part.h"
 
 namespace vicha {
 namespace {
@@ -126,6 +128,21 @@ std::pair<at::Tensor, at::Tensor> moments(const StoredVectors& vectors) {
   return {(sum / n).to(at::kFloat).contiguous(), (second / n).contiguous()};
 }
 
+std::uint64_t sum_behind_header(std::span<const std::byte> bytes) {
+  const std::uint64_t sum = content_hash(
+      {reinterpret_cast<const std::uint8_t*>(bytes.data()) + sizeof(CodesHeader), bytes.size() - sizeof(CodesHeader)});
+  return sum == 0 ? 1 : sum;
+}
+
+/// In place: before the index is committed.
+void replace_header(const fs::path& path, CodesHeader header) {
+  header.crc = crc_of(header);
+  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+  file.write(reinterpret_cast<const char*>(&header), sizeof header);
+  file.close();
+  if (!file) throw Error(fmt::format("{}: cannot be written", path.string()));
+}
+
 }  // namespace
 
 void write_codes(const fs::path& path, const StoredVectors& vectors, const CodesContent& content) {
@@ -186,16 +203,14 @@ void write_codes(const fs::path& path, const StoredVectors& vectors, const Codes
   }
   out.flush();
   file.commit();
+  header.sum = sum_behind_header(MappedFile(path).bytes());
+  replace_header(path, header);
 }
 
 void set_looked_at(const fs::path& path, std::int64_t clusters) {
   CodesHeader header = Codes(path).header();
   header.looked_at = clusters;
-  header.crc = crc_of(header);
-  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
-  file.write(reinterpret_cast<const char*>(&header), sizeof header);
-  file.close();
-  if (!file) throw Error(fmt::format("{}: cannot be written", path.string()));
+  replace_header(path, header);
 }
 
 Codes::Codes(const fs::path& path) : path_(path), file_(std::make_unique<MappedFile>(path)) {
@@ -247,6 +262,8 @@ Codes::Codes(const fs::path& path) : path_(path), file_(std::make_unique<MappedF
   }
 }
 
+bool Codes::right() const { return header_->sum == 0 || header_->sum == sum_behind_header(file_->bytes()); }
+
 std::span<const std::uint32_t> Codes::files(std::int64_t row) const {
   const auto i = static_cast<std::size_t>(row);
   const std::uint32_t begin = file_begin_[i], end = file_begin_[i + 1];
@@ -260,8 +277,6 @@ std::pair<std::uint64_t, std::uint64_t> Codes::line(std::int64_t file) const {
   return {line_begin_[i], line_begin_[i + 1]};
 }
 
-void Codes::refuse(std::string_view what) const {
-  throw DataError(path_.string(), what, "Repeat `vicha index`; it embeds nothing again that it has");
-}
+void Codes::refuse(std::string_view what) const { throw DamagedPart(path_.string(), what); }
 
 }  // namespace vicha

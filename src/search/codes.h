@@ -26,7 +26,8 @@ struct CodesHeader {
   std::uint64_t build;         ///< what the parts of one index have in common
   std::int64_t rows, width, stride, files, clusters, looked_at;
   std::uint64_t file_bytes, store_bytes;  ///< of this file, and of the store of vectors
-  std::uint64_t zero[5];
+  std::uint64_t sum;                      ///< content_hash of all behind the header; 0: an earlier program's
+  std::uint64_t zero[4];
 };
 static_assert(sizeof(CodesHeader) == 128);
 
@@ -50,6 +51,8 @@ class Codes {
   explicit Codes(const fs::path& path);
 
   const CodesHeader& header() const { return *header_; }
+  /// Whether the sum is right; reads all of the file. True where there is none.
+  bool right() const;
   std::int64_t rows() const { return header_->rows; }
   std::int64_t width() const { return header_->width; }
 

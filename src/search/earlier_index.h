@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
@@ -17,8 +18,8 @@ class EarlierIndex {
  public:
   EarlierIndex() = default;
   /// Nothing is an input of the command (base/file_guard.h). Where the earlier one was killed while it replaced its
-  /// parts, its vectors are there and its list of files is none. Throws DataError if it is of another model, naming
-  /// both, or damaged.
+  /// parts, its vectors are there and its list of files is none. What is missing or damaged of it is left out and
+  /// warned of. Throws DataError if it is of another model, naming both, or of a later version.
   EarlierIndex(const IndexPaths& paths, const SourceWeights& weights);
 
   bool whole() const { return description_.has_value(); }
@@ -26,6 +27,10 @@ class EarlierIndex {
   const std::vector<IndexedFile>& files() const { return files_; }
   const IndexedFile* find(std::string_view name) const;
   bool has(std::uint64_t content) const;
+  /// Of a content whose vector is whole.
+  std::optional<std::int64_t> record_of(std::uint64_t content) const;
+  bool damaged() const { return damaged_; }
+  void note(const fs::path& part, std::string_view what);  ///< that it is made anew, and why
   const EmbeddingStore* vectors() const { return vectors_ ? &*vectors_ : nullptr; }
 
  private:
@@ -33,6 +38,8 @@ class EarlierIndex {
   std::vector<IndexedFile> files_;
   std::unordered_map<std::string_view, std::size_t> by_name_;
   std::optional<EmbeddingStore> vectors_;
+  std::vector<bool> sound_;  // of its records
+  bool damaged_ = false;
 };
 
 /// Throws UsageError unless the folder is empty, not there, or one that `vicha index` made.

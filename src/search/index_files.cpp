@@ -10,6 +10,7 @@
 #include "base/json_number.h"
 #include "base/json_text.h"
 #include "base/printable.h"
+#include "search/damaged_part.h"
 
 namespace vicha {
 namespace {
@@ -18,7 +19,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr int kIndexVersion = 1;
 constexpr std::uint64_t kMostLines = std::uint64_t{16} << 30;
-constexpr std::string_view kRepeat = "Repeat `vicha index`; it embeds nothing again that it has";
+constexpr std::uint64_t kMostOfDescription = std::uint64_t{1} << 20;
 
 bool is_utf8(const std::string& text) {
   try {
@@ -58,13 +59,13 @@ std::string line_of(const Json& json) { return json.dump(-1, ' ', false, Json::e
 
 template <class Read>
 auto parsed(std::string_view json, std::string_view where, Read read) {
-  if (nests_deeper(json)) throw DataError(where, "is damaged (nested too deeply)", kRepeat);
+  if (nests_deeper(json)) throw DamagedPart(where, "is damaged (nested too deeply)");
   try {
     return read(Json::parse(json));
   } catch (const Error&) {
     throw;
   } catch (const std::exception& error) {
-    throw DataError(where, fmt::format("is damaged ({})", printable(json_reason(error.what()))), kRepeat);
+    throw DamagedPart(where, fmt::format("is damaged ({})", printable(json_reason(error.what()))));
   }
 }
 
@@ -84,11 +85,16 @@ std::string IndexDescription::to_json() const {
   json["skipped"] = skipped;
   json["build"] = content_key(build);
   json["files_bytes"] = files_bytes;
+  if (calibration_sum != 0) json["calibration_sum"] = content_key(calibration_sum);
   return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 IndexDescription read_description(const fs::path& file) {
-  const std::string text = read_file(file, std::uint64_t{1} << 20);
+  std::error_code ignored;
+  if (fs::is_regular_file(file, ignored) && fs::file_size(file, ignored) > kMostOfDescription) {
+    throw DamagedPart(file.string(), "is damaged (it is longer than any)");
+  }
+  const std::string text = read_file(file, kMostOfDescription);
   return parsed(text, file.string(), [&](const Json& json) {
     if (const int version = whole_number<int>(json, "vicha_index"); version > kIndexVersion) {
       throw DataError(file.string(), fmt::format("is of version {}, this program reads {}", version, kIndexVersion),
@@ -98,12 +104,17 @@ IndexDescription read_description(const fs::path& file) {
     d.source = json.at("source").get<std::string>();
     d.root = json.at("root").get<std::string>();
     d.model = json.at("model").get<std::string>();
-    d.weights = source_weights_from_json(json.at("weights").dump(), file.string());
+    try {
+      d.weights = source_weights_from_json(json.at("weights").dump(), file.string());
+    } catch (const DataError&) {
+      throw DamagedPart(file.string(), "is damaged (it does not say what its model is)");
+    }
     d.files = whole_number<std::int64_t>(json, "files");
     d.pictures = whole_number<std::int64_t>(json, "pictures");
     d.skipped = whole_number<std::int64_t>(json, "skipped");
     d.build = from_hex(json.at("build").get<std::string>());
     d.files_bytes = whole_number<std::uint64_t>(json, "files_bytes");
+    if (json.contains("calibration_sum")) d.calibration_sum = from_hex(json.at("calibration_sum").get<std::string>());
     return d;
   });
 }

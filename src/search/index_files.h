@@ -37,10 +37,11 @@ struct IndexDescription {
   std::int64_t files = 0, pictures = 0, skipped = 0;
   std::uint64_t build = 0;
   std::uint64_t files_bytes = 0;
+  std::uint64_t calibration_sum = 0;  ///< of calibration.json; 0: an earlier program's, which wrote none
 
   std::string to_json() const;
 };
-/// Throws DataError naming the file.
+/// Throws DamagedPart (search/damaged_part.h), or DataError for one of a later version.
 IndexDescription read_description(const fs::path& file);
 
 /// A line of files.jsonl.

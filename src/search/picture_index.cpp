@@ -6,15 +6,19 @@
 #include <string_view>
 
 #include "base/error.h"
-#include "concepts/store/store.h"
+#include "search/damaged_part.h"
+#include "search/index_check.h"
 
 namespace vicha {
 namespace {
 
-constexpr std::string_view kRepeatIndex = "Repeat `vicha index`; it embeds nothing again that it has";
-
 IndexDescription whole_description(const IndexPaths& paths) {
   require_whole_index(paths);
+  std::error_code ignored;
+  for (const fs::path& part :
+       {paths.files(), paths.vectors(), paths.codes(), paths.background(), paths.calibration()}) {
+    if (!fs::exists(part, ignored)) throw DamagedPart(part.string(), "is missing");
+  }
   return read_description(paths.description());
 }
 
@@ -23,19 +27,19 @@ IndexDescription whole_description(const IndexPaths& paths) {
 PictureIndex::PictureIndex(const fs::path& folder)
     : paths_{folder},
       description_(whole_description(paths_)),
-      calibration_(calibration_from_json(read_file(paths_.calibration()), paths_.calibration().string())),
+      calibration_(read_calibration(paths_.calibration(), &description_)),
       codes_(paths_.codes()),
       vectors_(paths_.vectors(), codes_.vector_offsets(), codes_.width()),
       lines_(paths_.files()) {
   if (codes_.header().build != description_.build || codes_.header().store_bytes != vectors_.file_bytes() ||
-      lines_.bytes().size() != description_.files_bytes) {
-    throw DataError(folder.string(), "its parts do not belong together: one of them was replaced", kRepeatIndex);
+      lines_.bytes().size() != description_.files_bytes || codes_.rows() != description_.pictures) {
+    throw DamagedPart(folder.string(), "its parts do not belong together: one of them was replaced");
   }
-  const EmbeddingStore background = EmbeddingStore::open(paths_.background());
-  if (background.shape().width != codes_.width() || background.shape().vectors != 1) {
-    throw DataError(paths_.background().string(), "does not belong to this index", kRepeatIndex);
-  }
-  background_ = background.rows(background.newest()).select(1, 0).contiguous();
+  const std::string_view lines(reinterpret_cast<const char*>(lines_.bytes().data()), lines_.bytes().size());
+  if (lines.size() <= kQuicklyRead) require_right_lines(paths_, lines, description_);
+  if (codes_.header().file_bytes <= kQuicklyRead) require_right_codes(paths_.codes(), codes_);
+  if (vectors_.file_bytes() <= kQuicklyRead) require_right_store(paths_.vectors());
+  background_ = read_background(paths_.background(), codes_.width());
 }
 
 std::vector<IndexedFile> PictureIndex::files(std::int64_t row) const {
@@ -43,7 +47,7 @@ std::vector<IndexedFile> PictureIndex::files(std::int64_t row) const {
   for (const std::uint32_t number : codes_.files(row)) {
     const auto [begin, end] = codes_.line(number);
     const std::string where = fmt::format("{}, line {}", paths_.files().string(), number + 1);
-    if (begin >= end || end > lines_.bytes().size()) throw DataError(where, "is not there", kRepeatIndex);
+    if (begin >= end || end > lines_.bytes().size()) throw DamagedPart(where, "is not there");
     const auto* text = reinterpret_cast<const char*>(lines_.bytes().data());
     files.push_back(indexed_file_from_json({text + begin, static_cast<std::size_t>(end - begin)}, where));
   }

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "concepts/store/store_format.h"
+#include "search/damaged_part.h"
 
 namespace vicha {
 
@@ -14,7 +15,7 @@ std::vector<std::uint64_t> vector_offsets(const fs::path& store) {
     throw DataError(store.string(), "is not a store of one fp16 vector a picture");
   }
   const store_detail::StoreScan scan = store_detail::scan_blocks(file.bytes(), *header, store.string());
-  if (scan.lost > 0) throw DataError(store.string(), "is cut short", "Repeat `vicha index`");
+  if (scan.lost > 0) throw DamagedPart(store.string(), "is cut short");
   const std::uint64_t bytes = store_detail::record_bytes(header->shape);
   std::vector<std::uint64_t> offsets;
   offsets.reserve(scan.keys.size());
@@ -31,7 +32,7 @@ StoredVectors::StoredVectors(const fs::path& store, std::span<const std::uint64_
   const std::uint64_t bytes = static_cast<std::uint64_t>(width) * sizeof(c10::Half), size = file_.bytes().size();
   for (const std::uint64_t offset : offsets) {
     if (offset % alignof(c10::Half) != 0 || offset > size || bytes > size - offset) {
-      throw DataError(store.string(), "does not hold the vectors that the index says it holds", "Repeat `vicha index`");
+      throw DamagedPart(store.string(), "does not hold the vectors that the index says it holds");
     }
   }
 }

@@ -1,6 +1,6 @@
 // The fp16 vectors of an embedding store, each where it lies in the mapped file. A search reads a few of a million, and
 // EmbeddingStore would check the sums of all blocks that these lie in: here nothing is checked but that they lie in the
-// file. `vicha index` has checked the blocks, and every vector when it was written.
+// file. `vicha index` checks all blocks, a search those of a store that is quickly read (search/index_check.h).
 #pragma once
 
 #include <c10/util/Half.h>
