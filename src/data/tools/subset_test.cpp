@@ -105,7 +105,7 @@ TEST(JoinTest, CorrectsRelativeNamesAndTellsIdsApart) {
   join_manifests({coco, sbu}, folder / "coco/all.jsonl", {.keep_ids = true});
   EXPECT_EQ(read_text(folder / "coco/all.jsonl"),
             "{\"image\": \"a.png\", \"image_id\": 42, \"n\": 1.50}\n"
-            "{\"image\":\"../b.png\",\"image_id\":\"42\"}\n"
+            "{\"image\": \"../b.png\", \"image_id\": \"42\"}\n"
             "{\"image\": \"/data/c.png\",  \"n\": 1.50}\n");
   EXPECT_THROW(join_manifests({}, folder / "all.json"), UsageError);
   EXPECT_THROW(join_manifests({coco, folder.write("x.json", "[{}]")}, folder / "all.json"), DataError);

@@ -375,6 +375,7 @@ void guard_checkpoint(const fs::path& folder) {
   std::error_code failed;
   const fs::path above = fs::canonical(checkpoint, failed).parent_path();
   if (failed || above.filename() != "checkpoints") return;
+  for (const FoundCheckpoint& other : list_checkpoints(above.parent_path())) note_input_folder(other.path);
   for (const char* name : {"metrics.jsonl", "evaluations.jsonl", "run.lock"}) {
     const fs::path file = above.parent_path() / name;
     if (fs::is_regular_file(file, failed)) require_regular_file(file);

@@ -97,8 +97,8 @@ TEST_P(StatementsRead, AreLearntByHeartEvaluatedAndAsked) {
   EXPECT_GT(sheet.height, 2 * 224) << "a row for each picture";
   asked["sentence"] = "...";
   EXPECT_TRUE(says(refused([&] { predict({asked.dump()}); }), {"\"sentence\" has no words"}));
-  EXPECT_TRUE(says(refused([&] { predict({R"({"images": ["a.png"], "sentence": "a thing"})"}); }),
-                   {"names 1 pictures, not 2"}));
+  EXPECT_TRUE(
+      says(refused([&] { predict({R"({"images": ["a.png"], "sentence": "a thing"})"}); }), {"names 1 picture, not 2"}));
   EXPECT_TRUE(
       says(refused([&] { predict({R"({"images": ["a.png", "b.png"], "image": "c.png", "sentence": "a thing"})"}); }),
            {"Give one form"}));
@@ -183,7 +183,8 @@ TEST_F(Statements, ReadApartFollowAPretrainingAsItIs) {
     const StateDict old = read_safetensors(before / "model.safetensors"),
                     weights = read_safetensors(train(r, name).last_checkpoint / "model.safetensors");
     for (const auto& [key, tensor] : weights) {
-      if (key.starts_with("text_encoder.")) EXPECT_TRUE(old.contains(key)) << key;
+      if (!key.starts_with("text_encoder.")) continue;
+      EXPECT_TRUE(old.contains(key)) << key;
     }
     EXPECT_EQ(weights.at("cls_head.0.weight").size(1), 2 * r.model.text.width);
     EXPECT_EQ(evaluate(folder_ / name, "statements.json").at("records"), 32);
@@ -238,12 +239,12 @@ TEST_F(Statements, FollowPretrainingAndTextAssignment) {
   }
   EXPECT_TRUE(says(refused([&] { evaluate(before, "statements.json"); }), {"is a model of the task 'pretrain'"}));
   // A model of two pictures is no good for pairs of one.
-  EXPECT_TRUE(says(refused([&] {
-                     evaluate_trained(
-                         *find_task_kind("retrieval"),
+  EXPECT_TRUE(says(
+      refused([&] {
+        evaluate_trained(*find_task_kind("retrieval"),
                          {.checkpoint = whole.last_checkpoint, .manifest = folder_ / "test.json", .image_root = ""});
-                   }),
-                   {"model.fusion.images", "is a model of the task 'nlvr2' that reads 2 pictures with a text"}));
+      }),
+      {"model.fusion.images", "is a model of the task 'text-assignment' that reads 2 pictures with a text"}));
 }
 
 TEST_F(Statements, BadRecordsAreRefusedByPlaceAndRemedy) {
