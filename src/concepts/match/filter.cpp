@@ -7,7 +7,6 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <numeric>
-#include <optional>
 #include <string_view>
 
 #include "base/error.h"
@@ -131,10 +130,7 @@ class FilteredWriter {
   void write(const Row& row) {
     const ManifestPairs::Record& place = pairs_.records[row.record];
     const std::string_view text(reinterpret_cast<const char*>(file_.bytes().data()) + place.offset, place.length);
-    Json record = Json::parse(text, nullptr, false);
-    if (const auto mended = record.is_discarded() ? without_not_numbers(text) : std::nullopt) {
-      record = Json::parse(mended->text, nullptr, false);
-    }
+    Json record = value_without_not_numbers(text);
     if (!record.is_object() || !record.contains("caption")) changed();
     Json& caption = record["caption"];
     const std::span<const float> sims = pairs_.sims_of(row.record);

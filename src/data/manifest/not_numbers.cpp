@@ -5,6 +5,7 @@
 #include <cctype>
 #include <cmath>
 #include <cstdlib>
+#include <nlohmann/json.hpp>
 
 namespace vicha {
 namespace {
@@ -56,6 +57,15 @@ std::optional<MendedJson> without_not_numbers(std::string_view text) {
   if (mended.places.empty()) return std::nullopt;
   mended.text.append(text.substr(std::min(copied, text.size())));
   return mended;
+}
+
+nlohmann::ordered_json value_without_not_numbers(std::string_view text) {
+  nlohmann::ordered_json value = nlohmann::ordered_json::parse(text, nullptr, false);
+  if (!value.is_discarded()) return value;
+  if (const std::optional<MendedJson> mended = without_not_numbers(text)) {
+    value = nlohmann::ordered_json::parse(mended->text, nullptr, false);
+  }
+  return value;
 }
 
 }  // namespace vicha

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -23,6 +24,9 @@ struct MendedJson {
 /// Nothing if there are none. Looks outside of strings only; takes several times as long as a copy, so it is for texts
 /// that a parser has refused.
 std::optional<MendedJson> without_not_numbers(std::string_view text);
+
+/// What a record's text says, null where it has NaN or an infinity; discarded where it is not JSON otherwise either.
+nlohmann::ordered_json value_without_not_numbers(std::string_view text);
 
 /// Whether all of `word` is such a value.
 bool is_not_a_number(std::string_view word);
