@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "base/file_content.h"
 #include "base/json_depth.h"
 #include "base/json_text.h"
 #include "base/printable.h"
@@ -21,8 +22,8 @@ constexpr std::string_view kFetchAgain = "Put the file there again as it came wi
 
 nlohmann::json settings_object(std::string_view text, std::string_view where) {
   if (text.find_first_not_of(" \t\r\n") == std::string_view::npos) refuse(where, "it is empty", kFetchAgain);
-  for (const std::string_view pointer : {"version https://git-lfs", "version https://hawser"}) {
-    if (text.starts_with(pointer)) refuse(where, "it is a pointer of Git LFS", "Fetch the file itself: git lfs pull");
+  if (const std::optional<FileContent> content = file_content(text)) {
+    refuse(where, "it is " + std::string(content->what), content_remedy(*content, where, kFetchAgain));
   }
   if (nests_deeper(text)) refuse(where, "it is nested too deeply", kFetchAgain);
   try {

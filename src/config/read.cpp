@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/file_content.h"
 #include "base/files.h"
 #include "config/fields.h"
 #include "config/section_names.h"
@@ -236,7 +237,7 @@ void apply_text(OptionsRef options, std::string_view text, const fs::path& file,
 }
 
 void load_file(OptionsRef options, const fs::path& file, std::vector<fs::path> chain) {
-  const std::string text = read_file(file, kMostRecipe);
+  const std::string text = read_text_file(file, kMostRecipe);
   chain.push_back(identity_of(file));
   apply_text(options, text, file, chain);
 }
@@ -298,7 +299,7 @@ std::vector<std::string> section_names(const fs::path& file, std::string_view se
   std::vector<fs::path> chain;
   for (fs::path next = file; std::ranges::find(chain, identity_of(next)) == chain.end();) {
     chain.push_back(identity_of(next));
-    const toml::table table = parse_file(read_file(next, kMostRecipe), next);
+    const toml::table table = parse_file(read_text_file(next, kMostRecipe), next);
     std::vector<std::pair<toml::source_index, std::string>> lines;
     if (const toml::table* below = table[section].as_table()) {
       for (const auto& [key, node] : *below) {

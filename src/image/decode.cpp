@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/file_content.h"
 #include "base/files.h"
 #include "image/native.h"
 #include "image/orientation.h"
@@ -193,37 +194,21 @@ NativeImage decode_native(std::span<const std::uint8_t> bytes, std::string_view 
 }
 
 std::string unknown_format(std::span<const std::uint8_t> bytes) {
-  struct Known {
-    std::string_view magic;
-    std::size_t at;
-    std::string_view what;
-  };
-  static constexpr Known kKnown[] = {
-      {"version https://git-lfs", 0, "a pointer of Git LFS, whose file `git lfs pull` fetches"},
-      {"\xff\x0a"sv, 0, "a picture in JPEG XL"},
-      {"\0\0\0\x0cJXL "sv, 0, "a picture in JPEG XL"},
-      {"\0\0\0\x0cjP  "sv, 0, "a picture in JPEG 2000"},
-      {"\xff\x4f\xff\x51"sv, 0, "a picture in JPEG 2000"},
-      {"8BPS", 0, "a picture of Photoshop"},
-      {"%PDF", 0, "a PDF"},
-      {"ftyp", 4, "a film"},
-      {"\x1f\x8b"sv, 0, "a file compressed by gzip"},
-      {"PK\x03\x04", 0, "a zip archive"},
-      {"\0\0\x01\0"sv, 0, "an icon"},
-      {"P3", 0, "a picture in PPM written as text"},
-      {"P2", 0, "a picture in PGM written as text"},
-  };
-  for (const Known& known : kKnown) {
-    if (starts_with(bytes, known.magic, known.at)) return std::string(known.what);
+  const std::string_view head(reinterpret_cast<const char*>(bytes.data()), std::min(bytes.size(), kFileHead));
+  if (head.starts_with("P3")) return "a picture in PPM written as text";
+  if (head.starts_with("P2")) return "a picture in PGM written as text";
+  const std::optional<FileContent> content = file_content(head);
+  if (!content) return "no picture of a known format";
+  switch (content->kind) {
+    case FileKind::kXml:
+      return head.find("<svg") != std::string_view::npos ? "a drawing in SVG" : "a message of a server (XML)";
+    case FileKind::kWebPage:
+      return "an HTML page, as servers send in place of what is gone";
+    case FileKind::kPointer:
+      return fmt::format("{} (`{}` fetches that)", content->what, content->command);
+    default:
+      return std::string(content->what);
   }
-  std::string start(reinterpret_cast<const char*>(bytes.data()), std::min<std::size_t>(bytes.size(), 256));
-  for (char& c : start) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
-  if (start.find("<!doctype html") != std::string::npos || start.find("<html") != std::string::npos) {
-    return "an HTML page, as servers send in place of what is gone";
-  }
-  if (start.find("<svg") != std::string::npos) return "a drawing in SVG";
-  if (start.find_first_not_of('\0') == std::string::npos && !start.empty()) return "a file of zeros";
-  return "no picture of a known format";
 }
 
 bool is_known_format(std::span<const std::uint8_t> bytes) { return decoder_of(bytes) != nullptr; }

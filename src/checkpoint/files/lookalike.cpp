@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "base/file_content.h"
 #include "checkpoint/tensors/in_quotes.h"
 
 namespace vicha {
@@ -16,59 +17,36 @@ using namespace std::string_view_literals;
 
 constexpr std::string_view kConvert =
     "Convert it in Python: save the weights with safetensors or torch.save, under the names that README.md says";
-constexpr std::string_view kUnpack = "Unpack it and name the file of weights in it";
 constexpr std::string_view kAgain = "Download the file itself; a site may ask to log in, or to accept a licence";
 
-struct Magic {
-  std::size_t at;
-  std::string_view bytes, what, remedy;
-};
-
-constexpr Magic kMagics[] = {
-    {0, "version https://git-lfs", "a Git LFS pointer, not the file it points to", "Fetch it with 'git lfs pull'"},
-    {0, "version https://hawser", "a Git LFS pointer, not the file it points to", "Fetch it with 'git lfs pull'"},
-    {0, "# xet version", "a pointer of Hugging Face's Xet, not the file it points to", "Fetch it with 'hf download'"},
-    {0, "/annex/objects/", "a git-annex pointer, not the file it points to", "Fetch it with 'git annex get'"},
-    {0, "outs:\n", "a DVC pointer, not the file it points to", "Fetch it with 'dvc pull'"},
-    {0, "\x1f\x8b"sv, "packed by gzip", "Unpack it ('gunzip', or 'tar -xzf' for a .tar.gz) and name what comes out"},
-    {0, "BZh"sv, "packed by bzip2", "Unpack it ('bunzip2', or 'tar -xjf' for a .tar.bz2) and name what comes out"},
-    {0, "\xfd\x37zXZ\0"sv, "packed by xz", "Unpack it ('unxz', or 'tar -xJf' for a .tar.xz) and name what comes out"},
-    {0, "\x28\xb5\x2f\xfd"sv, "packed by zstd", "Unpack it ('unzstd') and name what comes out"},
-    {0, "7z\xbc\xaf\x27\x1c"sv, "a 7z archive", kUnpack},
-    {0, "Rar!"sv, "a RAR archive", kUnpack},
-    {0, "PK\x05\x06"sv, "an empty zip archive", "Copy or download it again"},
-    {257, "ustar"sv, "a tar archive", "Unpack it ('tar -xf') and name the file of weights in it"},
-    {0, "\x89HDF\r\n\x1a\n"sv, "an HDF5 file (Keras or TensorFlow weights, .h5)", kConvert},
-    {0, "GGUF"sv, "a GGUF file (llama.cpp)", kConvert},
-    {0, "lmgg"sv, "a GGML file (llama.cpp)", kConvert},
-    {0, "tjgg"sv, "a GGML file (llama.cpp)", kConvert},
-    {4, "TFL3"sv, "a TensorFlow Lite model", kConvert},
-    {0, "\x93NUMPY"sv, "one NumPy array (.npy)", kConvert},
-    {0, "ARROW1"sv, "an Arrow file", "Give a file of weights"},
-    {0, "PAR1"sv, "a Parquet file", "Give a file of weights"},
-    {0, "SQLite format 3"sv, "an SQLite database", "Give a file of weights"},
-    {0, "MATLAB 5.0"sv, "a MATLAB file", kConvert},
-    {0, "\x89PNG"sv, "a PNG picture", "Give a file of weights"},
-    {0, "\xff\xd8\xff"sv, "a JPEG picture", "Give a file of weights"},
-    {0, "GIF8"sv, "a GIF picture", "Give a file of weights"},
-    {0, "%PDF"sv, "a PDF document", "Give a file of weights"},
-    {0,
-     "\x7f"
-     "ELF"sv,
-     "a program or library (ELF)", "Give a file of weights"},
-};
+std::string remedy_of(const FileContent& content, const fs::path& path) {
+  switch (content.kind) {
+    case FileKind::kEmpty:
+    case FileKind::kZeros:
+      return "Copy or download it again";
+    case FileKind::kCompressed:
+    case FileKind::kArchive:
+      return content.command.empty() ? "Copy or download it again"
+                                     : content_remedy(content, path.string(), "") + ", and name the file of weights";
+    case FileKind::kWeights:
+      return std::string(kConvert);
+    case FileKind::kTable: {
+      const bool numbers = content.what.find("HDF5") != std::string_view::npos ||
+                           content.what.find("NumPy") != std::string_view::npos ||
+                           content.what.find("MATLAB") != std::string_view::npos;
+      return std::string(numbers ? kConvert : "Give a file of weights");
+    }
+    case FileKind::kWebPage:
+    case FileKind::kXml:
+      return std::string(kAgain);
+    default:
+      return content_remedy(content, path.string(), "Give a file of weights");
+  }
+}
 
 std::string_view first_line(std::string_view text) {
   text.remove_prefix(std::min(text.find_first_not_of(" \t\r\n"), text.size()));
   return text.substr(0, std::min<std::size_t>(text.find_first_of("\r\n"), 80));
-}
-
-/// Nothing but characters of a text; a letter cut at the end does not matter.
-bool is_text(std::string_view head) {
-  return !head.empty() && std::ranges::all_of(head, [](char c) {
-    const auto byte = static_cast<unsigned char>(c);
-    return byte >= 0x20 ? byte != 0x7f : c == '\n' || c == '\r' || c == '\t' || c == '\f';
-  });
 }
 
 /// TensorFlow's index of a checkpoint ends as LevelDB's tables do.
@@ -120,26 +98,20 @@ void refuse_lookalike(const fs::path& path, std::string_view head, std::uint64_t
   const auto refuse = [&](std::string_view what, std::string_view remedy) {
     throw DataError(path.string(), "is " + std::string(what), remedy);
   };
-  if (head.empty()) refuse("empty", "Copy or download it again");
-  for (const Magic& magic : kMagics) {
-    if (head.size() > magic.at && head.substr(magic.at).starts_with(magic.bytes)) refuse(magic.what, magic.remedy);
+  if (const std::optional<FileContent> content = file_content(head)) {
+    const bool xml = content->kind == FileKind::kXml, page = content->kind == FileKind::kWebPage;
+    refuse(xml    ? "a message of a web server (XML), not weights"
+           : page ? "a web page, not weights"
+                  : std::string(content->what),
+           remedy_of(*content, path));
   }
   std::string_view text = head;
   if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);
-  const std::size_t begin = text.find_first_not_of(" \t\r\n");
-  if (begin != text.npos && text[begin] == '<' && is_text(text)) {
-    refuse(text.substr(begin).starts_with("<?xml") ? "a message of a web server (XML), not weights"
-                                                   : "a web page, not weights",
-           kAgain);
-  }
   if (is_pickle(head)) {
     refuse("a bare Python pickle, not a file of torch.save",
            "It may carry code. If you trust its origin, load it in Python and save the tensors with torch.save");
   }
   if (is_text(text)) refuse("a text, not weights; it begins " + in_quotes(first_line(text)), kAgain);
-  if (std::ranges::all_of(head, [](char c) { return c == '\0'; })) {
-    refuse("zeros from its start, as a download that was broken off leaves it", "Copy or download it again");
-  }
   if (const std::string_view model = protocol_buffer(head); !model.empty()) refuse(model, kConvert);
   if (is_msgpack_map(head)) refuse("a msgpack file (Flax or JAX weights)", kConvert);
   if (ends_as_table(path, size)) refuse("the index of a TensorFlow checkpoint", kConvert);

@@ -7,11 +7,9 @@
 
 namespace vicha {
 
-/// How many bytes from a file's start `refuse_lookalike` wants to see.
-constexpr std::size_t kLookalikeHead = 1024;
-
 /// Throws DataError naming the file if it is empty, a pointer of Git LFS, a web page, an archive, a picture, or a model
-/// of another program (TensorFlow, Flax, ONNX, GGUF, …): what it is and what to do. Returns if it is nothing known.
+/// of another program (TensorFlow, Flax, ONNX, GGUF, …): what it is and what to do. `head`: the first kFileHead bytes
+/// (base/file_content.h). Returns if it is nothing known; formats that are read are tried first.
 void refuse_lookalike(const std::filesystem::path& path, std::string_view head, std::uint64_t size);
 
 /// Throws DataError: the folder holds no weights that are known by their name, and what it holds instead.

@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "base/error.h"
+#include "base/file_content.h"
 #include "base/files.h"
 #include "base/log.h"
 #include "checkpoint/files/convert.h"
@@ -48,7 +49,7 @@ Weights open_pth(const fs::path& path) {
 
 std::string first_bytes_of(const fs::path& path) {
   require_regular_file(path);
-  std::string head(kLookalikeHead, '\0');
+  std::string head(kFileHead, '\0');
   std::ifstream file(path, std::ios::binary);
   if (!file.is_open()) throw DataError(path.string(), "cannot open", "Check who may read it");
   file.read(head.data(), static_cast<std::streamsize>(head.size()));

@@ -5,6 +5,7 @@
 #include <unordered_set>
 
 #include "base/error.h"
+#include "base/file_content.h"
 #include "base/files.h"
 #include "checkpoint/tensors/in_quotes.h"
 
@@ -107,7 +108,7 @@ class IndexSax : public nlohmann::json_sax<nlohmann::json> {
 ShardIndex read_shard_index(const std::filesystem::path& path) {
   const std::string where = path.string();
   IndexSax sax(where);
-  nlohmann::json::sax_parse(read_file(path, kMaxIndex), &sax);
+  nlohmann::json::sax_parse(read_text_file(path, kMaxIndex), &sax);
   if (sax.has_map && sax.index.empty()) throw DataError(where, "is an index of shards that names no tensor");
   if (sax.has_map) return std::move(sax.index);
   if (!sax.message.empty()) {

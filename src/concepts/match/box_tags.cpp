@@ -10,6 +10,7 @@
 #include <unordered_set>
 
 #include "base/error.h"
+#include "base/file_content.h"
 #include "base/files.h"
 #include "base/json_text.h"
 #include "base/printable.h"
@@ -36,7 +37,7 @@ constexpr const char* kBoxesForm = "Write {\"PICTURE\": [{\"name\": \"cat\", \"b
 }  // namespace
 
 NamedBoxes::NamedBoxes(const fs::path& file) : file_(file.string()), json_(std::make_shared<nlohmann::json>()) {
-  const std::string text = read_file(file);
+  const std::string text = read_text_file(file);
   try {
     *json_ = nlohmann::json::parse(text);
   } catch (const nlohmann::json::exception& error) {

@@ -12,6 +12,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/file_content.h"
 #include "base/files.h"
 #include "base/json_depth.h"
 #include "base/json_text.h"
@@ -217,6 +218,7 @@ void for_each_caption(const std::vector<fs::path>& files, const std::function<vo
         read_captions_of(record, file.string() + ", record " + std::to_string(number), see);
       });
     } else {
+      require_text_file(file);
       std::ifstream in = open_input(file);
       read_text(in, file, see);
     }

@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "base/error.h"
+#include "base/file_content.h"
 #include "base/files.h"
 #include "base/sha256.h"
 #include "text/cleaning/label.h"
@@ -121,7 +122,7 @@ ConceptVocabulary::ConceptVocabulary(std::vector<ConceptWord> words) : words_(st
 }
 
 ConceptVocabulary ConceptVocabulary::load(const std::filesystem::path& path) {
-  const std::string content = read_file(path);
+  const std::string content = read_text_file(path);
   std::string_view left = content;
   if (left.starts_with("\xEF\xBB\xBF")) left.remove_prefix(3);
   std::vector<ConceptWord> words;

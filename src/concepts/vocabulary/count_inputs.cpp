@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "base/error.h"
+#include "base/file_content.h"
 #include "base/files.h"
 #include "base/log.h"
 #include "concepts/parse/parse_captions.h"
@@ -64,6 +65,7 @@ bool begins_as_vocabulary(std::istream& in) {
 constexpr std::size_t kHead = std::size_t{8} << 20;  // more than a record may have
 
 CountInput kind_of(const fs::path& path) {
+  require_text_file(path);
   std::ifstream file = open_input(path);
   std::string head(kHead, '\0');
   file.read(head.data(), static_cast<std::streamsize>(head.size()));

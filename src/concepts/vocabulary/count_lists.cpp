@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/file_content.h"
 #include "base/files.h"
 #include "concepts/vocabulary/count_concepts.h"
 #include "text/cleaning/label.h"
@@ -31,7 +32,7 @@ constexpr std::string_view kStopWords =
 /// Lines that say something, with their numbers, white space at both ends cut.
 template <class See>
 void for_each_line(const fs::path& path, See&& see) {
-  const std::string content = read_file(path);
+  const std::string content = read_text_file(path);
   std::string_view left = content;
   if (left.starts_with("\xEF\xBB\xBF")) left.remove_prefix(3);
   for (std::int64_t number = 1; !left.empty(); ++number) {

@@ -7,52 +7,49 @@
 #include <fstream>
 #include <utility>
 
+#include "base/file_content.h"
+
 namespace vicha {
 namespace {
 
-struct Magic {
-  std::string_view bytes;
-  std::string_view what, remedy;  // {} stands for the file's name
-};
-
 using namespace std::string_view_literals;
-constexpr Magic kMagics[] = {
-    {"PAR1"sv, "is a Parquet file",
-     "A manifest is JSON: python -c \"import pandas; pandas.read_parquet('{}').to_json('m.jsonl', orient='records', "
-     "lines=True)\", then `vicha data convert m.jsonl` if its fields have other names"},
-    {"ARROW1"sv, "is an Arrow file", "Write its records as JSON lines (pandas: to_json(orient='records', lines=True))"},
-    {"\x1f\x8b"sv, "is compressed by gzip", "Unpack it first: gunzip -k '{}'"},
-    {"\x28\xb5\x2f\xfd"sv, "is compressed by zstd", "Unpack it first: zstd -d '{}'"},
-    {"BZh"sv, "is compressed by bzip2", "Unpack it first: bunzip2 -k '{}'"},
-    {"\xfd"
-     "7zXZ"sv,
-     "is compressed by xz", "Unpack it first: unxz -k '{}'"},
-    {"7z\xbc\xaf"sv, "is a 7z archive", "Unpack it first"},
-    {"Rar!"sv, "is a RAR archive", "Unpack it first"},
-    {"SQLite format 3"sv, "is an SQLite database", "Export the table: sqlite3 -csv -header, then `vicha data convert`"},
-    {"\x89HDF"sv, "is an HDF5 file", "Write its captions as JSON lines"},
-    {"\x93NUMPY"sv, "is a NumPy array", "Write its captions as JSON lines"},
-    {"\xd0\xcf\x11\xe0"sv, "is an old Excel or Office file", "Save the sheet as CSV, then `vicha data convert`"},
-    {"version https://git-lfs"sv, "is a pointer of Git LFS, not the file itself", "Fetch it: git lfs pull"},
-    {"%PDF"sv, "is a PDF file", "A manifest is JSON in UTF-8"},
-    {"\x89PNG"sv, "is a picture", "Name the manifest, not a picture"},
-    {"\xff\xd8\xff"sv, "is a picture", "Name the manifest, not a picture"},
-    {"\xff\xfe"sv, "is text in UTF-16, not UTF-8", "Convert it: iconv -f UTF-16 -t UTF-8 '{}' > utf8.json"},
-    {"\xfe\xff"sv, "is text in UTF-16, not UTF-8", "Convert it: iconv -f UTF-16 -t UTF-8 '{}' > utf8.json"},
-    {"[\0"sv, "is text in UTF-16 or UTF-32, not UTF-8", "Convert it: iconv -f UTF-16LE -t UTF-8 '{}' > utf8.json"},
-    {"{\0"sv, "is text in UTF-16 or UTF-32, not UTF-8", "Convert it: iconv -f UTF-16LE -t UTF-8 '{}' > utf8.json"},
-    {"\0["sv, "is text in UTF-16, not UTF-8", "Convert it: iconv -f UTF-16BE -t UTF-8 '{}' > utf8.json"},
-    {"\0{"sv, "is text in UTF-16, not UTF-8", "Convert it: iconv -f UTF-16BE -t UTF-8 '{}' > utf8.json"},
-    {"<!DOCTYPE"sv, "is a web page", "It was downloaded wrongly: fetch the file itself"},
-    {"<!doctype"sv, "is a web page", "It was downloaded wrongly: fetch the file itself"},
-    {"<html"sv, "is a web page", "It was downloaded wrongly: fetch the file itself"},
-    {"<?xml"sv, "is XML", "A manifest is JSON in UTF-8"},
-};
 
-std::string with_name(std::string_view remedy, const std::filesystem::path& file) {
-  std::string text(remedy);
-  if (const std::size_t at = text.find("{}"); at != std::string::npos) text.replace(at, 2, file.string());
-  return text;
+/// JSON without a byte order mark in other encodings than UTF-8.
+std::optional<ForeignForm> wide_text(const std::filesystem::path& file, std::string_view head) {
+  constexpr std::pair<std::string_view, const char*> kStarts[] = {
+      {"[\0"sv, "UTF-16LE"}, {"{\0"sv, "UTF-16LE"}, {"\0["sv, "UTF-16BE"}, {"\0{"sv, "UTF-16BE"}};
+  for (const auto& [start, encoding] : kStarts) {
+    if (!head.starts_with(start)) continue;
+    return ForeignForm{"is text in UTF-16 or UTF-32, not UTF-8",
+                       fmt::format("Convert it: iconv -f {} -t UTF-8 '{}' > utf8.json", encoding, file.string())};
+  }
+  return std::nullopt;
+}
+
+/// What to do instead with a file that no command fetches or unpacks.
+std::string remedy_of(const FileContent& content, const std::filesystem::path& file) {
+  if (content.what.find("Parquet") != std::string_view::npos) {
+    return fmt::format(
+        "A manifest is JSON: python -c \"import pandas; pandas.read_parquet('{}').to_json('m.jsonl', orient='records', "
+        "lines=True)\", then `vicha data convert m.jsonl` if its fields have other names",
+        file.string());
+  }
+  if (content.what.find("SQLite") != std::string_view::npos) {
+    return "Export the table: sqlite3 -csv -header, then `vicha data convert`";
+  }
+  if (content.what.find("Excel") != std::string_view::npos) return "Save the sheet as CSV, then `vicha data convert`";
+  switch (content.kind) {
+    case FileKind::kTable:
+      return "Write its records as JSON lines (pandas: to_json(orient='records', lines=True))";
+    case FileKind::kPicture:
+    case FileKind::kFilm:
+      return "Name the manifest, not a picture";
+    case FileKind::kWebPage:
+    case FileKind::kZeros:
+      return "It was downloaded wrongly: fetch the file itself";
+    default:
+      return "A manifest is JSON in UTF-8";
+  }
 }
 
 std::string convert(const std::filesystem::path& file, std::string_view options = "") {
@@ -131,16 +128,20 @@ std::optional<ForeignForm> object(const std::filesystem::path& file, std::string
 }  // namespace
 
 std::optional<ForeignForm> foreign_form(const std::filesystem::path& file, std::string_view head) {
-  for (const Magic& magic : kMagics) {
-    if (head.starts_with(magic.bytes)) return ForeignForm{std::string(magic.what), with_name(magic.remedy, file)};
-  }
-  if (head.starts_with("PK\x03\x04")) {
-    const bool excel = head.find("xl/") != std::string_view::npos || file.extension() == ".xlsx";
-    return excel ? ForeignForm{"is an Excel sheet", "Save it as CSV (UTF-8), then `vicha data convert`"}
-                 : ForeignForm{"is a zip archive", "Unpack it first and name the manifest in it"};
-  }
-  if (head.size() > 262 && head.substr(257, 5) == "ustar") {
-    return ForeignForm{"is a tar archive", "`vicha data from-tar` unpacks tars of pictures and captions to a manifest"};
+  if (auto wide = wide_text(file, head)) return wide;
+  const std::optional<FileContent> content = file_content(head);
+  if (content && content->kind != FileKind::kEmpty) {
+    if (content->kind == FileKind::kArchive && head.starts_with("PK")) {
+      const bool excel = head.find("xl/") != std::string_view::npos || file.extension() == ".xlsx";
+      return excel ? ForeignForm{"is an Excel sheet", "Save it as CSV (UTF-8), then `vicha data convert`"}
+                   : ForeignForm{"is a zip archive", "Unpack it first and name the manifest in it"};
+    }
+    if (content->what == "a tar archive") {
+      return ForeignForm{"is a tar archive",
+                         "`vicha data from-tar` unpacks tars of pictures and captions to a manifest"};
+    }
+    return ForeignForm{"is " + std::string(content->what),
+                       content_remedy(*content, file.string(), remedy_of(*content, file))};
   }
   if (head.starts_with("\xEF\xBB\xBF")) head.remove_prefix(3);
   const std::size_t first = head.find_first_not_of(" \t\r\n");

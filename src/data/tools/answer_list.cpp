@@ -7,6 +7,7 @@
 #include <unordered_set>
 
 #include "base/error.h"
+#include "base/file_content.h"
 #include "base/file_guard.h"
 #include "base/files.h"
 #include "base/json_text.h"
@@ -26,7 +27,7 @@ bool is_blank_answer(std::string_view text) { return text.find_first_not_of(" \t
 }  // namespace
 
 std::vector<std::string> read_answer_list(const std::filesystem::path& file) {
-  const auto json = nlohmann::json::parse(read_file(file), nullptr, /*allow_exceptions=*/false);
+  const auto json = nlohmann::json::parse(read_text_file(file), nullptr, /*allow_exceptions=*/false);
   if (!json.is_array()) throw DataError(file.string(), "is no JSON list of answers", kListRemedy);
   if (json.empty()) throw DataError(file.string(), "is a list without answers", kListRemedy);
   if (json.size() > kMostAnswers) {

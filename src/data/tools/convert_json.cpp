@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "base/error.h"
+#include "base/file_content.h"
 #include "base/files.h"
 #include "data/manifest/foreign_form.h"
 #include "data/manifest/json_members.h"
@@ -178,7 +179,7 @@ void convert_by_key(const fs::path& in, ConvertSink& sink) {
 void convert_object_file(const fs::path& in, SetForm form, ConvertSink& sink) {
   if (form == SetForm::kCoco) return convert_coco(in, sink);
   if (form == SetForm::kKarpathy) return convert_karpathy(in, sink);
-  const std::string text = read_file(in, kMostJsonBytes);
+  const std::string text = read_text_file(in, kMostJsonBytes);
   // Fields that nobody reads go along as values.
   if (const std::string_view number = number_not_kept(text); !number.empty()) {
     throw DataError(fmt::format("{} (line {})", in.string(), 1 + std::count(text.data(), number.data(), '\n')),

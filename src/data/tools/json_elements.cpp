@@ -8,6 +8,7 @@
 #include <unordered_set>
 
 #include "base/error.h"
+#include "base/file_content.h"
 #include "base/files.h"
 #include "base/json_depth.h"
 #include "base/json_text.h"
@@ -19,7 +20,7 @@
 namespace vicha {
 
 void for_each_element(const fs::path& file, const SeeElement& see) {
-  std::string text = read_file(file, kMostJsonBytes);
+  std::string text = read_text_file(file, kMostJsonBytes);
   if (std::optional<MendedJson> mended;
       text.find("NaN") != std::string::npos || text.find("Infinity") != std::string::npos) {
     if ((mended = without_not_numbers(text))) text = std::move(mended->text);

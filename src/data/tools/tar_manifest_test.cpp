@@ -54,7 +54,7 @@ TEST_F(TarTest, WhatIsNoArchiveIsNamed) {
   const std::string zip = "PK\x03\x04" + std::string(600, 'z');
   for (const auto& [content, what, remedy] : std::vector<std::array<std::string, 3>>{
            {"", "is empty", "again"},
-           {"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12\n", "is a Git LFS pointer",
+           {"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12\n", "is a pointer of Git LFS",
             "git lfs pull"},
            {"\n<!DOCTYPE HTML><html>" + std::string(2000, ' '), "is a web page", "log in"},
            {"<html>", "is a web page", "log in"},

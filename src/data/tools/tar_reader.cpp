@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/file_content.h"
 #include "base/files.h"
 #include "base/sha256.h"
 #include "data/manifest/image_names.h"
@@ -72,39 +73,38 @@ struct OtherFile {
 /// What a file is that is no archive, by its first bytes; nothing if that is not known. `checkpoint/files/lookalike.h`
 /// does so for weights.
 std::optional<OtherFile> other_file(std::string_view head) {
-  using namespace std::string_view_literals;
   constexpr const char* kAgain = "Fetch the archive itself again; a site may ask to log in, or to accept a licence";
-  constexpr const char* kUnpack = "Unpack it; what it holds may be the archives, or pictures and captions";
-  constexpr const char* kName = "Name the archive";
-  struct Magic {
-    std::string_view bytes;
-    const char *what, *remedy;
-  };
-  constexpr Magic kMagics[] = {
-      {"version https://git-lfs", "is a Git LFS pointer, not the archive it points to", "Fetch it with 'git lfs pull'"},
-      {"version https://hawser", "is a Git LFS pointer, not the archive it points to", "Fetch it with 'git lfs pull'"},
-      {"# xet version", "is a pointer of Hugging Face's Xet, not the archive", "Fetch it with 'hf download'"},
-      {"/annex/objects/", "is a git-annex pointer, not the archive", "Fetch it with 'git annex get'"},
-      {"PK\x03\x04"sv, "is a zip archive, not a tar archive", kUnpack},
-      {"PK\x05\x06"sv, "is an empty zip archive", kAgain},
-      {"7z\xbc\xaf\x27\x1c"sv, "is a 7z archive, not a tar archive", kUnpack},
-      {"Rar!"sv, "is a RAR archive, not a tar archive", kUnpack},
-      {"PAR1"sv, "is a Parquet file, not a tar archive", "img2dataset fetches the pictures that it names"},
-      {"\x89PNG"sv, "is a picture, not an archive of pictures", kName},
-      {"\xff\xd8\xff"sv, "is a picture, not an archive of pictures", kName},
-      {"GIF8"sv, "is a picture, not an archive of pictures", kName},
-      {"%PDF"sv, "is a PDF document, not a tar archive", kName},
-  };
-  if (head.empty()) return OtherFile{"is empty", "It was not fetched to its end: fetch it again"};
-  for (const Magic& magic : kMagics) {
-    if (head.starts_with(magic.bytes)) return OtherFile{magic.what, magic.remedy};
+  if (const std::optional<FileContent> content = file_content(head)) {
+    const std::string what = "is " + std::string(content->what);
+    switch (content->kind) {
+      case FileKind::kEmpty:
+        return OtherFile{what, "It was not fetched to its end: fetch it again"};
+      case FileKind::kPointer:
+        return OtherFile{what, content_remedy(*content, "", kAgain)};
+      case FileKind::kArchive:
+        if (content->what == "a tar archive") break;
+        return OtherFile{what + ", not a tar archive",
+                         "Unpack it; what it holds may be the archives, or pictures and captions"};
+      case FileKind::kTable:
+        return OtherFile{what + ", not a tar archive", "img2dataset fetches the pictures that a Parquet file names"};
+      case FileKind::kPicture:
+      case FileKind::kFilm:
+      case FileKind::kDocument:
+      case FileKind::kWeights:
+      case FileKind::kProgram:
+      case FileKind::kUtf16:
+        return OtherFile{what + ", not an archive of pictures", "Name the archive"};
+      case FileKind::kWebPage:
+        return OtherFile{what, kAgain};
+      case FileKind::kXml:
+        return OtherFile{"is XML, perhaps a server's refusal, not a tar archive", kAgain};
+      case FileKind::kCompressed:
+      case FileKind::kZeros:
+        break;
+    }
   }
   if (head.starts_with("\xEF\xBB\xBF")) head.remove_prefix(3);
   head.remove_prefix(std::min(head.find_first_not_of(" \t\r\n"), head.size()));
-  std::string start(head.substr(0, 9));
-  for (char& c : start) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  if (start.starts_with("<!doctype") || start.starts_with("<html")) return OtherFile{"is a web page", kAgain};
-  if (start.starts_with("<?xml")) return OtherFile{"is XML, perhaps a server's refusal, not a tar archive", kAgain};
   const auto control = [](char c) {
     return static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\r' && c != '\t';
   };

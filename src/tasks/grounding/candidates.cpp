@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/file_content.h"
 #include "base/files.h"
 #include "base/json_depth.h"
 #include "base/printable.h"
@@ -27,7 +28,7 @@ std::string shown_box(const PixelBox& b) {
 }
 
 std::unordered_map<std::string, std::vector<PixelBox>> read_boxes(const std::string& file) {
-  const std::string text = read_file(file);
+  const std::string text = read_text_file(file);
   const auto json = nests_deeper(text) ? nlohmann::json(nlohmann::json::value_t::discarded)
                                        : nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object()) throw DataError(file, "is not a JSON object of candidate boxes", kBoxesForm);

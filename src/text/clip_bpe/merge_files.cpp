@@ -7,6 +7,7 @@
 #include <unordered_map>
 
 #include "base/error.h"
+#include "base/file_content.h"
 #include "base/files.h"
 #include "base/json_depth.h"
 #include "text/clip_bpe/gzip.h"
@@ -115,7 +116,9 @@ std::string read_limited(const stdfs::path& path) {
   std::error_code failed;
   if (stdfs::file_size(path, failed) > kLargestFile && !failed) not_a_vocabulary(path.string(), "is too large");
   std::string data = read_file(path);
-  return is_gzip(data) ? gunzip(data, path.string(), kLargestFile) : data;
+  if (is_gzip(data)) return gunzip(data, path.string(), kLargestFile);
+  require_text(data, path.string());
+  return data;
 }
 
 BpeFile from_json(std::string_view text, const stdfs::path& path) {

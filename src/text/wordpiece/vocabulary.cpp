@@ -6,6 +6,7 @@
 #include <bit>
 
 #include "base/error.h"
+#include "base/file_content.h"
 #include "base/files.h"
 
 namespace vicha {
@@ -45,7 +46,7 @@ std::int64_t Vocabulary::Table::find(const Vocabulary& owner, std::string_view p
 }
 
 Vocabulary Vocabulary::load(const std::filesystem::path& file) {
-  return Vocabulary(read_file(file, kLargestFile), file.string());
+  return Vocabulary(read_text_file(file, kLargestFile), file.string());
 }
 
 Vocabulary::Vocabulary(std::string_view text, std::string_view name)
