@@ -17,7 +17,7 @@ T whole_number(const Json& json, const std::string& key) {
       value.is_number_unsigned()
           ? std::in_range<T>(value.template get<typename Json::number_unsigned_t>())
           : value.is_number_integer() && std::in_range<T>(value.template get<typename Json::number_integer_t>());
-  if (!fits) throw Json::out_of_range::create(401, "\"" + key + "\" is no whole number of the allowed range", &json);
+  if (!fits) throw Json::out_of_range::create(401, "\"" + key + "\" is not a whole number of the allowed range", &json);
   return value.template get<T>();
 }
 

@@ -26,7 +26,7 @@ TEST(JsonNumber, WhatTheTypeCannotHoldIsNamed) {
   EXPECT_THROW(whole_number<std::int64_t>(json, "e"), Json::out_of_range);
   try {
     whole_number<std::int64_t>(json, "f");
-    FAIL() << "a text is no number";
+    FAIL() << "a text is not a number";
   } catch (const Json::out_of_range& error) {
     EXPECT_NE(std::string(error.what()).find("\"f\""), std::string::npos) << error.what();
   }

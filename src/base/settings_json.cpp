@@ -13,7 +13,7 @@ namespace vicha {
 namespace {
 
 [[noreturn]] void refuse(std::string_view where, const std::string& why, std::string_view remedy) {
-  throw DataError(where, "is no JSON object (" + why + ")", remedy);
+  throw DataError(where, "is not a JSON object (" + why + ")", remedy);
 }
 
 constexpr std::string_view kFetchAgain = "Put the file there again as it came with the weights";

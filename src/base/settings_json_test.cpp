@@ -27,7 +27,7 @@ TEST(SettingsObject, SaysWhyAFileCannotBeRead) {
       ADD_FAILURE() << text;
     } catch (const DataError& error) {
       const std::string said = error.what();
-      EXPECT_TRUE(said.starts_with("c.json: is no JSON object (")) << said;
+      EXPECT_TRUE(said.starts_with("c.json: is not a JSON object (")) << said;
       EXPECT_NE(said.find(reason), std::string::npos) << said;
       EXPECT_NE(said.find("). "), std::string::npos) << "no remedy: " << said;
     }

@@ -10,7 +10,7 @@ namespace vicha::config_detail {
 struct TomlFault : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
-[[noreturn]] inline void toml_fault() { throw TomlFault("the text is no TOML"); }
+[[noreturn]] inline void toml_fault() { throw TomlFault("the text is not TOML"); }
 }  // namespace vicha::config_detail
 
 #pragma push_macro("NDEBUG")

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "base/printable.h"
 #include "base/sha256.h"
 #include "models/image_pipeline.h"
@@ -43,6 +44,10 @@ Tokenizer word_pieces(const fs::path& file, const TextTower& tower) {
   const TextInput& input = tower.input();
   Vocabulary vocabulary = Vocabulary::load(file);
   require_size(file, vocabulary.size(), tower, true);  // some models have rows for tokens that are to come
+  if (static_cast<std::int64_t>(vocabulary.size()) < input.vocabulary_size) {
+    log::warning("{}: has {} tokens, {} knows {}; if it did not come with these weights, every word is read as another",
+                 file.string(), vocabulary.size(), tower.identity().name, input.vocabulary_size);
+  }
   Sha256 hash;
   for (std::int64_t id = 0; id < vocabulary.size(); ++id) {
     hash.update(vocabulary.token(id));

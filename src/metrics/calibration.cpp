@@ -31,6 +31,10 @@ double mean_nll(const at::Tensor& logits_nC, const at::Tensor& labels_n, double 
 
 }  // namespace
 
+bool TemperatureFit::at_an_end() const {
+  return temperature < kLeastTemperature * 1.01 || temperature > kMostTemperature / 1.01;
+}
+
 double negative_log_likelihood(const at::Tensor& logits_nC, const at::Tensor& labels_n, double temperature) {
   const at::NoGradGuard guard;
   const auto [logits, labels] = labelled(logits_nC, labels_n);

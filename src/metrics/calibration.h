@@ -23,6 +23,9 @@ struct TemperatureFit {
   double temperature = 1.0;
   double nll_before = 0, nll_after = 0;  ///< nats
   double ece_before = 0, ece_after = 0;  ///< percent
+
+  /// Whether it lies at an end of the range that is searched: the set does not tell how sure the model may be.
+  bool at_an_end() const;
 };
 /// The temperature of least negative log-likelihood, from 0.05 to 20 (where all rows are right or none is, the best
 /// lies at an end). Throws std::logic_error where no row has a label.

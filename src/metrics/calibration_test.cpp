@@ -50,8 +50,13 @@ TEST(Calibration, FitMakesConfidenceWhatIsRight) {
 }
 
 TEST(Calibration, FitEndsAtItsBounds) {
-  EXPECT_NEAR(fit_temperature(odds({2, 2}), at::tensor({0, 0}, at::kLong)).temperature, 0.05, 1e-4);
-  EXPECT_NEAR(fit_temperature(odds({2, 2}), at::tensor({1, 1}, at::kLong)).temperature, 20.0, 1e-2);
+  const TemperatureFit right = fit_temperature(odds({2, 2}), at::tensor({0, 0}, at::kLong));
+  const TemperatureFit wrong = fit_temperature(odds({2, 2}), at::tensor({1, 1}, at::kLong));
+  EXPECT_NEAR(right.temperature, 0.05, 1e-4);
+  EXPECT_NEAR(wrong.temperature, 20.0, 1e-2);
+  EXPECT_TRUE(right.at_an_end());
+  EXPECT_TRUE(wrong.at_an_end());
+  EXPECT_FALSE(fit_temperature(odds({2, 2, 2}), at::tensor({0, 0, 1}, at::kLong)).at_an_end());
   EXPECT_THROW(fit_temperature(odds({2}), at::tensor({-1}, at::kLong)), std::logic_error);
 }
 

@@ -250,7 +250,7 @@ void apply_clip_config(ClipOptions& options, std::string_view text, std::string_
   if (is_hugging_face(json)) return apply_hugging_face(options, json, where);
   if (is_open_clip(json)) return apply_open_clip(options, json, where);
   throw DataError(where,
-                  "is no configuration of a CLIP: neither Hugging Face's (text_config, vision_config) nor "
+                  "is not a configuration of a CLIP: neither Hugging Face's (text_config, vision_config) nor "
                   "open_clip's (model_cfg)");
 }
 

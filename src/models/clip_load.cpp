@@ -69,7 +69,7 @@ std::unique_ptr<Clip> make_clip(const StateDict& tensors, std::string_view where
   const double scale = clip->logit_scale();
   if (!(scale > 0) || scale > static_cast<double>(std::numeric_limits<float>::max())) {
     throw DataError(
-        where, fmt::format("'logit_scale' makes cosines {} times as large: that is no finite number above 0", scale),
+        where, fmt::format("'logit_scale' makes cosines {} times as large: that is not a finite number above 0", scale),
         "The weights are damaged, or of a training that diverged: take others");
   }
   return clip;

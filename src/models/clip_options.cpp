@@ -59,7 +59,7 @@ ClipOptions clip_options(const StateDict& named, std::string_view where) {
   const auto side = static_cast<std::int64_t>(std::llround(std::sqrt(static_cast<double>(patches))));
   if (side < 1 || side * side != patches) {
     throw DataError(where,
-                    fmt::format("'visual.positional_embedding' has {} rows, which is no class token and a square "
+                    fmt::format("'visual.positional_embedding' has {} rows, which is not a class token and a square "
                                 "of patches",
                                 patches + 1));
   }

@@ -38,7 +38,7 @@ bool is_unset(const SettingsJson& value) {
 
 ClipSettings::ClipSettings(const SettingsJson& object, std::string path, std::string_view where)
     : object_(object.is_null() ? no_settings() : object), path_(std::move(path)), where_(where) {
-  if (!object_.is_object()) throw DataError(where_, fmt::format("'{}' is no object", path_));
+  if (!object_.is_object()) throw DataError(where_, fmt::format("'{}' is not an object", path_));
 }
 
 std::string ClipSettings::name(const char* key) const { return path_.empty() ? key : path_ + "." + key; }

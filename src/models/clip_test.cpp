@@ -293,7 +293,7 @@ TEST(ClipOptions, ConfigurationsAreReadAndHeldAgainstTheShapes) {
   EXPECT_NE(refused(config).find("wrong kind"), std::string::npos);
   config["text_config"] = {{"hidden_act", "relu"}};
   EXPECT_NE(refused(config).find("relu"), std::string::npos);
-  EXPECT_NE(refused({{"model_type", "bert"}}).find("no configuration of a CLIP"), std::string::npos);
+  EXPECT_NE(refused({{"model_type", "bert"}}).find("not a configuration of a CLIP"), std::string::npos);
   const std::string deep = "{\"vision_config\": {}, \"text_config\": {\"hidden_act\": " + std::string(200'000, '[') +
                            std::string(200'000, ']') + "}}";
   EXPECT_FALSE(is_clip_config(deep));
@@ -355,7 +355,7 @@ TEST(ClipLoad, AConfigurationThatCannotBeReadIsNotOneThatIsNotThere) {
           R"({"text_config": {}, "vision_config": {"layer_norm_eps": NaN}})"}) {
       write_file_atomic(folder / name, text);
       const std::string said = refusal_of([&] { load_clip(folder); });
-      EXPECT_NE(said.find(std::string(name) + ": is no JSON object ("), std::string::npos) << text << "\n" << said;
+      EXPECT_NE(said.find(std::string(name) + ": is not a JSON object ("), std::string::npos) << text << "\n" << said;
     }
     fs::remove(folder / name);
   }

@@ -48,7 +48,7 @@ void ModelOptions::check() const {
         "model sees none; use model.regions.encode = \"pooled\"");
   }
   if (regions.region_size % vit.patch != 0) {
-    throw UsageError(fmt::format("model.regions.region_size = {} is no multiple of model.vit.patch = {}",
+    throw UsageError(fmt::format("model.regions.region_size = {} is not a multiple of model.vit.patch = {}",
                                  regions.region_size, vit.patch));
   }
 }

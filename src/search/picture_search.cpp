@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <chrono>
 #include <cmath>
 #include <utility>
@@ -31,7 +32,10 @@ double height(double cosine, const Spread& spread) {
   return spread.deviation > 1e-6 ? (cosine - spread.mean) / spread.deviation : 0;
 }
 
-bool is_blank(std::string_view text) { return text.find_first_not_of(" \t\r\n") == std::string_view::npos; }
+/// Letters, digits, or anything beyond ASCII: marks alone mean nothing to a text encoder, and find what they happen to.
+bool has_words(std::string_view text) {
+  return std::ranges::any_of(text, [](unsigned char c) { return c >= 0x80 || std::isalnum(c) != 0; });
+}
 
 }  // namespace
 
@@ -56,7 +60,11 @@ SearchQuery SearchQuery::parse(std::string_view given) {
       throw UsageError(fmt::format("there is no picture {}. To look for these words, give text:{}", given, given));
     }
   }
-  if (is_blank(query.text)) throw UsageError("the query is empty. Give words, or the path of a picture");
+  if (!has_words(query.text)) {
+    const bool blank = query.text.find_first_not_of(" \t\r\n") == std::string::npos;
+    throw UsageError(fmt::format("the query {}. Give words, or the path of a picture",
+                                 blank ? "is empty" : fmt::format("\"{}\" has no words", query.text)));
+  }
   return query;
 }
 

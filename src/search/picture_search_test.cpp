@@ -56,6 +56,8 @@ TEST_F(PictureSearchTest, TellsPicturesFromWords) {
   for (const char* empty : {"", "  ", "text:", "image:"}) {
     EXPECT_NE(refused([&] { SearchQuery::parse(empty); }).find("empty"), std::string::npos) << empty;
   }
+  EXPECT_NE(refused([&] { SearchQuery::parse("text:?!"); }).find("has no words"), std::string::npos);
+  EXPECT_NO_THROW(SearchQuery::parse("\xf0\x9f\x90\xb6"));  // a dog
   EXPECT_NE(refused([&] { SearchQuery::parse("lost.jpg"); }).find("text:lost.jpg"), std::string::npos);
 }
 

@@ -18,7 +18,7 @@ using towers::Json;
 
 std::int64_t rows(const StateDict& named, const std::string& name, std::string_view where, std::int64_t dimension = 0) {
   const at::Tensor& tensor = named.at(name, where);
-  if (tensor.dim() != 2 || tensor.numel() == 0) throw DataError(where, fmt::format("'{}' is no matrix", name));
+  if (tensor.dim() != 2 || tensor.numel() == 0) throw DataError(where, fmt::format("'{}' is not a matrix", name));
   return tensor.size(dimension);
 }
 

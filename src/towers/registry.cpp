@@ -95,7 +95,7 @@ std::unique_ptr<Tower> open_tower(const std::string& spec, const std::vector<Kin
     prefix = prefix_of_folder(spec, list_of(kinds));
     path = spec;
     if (find() == kinds.end()) {
-      throw DataError(spec, fmt::format("is a {} by its config.json, which is no {} tower", prefix, what),
+      throw DataError(spec, fmt::format("is a {} by its config.json, which is not a {} tower", prefix, what),
                       fmt::format("Wanted is one of {}", list_of(kinds)));
     }
   }

@@ -60,11 +60,11 @@ TEST(OpenTower, FoldersOfOtherThings) {
   write_file_atomic(folder / "config.json", R"({"architecture": "resnet50", "pretrained_cfg": {}})");
   EXPECT_TRUE(contains(refused(), "'architecture' is \"resnet50\""));
   write_file_atomic(folder / "config.json", R"({"model_type": "bert"})");
-  EXPECT_TRUE(contains(refused(), "is no picture tower"));
+  EXPECT_TRUE(contains(refused(), "is not a picture tower"));
   for (const std::string& text :
        {std::string("{"), "{\"a\": " + std::string(200'000, '[') + std::string(200'000, ']') + "}"}) {
     write_file_atomic(folder / "config.json", text);
-    EXPECT_TRUE(contains(refused(), "is no JSON object")) << text.substr(0, 20);
+    EXPECT_TRUE(contains(refused(), "is not a JSON object")) << text.substr(0, 20);
   }
   EXPECT_TRUE(contains(message([&] { open_image_tower("vit:" + (folder / "gone.pth").string()); }), "gone.pth"));
 }

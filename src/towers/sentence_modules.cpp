@@ -48,7 +48,7 @@ fs::path below(const fs::path& folder, const std::string& name, const fs::path& 
 }
 
 void read_module(SentenceModules& modules, const Json& entry, const fs::path& folder, const fs::path& file) {
-  if (!entry.is_object()) throw DataError(file.string(), "is no list of modules");
+  if (!entry.is_object()) throw DataError(file.string(), "is not a list of modules");
   const Fields fields(entry, file.string());
   const auto type = fields.get_or<std::string>("type", "");
   const std::string name = type.substr(type.rfind('.') + 1);
@@ -99,7 +99,11 @@ SentenceModules read_sentence_modules(const fs::path& folder) {
   read_tokenizer_config(modules, folder);
   if (const fs::path file = folder / "modules.json"; fs::is_regular_file(file)) {
     const Json list = parse_settings(read_small(file));
-    if (!list.is_array()) throw DataError(file.string(), "is no list of modules");
+    if (!list.is_array()) throw DataError(file.string(), "is not a list of modules");
+    if (list.empty()) {
+      throw DataError(file.string(), "is a list without modules",
+                      "Put the file there again as it came with the weights");
+    }
     for (const Json& entry : list) read_module(modules, entry, folder, file);
     modules.found = true;
   } else if (const fs::path pooling = folder / "1_Pooling" / "config.json"; fs::is_regular_file(pooling)) {

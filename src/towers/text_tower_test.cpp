@@ -131,6 +131,8 @@ TEST(BertTower, WhatIsNotBuiltIsNamed) {
   EXPECT_TRUE(contains(refused(), "pools by pooling_mode_max_tokens"));
   folder.write("1_Pooling/config.json", R"({"pooling_mode_cls_token": true, "pooling_mode_mean_tokens": true})");
   EXPECT_TRUE(contains(refused(), "one of the two"));
+  folder.write("modules.json", "[]");
+  EXPECT_TRUE(contains(refused(), "without modules"));
   folder.write("modules.json", R"([{"type": "sentence_transformers.models.LSTM", "path": ""}])");
   EXPECT_TRUE(contains(refused(), "sentence_transformers.models.LSTM"));
   folder.write("modules.json", R"([{"type": "sentence_transformers.models.Pooling", "path": "../else"}])");

@@ -330,7 +330,7 @@ class TorchScriptTower final : public ImageTower {
       }
     }
     if (found == nullptr || !found->isTensor()) {
-      throw DataError(file_.string(), fmt::format("gives {}, so {} is no tensor", kind_of(output), place.describe()),
+      throw DataError(file_.string(), fmt::format("gives {}, so {} is not a tensor", kind_of(output), place.describe()),
                       fmt::format("Say which of them it is in {}: \"name\": 0, or \"name\": \"…\"", json_.string()));
     }
     const at::Tensor tensor = found->toTensor();

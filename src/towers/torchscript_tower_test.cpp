@@ -127,7 +127,7 @@ TEST(TorchScript, ATupleMustBeToldApart) {
 }
 TEST(TorchScript, AKeyThatIsNotThereIsAnsweredWithThoseThatAre) {
   const Script script("  return {'a': x}\n", json_with(R"("pooled", "name": "b")"), "Dict[str, Tensor]");
-  EXPECT_TRUE(contains(script.refused(), "a dictionary with 'a', so its output 'b' is no tensor"));
+  EXPECT_TRUE(contains(script.refused(), "a dictionary with 'a', so its output 'b' is not a tensor"));
 }
 TEST(TorchScript, WholeNumbersAreNoFeatures) {
   EXPECT_TRUE(contains(Script("  return x.mean([2, 3]).long()\n").refused(), "not floating-point numbers"));
@@ -203,7 +203,7 @@ TEST(TorchScriptJson, KeysAreChecked) {
   const auto said = [](const std::string& json) {
     return message([&] { towers::torchscript_settings(json, "net.json"); });
   };
-  EXPECT_TRUE(contains(said("[]"), "no JSON object"));
+  EXPECT_TRUE(contains(said("[]"), "not a JSON object"));
   EXPECT_TRUE(contains(said(replaced(kJson, "std", "sdt")), "Nearest: 'std'"));
   EXPECT_TRUE(contains(said(R"({"image_size": 16})"), "lacks 'mean'"));
   EXPECT_TRUE(contains(said(replaced(kJson, "16", "0")), "'image_size' is 0"));

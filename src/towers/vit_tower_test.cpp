@@ -269,7 +269,7 @@ TEST(VitTower, AConfigurationThatCannotBeReadIsNotOneThatIsNotThere) {
       }
       write_file_atomic(folder / name, text);
       const std::string said = message([&] { load_vit_tower(VitKind::kVit, folder / "a.safetensors"); });
-      EXPECT_TRUE(contains(said, std::string(name) + ": is no JSON object (")) << said;
+      EXPECT_TRUE(contains(said, std::string(name) + ": is not a JSON object (")) << said;
     }
     fs::remove(folder / name);
   }

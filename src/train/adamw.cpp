@@ -250,7 +250,7 @@ void AdamW::load_state(const StateDict& state, std::string_view where) {
                         "The checkpoint is of another model; start with the recipe that lies beside it");
       }
     }
-    throw DataError(where, "holds tensors that are no optimiser state", "Use another checkpoint");
+    throw DataError(where, "holds tensors that are not an optimiser state", "Use another checkpoint");
   }
   moments_ = std::move(loaded);
 }

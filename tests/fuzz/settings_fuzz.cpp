@@ -18,7 +18,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   options.context = 77;
   options.embed = 512;
   const bool applied = fuzz::accepted([&] { apply_clip_config(options, json, "config.json"); });
-  fuzz::require(known || !applied, "what is no configuration is not applied");
+  fuzz::require(known || !applied, "what is not a configuration is not applied");
   if (applied) fuzz::accepted([&] { check_clip_options(options, "config.json"); });
   return 0;
 }

@@ -210,7 +210,7 @@ StateDict to_tower_names(const StateDict& given, std::string_view where, RenameR
   const std::vector<std::string> found = prefixes(tensors);
   const TowerNaming naming = detect_tower_naming(tensors);
   if (found.empty() || naming == TowerNaming::kClip || naming == TowerNaming::kReleased) {
-    throw DataError(where, "the weights " + tower_likeness(tensors) + ", which is no picture tower of this kind");
+    throw DataError(where, "the weights " + tower_likeness(tensors) + ", which is not a picture tower of this kind");
   }
   if (found.size() > 1) {
     throw DataError(where, fmt::format("holds two picture towers, '{}…' and '{}…'", found[0], found[1]),

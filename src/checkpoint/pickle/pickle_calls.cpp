@@ -96,7 +96,7 @@ void Machine::reduce(bool new_object) {
   const Ref args = pop(), callee_ref = pop();
   const Node* tuple = node(args, Kind::kTuple);
   const Node* callee = node(callee_ref, Kind::kGlobal);
-  if (tuple == nullptr || callee == nullptr) fail("calls something that is no function");
+  if (tuple == nullptr || callee == nullptr) fail("calls something that is not a function");
   if (callee->callable == Callable::kPlaceholder) {
     charge(tuple->items.size() + callee->text.size());
     const auto extra = static_cast<std::uint32_t>(extras_.size());
@@ -167,7 +167,7 @@ Ref Machine::collect(Kind kind, const RefList& args, const Node& callee) {
   if (args.size() == 1) {
     const Node* items = node(args[0]);
     if (items == nullptr || (items->kind != Kind::kList && items->kind != Kind::kTuple)) {
-      fail("calls " + in_quotes(callee.text) + " on something that is no list");
+      fail("calls " + in_quotes(callee.text) + " on something that is not a list");
     }
     charge(items->items.size());
     for (const Ref item : items->items) {
@@ -178,7 +178,7 @@ Ref Machine::collect(Kind kind, const RefList& args, const Node& callee) {
       }
       const Node* pair = node(item);  // the form of Python 2: a list of [key, value]
       if (pair == nullptr || (pair->kind != Kind::kList && pair->kind != Kind::kTuple) || pair->items.size() != 2) {
-        fail("makes an OrderedDict of something that is no list of pairs");
+        fail("makes an OrderedDict of something that is not a list of pairs");
       }
       refs_.append(made.items, pair->items);
     }
@@ -214,7 +214,7 @@ void Machine::build() {
   }
   const Node* attributes = node(state, Kind::kDict);
   if (found == nullptr || found->kind != Kind::kOrderedDict || attributes == nullptr) {
-    fail("sets the state of something that is no plain data");
+    fail("sets the state of something that is not plain data");
   }
   // The attributes of an OrderedDict, such as `_metadata` of a state dict: nobody asks for them.
 }
@@ -225,7 +225,7 @@ void Machine::persistent() {
   if (!options_.storages) fail("refers to tensor data, which this kind of file cannot have");
   if (id == nullptr || id->items.size() < 5 || id->items.size() > 6 ||
       text_of(id->items[0], "a reference") != "storage") {
-    fail("refers to something that is no storage");
+    fail("refers to something that is not a storage");
   }
   const Node* type = node(id->items[1], Kind::kGlobal);
   const bool untyped = type != nullptr && type->callable == Callable::kUntypedStorage;
@@ -284,7 +284,7 @@ Ref Machine::rebuild_tensor(const Node& callee, const RefList& args) {
 
 Ref Machine::rebuild_parameter(const RefList& args) {
   const Node* data = args.size() == 3 ? node(args[0], Kind::kTensor) : nullptr;
-  if (data == nullptr || args[1].tag != Ref::Tag::kBool) fail("rebuilds a parameter of something that is no tensor");
+  if (data == nullptr || args[1].tag != Ref::Tag::kBool) fail("rebuilds a parameter of something that is not a tensor");
   expect_empty(args[2], "hooks on a parameter");
   return args[0];
 }
@@ -321,14 +321,14 @@ at::Tensor Machine::view_storage(std::uint32_t storage, c10::ScalarType type, st
 }
 
 std::int64_t Machine::whole_number(Ref ref, const char* what) {
-  if (ref.tag != Ref::Tag::kInt) fail(std::string("has ") + what + " that is no whole number");
+  if (ref.tag != Ref::Tag::kInt) fail(std::string("has ") + what + " that is not a whole number");
   return ref.integer;
 }
 
 Machine::Numbers Machine::whole_numbers(Ref ref, const char* what) {
   const Node* items = node(ref);
   if (items == nullptr || (items->kind != Kind::kTuple && items->kind != Kind::kList)) {
-    fail(std::string("has ") + what + " that is no list of numbers");
+    fail(std::string("has ") + what + " that is not a list of numbers");
   }
   if (items->items.size() > kMaxRank) fail(std::string("has ") + what + " of more than 64 dimensions");
   Numbers numbers;
@@ -338,7 +338,7 @@ Machine::Numbers Machine::whole_numbers(Ref ref, const char* what) {
 
 std::string_view Machine::text_of(Ref ref, const char* what) {
   const Node* text = node(ref, Kind::kText);
-  if (text == nullptr) fail(std::string("has ") + what + " that is no text");
+  if (text == nullptr) fail(std::string("has ") + what + " that is not text");
   return text->text;
 }
 

@@ -57,7 +57,7 @@ void Machine::append_items(std::size_t from) {
   const Ref target = stack_[from - 1];
   const Node* found = node(target);
   const bool sequence = found != nullptr && (found->kind == Kind::kList || found->kind == Kind::kSet);
-  if (!sequence && (found == nullptr || found->kind != Kind::kObject)) fail("appends to something that is no list");
+  if (!sequence && (found == nullptr || found->kind != Kind::kObject)) fail("appends to something that is not a list");
   Node& into = mutable_node(target);
   add_to(into.items, sequence ? nullptr : &extras_[into.index].appended, from);
   stack_.resize(from);
@@ -68,7 +68,7 @@ void Machine::set_items(std::size_t from) {
   const Ref target = stack_[from - 1];
   const Node* found = node(target);
   const bool dict = found != nullptr && (found->kind == Kind::kDict || found->kind == Kind::kOrderedDict);
-  if (!dict && (found == nullptr || found->kind != Kind::kObject)) fail("sets a key of something that is no dict");
+  if (!dict && (found == nullptr || found->kind != Kind::kObject)) fail("sets a key of something that is not a dict");
   if ((stack_.size() - from) % 2 != 0) fail("has a key without a value");
   Node& into = mutable_node(target);
   add_to(into.items, dict ? nullptr : &extras_[into.index].pairs, from);

@@ -36,7 +36,7 @@ class Collector {
       if (++steps_ > kMostPlaces)
         throw DataError(where_, "repeats shared modules until they are far larger than the file");
       const auto* attribute = key.get_if<std::string>();
-      if (attribute == nullptr) throw DataError(where_, "has a module with an attribute whose name is no text");
+      if (attribute == nullptr) throw DataError(where_, "has a module with an attribute whose name is not text");
       const PickleDict* inner = attributes(value);
       const bool setting = path.empty() && value.get_if<std::int64_t>() != nullptr &&
                            std::ranges::find(kSettings, *attribute) != std::end(kSettings);

@@ -155,7 +155,7 @@ void check_embed_options(const EmbedOptions& options) {
   }
   if (options.batch_size < 0) {
     throw UsageError(
-        fmt::format("--batch {} is no number of vectors; 0 takes what suits the source", options.batch_size));
+        fmt::format("--batch {} is not a number of vectors; 0 takes what suits the source", options.batch_size));
   }
   if (options.threads < 0) throw UsageError(fmt::format("--threads {}: 0 for all, else how many", options.threads));
 }

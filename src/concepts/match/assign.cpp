@@ -48,13 +48,13 @@ class Stores {
       stores_.push_back(EmbeddingStore::open(file));
       require_embeddings(stores_.back(), FeatureKind::kPooled);
       if (const auto& layout = stores_.back().shape().layout; layout && layout->views > 1) {
-        throw DataError(file.string(), fmt::format("holds {}: views are no regions", layout->describe()),
+        throw DataError(file.string(), fmt::format("holds {}: views are not regions", layout->describe()),
                         "Embed the pictures without --views, or with `vicha concepts embed --regions N`");
       }
       require_same(source, where_source, stores_.back().source(), file.string());
       if (const std::int64_t lost = stores_.back().lost_bytes(); lost > 0) {
         log::warning(
-            "{}: cut short, {} bytes at its end are no whole block; `vicha concepts embed` computes them again",
+            "{}: cut short, {} bytes at its end are not a whole block; `vicha concepts embed` computes them again",
             file.string(), lost);
       }
       const StoreShape &shape = stores_.back().shape(), &first = stores_.front().shape();

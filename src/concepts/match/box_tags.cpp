@@ -41,7 +41,7 @@ NamedBoxes::NamedBoxes(const fs::path& file) : file_(file.string()), json_(std::
   try {
     *json_ = nlohmann::json::parse(text);
   } catch (const nlohmann::json::exception& error) {
-    throw DataError(file_, fmt::format("is no JSON: {}", printable(json_reason(error.what()))), kBoxesForm);
+    throw DataError(file_, fmt::format("is not JSON: {}", printable(json_reason(error.what()))), kBoxesForm);
   }
   if (!json_->is_object()) throw DataError(file_, "holds no object with a list of boxes for each picture", kBoxesForm);
 }
@@ -56,10 +56,10 @@ std::vector<NamedBox> NamedBoxes::of(const std::string& picture) const {
     throw DataError(file_, fmt::format("has no boxes of \"{}\", which the manifest names", printable(picture)),
                     "Give every picture a list, an empty one where nothing is in it");
   }
-  if (!found->is_array()) fail(picture, "are no list");
+  if (!found->is_array()) fail(picture, "are not a list");
   std::vector<NamedBox> boxes;
   for (const auto& box : *found) {
-    if (!box.is_object()) fail(picture, "hold something that is no object");
+    if (!box.is_object()) fail(picture, "hold something that is not an object");
     const auto name = box.find("name"), place = box.find("bbox");
     if (name == box.end() || !name->is_string() || name->get_ref<const std::string&>().empty()) {
       fail(picture, "hold one without a \"name\"");

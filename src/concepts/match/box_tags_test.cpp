@@ -61,11 +61,11 @@ TEST_F(BoxTagFiles, WritesTagsAndConcepts) {
 
 TEST_F(BoxTagFiles, SayWhatIsWrong) {
   const std::pair<const char*, const char*> cases[] = {
-      {"[", "no JSON"},
+      {"[", "not JSON"},
       {"[]", "holds no object"},
       {"{}", R"(has no boxes of "a.png")"},
-      {R"({"a.png": 3})", "are no list"},
-      {R"({"a.png": [3]})", "no object"},
+      {R"({"a.png": 3})", "are not a list"},
+      {R"({"a.png": [3]})", "not an object"},
       {R"({"a.png": [{"bbox": [0, 0, 1, 1]}]})", "without a \"name\""},
       {R"({"a.png": [{"name": "x", "bbox": [0, 0, 1]}]})", "\"bbox\""},
       {R"({"a.png": [{"name": "x", "bbox": [0, 0, 0, 1]}]})", "without area"}};

@@ -45,7 +45,7 @@ std::optional<std::string> ImagePaths::find(std::string_view name) const {
 
 NameFault ImagePaths::fault(std::string_view name) const {
   if (const std::optional<std::string_view> rest = stripped(name)) {
-    return foreign_name(*rest, (root_ / *rest).lexically_normal()).value_or(NameFault{"is no file name", ""});
+    return foreign_name(*rest, (root_ / *rest).lexically_normal()).value_or(NameFault{"is not a file name", ""});
   }
   return {fmt::format("has no more than {} parts between slashes: {}", strip_parts_, quoted_name(name)),
           "Make data.strip_parts (--strip-parts) smaller"};

@@ -237,7 +237,7 @@ void ManifestEvents::check_record() {
     }
   }
   if (seen_[0] && !bad_ && !is_file_name(record_.image)) {
-    problem("image", record_.image.empty() ? "field \"image\" is empty" : "field \"image\" is no file name",
+    problem("image", record_.image.empty() ? "field \"image\" is empty" : "field \"image\" is not a file name",
             "Name the picture's file, or take the record out");
   }
   if (schema_.caption && seen_[1] && !bad_ && record_.captions.empty()) {

@@ -42,7 +42,7 @@ std::optional<RecordText> with_pictures_apart(const RecordText& text, const Sche
     return wrong(kPicturesField,
                  list.is_array()
                      ? fmt::format("field \"{}\" names {} pictures, not {}", kPicturesField, list.size(), fields.size())
-                     : fmt::format("field \"{}\" is no list of {} pictures", kPicturesField, fields.size()),
+                     : fmt::format("field \"{}\" is not a list of {} pictures", kPicturesField, fields.size()),
                  remedy);
   }
   for (std::size_t i = 0; i < fields.size(); ++i) {

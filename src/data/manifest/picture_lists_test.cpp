@@ -79,7 +79,7 @@ TEST(PictureLists, MissingPicturesAreToldByRecordAndPlace) {
             std::string::npos);
   EXPECT_NE(message(R"({"images": ["a", "b"], "sentence": "s", "kwords1": []})").find("\"kwords2\" is missing"),
             std::string::npos);
-  EXPECT_NE(message(R"({"images": "a", "sentence": "s"})").find("is no list of 2"), std::string::npos);
+  EXPECT_NE(message(R"({"images": "a", "sentence": "s"})").find("is not a list of 2"), std::string::npos);
 }
 
 }  // namespace

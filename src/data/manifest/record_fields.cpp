@@ -16,7 +16,7 @@ std::string image_of(const nlohmann::ordered_json& record, const std::function<s
   }
   const auto* name = field->get_ptr<const std::string*>();
   if (name == nullptr || !is_file_name(*name)) {
-    throw DataError(where(), "field \"image\" is no file name", "Every record names its picture");
+    throw DataError(where(), "field \"image\" is not a file name", "Every record names its picture");
   }
   return *name;
 }
@@ -35,7 +35,7 @@ std::vector<NamedPicture> pictures_of(const nlohmann::ordered_json& record, cons
       if (further == record.end()) return pictures;
       const auto* name = further->get_ptr<const std::string*>();
       if (name == nullptr || !is_file_name(*name)) {
-        throw DataError(where(), fmt::format("field \"image{}\" is no file name", i),
+        throw DataError(where(), fmt::format("field \"image{}\" is not a file name", i),
                         "Name the picture, or leave it out");
       }
       pictures.push_back({*name, std::to_string(i)});
@@ -44,13 +44,13 @@ std::vector<NamedPicture> pictures_of(const nlohmann::ordered_json& record, cons
   for (std::size_t i = 0; list->is_array() && i < list->size(); ++i) {
     const auto* name = (*list)[i].get_ptr<const std::string*>();
     if (name == nullptr || !is_file_name(*name)) {
-      throw DataError(where(), fmt::format("field \"images\": its picture {} is no file name", i + 1),
+      throw DataError(where(), fmt::format("field \"images\": its picture {} is not a file name", i + 1),
                       "Every record names its pictures");
     }
     pictures.push_back({*name, std::to_string(i + 1)});
   }
   if (pictures.empty()) {
-    throw DataError(where(), "field \"images\" is no list of file names", "Every record names its pictures");
+    throw DataError(where(), "field \"images\" is not a list of file names", "Every record names its pictures");
   }
   return pictures;
 }

@@ -79,7 +79,7 @@ void RecordReader::begin() {
   if (stream_.at_end()) return whole_file("is empty", "A manifest is a JSON list of records, or one record a line");
   if (stream_.sgetc() == 0xEF) {  // the byte order mark that some editors put in front
     for (const int expected : {0xEF, 0xBB, 0xBF}) {
-      if (stream_.sbumpc() != expected) return whole_file("is no text", "A manifest is JSON in UTF-8");
+      if (stream_.sbumpc() != expected) return whole_file("is not text", "A manifest is JSON in UTF-8");
     }
   }
   const int first = skip_space();

@@ -93,7 +93,7 @@ TEST(RecordReader, ReadsRecordsOverTheEdgesOfItsBuffer) {
 
 TEST(RecordReader, TellsWhatIsNoManifest) {
   EXPECT_EQ(read_all("").problems, std::vector<std::string>{"0  is empty"});
-  EXPECT_EQ(read_all("\xEF\xBB?").problems, std::vector<std::string>{"0  is no text"});
+  EXPECT_EQ(read_all("\xEF\xBB?").problems, std::vector<std::string>{"0  is not text"});
   EXPECT_EQ(read_all("7").problems, std::vector<std::string>{"0  is neither a JSON list nor JSON lines"});
   EXPECT_TRUE(read_all("[]").problems.empty());
   EXPECT_THROW(read_records_of(fs::path("/nowhere/m.json")), DataError);

@@ -110,7 +110,7 @@ TEST(RewriteTest, NamesFileRecordAndLineOfWhatIsWrong) {
     EXPECT_NE(message.find(what), std::string::npos) << content << "\n" << message;
   };
   expect("", ": ", "is empty");
-  expect("\xEF\xBB", ": ", "is no text");
+  expect("\xEF\xBB", ": ", "is not text");
   expect("hello", ": ", "neither a JSON list nor JSON lines");
   expect("[\n{},\n{\"a\":1", ", record 1 (line 3)", "ends in the middle");
   expect("[\n{},\n", ", record 1 (line 3)", "ends in the middle");

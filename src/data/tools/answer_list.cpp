@@ -28,7 +28,7 @@ bool is_blank_answer(std::string_view text) { return text.find_first_not_of(" \t
 
 std::vector<std::string> read_answer_list(const std::filesystem::path& file) {
   const auto json = nlohmann::json::parse(read_text_file(file), nullptr, /*allow_exceptions=*/false);
-  if (!json.is_array()) throw DataError(file.string(), "is no JSON list of answers", kListRemedy);
+  if (!json.is_array()) throw DataError(file.string(), "is not a JSON list of answers", kListRemedy);
   if (json.empty()) throw DataError(file.string(), "is a list without answers", kListRemedy);
   if (json.size() > kMostAnswers) {
     throw DataError(file.string(), fmt::format("has {} answers, more than {}", json.size(), kMostAnswers), kListRemedy);
@@ -37,7 +37,7 @@ std::vector<std::string> read_answer_list(const std::filesystem::path& file) {
   std::unordered_set<std::string> seen;
   for (std::size_t i = 0; i < json.size(); ++i) {
     if (!json[i].is_string()) {
-      throw DataError(fmt::format("{}, answer {}", file.string(), i), "is no string",
+      throw DataError(fmt::format("{}, answer {}", file.string(), i), "is not a string",
                       "Give a JSON list of strings, [\"yes\", \"no\", …]");
     }
     const auto& text = json[i].get_ref<const std::string&>();

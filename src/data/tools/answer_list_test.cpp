@@ -51,11 +51,11 @@ TEST_F(AnswerLists, CountsWhatPeopleHaveAnswered) {
 }
 
 TEST_F(AnswerLists, RefusesWhatIsNone) {
-  for (const auto& [text, says] : std::vector<std::pair<std::string, std::string>>{{R"({"yes": 1})", "no JSON list"},
+  for (const auto& [text, says] : std::vector<std::pair<std::string, std::string>>{{R"({"yes": 1})", "not a JSON list"},
                                                                                    {"[]", "without answers"},
                                                                                    {R"(["yes", 2])", "answer 1"},
                                                                                    {R"(["yes", "\t"])", "blank"},
-                                                                                   {"[\"yes\"", "no JSON list"}}) {
+                                                                                   {"[\"yes\"", "not a JSON list"}}) {
     const fs::path file = write("list.json", text);
     EXPECT_NE(refused([&] { read_answer_list(file); }).find(says), std::string::npos) << text;
   }

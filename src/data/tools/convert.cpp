@@ -114,7 +114,7 @@ ConvertFields choose_fields(ConvertSink& sink, const std::string& where, const s
 void add_object(ConvertSink& sink, const std::string& where, const Json& record, const ConvertFields& fields,
                 const std::string& key, std::string_view text) {
   const std::int64_t row = sink.next_row();
-  if (!record.is_object()) return sink.lose(where, "is no object");
+  if (!record.is_object()) return sink.lose(where, "is not an object");
   const std::string& split_field = sink.options().split_field;
   if (!sink.options().splits.empty() && record.contains(split_field) && record[split_field].is_string() &&
       !sink.takes(record[split_field].get<std::string>())) {
@@ -123,7 +123,7 @@ void add_object(ConvertSink& sink, const std::string& where, const Json& record,
   std::string image = key;
   if (!fields.image.empty() && record.contains(fields.image)) {
     if (!record[fields.image].is_string()) {
-      return sink.lose(where, fmt::format("field \"{}\" is no string", fields.image));
+      return sink.lose(where, fmt::format("field \"{}\" is not a string", fields.image));
     }
     image = record[fields.image].get<std::string>();
   }

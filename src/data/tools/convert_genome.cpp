@@ -129,7 +129,7 @@ void convert_genome(const fs::path& in, SetForm form, ConvertSink& sink) {
       const Json& one = (*found)[i];
       const std::string place = fmt::format("{}, {} {}", where, list, i);
       if (!one.is_object()) {
-        sink.lose(place, "is no object");
+        sink.lose(place, "is not an object");
         continue;
       }
       const Json* id = id_of(one);

@@ -34,7 +34,7 @@ void convert_coco(const fs::path& in, ConvertSink& sink) {
   };
   for_each_element(in, [&](const std::string& top, const std::string&, std::int64_t number, Json& element) {
     if (number < 0 || (top != "images" && top != "annotations")) return;
-    if (!element.is_object()) return sink.lose(where(top, number), "is no object");
+    if (!element.is_object()) return sink.lose(where(top, number), "is not an object");
     if (top == "images") {
       const auto id = element.find("id");
       const std::string name = text_field(element, "file_name");
@@ -71,7 +71,7 @@ void convert_karpathy(const fs::path& in, ConvertSink& sink) {
   for_each_element(in, [&](const std::string& top, const std::string&, std::int64_t number, Json& element) {
     if (number < 0 || top != "images") return;
     const std::string where = fmt::format("{}, images {}", in.string(), number);
-    if (!element.is_object()) return sink.lose(where, "is no object");
+    if (!element.is_object()) return sink.lose(where, "is not an object");
     if (!sink.takes(text_field(element, sink.options().split_field.c_str()))) return;
     const std::string name = text_field(element, "filename"), folder = text_field(element, "filepath");
     std::vector<std::string> captions;
@@ -134,7 +134,7 @@ void convert_object(const fs::path& in, ConvertSink& sink) {
       if (caption && (element.is_string() || element.is_object() || element.is_array())) {
         last_captions.push_back(element);
       } else if (caption) {
-        sink.lose(fmt::format("{}, key \"{}\"", in.string(), top), "is no caption");
+        sink.lose(fmt::format("{}, key \"{}\"", in.string(), top), "is not a caption");
       }
       return;
     }
@@ -166,7 +166,7 @@ void convert_by_key(const fs::path& in, ConvertSink& sink) {
     record = Json::object();
   };
   for_each_element(in, [&](const std::string& top, const std::string& sub, std::int64_t number, Json& element) {
-    if (number < 0 || sub.empty()) return sink.lose(fmt::format("{}, key \"{}\"", in.string(), top), "is no record");
+    if (number < 0 || sub.empty()) return sink.lose(fmt::format("{}, key \"{}\"", in.string(), top), "is not a record");
     if (top != key) flush();
     key = top;
     record[sub] = std::move(element);

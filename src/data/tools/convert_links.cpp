@@ -152,7 +152,7 @@ void convert_sbu(const std::filesystem::path& in, ConvertSink& sink) {
       throw DataError(in.string(), "holds captions, and --with addresses", "Change places: " + remedy);
     }
     if (!is_address(link)) {
-      sink.lose(where, "is no address");
+      sink.lose(where, "is not an address");
     } else if (is_address(trimmed_line(caption)) && row == 0) {
       throw DataError(with.string(), "holds addresses, not captions", "Give captions: " + remedy);
     } else if (const std::optional<std::string> name = sink.name_of_link(where, link, row)) {

@@ -50,7 +50,7 @@ Instances read_instances(const fs::path& file, ConvertSink& sink, const char* bo
   for_each_element(file, [&](const std::string& top, const std::string&, std::int64_t number, Json& one) {
     if (number < 0 || (top != "images" && top != "annotations")) return;
     const std::string where = fmt::format("{}, {} {}", file.string(), top, number);
-    if (!one.is_object()) return sink.lose(where, "is no object");
+    if (!one.is_object()) return sink.lose(where, "is not an object");
     if (top == "images") {
       const auto id = whole_number(one, "id");
       const std::string name = text_field(one, "file_name");

@@ -194,9 +194,15 @@ void ConvertSink::finish() {
         named ? "--image, --caption and --form say where the pictures and the captions stand"
               : "docs/recipes-data.md says for each data set which files go together; --form says what FROM is");
   }
+  if (!options_.splits.empty() && report_.splits.empty()) {
+    throw UsageError(
+        fmt::format("{}: no record has the field \"{}\", by which --split would choose. Leave --split out, or "
+                    "name the field that says a record's split: --split-field",
+                    in_.string(), options_.split_field));
+  }
   for (const std::string& split : options_.splits) {
     const auto same = [&](const auto& one) { return one.first == split; };
-    if (report_.splits.empty() || std::ranges::any_of(report_.splits, same)) continue;
+    if (std::ranges::any_of(report_.splits, same)) continue;
     throw UsageError(fmt::format("{}: no picture is of the split \"{}\"; {}", in_.string(), split, splits_there()));
   }
   if (!lost_lines_.empty() || lost_) {

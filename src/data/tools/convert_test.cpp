@@ -177,6 +177,8 @@ TEST_F(ConvertTest, CellsWithoutAnIdGiveNone) {
 
 TEST_F(ConvertTest, RefusesWhatItWouldLoseUnsaid) {
   const std::string table = "image,caption,split\na.png,x,train\nb.png,y,test\n";
+  const std::string none = refusal("image,caption\na.png,x\n", {.splits = {"test"}});
+  EXPECT_TRUE(contains(none, R"(no record has the field "split", by which --split would choose)")) << none;
   const std::string split = refusal(table, {.splits = {"test", "tst"}});
   EXPECT_TRUE(contains(split, R"(no picture is of the split "tst"; there are "train" (1), "test" (1))")) << split;
   EXPECT_TRUE(contains(refusal("image,caption,x, caption\na.png,x,1,y\n"), R"(two columns "caption")"));

@@ -139,7 +139,7 @@ class VqaFiles {
       if (top != "questions") return;
       any = true;
       const std::string where = place(questions_file_, top, number);
-      if (!one.is_object()) return sink_.lose(where, "is no object");
+      if (!one.is_object()) return sink_.lose(where, "is not an object");
       const auto id = one.find("question_id");
       if (id == one.end() || !is_id(*id)) return sink_.lose(where, "has no question_id");
       const std::string text = text_field(one, "question");

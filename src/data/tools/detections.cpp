@@ -84,18 +84,18 @@ void Detections::read() {
       if (number < 0) return;
       if (top == "dets") return add_object(where, one);
       const std::optional<std::int64_t> id = image_number(top);
-      if (!id) throw DataError(file.string(), fmt::format("has the key \"{}\", which is no image id", top), kForms);
+      if (!id) throw DataError(file.string(), fmt::format("has the key \"{}\", which is not an image id", top), kForms);
       add(where, *id, std::move(one));
     });
   } else {
-    throw DataError(file.string(), "is no JSON", kForms);
+    throw DataError(file.string(), "is not JSON", kForms);
   }
   if (boxes_.empty()) throw DataError(file.string(), "holds no boxes", kForms);
 }
 
 void Detections::add(const std::string& where, std::int64_t image, Json box) {
   if (!is_detection(box))
-    return sink_.lose(where, "is no box: [x, y, width, height, ...] with width and height above 0");
+    return sink_.lose(where, "is not a box: [x, y, width, height, ...] with width and height above 0");
   boxes_.try_emplace(image, Json::array()).first->second.push_back(std::move(box));
 }
 

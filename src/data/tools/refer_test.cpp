@@ -124,7 +124,7 @@ TEST_F(ReferTest, DetectionsByOurNames) {
             "{\n\"train2014/COCO_train2014_000000581857.jpg\": [[1,2,3,4,0.9],[5,6,7,8,0.8]],\n"
             "\"train2014/COCO_train2014_000000000009.jpg\": [[0,0,10,10]]\n}\n");
   EXPECT_TRUE(contains(lost(), "the box [250,5,10,10] of the picture 9 lies outside of its 200 x 100")) << lost();
-  EXPECT_TRUE(contains(lost(), "is no box")) << lost();
+  EXPECT_TRUE(contains(lost(), "is not a box")) << lost();
 
   EXPECT_TRUE(contains(convert({.with = "instances.json", .boxes = "dets.json"}),
                        R"("split":"train","boxes":[[1,2,3,4],[5,6,7,8]]})"));
@@ -138,7 +138,7 @@ TEST_F(ReferTest, DetectionsByOurNames) {
   folder_.write("dets.json", R"({"4": [[1, 2, 3, 4]]})");
   EXPECT_TRUE(contains(refusal(options), "has boxes of none of the pictures"));
   folder_.write("dets.json", R"({"a.jpg": [[1, 2, 3, 4]]})");
-  EXPECT_TRUE(contains(refusal(options), "which is no image id"));
+  EXPECT_TRUE(contains(refusal(options), "which is not an image id"));
 }
 
 TEST_F(ReferTest, RefusesOtherFiles) {

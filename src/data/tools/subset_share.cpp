@@ -12,7 +12,7 @@ Share Share::parse(std::string_view text, std::string_view option) {
   constexpr std::size_t kMaxDigits = 12;  // numerator and denominator stay below 2^63
   const auto refuse = [&]() -> UsageError {
     return UsageError(
-        fmt::format("{} {}: is no share. Write 70%, 0.7 or 7/10: more than 0, at most 100%", option, text));
+        fmt::format("{} {}: is not a share. Write 70%, 0.7 or 7/10: more than 0, at most 100%", option, text));
   };
   std::string_view number = text;
   const bool percent = number.ends_with('%');

@@ -364,7 +364,7 @@ std::string_view TarReader::oddity() const { return impl_->oddity; }
 
 std::string TarReader::passed_over() const {
   if (impl_->passed == 0) return {};
-  return fmt::format("{} bytes from byte {} on{} are no members of an archive and were passed over", impl_->passed,
+  return fmt::format("{} bytes from byte {} on{} are not members of an archive and were passed over", impl_->passed,
                      impl_->passed_from, impl_->packed() ? " (unpacked)" : "");
 }
 

@@ -174,7 +174,7 @@ class Reading {
     }
     if ((*stranger)->part.empty()) return lose(LostCause::kUnknownExtension, "the member has no extension");
     lose(LostCause::kUnknownExtension,
-         fmt::format("\"{}\" is no extension of a picture; if it is one all the same, name it by --image-member",
+         fmt::format("\"{}\" is not an extension of a picture; if it is one all the same, name it by --image-member",
                      (*stranger)->part));
   }
 
@@ -244,11 +244,11 @@ class Reading {
       read_.list = texts.list;
       if (take_texts(texts.found, where)) {
         if (texts.no_text || texts.nan) {
-          no_texts_ = fmt::format("{} holds entries that are no texts; the others were taken", where);
+          no_texts_ = fmt::format("{} holds entries that are not texts; the others were taken", where);
         }
         return true;
       }
-      if (texts.nan) fault(LostCause::kNan, where + " is NaN or Infinity, which is no text");
+      if (texts.nan) fault(LostCause::kNan, where + " is NaN or Infinity, which is not text");
       if (texts.no_text) fault(LostCause::kNoText, where + " holds no text");
     }
     read_.list = false;

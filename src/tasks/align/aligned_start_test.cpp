@@ -122,7 +122,7 @@ TEST_F(AlignedStart, HeadsOfOtherFeaturesAreRefused) {
   narrow.model.embed_dim = 8;
   EXPECT_TRUE(says(refusal_of<UsageError>([&] { narrow.read_sizes("cpu"); }), "model.embed_dim = 8"));
   PretrainRecipe none = on_heads("vit/model.safetensors");
-  EXPECT_TRUE(says(refusal_of([&] { none.read_sizes("cpu"); }), "no heads of `vicha align`"));
+  EXPECT_TRUE(says(refusal_of([&] { none.read_sizes("cpu"); }), "not heads of `vicha align`"));
   PretrainRecipe pixels = on_heads("heads.safetensors");
   pixels.model.vit.picture.input = PictureInput::kPixels;
   pixels.data.features.store.clear();

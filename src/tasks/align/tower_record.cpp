@@ -79,7 +79,7 @@ std::string to_json(const TowerRecord& record) {
 TowerRecord read_tower_record(const fs::path& checkpoint) {
   const fs::path file = checkpoint / kTowerRecord;
   if (!fs::exists(file)) {
-    throw DataError(file.string(), "is missing: the folder is no checkpoint of `vicha align`, or not all of one",
+    throw DataError(file.string(), "is missing: the folder is not a checkpoint of `vicha align`, or not all of one",
                     "Give a folder such as RUN/checkpoints/step-001000, or the run's folder");
   }
   constexpr std::uint64_t kMostBytes = 1 << 20;

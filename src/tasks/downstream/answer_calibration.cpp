@@ -68,6 +68,12 @@ AnswerCalibration calibrate(const fs::path& checkpoint, const at::Tensor& logits
   log::info("temperature {:.3f}: negative log-likelihood {:.4f} -> {:.4f}, calibration error {:.2f} -> {:.2f} %; {}",
             made.fit.temperature, made.fit.nll_before, made.fit.nll_after, made.fit.ece_before, made.fit.ece_after,
             file.string());
+  if (made.fit.at_an_end()) {
+    log::warning(
+        "{}: the temperature lies at an end of the range that is searched, as where a model answers all {} records "
+        "rightly, or no better than by chance; probabilities mean little then. Calibrate on more or other records",
+        manifest, made.records);
+  }
   return made;
 }
 

@@ -33,7 +33,7 @@ StateDict read_heads(const std::string& heads) {
   for (const char* name : {"image_head.embed.weight", "text_head.embed.weight", "image_features.mean",
                            "text_features.mean", "contrast.log_scale"}) {
     if (!tensors.contains(name)) {
-      throw DataError(file, fmt::format("has no tensor '{}': these are no heads of `vicha align`", name), kRemedy);
+      throw DataError(file, fmt::format("has no tensor '{}': these are not heads of `vicha align`", name), kRemedy);
     }
   }
   return tensors;

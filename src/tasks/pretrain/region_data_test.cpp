@@ -77,7 +77,7 @@ TEST(Pointing, IsWhereMiddlesMeet) {
   EXPECT_FALSE(points_at(1, grid, {0.0, 0.5, 0.4, 0.5}));
   const std::vector<std::int64_t> text = {2, 9, 5, 6, 5, 7};
   EXPECT_EQ(find_words(text, std::vector<std::int64_t>{5, 7}), 4);
-  EXPECT_EQ(find_words(text, std::vector<std::int64_t>{2}), -1) << "[CLS] is no word";
+  EXPECT_EQ(find_words(text, std::vector<std::int64_t>{2}), -1) << "[CLS] is not a word";
   EXPECT_EQ(find_words(text, std::vector<std::int64_t>{}), -1);
 }
 

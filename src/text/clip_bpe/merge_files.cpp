@@ -35,7 +35,7 @@ std::pair<std::string, std::string> read_merge(std::string_view line, std::strin
   const std::size_t space = line.find(' ');
   if (space == 0 || space == std::string_view::npos || space + 1 == line.size() ||
       line.find(' ', space + 1) != std::string_view::npos || !is_utf8(line)) {
-    not_a_vocabulary(name, fmt::format("line {} is no merge of two tokens", number));
+    not_a_vocabulary(name, fmt::format("line {} is not a merge of two tokens", number));
   }
   return {std::string(line.substr(0, space)), std::string(line.substr(space + 1))};
 }
@@ -101,7 +101,7 @@ BpeFile from_tokenizer_json(const json& root, std::string name) {
     } else if (merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string()) {
       file.merges.emplace_back(merge[0].get<std::string>(), merge[1].get<std::string>());
     } else {
-      not_a_vocabulary(file.name, fmt::format("merge {} is no merge of two tokens", i + 1));
+      not_a_vocabulary(file.name, fmt::format("merge {} is not a merge of two tokens", i + 1));
     }
   }
   const json added = of(root, "added_tokens");
