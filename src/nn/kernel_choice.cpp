@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <mutex>
@@ -18,7 +19,16 @@
 namespace vicha {
 namespace {
 
-std::optional<MatmulKernel> forced;
+/// What set_matmul_kernel named last, or -1. A run that is resumed names its kernel after others have measured.
+std::atomic<int> forced = -1;
+
+const KernelChoice& measured();
+
+/// Asked before every product.
+MatmulKernel fp32_kernel() {
+  const int named = forced.load(std::memory_order_relaxed);
+  return named < 0 ? measured().fp32 : static_cast<MatmulKernel>(named);
+}
 
 using PointwiseLinear = at::Tensor(const at::Tensor&, const at::Tensor&, const std::optional<at::Tensor>&,
                                    std::string_view, c10::List<std::optional<at::Scalar>>,
@@ -96,13 +106,17 @@ KernelChoice measure() {
   if (choice.onednn_fp32_gflops > 1.4 * choice.blas_fp32_gflops) choice.fp32 = MatmulKernel::kOneDnn;
   // Casting weights and activations costs too: bf16 must be clearly faster in the products to pay.
   choice.bf16_is_faster = choice.bf16_gflops > 1.5 * std::max(choice.blas_fp32_gflops, choice.onednn_fp32_gflops);
-  if (forced) choice.fp32 = *forced;
+  return choice;
+}
+
+const KernelChoice& measured() {
+  static const KernelChoice choice = measure();
   return choice;
 }
 
 /// oneDNN refuses products of nothing.
 bool use_onednn(const at::Tensor& x) {
-  return x.numel() > 0 && x.is_cpu() && x.scalar_type() == at::kFloat && kernel_choice().fp32 == MatmulKernel::kOneDnn;
+  return x.numel() > 0 && x.is_cpu() && x.scalar_type() == at::kFloat && fp32_kernel() == MatmulKernel::kOneDnn;
 }
 
 }  // namespace
@@ -113,18 +127,19 @@ std::string KernelChoice::describe() const {
                      bf16_gflops);
 }
 
-const KernelChoice& kernel_choice() {
-  static const KernelChoice choice = measure();
+KernelChoice kernel_choice() {
+  KernelChoice choice = measured();
+  choice.fp32 = fp32_kernel();
   return choice;
 }
 
 void set_matmul_kernel(std::string_view name) {
   if (name == "auto") {
-    forced.reset();
+    forced = -1;
   } else if (name == "blas") {
-    forced = MatmulKernel::kBlas;
+    forced = static_cast<int>(MatmulKernel::kBlas);
   } else if (name == "onednn" && find_pointwise()) {
-    forced = MatmulKernel::kOneDnn;
+    forced = static_cast<int>(MatmulKernel::kOneDnn);
   } else {
     throw UsageError(fmt::format("unknown or unavailable matrix-product kernel '{}': one of auto, blas, onednn", name));
   }

@@ -19,9 +19,10 @@ struct KernelChoice {
   std::string describe() const;
 };
 
-/// Measured on first use (about a quarter of a second), the same for the whole process.
-const KernelChoice& kernel_choice();
-/// `auto` (measure), `blas` or `onednn`; before the first product. Throws UsageError on other names.
+/// Measured on first use (about a quarter of a second) and the same for the whole process, but for what
+/// set_matmul_kernel names.
+KernelChoice kernel_choice();
+/// `auto` (what was measured), `blas` or `onednn`, from the next product on. Throws UsageError on other names.
 void set_matmul_kernel(std::string_view name);
 
 namespace products {

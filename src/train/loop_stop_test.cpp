@@ -6,6 +6,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <random>
+#include <tuple>
 
 #include "nn/kernel_choice.h"
 #include "train/loop.h"
@@ -32,6 +33,29 @@ TEST_F(LoopStop, ASignalEndsTheRunWithACheckpoint) {
   EXPECT_EQ(result.last_checkpoint, step("run", "step-000003"));
   EXPECT_TRUE(train("run").finished);
   expect_same_checkpoints(step("whole", "step-000005"), step("run", "step-000005"));
+}
+
+TEST_F(LoopStop, AResumedRunTakesItsKernelWhateverWasMeasuredBefore) {
+  if (kernel_choice().onednn_fp32_gflops == 0) GTEST_SKIP() << "one library of products only";
+  for (const auto& [first, then, whole] :
+       {std::tuple{"blas", "onednn", "blas-whole"}, {"onednn", "blas", "onednn-whole"}}) {
+    set_matmul_kernel(first);
+    train(whole);
+    TrainOptions options = small_options();
+    options.checkpoint.every_steps = 0;
+    TinyTask task;
+    TinySource source(3, 4);
+    RunSetup run = setup(first);
+    run.on_log = [&](const StepRecord& r) {
+      if (r.step == 3) std::raise(SIGTERM);
+    };
+    run_training(task, source, options, run);
+    set_matmul_kernel(then);
+    EXPECT_TRUE(train(first).finished);
+    EXPECT_EQ(kernel_choice().fp32, first == std::string("blas") ? MatmulKernel::kBlas : MatmulKernel::kOneDnn);
+    expect_same_checkpoints(step(whole, "step-000005"), step(first, "step-000005"));
+  }
+  set_matmul_kernel("auto");
 }
 
 /// Gives a batch and then none: a disk that has stopped answering.
