@@ -90,13 +90,14 @@ TEST(TextFiles, ThatAreNoneAreRefused) {
                                       {"# xet version 0\n"s, "hf download"},
                                       {"\x1f\x8b\x08"s, "gunzip -k '"},
                                       {"\xff\xd8\xff\xe0"s, "is a picture in JPEG. Give a file of text"},
+                                      {"a dog\ra cat\r"s, "tr '\\r' '\\n'"},
                                       {"<html>Sign in</html>"s, "log in"}}) {
     write_file_atomic(file, content);
     try {
       read_text_file(file);
       ADD_FAILURE() << part;
     } catch (const DataError& error) {
-      EXPECT_NE(std::string(error.what()).find(file.string() + ": is "), std::string::npos) << error.what();
+      EXPECT_NE(std::string(error.what()).find(file.string() + ": "), std::string::npos) << error.what();
       EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what();
     }
     EXPECT_THROW(require_text_file(file), DataError);

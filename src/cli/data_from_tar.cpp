@@ -29,6 +29,9 @@ std::string summary_of(const UnpackReport& report, const UnpackOptions& options)
     text += fmt::format("{} samples were put together from members that did not lie side by side\n", report.apart);
   }
   const std::string list = (options.out / kLostList).string();
+  if (report.lost_samples() == 0 && report.damaged > 0) {
+    return text + fmt::format("Of damaged archives nobody knows what they held; they are named in {}\n", list);
+  }
   if (report.lost_samples() == 0) return text + "No sample was lost\n";
   text += fmt::format("Lost, named in {}: {} samples ({})\n", list, report.lost_samples(), report.lost_by_cause());
   for (const std::string& line : report.advice()) text += line + "\n";

@@ -21,10 +21,12 @@ void add_data_subset(CLI::App& group, Action& chosen) {
   command->add_option("--out", given->out, "Manifest to write")->required();
   CLI::Option* count = command->add_option("--count", given->count, "So many records")->check(between(0, 1e18));
   command->add_option("--share", given->share, "Or so many of all: 10%, 0.1 or 1/10")->excludes(count);
-  command->add_flag("--random", given->options.random, "Any records instead of the first; they keep their order");
+  CLI::Option* random =
+      command->add_flag("--random", given->options.random, "Any records instead of the first; they keep their order");
   command->add_option("--seed", given->options.seed, "Another seed, another choice")
       ->capture_default_str()
-      ->check(between(0, 1e18));
+      ->check(between(0, 1e18))
+      ->needs(random);
   command->callback([given, count, &chosen] {
     chosen = [given, count] {
       if (count->count() > 0) given->options.count = given->count;

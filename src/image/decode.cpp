@@ -18,19 +18,18 @@ namespace vicha {
 namespace decoders {
 
 void Source::fail(std::string_view what) const {
-  throw ImageError(ImageFault::kDamaged, name, what, "Replace the picture or take its record out of the manifest");
+  throw ImageError(ImageFault::kDamaged, name, what, "Replace the picture, or leave it out");
 }
 
 void Source::truncated() const {
   throw ImageError(ImageFault::kEndsEarly, name, "the picture ends before its last row",
-                   "Fetch the file again, take its record out of the manifest, or set data.truncated = \"accept\"");
+                   "Fetch the file again, or leave it out; a run reads what there is with data.truncated = \"accept\"");
 }
 
 void Source::wrong_checksum(std::string_view what) const {
   throw ImageError(ImageFault::kChecksum, name,
                    fmt::format("a checksum is wrong ({}): the file was damaged on its way", what),
-                   "Fetch it again, take its record out of the manifest, or set data.truncated = \"accept\", which "
-                   "reads it all the same");
+                   "Fetch it again, or leave it out; a run reads it all the same with data.truncated = \"accept\"");
 }
 
 void Source::check_size(std::int64_t width, std::int64_t height) const {

@@ -153,8 +153,9 @@ SearchResult PictureSearch::search(const SearchQuery& query, const SearchOptions
     unit = embed_unit_texts(model_, {query.text});
   } else {
     const EmbeddedFiles file = embed_files(model_, {query.picture});
-    if (!file.readings.front().cause.empty()) {
-      throw DataError(query.picture.string(), "cannot be looked for: " + file.readings.front().cause);
+    if (std::string cause = file.readings.front().cause; !cause.empty()) {
+      if (const std::string name = query.picture.string() + ": "; cause.starts_with(name)) cause.erase(0, name.size());
+      throw DataError(query.picture.string(), "cannot be looked for: " + cause);
     }
     content = file.readings.front().content;
     unit = file.unit;

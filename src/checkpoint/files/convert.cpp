@@ -80,6 +80,14 @@ void require_other_file(const fs::path& from, const fs::path& to) {
   throw UsageError(from.string() + " and " + to.string() + " are the same file: the result needs another name");
 }
 
+/// What is written follows the name's ending, so that no other file of a model, an index say, is replaced by weights.
+void require_ending_of_weights(const fs::path& to) {
+  for (const char* ending : {".safetensors", ".pth", ".pt", ".bin"}) {
+    if (to.extension() == ending) return;
+  }
+  throw UsageError(to.string() + " is not a name of weights: it is to end in .safetensors, .pth, .pt or .bin");
+}
+
 /// Several files become one.
 Conversion join_shards(const fs::path& from, const fs::path& to) {
   const Weights weights = open_weights(from, /*map=*/true);
@@ -98,6 +106,7 @@ Conversion join_shards(const fs::path& from, const fs::path& to) {
 Conversion convert_weights(const fs::path& from, const fs::path& to) {
   require_there(from);
   require_other_file(from, to);
+  require_ending_of_weights(to);
   if (fs::is_directory(from) || is_shard_index(from)) return join_shards(from, to);
   const bool from_pth = is_pth_file(from), to_safetensors = to.extension() == ".safetensors";
   if (from_pth != to_safetensors) {

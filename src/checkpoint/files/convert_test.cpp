@@ -222,6 +222,11 @@ TEST_F(ConvertTest, TheTwoKindsAreToldByContent) {
   EXPECT_EQ(find_model_state(read_pth(file("ok.pth"))).size(), 1U);
   EXPECT_THROW(convert_weights(file("weights.bin"), file("ok.safetensors")), UsageError);
   EXPECT_THROW(convert_weights(file("ok.pth"), file("again.pth")), UsageError);
+  write_file_atomic(file("model.safetensors.index.json"), "{}");
+  for (const char* to : {"model.safetensors.index.json", "q.txt", "q"}) {
+    EXPECT_THROW(convert_weights(file("weights.bin"), file(to)), UsageError) << to;
+  }
+  EXPECT_EQ(read_file(file("model.safetensors.index.json")), "{}");
   EXPECT_FALSE(fs::exists(file("again.pth")));
 }
 

@@ -305,16 +305,17 @@ int RecordReader::skip_space() {
 
 void RecordReader::whole_file(std::string what, std::string remedy) {
   ended_ = true;
-  on_problem_({file_.string(), 0, "", std::move(what), std::move(remedy)});
+  on_problem_({file_.string(), 0, "", std::move(what), std::move(remedy), true});
 }
 
 void RecordReader::problem(std::string where, std::string what, std::string remedy) {
-  on_problem_({std::move(where), number_, "", std::move(what), std::move(remedy)});
+  on_problem_({std::move(where), number_, "", std::move(what), std::move(remedy), false});
 }
 
 void RecordReader::syntax_problem(std::string where, std::string what, std::string remedy) {
+  const bool cut_off = lines_ && stream_.at_end();
   ended_ = !lines_;
-  problem(std::move(where), std::move(what), std::move(remedy));
+  on_problem_({std::move(where), number_, "", std::move(what), std::move(remedy), ended_ || cut_off});
   if (lines_) skip_line();
 }
 

@@ -23,6 +23,7 @@ struct ManifestProblem {
   std::int64_t record = 0;
   std::string field;  ///< "" where it is the record or the file
   std::string what, remedy;
+  bool ends_file = false;  ///< nothing behind it was read, and how much that is nobody knows
 
   [[noreturn]] void raise() const;  ///< as DataError
 };

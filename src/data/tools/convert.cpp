@@ -175,6 +175,16 @@ void require_fitting(SetForm form, const ConvertOptions& options) {
   if (!options.name.empty() && !is_any(form, {kRecords, kObject, kCsv, kTsv, kLinks, kSbu})) {
     refuse("--name", "for pictures of which there are addresses alone (links, sbu, csv, tsv, records, object)");
   }
+  const bool free = is_any(form, {kRecords, kObject, kCsv, kTsv});  // whose fields may have any names
+  const std::pair<const char*, bool> fields[] = {
+      {"--image", !options.image.empty()}, {"--caption", !options.captions.empty()}, {"--id", !options.id.empty()}};
+  for (const auto& [option, given] : fields) {
+    if (given && !free) refuse(option, "for sets whose fields may have any names (csv, tsv, records, object)");
+  }
+  if ((options.delimiter != ConvertOptions().delimiter || options.quotes != ConvertOptions().quotes) &&
+      !is_any(form, {kCsv, kTsv, kLinks})) {
+    refuse("--delimiter or --no-quotes", "for tables (csv, tsv, links)");
+  }
   if (!options.boxes.empty() && !is_any(form, {kRefer, kMdetr})) refuse("--boxes", "for refer and mdetr");
   if (!options.boxes_out.empty() && options.boxes.empty()) throw UsageError("--boxes-out needs --boxes");
   if (!options.splits.empty() &&

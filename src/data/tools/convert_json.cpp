@@ -203,7 +203,7 @@ void for_each_source_text(
     const std::filesystem::path& in, ConvertSink& sink,
     const std::function<void(const std::string& where, Json& record, std::string_view text)>& see) {
   RecordReader reader(in, [&](const ManifestProblem& problem) {
-    if (problem.where == in.string()) problem.raise();  // of the file, not of a record
+    if (problem.ends_file) problem.raise();
     sink.next_row();
     sink.lose(problem.where, problem.what);
   });

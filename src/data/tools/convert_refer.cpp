@@ -55,6 +55,8 @@ Instances read_instances(const fs::path& file, ConvertSink& sink, const char* bo
       const auto id = whole_number(one, "id");
       const std::string name = text_field(one, "file_name");
       if (!id || name.empty()) return sink.lose(where, "has no id, or no file_name");
+      if (instances.pictures.contains(*id))
+        return sink.lose(where, fmt::format("image {} stands there before it", *id));
       instances.pictures[*id] = {name, whole_number(one, "width").value_or(0), whole_number(one, "height").value_or(0)};
       if (see_image) see_image(number, *id, one);
       return;
@@ -63,10 +65,20 @@ Instances read_instances(const fs::path& file, ConvertSink& sink, const char* bo
     if (!id || !image || !one.contains("bbox") || !is_coco_box(one["bbox"])) {
       return sink.lose(where, "has no id, no image_id, or no bbox of four numbers");
     }
-    instances.boxes.try_emplace(*id, Instances::Box{*image, one["bbox"]});
+    if (!instances.boxes.try_emplace(*id, Instances::Box{*image, one["bbox"]}).second) {
+      sink.lose(where, fmt::format("{} {} has a box before it",
+                                   box_key == std::string_view("id") ? "annotation" : "image", *id));
+    }
   });
-  if (instances.pictures.empty() || instances.boxes.empty()) {
-    throw DataError(file.string(), "has no list \"images\", or no list \"annotations\" with boxes", kReferFilesRemedy);
+  for (const auto& [list, empty] :
+       {std::pair{"images", instances.pictures.empty()}, {"annotations", instances.boxes.empty()}}) {
+    if (!empty) continue;
+    const auto& lost = sink.report().examples;
+    throw DataError(file.string(),
+                    lost.empty() ? fmt::format("has no list \"{}\"", list)
+                                 : fmt::format("has nothing in its list \"{}\" that can be used. The first: {}", list,
+                                               lost.front()),
+                    kReferFilesRemedy);
   }
   return instances;
 }
@@ -85,8 +97,13 @@ std::string text_in(const PickleValue& ref, std::string_view key) {
 
 Json row_of(const std::string& image, const std::string& text, std::int64_t ref_id, const CocoPicture& picture,
             const Json& box) {
-  return {{"image", image}, {"text", text},           {"ref_id", ref_id},
-          {"bbox", box},    {"width", picture.width}, {"height", picture.height}};
+  Json row = {{"image", image}, {"text", text}, {"ref_id", ref_id}, {"bbox", box}};
+  // Of a picture whose file does not tell them evaluation reads the picture itself.
+  if (picture.width > 0 && picture.height > 0) {
+    row["width"] = picture.width;
+    row["height"] = picture.height;
+  }
+  return row;
 }
 
 /// A box that has an area and lies in the picture, or why not.
@@ -100,8 +117,25 @@ std::string fault_of(const Json& box, const CocoPicture& picture) {
                  : "";
 }
 
+/// Parts of a pickle may be one thing that stands in many places: a few bytes can mean any number of expressions. Set
+/// against the file's size, which the published ones stay far below.
+class WrittenOut {
+ public:
+  WrittenOut(std::uint64_t size, std::string file) : most_((16 << 20) + 16 * size), file_(std::move(file)) {}
+  void add(const std::string& text) {
+    written_ += text.size() + 64;
+    if (written_ <= most_) return;
+    throw DataError(file_, "repeats its parts so often that written out they are many times its size",
+                    "Fetch the file again from where RefCOCO is published");
+  }
+
+ private:
+  std::uint64_t written_ = 0, most_;
+  std::string file_;
+};
+
 void add_expressions(const PickleValue& ref, const std::string& where, const Instances& instances,
-                     Detections& detections, ConvertSink& sink) {
+                     Detections& detections, WrittenOut& written, ConvertSink& sink) {
   const std::int64_t ref_id = number_in(ref, "ref_id"), annotation = number_in(ref, "ann_id"),
                      image = number_in(ref, "image_id");
   const std::string split = text_in(ref, "split");
@@ -133,6 +167,7 @@ void add_expressions(const PickleValue& ref, const std::string& where, const Ins
     std::string text = text_in(sentence, "sent");
     if (text.empty()) text = text_in(sentence, "raw");
     const std::string place = fmt::format("{}, sentence {}", where, i);
+    written.add(text);
     if (text.find_first_not_of(" \t\r\n") == std::string::npos) {
       sink.lose(place, "has no text");
       continue;
@@ -160,8 +195,10 @@ void convert_refer(const fs::path& in, ConvertSink& sink) {
   if (with.empty()) throw DataError(in.string(), "holds expressions without their boxes", kReferFilesRemedy);
   require_source(with, {SourceFile::kInstances}, kReferFilesRemedy);
   PickleValue refs;
+  std::uint64_t size = 0;
   {
     const std::string bytes = read_file(in, kMostPickleBytes);
+    size = bytes.size();
     refs = read_pickle(bytes, {.where = in.string()});
   }
   const PickleSequence* list = refs.get_if<PickleSequence>();
@@ -171,8 +208,9 @@ void convert_refer(const fs::path& in, ConvertSink& sink) {
   }
   const Instances instances = read_instances(with, sink, "id", nullptr);
   Detections detections(sink);
+  WrittenOut written(size, in.string());
   for (std::size_t i = 0; i < list->items.size(); ++i) {
-    add_expressions(list->items[i], fmt::format("{}, ref {}", in.string(), i), instances, detections, sink);
+    add_expressions(list->items[i], fmt::format("{}, ref {}", in.string(), i), instances, detections, written, sink);
   }
   detections.finish();
 }

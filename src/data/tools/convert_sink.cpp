@@ -18,20 +18,40 @@ using Json = nlohmann::ordered_json;
 constexpr std::size_t kShownLost = 5;
 constexpr std::int64_t kRowsOfShard = 10'000;
 
-/// "4385058960_b0f291553e.jpg" of "http://static.flickr.com/2723/4385058960_b0f291553e.jpg?x=1".
-std::string_view file_of_link(std::string_view link) {
-  link = link.substr(0, link.find_first_of("?#"));
+int digit_of(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  c = static_cast<char>(c | 0x20);
+  return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/// As wget names the file: "a b.jpg?x=1" of "http://host/2723/a%20b.jpg?x=1#top". What cannot stand in a name stays as
+/// it is spelled.
+std::string file_of_link(std::string_view link) {
+  link = link.substr(0, link.find('#'));
   if (const std::size_t host = link.find("://"); host != std::string_view::npos) link.remove_prefix(host + 3);
-  const std::size_t slash = link.rfind('/');
-  return slash == std::string_view::npos ? std::string_view() : link.substr(slash + 1);
+  const std::size_t slash = link.substr(0, link.find('?')).rfind('/');
+  if (slash == std::string_view::npos) return {};
+  link.remove_prefix(slash + 1);
+  std::string name;
+  for (std::size_t i = 0; i < link.size(); ++i) {
+    const int high = link[i] == '%' && i + 2 < link.size() ? digit_of(link[i + 1]) : -1;
+    const int low = high >= 0 ? digit_of(link[i + 2]) : -1;
+    const int byte = low >= 0 ? 16 * high + low : -1;
+    if (byte >= 0x20 && byte != 0x7f && byte != '/') {
+      name += static_cast<char>(byte);
+      i += 2;
+    } else {
+      name += link[i];
+    }
+  }
+  return name == "." || name == ".." ? "" : name;
 }
 
 bool is_blank(const std::string& caption) { return caption.find_first_not_of(" \t\r\n") == std::string::npos; }
 
-/// Forms whose fields have names of their own.
-bool fields_are_named(SetForm form) {
-  return form == SetForm::kRecords || form == SetForm::kObject || form == SetForm::kCsv || form == SetForm::kTsv ||
-         form == SetForm::kCoco || form == SetForm::kKarpathy;
+/// Forms whose fields may have any names.
+bool fields_have_any_name(SetForm form) {
+  return form == SetForm::kRecords || form == SetForm::kObject || form == SetForm::kCsv || form == SetForm::kTsv;
 }
 
 }  // namespace
@@ -181,18 +201,21 @@ std::string ConvertSink::splits_there() const {
 
 void ConvertSink::finish() {
   if (report_.records == 0) {
-    const bool named = fields_are_named(report_.form);
+    const bool pairs =
+        fields_have_any_name(report_.form) || report_.form == SetForm::kCoco || report_.form == SetForm::kKarpathy;
     if (report_.other_splits > 0) {
       throw UsageError(fmt::format("{}: no picture is of the split {}; {}", in_.string(),
                                    fmt::join(options_.splits, ", "), splits_there()));
     }
     throw DataError(
         in_.string(),
-        report_.lost == 0 ? (named ? "holds no pictures with captions" : "holds no records")
+        report_.lost == 0 ? (pairs ? "holds no pictures with captions" : "holds no records")
                           : fmt::format("none of its {} records can be used. The first: {}", report_.lost,
                                         fmt::join(report_.examples, "; ")),
-        named ? "--image, --caption and --form say where the pictures and the captions stand"
-              : "docs/recipes-data.md says for each data set which files go together; --form says what FROM is");
+        report_.lost > 0 ? "Correct what this says"
+        : fields_have_any_name(report_.form)
+            ? "--image, --caption and --form say where the pictures and the captions stand"
+            : "docs/recipes-data.md says for each data set which files go together; --form says what FROM is");
   }
   if (!options_.splits.empty() && report_.splits.empty()) {
     throw UsageError(

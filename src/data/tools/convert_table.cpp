@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/error.h"
 #include "data/manifest/foreign_form.h"
@@ -96,6 +97,7 @@ void convert_table(const fs::path& in, SetForm form, ConvertSink& sink) {
   require_one_each(where(), names);
   const ConvertFields fields = choose_fields(sink, where(), names);
   if (!header) sink.report().fields.emplace_back("no header");
+  bool nameless = false;  // as pandas' index is, which nobody misses
   for (bool more = header ? rows.next(row) : true; more; more = rows.next(row)) {
     if (row.size() != names.size()) {
       sink.next_row();
@@ -108,6 +110,9 @@ void convert_table(const fs::path& in, SetForm form, ConvertSink& sink) {
       text = text && is_utf8(row[i]);
       const bool no_id = names[i] == fields.id && is_no_id(row[i]);
       if (!names[i].empty() && !no_id) record[names[i]] = row[i];
+      if (names[i].empty() && !row[i].empty() && !std::exchange(nameless, true)) {
+        sink.note(fmt::format("column {} has no name in the header, and is left aside", i + 1));
+      }
     }
     if (!text) {
       sink.next_row();

@@ -214,6 +214,52 @@ TEST_F(ConvertTest, OneNameOfSeveralAddressesIsTheFirsts) {
   EXPECT_TRUE(contains(report_.notes[0], "{row:09}")) << report_.notes[0];
 }
 
+TEST_F(ConvertTest, AddressesGiveTheNamesThatWgetGives) {
+  EXPECT_EQ(
+      convert("url,caption\nhttp://x.org/1/z%20z.jpg?y=1#top,x\nhttp://x.org/a%2Fb%zz.jpg,y\n", {.name = "{file}"}),
+      R"({"image":"z z.jpg?y=1","caption":"x","url":"http://x.org/1/z%20z.jpg?y=1#top"})"
+      "\n"
+      R"({"image":"a%2Fb%zz.jpg","caption":"y","url":"http://x.org/a%2Fb%zz.jpg"})"
+      "\n");
+  EXPECT_TRUE(contains(refusal("url,caption\nhttp://x.org/1/..,x\n", {.name = "{file}"}), "has no name of a picture"));
+}
+
+TEST_F(ConvertTest, StopsWhereNothingMoreCanBeRead) {
+  const std::string a = R"({"image":"1.jpg","text":"x"})", b = R"({"image":"2.jpg","text":"y"})";
+  for (const std::string& list : {"[" + a + "\n" + b + "," + b + "]", "[" + a + "][" + b + "]",
+                                  "[" + a + ",," + b + "]", "[" + a + ", {\"image\":", a + "\n" + b.substr(0, 12)}) {
+    const std::string message = refusal(list);
+    EXPECT_TRUE(contains(message, "record 1")) << list << message;
+  }
+  EXPECT_EQ(convert(a + "\n" + b + b + "\n" + b + "\n"),
+            "{\"image\":\"1.jpg\",\"caption\":\"x\"}\n{\"image\":\"2.jpg\",\"caption\":\"y\"}\n");
+  EXPECT_EQ(report_.lost, 1) << "of lines each stands alone";
+}
+
+TEST_F(ConvertTest, FieldsThatStandTwiceAreRefusedInObjectsToo) {
+  const char* const files[] = {
+      R"({"images":[{"id":1,"file_name":"a.jpg"}],"annotations":[{"image_id":1,"caption":"x","caption":"y"}]})",
+      R"({"images":[{"filename":"a.jpg","sentences":[{"raw":"x","raw":"y"}],"split":"test"}]})",
+      R"({"a.jpg":{"caption":"x","caption":"y"}})"};
+  for (const char* file : files) EXPECT_TRUE(contains(refusal(file), "stands there twice")) << refusal(file);
+  EXPECT_EQ(
+      convert(
+          R"({"images":[{"id":1,"file_name":"a.jpg"}],"annotations":[{"image_id":1,"caption":"x"},{"image_id":1,"caption":"y"}]})"),
+      R"({"image":"a.jpg","image_id":1,"caption":["x","y"]})"
+      "\n");
+}
+
+TEST_F(ConvertTest, OptionsThatTheFormHasNoUseForAreRefused) {
+  const char* const coco = R"({"images":[{"id":1,"file_name":"a.jpg"}],"annotations":[{"image_id":1,"caption":"x"}]})";
+  EXPECT_TRUE(contains(refusal(coco, {.image = "coco_url"}), "--image"));
+  EXPECT_TRUE(contains(refusal(coco, {.captions = {"text"}}), "--caption"));
+  EXPECT_TRUE(contains(refusal(coco, {.delimiter = ','}), "--delimiter"));
+}
+
+TEST_F(ConvertTest, LineEndsOfOldMacsAreNamed) {
+  EXPECT_TRUE(contains(refusal("image,caption\ra.jpg,one\rb.jpg,two\r"), "old Macs"));
+}
+
 TEST_F(ConvertTest, RefusesWhatItCannotTell) {
   EXPECT_TRUE(
       contains(refusal("image,caption\na.png,\"x\" y\n"), "in (line 2): a cell goes on behind the quotation mark"));

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <unordered_map>
+#include <unordered_set>
 
 #include "base/error.h"
 #include "base/json_text.h"
@@ -144,7 +145,10 @@ class VqaFiles {
       if (id == one.end() || !is_id(*id)) return sink_.lose(where, "has no question_id");
       const std::string text = text_field(one, "question");
       if (text.find_first_not_of(" \t\r\n") == std::string::npos) return sink_.lose(where, "has no question");
-      if (vqa_image_of(one) < 0) return sink_.lose(where, "has no image_id");
+      if (vqa_image_of(one) < 0) return sink_.lose(where, "has no image_id that is a whole number from 0 on");
+      if (!asked_ids_.insert(id->dump()).second) {
+        return sink_.lose(where, fmt::format("question {} stands there before it", id->dump()));
+      }
       questions_.push_back({number, vqa_image_of(one), *id, text});
     });
     if (!any) throw DataError(questions_file_.string(), "has no list \"questions\"", kVqaFilesRemedy);
@@ -217,6 +221,7 @@ class VqaFiles {
   std::string split_, pictures_;
   std::unordered_map<std::string, VqaAnnotation> annotations_;  // by the question's id as JSON spells it
   std::vector<VqaQuestion> questions_;
+  std::unordered_set<std::string> asked_ids_;
 };
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <istream>
 #include <optional>
 #include <unordered_set>
+#include <vector>
 
 #include "base/error.h"
 #include "base/file_content.h"
@@ -33,9 +34,22 @@ void for_each_element(const fs::path& file, const SeeElement& see) {
     see(top, key, which, element);
   };
   std::unordered_set<std::string> tops;
+  std::vector<std::unordered_set<std::string>> fields;  // of the objects that stand open, from the third level on
+  const auto see_field = [&](int depth, const std::string& key) {
+    const auto level = static_cast<std::size_t>(depth - 2);
+    if (fields.size() <= level) fields.resize(level + 1);
+    if (fields[level].insert(key).second) return;
+    throw DataError(
+        depth == 2 ? fmt::format("{}, {}", file.string(), top) : fmt::format("{}, {} {}", file.string(), top, number),
+        fmt::format("field \"{}\" stands there twice", printable(key)), "Leave the one that is right");
+  };
   const auto event = [&](int depth, Parsed::parse_event_t what, Parsed& value) {
     using Event = Parsed::parse_event_t;
-    if (what == Event::key && depth == 1) {
+    if (what == Event::object_start && depth > 0) {
+      if (fields.size() > static_cast<std::size_t>(depth - 1)) fields[static_cast<std::size_t>(depth - 1)].clear();
+    } else if (what == Event::key && depth > 2) {
+      see_field(depth, value.get_ref<const std::string&>());
+    } else if (what == Event::key && depth == 1) {
       top = value.get<std::string>();
       if (!tops.insert(top).second) {
         throw DataError(file.string(), fmt::format("key \"{}\" stands there twice", printable(top)),
@@ -45,6 +59,7 @@ void for_each_element(const fs::path& file, const SeeElement& see) {
       number = 0;
     } else if (what == Event::key && depth == 2) {
       sub = value.get<std::string>();
+      see_field(depth, sub);
     } else if (depth == 2 && (what == Event::object_end || what == Event::array_end || what == Event::value)) {
       tell(sub, number++, value);
       return false;

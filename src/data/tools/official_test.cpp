@@ -202,8 +202,9 @@ TEST_F(OfficialTest, Vqa) {
   EXPECT_TRUE(noted("questions without an annotation: 1"));
   EXPECT_TRUE(noted("annotations without a question: 1"));
   EXPECT_EQ(report_.lost, 5);
-  for (const char* part : {"question 9001 has no annotation", "question 25000 has no answers", "question 1000, which",
-                           R"(questions 3","why":"has no question")", R"(questions 4","why":"has no image_id")"}) {
+  for (const char* part :
+       {"question 9001 has no annotation", "question 25000 has no answers", "question 1000, which",
+        R"(questions 3","why":"has no question")", R"(questions 4","why":"has no image_id that is a whole number)"}) {
     EXPECT_TRUE(contains(lost(), part)) << part << "\n" << lost();
   }
   EXPECT_TRUE(contains(convert("questions.json", {.folder = "coco", .with = "annotations.json"}),

@@ -141,6 +141,42 @@ TEST_F(ReferTest, DetectionsByOurNames) {
   EXPECT_TRUE(contains(refusal(options), "which is not an image id"));
 }
 
+TEST_F(ReferTest, WhatABoxOrASizeLacksIsNamed) {
+  folder_.write("instances.json",
+                R"({"images": [{"file_name": "COCO_train2014_000000000009.jpg", "id": 9}], "annotations": [
+    {"image_id": 9, "bbox": [1, 2, 30, 40], "id": 7}, {"image_id": 9, "bbox": [5, 2, 30, 40], "id": 7}]})");
+  const std::string written = convert({.with = "instances.json"});
+  EXPECT_TRUE(contains(written, R"("bbox":[1,2,30,40])")) << written;
+  EXPECT_FALSE(contains(written, "width")) << "of a picture whose size nobody says: " << written;
+  EXPECT_TRUE(contains(read_text(report_.lost_file), "annotation 7 has a box before it"));
+  folder_.write("instances.json",
+                R"({"images": [{"file_name": "COCO_train2014_000000000009.jpg", "id": 9}], "annotations": [
+    {"image_id": 9, "bbox": [1, 2, 30], "id": 7}]})");
+  EXPECT_TRUE(contains(refusal({.with = "instances.json"}), "annotations 0: has no id, no image_id, or no bbox"));
+}
+
+TEST_F(ReferTest, PartsThatStandInManyPlacesHaveABound) {
+  using P = TextPickle;
+  const auto with_sentences = [](const std::string& sentences) {
+    return P::dict({{"ann_id", P::number(7)},
+                    {"ref_id", P::number(1)},
+                    {"image_id", P::number(9)},
+                    {"split", P::text("testA")},
+                    {"sentences", sentences}});
+  };
+  const std::string said = P::dict({{"sent", P::text(std::string(1000, 'y'))}});
+  const std::string put = "p900\n", get = "g900\n";  // of the pickle's memo
+  std::vector<std::string> all{with_sentences(P::list({said}) + put)};
+  while (all.size() < 200) all.push_back(with_sentences(get));
+  folder_.write("refs(unc).p", P::list(all) + ".");
+  convert({.with = "instances.json"});
+  EXPECT_EQ(report_.records, 200);
+  while (all.size() < 40'000) all.push_back(with_sentences(get));
+  all.front() = with_sentences(P::list(std::vector<std::string>(30, said)) + put);
+  folder_.write("refs(unc).p", P::list(all) + ".");
+  EXPECT_TRUE(contains(refusal({.with = "instances.json"}), "many times its size"));
+}
+
 TEST_F(ReferTest, RefusesOtherFiles) {
   std::string message = refusal({});
   EXPECT_TRUE(contains(message, "refs(unc).p: holds expressions without their boxes")) << message;

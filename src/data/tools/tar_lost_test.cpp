@@ -223,6 +223,36 @@ TEST_F(TarTest, ArchivesOneBehindTheOtherAreRead) {
   EXPECT_EQ(unpack({gz}).records, 2);
 }
 
+TEST_F(TarTest, DamageOfWhatGzipHasCompressedIsSeen) {
+  const fs::path one = write_tar(folder_ / "tars/1.tar.gz", sample("a", png_, "one", "u"), true);
+  const std::string first = read_text(one);
+  const std::string second = read_text(write_tar(folder_ / "2.tar.gz", sample("b", png_, "two", "u"), true));
+  std::string header = second, checksum = first, length = first;
+  header[1] = '\x8c';
+  checksum[first.size() - 8] = static_cast<char>(checksum[first.size() - 8] ^ 1);
+  length[first.size() - 4] = static_cast<char>(length[first.size() - 4] ^ 1);
+  const std::pair<std::string, const char*> damaged[] = {{first + header, "gzip says"},
+                                                         {first + second.substr(0, 6), "in the middle"},
+                                                         {first + "garbage", "is not compressed by gzip"},
+                                                         {checksum, "incorrect data check"},
+                                                         {length, "incorrect length check"}};
+  for (const auto& [bytes, why] : damaged) {
+    folder_.write("tars/1.tar.gz", bytes);
+    const std::string message = message_of([&] { unpack({one}); });
+    EXPECT_TRUE(contains(message, "damaged or cut short")) << message;
+    EXPECT_TRUE(contains(message, why)) << message;
+  }
+  folder_.write("tars/1.tar.gz", first + second + std::string(1000, '\0'));
+  EXPECT_EQ(unpack({one}).records, 2) << "padding is none";
+}
+
+TEST_F(TarTest, TheManifestIsNoPicture) {
+  const fs::path tar = write_tar(folder_ / "tars/0.tar", sample("a", png_, "one", "u"));
+  for (const char* manifest : {"images/0/a.jpg", "images/m.json", "x/../images/0/m.json"}) {
+    EXPECT_TRUE(contains(message_of([&] { unpack({tar}, {.manifest = manifest}); }), "pictures go")) << manifest;
+  }
+}
+
 TEST_F(TarTest, WhatIsNoMemberIsNamedByItsPlace) {
   const fs::path tar = write_tar(folder_ / "tars/0.tar", sample("a", png_, "one", "u"));
   const std::string bytes = read_text(tar);

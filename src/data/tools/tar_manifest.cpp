@@ -95,6 +95,11 @@ class Run {
         images_(options.out / "images"),
         from_(fs::absolute(options.out / "x").lexically_normal().parent_path()),
         to_(fs::absolute(options.out / options.manifest).lexically_normal().parent_path()) {
+    const fs::path pictures = fs::absolute(images_).lexically_normal();
+    if (const fs::path below = to_.lexically_relative(pictures); !below.empty() && *below.begin() != "..") {
+      throw UsageError(fmt::format("--manifest {} lies in {}, where the archives' pictures go. Give it another place",
+                                   options.manifest, images_.string()));
+    }
     std::set<std::string> names;
     for (const fs::path& tar : tars) {
       require_archive(tar);

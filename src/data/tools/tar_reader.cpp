@@ -6,12 +6,15 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include <algorithm>
 #include <array>
 #include <cctype>
 #include <cerrno>
 #include <cstring>
+#include <memory>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -29,6 +32,7 @@ constexpr std::array<std::string_view, 18> kImageParts = {"jpg", "jpeg", "jpe", 
 constexpr std::size_t kMaxName = 1024;
 constexpr std::size_t kMaxFileName = 200;  // file systems allow 255 bytes
 constexpr std::size_t kBlock = std::size_t{1} << 18;
+constexpr std::string_view kGzip = "\x1f\x8b";
 constexpr std::size_t kEndMark = 512;  // bytes, all 0; there are two of them, and padding
 // More zeros in a row than a picture, a text or the end of an archive has: a file that was made large before it was
 // written, or a hole.
@@ -115,6 +119,21 @@ std::optional<OtherFile> other_file(std::string_view head) {
 
 }  // namespace
 
+/// Several archives of gzip may lie behind one another: `cat a.tar.gz b.tar.gz`.
+struct Unzip {
+  Unzip() : out(kBlock) {
+    constexpr int kGzipOnly = 16 + MAX_WBITS;
+    if (inflateInit2(&stream, kGzipOnly) != Z_OK) throw Error("zlib cannot start");
+  }
+  ~Unzip() { inflateEnd(&stream); }
+  Unzip(const Unzip&) = delete;
+  Unzip& operator=(const Unzip&) = delete;
+
+  z_stream stream{};
+  std::vector<char> out;
+  bool between = false, padded = false;
+};
+
 /// The file, read from its first byte to its last, and what its bytes hash to.
 struct TarInput {
   explicit TarInput(const std::filesystem::path& path) : buffer(kBlock) {
@@ -122,13 +141,20 @@ struct TarInput {
     fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
     if (fd < 0) throw DataError(path.string(), std::strerror(errno), "Check that it can be read");
     ::fstat(fd, &before);
+    if (head().starts_with(kGzip)) unzip = std::make_unique<Unzip>();
   }
   ~TarInput() { ::close(fd); }
   TarInput(const TarInput&) = delete;
   TarInput& operator=(const TarInput&) = delete;
 
-  /// As ::read; -1 also where `fault` says why no more is read.
-  ssize_t read() {
+  /// The archive's next bytes, unpacked where it is compressed by gzip, and how many; 0 at the end, -1 where no more
+  /// can be read (`why`).
+  ssize_t read(const void*& from) {
+    from = unzip ? unzip->out.data() : buffer.data();
+    return unzip ? read_unzipped() : read_raw();
+  }
+
+  ssize_t read_raw() {
     ssize_t n = 0;
     do {
       n = ::read(fd, buffer.data(), buffer.size());
@@ -142,6 +168,48 @@ struct TarInput {
     fault = fmt::format("nothing but zeros from about byte {} on", bytes - static_cast<std::int64_t>(zeros_in_a_row));
     return -1;
   }
+
+  ssize_t stop(std::string why) {
+    fault = std::move(why);
+    return -1;
+  }
+
+  /// libarchive compares no checksums of gzip, and takes whatever does not begin as another part for the end.
+  ssize_t read_unzipped() {
+    z_stream& z = unzip->stream;
+    z.next_out = reinterpret_cast<Bytef*>(unzip->out.data());
+    z.avail_out = static_cast<uInt>(unzip->out.size());
+    while (z.avail_out == unzip->out.size()) {
+      if (z.avail_in == 0) {
+        const ssize_t n = read_raw();
+        if (n < 0) return n;
+        if (n == 0) return unzip->between ? 0 : stop("the file ends in the middle of what gzip has compressed");
+        z.next_in = reinterpret_cast<Bytef*>(buffer.data());
+        z.avail_in = static_cast<uInt>(n);
+      }
+      if (unzip->between) {
+        if (*z.next_in == 0) {  // padding, of tapes
+          ++z.next_in;
+          --z.avail_in;
+          unzip->padded = true;
+          continue;
+        }
+        if (unzip->padded || *z.next_in != 0x1f) {
+          return stop(fmt::format("from byte {} on it is not compressed by gzip", bytes - z.avail_in));
+        }
+        inflateReset(&z);
+        unzip->between = false;
+      }
+      const int result = inflate(&z, Z_NO_FLUSH);
+      if (result == Z_STREAM_END) {
+        unzip->between = true;
+      } else if (result != Z_OK && result != Z_BUF_ERROR) {
+        return stop(fmt::format("near byte {} gzip says: {}", bytes - z.avail_in, z.msg ? z.msg : "damaged"));
+      }
+    }
+    return static_cast<ssize_t>(unzip->out.size() - z.avail_out);
+  }
+
   std::string why() const { return fault.empty() ? std::strerror(errno) : fault; }
   bool changed() const {
     struct stat now {};
@@ -172,19 +240,19 @@ struct TarInput {
   int fd = -1;
   struct stat before {};
   Sha256 hash;
+  std::unique_ptr<Unzip> unzip;
 };
 
 namespace {
 
 la_ssize_t on_read(struct archive* archive, void* input, const void** bytes) {
   auto& from = *static_cast<TarInput*>(input);
-  *bytes = from.buffer.data();
   if (archive_filter_bytes(archive, 0) > std::max(kUnpackedAtLeast, kMostUnpacked * from.bytes)) {
     from.fault = fmt::format("it unpacks to more than {} times its size", kMostUnpacked);
     archive_set_error(archive, EFBIG, "%s", from.fault.c_str());
     return -1;
   }
-  const ssize_t n = from.read();
+  const ssize_t n = from.read(*bytes);
   if (n < 0) archive_set_error(archive, errno, "%s", from.why().c_str());
   return n;
 }
@@ -229,7 +297,7 @@ struct TarReader::Impl {
     return true;
   }
 
-  bool packed() const { return archive_filter_code(archive, 0) != ARCHIVE_FILTER_NONE; }
+  bool packed() const { return input.unzip || archive_filter_code(archive, 0) != ARCHIVE_FILTER_NONE; }
 
   /// Bytes that are no members, from here on.
   void pass_over(std::int64_t count) {
@@ -273,12 +341,12 @@ TarReader::TarReader(const std::filesystem::path& tar, KeyEnd key_end) {
   archive_read_support_format_tar(archive);
   // cat a.tar b.tar > both.tar
   archive_read_set_format_option(archive, "tar", "read_concatenated_archives", "1");
-  archive_read_support_filter_gzip(archive);
   archive_read_support_filter_zstd(archive);
   archive_read_support_filter_bzip2(archive);
   archive_read_support_filter_xz(archive);
   if (archive_read_open(archive, &impl_->input, nullptr, on_read, nullptr) != ARCHIVE_OK) {
     impl_->require_archive();
+    if (impl_->packed()) impl_->damaged("");
     const char* reason = archive_error_string(archive);
     throw DataError(tar.string(), fmt::format("cannot be read as a tar archive ({})", reason ? reason : "no reason"),
                     "Check the path; img2dataset writes them with --output_format webdataset");
@@ -348,8 +416,15 @@ std::optional<std::string> TarReader::content(std::int64_t most) {
 }
 
 std::string TarReader::finish() {
+  const std::int64_t used = archive_filter_bytes(impl_->archive, -1);
+  if (impl_->ended && impl_->packed() && !impl_->input.unzip &&
+      !impl_->input.zeros(used, impl_->input.before.st_size)) {
+    impl_->input.fault = fmt::format("from byte {} on it is not compressed as its beginning is", used);
+    impl_->damaged("");
+  }
   ssize_t n = 0;
-  while ((n = impl_->input.read()) > 0) {
+  const void* bytes = nullptr;
+  while ((n = impl_->ended ? impl_->input.read(bytes) : impl_->input.read_raw()) > 0) {
   }
   if (n < 0)
     throw DataError(impl_->path.string(), impl_->input.why(), "Fetch it again, or leave it out (--skip-damaged)");

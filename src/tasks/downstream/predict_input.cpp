@@ -15,6 +15,7 @@
 #include "data/manifest/image_paths.h"
 #include "data/pipeline/collate.h"
 #include "tasks/downstream/concept_padding.h"
+#include "tasks/host/input_object.h"
 #include "tasks/host/model_files.h"
 #include "tasks/host/shown_input.h"
 
@@ -113,11 +114,7 @@ PredictInput::PredictInput(const LoadedModel& loaded, const PredictCommand& comm
 PredictInput::Item PredictInput::read(const std::string& input) const {
   Parts& parts = *parts_;
   Item item;
-  item.json = InputJson::parse(input, nullptr, /*allow_exceptions=*/false);
-  if (!item.json.is_object()) {
-    throw DataError(shown_input(input), fmt::format("is not a JSON object that predict {} reads", parts.task),
-                    "Give " + form_of(parts.fields));
-  }
+  item.json = input_object(input, "Give " + form_of(parts.fields));
   if (!parts.fields.text.empty()) {
     const std::string text = text_field(item.json, parts.fields.text, parts.fields, input);
     item.text = parts.text.clean(text);
@@ -149,7 +146,7 @@ PredictInput::Item PredictInput::read(const std::string& input) const {
   for (std::size_t i = 0; i < names.size(); ++i) {
     Picture picture;
     picture.file = with_jpg(names[i]);
-    const std::string file = read_file(picture.file);
+    const std::string file = read_picture(picture.file);
     at::Tensor pixels = at::empty({1, 3, parts.feed->height(), parts.feed->width()});
     parts.feed->prepare({reinterpret_cast<const std::uint8_t*>(file.data()), file.size()}, picture.file.string(),
                         {pixels.data_ptr<float>(), static_cast<std::size_t>(pixels.numel())});

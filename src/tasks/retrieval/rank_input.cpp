@@ -14,6 +14,7 @@
 #include "data/pipeline/collate.h"
 #include "models/pair_scorer.h"
 #include "tasks/concepts/concept_finder.h"
+#include "tasks/host/input_object.h"
 #include "tasks/host/model_files.h"
 #include "tasks/host/picture_feed.h"
 #include "tasks/host/shown_input.h"
@@ -39,7 +40,9 @@ bool is_list_of_strings(const RankJson& value) {
 }
 
 RankRequest read_request(const std::string& input) {
-  RankRequest request{RankJson::parse(input, nullptr, /*allow_exceptions=*/false), {}, {}, false};
+  constexpr const char* kForm =
+      R"(Give {"image": "FILE", "texts": ["TEXT", ...]} or {"text": "TEXT", "images": ["FILE", ...]})";
+  RankRequest request{input_object(input, kForm), {}, {}, false};
   const RankJson& json = request.json;
   const auto has = [&](const char* one, const char* list) {
     return json.is_object() && json.contains(one) && json.at(one).is_string() && json.contains(list) &&
@@ -47,11 +50,10 @@ RankRequest read_request(const std::string& input) {
   };
   const bool by_image = has("image", "texts"), by_text = has("text", "images");
   if (by_image == by_text) {
-    throw DataError(shown_input(input), "is not what predict retrieval reads",
-                    R"(Give {"image": "FILE", "texts": ["TEXT", ...]} or {"text": "TEXT", "images": ["FILE", ...]})");
+    throw DataError(shown_input(input), "is not what predict retrieval reads", kForm);
   }
   if (json.contains("concepts") && !json.at("concepts").is_null()) {
-    throw DataError(input, "gives \"concepts\", which predict retrieval does not read",
+    throw DataError(shown_input(input), "gives \"concepts\", which predict retrieval does not read",
                     "Leave the field out: a model that reads concepts finds those of each picture");
   }
   request.by_image = by_image;
@@ -119,7 +121,7 @@ class Ranker {
  private:
   at::Tensor picture(const std::string& file) const {
     const at::Tensor pixels = at::empty({1, 3, feed_->height(), feed_->width()});
-    const std::string bytes = read_file(file);
+    const std::string bytes = read_picture(file);
     feed_->prepare({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()}, file,
                    {pixels.data_ptr<float>(), static_cast<std::size_t>(pixels.numel())});
     return feed_->pictures(pixels);
