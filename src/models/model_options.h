@@ -103,7 +103,7 @@ struct FusionOptions {
         images);
     v.field({"similarity", "",
              "The fusion layers are told how like each word and each patch are (kind = joint: each region): the words "
-             "objective teaches it, and tasks that count or check what a text says need it (released weights: no)"},
+             "objective teaches it, and tasks that count or check what a text says gain by it (released weights: no)"},
             similarity);
   }
 };

@@ -148,7 +148,7 @@ TEST_F(EmbedCommand, WhatIsGivenWronglyIsNamed) {
   refused("embed train.json --tower vit --views flip --out f", 3, {"pooled features, 2 views (whole; flipped)"});
   refused("embed train.json --tower vit --type int8 --out f", 3, {"holds records of", "int8"});
   refused("embed train.json --tower vit --views mirror --out g", 2, {"flip+crops:N"});
-  refused("embed train.json --tower vit --texts --out g", 3, {"vit", "no text tower"});
+  refused("embed train.json --tower vit --texts --out g", 3, {"vit", "not a text tower"});
   refused("embed train.json --tower nothing --out g", 2, {"nothing: is not there"});
   refused("embed train.json --tower vut:vit --out g", 2, {"nearest: 'vit'"});
   refused("embed absent.json --tower vit --out g", 3, {"absent.json"});

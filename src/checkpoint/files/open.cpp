@@ -103,8 +103,8 @@ Weights open_shards(const fs::path& path, bool map) {
     weights.tensors.set(name, shards.at(file).at(name, (path.parent_path() / file).string()));
   }
   if (held > index.size()) {
-    log::warning("{}: the shards hold {} tensors that the index does not name; they are left aside", path.string(),
-                 held - index.size());
+    log::warning("{}: the shards hold {} tensors that the index does not take from them; they are left aside",
+                 path.string(), held - index.size());
   }
   weights.what = "Hugging Face folder, " + std::to_string(shards.size()) + " shards";
   weights.kind = WeightsKind::kHuggingFace;

@@ -67,8 +67,13 @@ PickleValue read_zip(const std::filesystem::path& path, PthFormat& format) {
   const std::string root = archive_root(zip, where);
   const bool torchscript = zip.find(root + "/constants.pkl") != nullptr;
   format = torchscript ? PthFormat::kTorchScript : PthFormat::kZip;
-  if (const auto* order = zip.find(root + "/byteorder"); order != nullptr && zip.read(*order) != "little") {
-    throw DataError(where, "was written on a big-endian machine", "Load it in Python and save it again");
+  if (const auto* entry = zip.find(root + "/byteorder"); entry != nullptr) {
+    const std::string order(zip.read(*entry));
+    if (order == "big")
+      throw DataError(where, "was written on a big-endian machine", "Load it in Python and save it again");
+    if (order != "little") {
+      throw DataError(where, "has the byte order " + in_quotes(order) + ", which is none", "Copy or download it again");
+    }
   }
   PickleOptions options{.where = where, .torchscript = torchscript};
   StorageArena arena;

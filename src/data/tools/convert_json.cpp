@@ -214,7 +214,9 @@ void for_each_source_text(
       record = reader.parse(text);
     } catch (const DataError& error) {
       sink.next_row();
-      sink.lose(reader.where(), error.what());
+      // What says the place itself, and may say another line of the record.
+      const std::string place = reader.where() + ": ", why = error.what();
+      sink.lose(reader.where(), why.starts_with(place) ? why.substr(place.size()) : why);
       continue;
     }
     see(reader.where(), record, text.json);

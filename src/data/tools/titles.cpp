@@ -119,6 +119,12 @@ std::string title_of(SceneGraphParser& parser, std::string_view caption) {
 TitleReport add_titles(const fs::path& in, const fs::path& out, const TitleOptions& options) {
   const int threads =
       static_cast<int>(options.threads > 0 ? options.threads : std::max(1u, std::thread::hardware_concurrency()));
+  for (const char* taken : {"", "image", "image_id", "caption"}) {
+    if (options.field == taken) {
+      throw UsageError(fmt::format(
+          "--field \"{}\": titles have a field of their own, which no reader takes for another", options.field));
+    }
+  }
   TitleReport report;
   RecordReader reader(in);
   ManifestWriter writer(out, out_in_lines(in, out, reader.lines()));
