@@ -256,6 +256,15 @@ TEST_F(ConvertTest, OptionsThatTheFormHasNoUseForAreRefused) {
   EXPECT_TRUE(contains(refusal(coco, {.delimiter = ','}), "--delimiter"));
 }
 
+TEST_F(ConvertTest, NumbersThatAreTooLargeAreNamed) {
+  for (const char* file :
+       {"1e999", "[[1e999, \"x\"]]", "[1e999]", R"({"a.jpg": 1e999})", R"({"images": [{"id": 1e999}]})"}) {
+    EXPECT_NE(refusal(file), "") << file;
+    EXPECT_NE(refusal(file, {.form = SetForm::kPairs}), "") << file;
+    EXPECT_NE(refusal(file, {.form = SetForm::kCoco}), "") << file;
+  }
+}
+
 TEST_F(ConvertTest, LineEndsOfOldMacsAreNamed) {
   EXPECT_TRUE(contains(refusal("image,caption\ra.jpg,one\rb.jpg,two\r"), "old Macs"));
 }

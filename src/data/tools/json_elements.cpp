@@ -106,6 +106,9 @@ void for_each_list(const std::filesystem::path& file,
   };
   try {
     [[maybe_unused]] const Parsed whole = Parsed::parse(stream, event);
+  } catch (const Parsed::out_of_range& error) {  // 1e999
+    throw DataError(fmt::format("{} (line {})", file.string(), bytes.line()),
+                    "cannot be read: " + json_reason(error.what()), "Correct the number");
   } catch (const Parsed::parse_error& error) {
     const std::string reason = json_reason(error.what());
     throw DataError(fmt::format("{} (line {})", file.string(), bytes.line()),
