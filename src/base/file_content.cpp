@@ -135,17 +135,12 @@ bool is_text(std::string_view bytes) {
   });
 }
 
-namespace {
-
-/// Lines that end in a carriage return alone would be read as one. JSON, which has no lines, may stay as it is.
 bool has_ends_of_old_macs(std::string_view head) {
   const std::size_t first = head.find_first_not_of(" \t\r\n");
   if (first == std::string_view::npos || head[first] == '{' || head[first] == '[') return false;
   return head.find('\n') == std::string_view::npos &&
          head.substr(0, head.size() - 1).find('\r') != std::string_view::npos;
 }
-
-}  // namespace
 
 void require_text(std::string_view head, std::string_view file) {
   if (has_ends_of_old_macs(head.substr(0, kFileHead))) {

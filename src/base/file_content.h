@@ -48,6 +48,9 @@ std::string content_remedy(const FileContent& content, std::string_view file, st
 /// Nothing but characters of a text; a character cut off at the end does not matter.
 bool is_text(std::string_view bytes);
 
+/// Lines that end in a carriage return alone, which would be read as one. Of JSON, which has no lines, never.
+bool has_ends_of_old_macs(std::string_view head);
+
 /// For readers of text, which would take much of the above for content: throws DataError naming the file, what it is
 /// and what to do, unless its first bytes may begin a text in UTF-8. Empty ones, zeros and XML are left to the reader.
 void require_text(std::string_view head, std::string_view file);

@@ -59,7 +59,7 @@ std::string convert(const std::filesystem::path& file, std::string_view options 
 /// A table: text whose first line has a separator of columns.
 std::optional<ForeignForm> table(const std::filesystem::path& file, std::string_view head) {
   const std::string_view line = head.substr(0, head.find_first_of("\r\n"));
-  if (const std::size_t end = head.find('\r'); head.find('\n') == std::string_view::npos && end < head.size() - 1) {
+  if (has_ends_of_old_macs(head)) {
     return ForeignForm{"has the line ends of old Macs, a carriage return alone",
                        fmt::format("Convert it: tr '\\r' '\\n' < '{}' > lines.csv", file.string())};
   }

@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
+#include <unordered_set>
+#include <utility>
 
 #include "data/manifest/not_numbers.h"
 
@@ -75,6 +77,14 @@ std::vector<JsonMember> json_members(std::string_view object) {
     members.push_back(std::move(member));
   }
   return members;
+}
+
+std::optional<std::string> repeated_key(std::string_view object) {
+  std::unordered_set<std::string> seen;
+  for (JsonMember& member : json_members(object)) {
+    if (!seen.insert(member.key).second) return std::move(member.key);
+  }
+  return std::nullopt;
 }
 
 std::string without_space(std::string_view json) {

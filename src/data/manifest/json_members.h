@@ -2,6 +2,7 @@
 // a parser holds no integer of more than 64 bits, nor 1e999.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,6 +17,9 @@ struct JsonMember {
 /// Those of the object itself, in order, as often as they stand there. `object`: text that a parser has taken, but for
 /// NaN and infinities, "{" at the front.
 std::vector<JsonMember> json_members(std::string_view object);
+
+/// The first key that stands there a second time; none where each stands once.
+std::optional<std::string> repeated_key(std::string_view object);
 
 /// Without the white space between what it holds.
 std::string without_space(std::string_view json);

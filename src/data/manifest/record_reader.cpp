@@ -258,23 +258,15 @@ nlohmann::ordered_json RecordReader::parse(const RecordText& record) const {
       const std::optional<MendedJson> mended = without_not_numbers(record.json);
       value = nlohmann::ordered_json::parse(mended ? mended->text : record.json);
     }
-    require_once_each(record, value);
+    if (const std::optional<std::string> key = repeated_key(record.json)) {
+      throw DataError(where(), fmt::format("field \"{}\" stands there twice", *key), "Leave the one that is right");
+    }
     return value;
   } catch (const nlohmann::json::parse_error& error) {
     const std::string reason = json_reason(error.what());
     throw DataError(where(record, error.byte), not_json(record, error.byte, reason), json_remedy(record.json, reason));
   } catch (const nlohmann::json::exception& error) {
     throw DataError(where(), "cannot be read: " + json_reason(error.what()), kCorrect);
-  }
-}
-
-void RecordReader::require_once_each(const RecordText& record, const nlohmann::ordered_json& value) const {
-  const std::vector<JsonMember> members = json_members(record.json);
-  if (members.size() == value.size()) return;
-  for (std::size_t i = 1; i < members.size(); ++i) {
-    const auto end = members.begin() + static_cast<std::ptrdiff_t>(i);
-    if (std::none_of(members.begin(), end, [&](const JsonMember& one) { return one.key == end->key; })) continue;
-    throw DataError(where(), fmt::format("field \"{}\" stands there twice", end->key), "Leave the one that is right");
   }
 }
 

@@ -66,7 +66,6 @@ class RecordReader {
   enum class Stop { kComplete, kFileEnds, kLineEnds, kTooDeep };
 
   void begin();
-  void require_once_each(const RecordText& record, const nlohmann::ordered_json& value) const;
   bool find_next_of_list();
   bool take(RecordText& record);
   /// What stands here, to its closing bracket or quotation mark.

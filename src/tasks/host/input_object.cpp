@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <optional>
-#include <set>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -34,10 +33,8 @@ nlohmann::ordered_json input_object(const std::string& input, const std::string&
     throw refuse(fmt::format("holds the number {}, which has no room in 64 bits and would be changed", number),
                  "Write it as a string, in quotation marks");
   }
-  std::set<std::string> fields;
-  for (const JsonMember& member : json_members(input)) {
-    if (fields.insert(member.key).second) continue;
-    throw refuse(fmt::format("field \"{}\" stands there twice", printable(member.key)), "Leave the one that is right");
+  if (const std::optional<std::string> key = repeated_key(input)) {
+    throw refuse(fmt::format("field \"{}\" stands there twice", printable(*key)), "Leave the one that is right");
   }
   return json;
 }
