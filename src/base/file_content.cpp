@@ -45,13 +45,13 @@ constexpr Mark kMarks[] = {
     {"\0\0\x01\0"sv, {FileKind::kPicture, "an icon", ""}},
     {"\x1a\x45\xdf\xa3"sv, {FileKind::kFilm, "a film (Matroska, WebM)", ""}},
     {"%PDF"sv, {FileKind::kDocument, "a PDF", ""}},
-    {"\xd0\xcf\x11\xe0"sv, {FileKind::kDocument, "an old Excel or Office file", ""}},
-    {"PAR1"sv, {FileKind::kTable, "a Parquet file", ""}},
+    {"\xd0\xcf\x11\xe0"sv, {FileKind::kOffice, "an old Excel or Office file", ""}},
+    {"PAR1"sv, {FileKind::kParquet, "a Parquet file", ""}},
     {"ARROW1"sv, {FileKind::kTable, "an Arrow file", ""}},
-    {"SQLite format 3"sv, {FileKind::kTable, "an SQLite database", ""}},
-    {"\x89HDF"sv, {FileKind::kTable, "an HDF5 file", ""}},
-    {"\x93NUMPY"sv, {FileKind::kTable, "a NumPy array (.npy)", ""}},
-    {"MATLAB 5.0"sv, {FileKind::kTable, "a MATLAB file", ""}},
+    {"SQLite format 3"sv, {FileKind::kDatabase, "an SQLite database", ""}},
+    {"\x89HDF"sv, {FileKind::kArrays, "an HDF5 file", ""}},
+    {"\x93NUMPY"sv, {FileKind::kArrays, "a NumPy array (.npy)", ""}},
+    {"MATLAB 5.0"sv, {FileKind::kArrays, "a MATLAB file", ""}},
     {"GGUF"sv, {FileKind::kWeights, "a GGUF file (llama.cpp)", ""}},
     {"lmgg"sv, {FileKind::kWeights, "a GGML file (llama.cpp)", ""}},
     {"tjgg"sv, {FileKind::kWeights, "a GGML file (llama.cpp)", ""}},
@@ -64,7 +64,7 @@ constexpr Mark kMarks[] = {
 
 constexpr FileContent kEmpty{FileKind::kEmpty, "empty", ""};
 constexpr FileContent kZeros{FileKind::kZeros, "zeros from its start, as a download that was broken off leaves it", ""};
-constexpr FileContent kTar{FileKind::kArchive, "a tar archive", "tar -xf"};
+constexpr FileContent kTar{FileKind::kTar, "a tar archive", "tar -xf"};
 constexpr FileContent kPage{FileKind::kWebPage, "a web page", ""};
 constexpr FileContent kXml{FileKind::kXml, "XML", ""};
 
@@ -120,6 +120,7 @@ std::string content_remedy(const FileContent& content, std::string_view file, st
       return "Fetch the file itself: " + command;
     case FileKind::kCompressed:
     case FileKind::kArchive:
+    case FileKind::kTar:
       return "Unpack it first: " + command + " " + name;
     case FileKind::kUtf16:
       return "Convert it: " + command + " " + name + " > utf8.txt";

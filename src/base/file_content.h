@@ -16,11 +16,16 @@ enum class FileKind {
   kZeros,       ///< as a download that was broken off leaves it
   kPointer,     ///< what stands in a repository for a large file: Git LFS, git-annex, Xet, DVC
   kCompressed,  ///< gzip, bzip2, xz, zstd
-  kArchive,     ///< zip, tar, 7z, RAR
-  kPicture,     ///< of any format, those that are decoded here too
+  kArchive,     ///< zip, 7z, RAR
+  kTar,
+  kPicture,  ///< of any format, those that are decoded here too
   kFilm,
-  kDocument,  ///< PDF, old Office files
-  kTable,     ///< Parquet, Arrow, SQLite, HDF5, NumPy, MATLAB
+  kDocument,  ///< PDF
+  kOffice,    ///< old Excel and other Office files; new ones are zip archives
+  kParquet,
+  kTable,     ///< of records, in other forms: Arrow
+  kDatabase,  ///< SQLite
+  kArrays,    ///< of numbers: HDF5, NumPy, MATLAB
   kWeights,   ///< of other programs: GGUF, TensorFlow Lite
   kProgram,
   kWebPage,  ///< as servers send in place of what is gone, or asks for a log-in

@@ -127,7 +127,7 @@ class Applier final : public Visitor {
   }
 
   double number(const Field& about, const toml::node& node, std::string_view wanted) const {
-    double got;
+    double got = 0;
     if (const auto* real = node.as_floating_point()) {
       got = real->get();
     } else if (const auto* integer = node.as_integer()) {
@@ -135,7 +135,8 @@ class Applier final : public Visitor {
     } else {
       wrong_type(about, node, wanted);
     }
-    if (std::isnan(got)) wrong_type(about, node, wanted);
+    // 1e999 is an infinity too, and no option means anything with one.
+    if (!std::isfinite(got)) wrong_type(about, node, "a finite number");
     check_range(about, node, got);
     return got;
   }

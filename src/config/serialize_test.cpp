@@ -89,7 +89,7 @@ RootOptions all_different() {
   RootOptions options;
   options.name = "a \"toml_string\" \\ name\twith\nlines\x01, ünïcode = # [x]";
   options.itc = {std::numeric_limits<std::int64_t>::max(), 0.1 + 0.2, Counted::kCaption};
-  options.train = {{{1e-300, 3, std::numeric_limits<double>::infinity()}}, 123456789.0, true};
+  options.train = {{{1e-300, 3, std::numeric_limits<double>::max()}}, 123456789.0, true};
   options.freeze = {"text", "", "image, \"x\""};
   return options;
 }
@@ -156,7 +156,10 @@ TEST(Recipe, NamesWrongValues) {
   EXPECT_EQ(toml_error("[train]\nclip = 1\n"),
             "dir/r.toml:2: 'train.clip' must be true or false, but got the integer 1");
   EXPECT_EQ(toml_error("[train]\nlr = nan\n"),
-            "dir/r.toml:2: 'train.lr' must be a number, but got the number nan. Allowed: at least 0");
+            "dir/r.toml:2: 'train.lr' must be a finite number, but got the number nan. Allowed: at least 0");
+  EXPECT_EQ(toml_error("[train]\nlr = inf\n"),
+            "dir/r.toml:2: 'train.lr' must be a finite number, but got the number inf. Allowed: at least 0");
+  EXPECT_NE(toml_error("[train.levels]\nweights = [1, 1e999]\n").find("dir/r.toml:2: "), std::string::npos);
   EXPECT_EQ(toml_error("[train.levels]\nweights = [1, -1]\n"),
             "dir/r.toml:2: 'train.levels.weights' is out of range: the integer -1. Allowed: at least 0");
   EXPECT_EQ(toml_error("itc = 3\n"),
@@ -250,7 +253,7 @@ TEST(Recipe, Json) {
   EXPECT_EQ(json["itc"]["temperature"], 0.1 + 0.2);
   EXPECT_EQ(json["name"], all_different().name);
   EXPECT_EQ(json["train"]["clip"], true);
-  EXPECT_EQ(json["train"]["levels"]["weights"], nlohmann::json::parse("[1e-300, 3.0, \"inf\"]"));
+  EXPECT_EQ(json["train"]["levels"]["weights"], nlohmann::json::parse("[1e-300, 3.0, 1.7976931348623157e308]"));
   EXPECT_EQ(json["freeze"].size(), 3);
 }
 
@@ -283,8 +286,8 @@ TEST(Choices, AreReadAndWrittenAsTheStringsTheyAre) {
   const auto page = to_markdown(options, "Options");
   EXPECT_NE(page.find("| `braced` | string | `\"first\"` |  | \"first\", \"second\" |"), std::string::npos);
   EXPECT_NE(page.find("| at most 1 |"), std::string::npos);
-  apply_overrides(options, {"text=b", "several=['b', 'a']", "braced=second", "upper=-inf"});
-  EXPECT_EQ(to_toml(options), "text = \"b\"\nseveral = [\"b\", \"a\"]\nbraced = \"second\"\nupper = -inf\n");
+  apply_overrides(options, {"text=b", "several=['b', 'a']", "braced=second", "upper=-1e300"});
+  EXPECT_EQ(to_toml(options), "text = \"b\"\nseveral = [\"b\", \"a\"]\nbraced = \"second\"\nupper = -1e+300\n");
   EXPECT_EQ(nlohmann::json::parse(to_json(options))["braced"], "second");
   EXPECT_THROW(apply_override(options, "text=c"), UsageError);
   EXPECT_THROW(apply_override(options, "several=['c']"), UsageError);

@@ -2,13 +2,11 @@
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <chrono>
 #include <functional>
 #include <unordered_map>
-#include <unordered_set>
 #include <utility>
 
 #include "base/error.h"
@@ -375,27 +373,7 @@ class IndexBuilder {
   }
 
   void count() {
-    const std::vector<IndexedFile>& before = report_.nothing_changed ? earlier_.files() : earlier_files_;
-    std::unordered_map<std::string_view, std::uint64_t> content_before;
-    for (const IndexedFile& file : before) content_before.emplace(file.name, file.content);
-    std::unordered_set<std::string_view> names;
-    for (const IndexedFile& file : files_) names.insert(file.name);
-    std::unordered_multiset<std::uint64_t> gone;  // contents of names that are not there any more
-    for (const IndexedFile& file : before) {
-      if (!names.contains(file.name)) gone.insert(file.content);
-    }
-    for (const IndexedFile& file : files_) {
-      const auto at = content_before.find(file.name);
-      if (at != content_before.end()) {
-        ++(at->second == file.content ? report_.unchanged : report_.changed);
-      } else if (const auto from = gone.find(file.content); from != gone.end()) {
-        gone.erase(from);
-        ++report_.moved;
-      } else {
-        ++report_.fresh;
-      }
-    }
-    report_.removed = static_cast<std::int64_t>(gone.size());
+    count_changes(report_.nothing_changed ? earlier_.files() : earlier_files_, files_, report_);
     report_.files = static_cast<std::int64_t>(files_.size());
     report_.pictures = static_cast<std::int64_t>(contents_.size());
     report_.skipped = static_cast<std::int64_t>(list_.skipped.size());
@@ -441,16 +419,6 @@ std::optional<std::string> model_of_index(const fs::path& index) {
     log::warning("{}", error.what());
     return std::nullopt;
   }
-}
-
-std::string describe(const IndexReport& r) {
-  std::string text = fmt::format(
-      "{} files, {} different pictures: {} new, {} changed, {} moved, {} removed, {} as before; {} embedded; {:.1f} "
-      "s\n",
-      r.files, r.pictures, r.fresh, r.changed, r.moved, r.removed, r.unchanged, r.embedded, r.seconds);
-  text += fmt::format("left out: {} other files, {} hidden, {} that cannot be read{}\n", r.others, r.hidden, r.skipped,
-                      r.skipped > 0 ? " (skipped.jsonl)" : "");
-  return text;
 }
 
 }  // namespace vicha

@@ -8,12 +8,11 @@
 #include <filesystem>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "concepts/store/nearest.h"
 #include "search/calibrate_index.h"
-#include "search/clusters.h"
 #include "search/index_files.h"
+#include "search/index_report.h"
 #include "search/search_model.h"
 
 namespace vicha {
@@ -29,17 +28,6 @@ struct IndexOptions {
   double recall = 0.98;                          ///< of the ten nearest, that a search by clusters should find
 };
 
-struct IndexReport {
-  std::int64_t files = 0, pictures = 0;  ///< in the index: pictures are distinct contents
-  std::int64_t fresh = 0, changed = 0, moved = 0, removed = 0, unchanged = 0;  ///< files
-  std::int64_t embedded = 0, skipped = 0, hidden = 0, others = 0;
-  std::vector<SkippedPicture> first_skipped;  ///< some of them
-  bool nothing_changed = false;               ///< then nothing was written
-  std::optional<RecallReport> recall;         ///< where a search looks at clusters
-  std::string calibration;                    ///< in words
-  double seconds = 0;
-};
-
 /// Throws UsageError if `out` is a folder with other things in it or cannot be made, or an index of another source
 /// (unless `replace` or `rebuild`); DataError if it is an index of
 /// another model, naming both, or if no picture can be read.
@@ -48,8 +36,5 @@ IndexReport build_index(const std::filesystem::path& source, const std::filesyst
 
 /// The model that an index was made with, for commands that are not told; nothing where there is no index.
 std::optional<std::string> model_of_index(const std::filesystem::path& index);
-
-/// "12 pictures new, 1 changed, …".
-std::string describe(const IndexReport& report);
 
 }  // namespace vicha

@@ -26,16 +26,12 @@ std::string remedy_of(const FileContent& content, const fs::path& path) {
       return "Copy or download it again";
     case FileKind::kCompressed:
     case FileKind::kArchive:
+    case FileKind::kTar:
       return content.command.empty() ? "Copy or download it again"
                                      : content_remedy(content, path.string(), "") + ", and name the file of weights";
     case FileKind::kWeights:
+    case FileKind::kArrays:
       return std::string(kConvert);
-    case FileKind::kTable: {
-      const bool numbers = content.what.find("HDF5") != std::string_view::npos ||
-                           content.what.find("NumPy") != std::string_view::npos ||
-                           content.what.find("MATLAB") != std::string_view::npos;
-      return std::string(numbers ? kConvert : "Give a file of weights");
-    }
     case FileKind::kWebPage:
     case FileKind::kXml:
       return std::string(kAgain);

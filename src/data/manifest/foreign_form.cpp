@@ -28,18 +28,18 @@ std::optional<ForeignForm> wide_text(const std::filesystem::path& file, std::str
 
 /// What to do instead with a file that no command fetches or unpacks.
 std::string remedy_of(const FileContent& content, const std::filesystem::path& file) {
-  if (content.what.find("Parquet") != std::string_view::npos) {
-    return fmt::format(
-        "A manifest is JSON: python -c \"import pandas; pandas.read_parquet('{}').to_json('m.jsonl', orient='records', "
-        "lines=True)\", then `vicha data convert m.jsonl` if its fields have other names",
-        file.string());
-  }
-  if (content.what.find("SQLite") != std::string_view::npos) {
-    return "Export the table: sqlite3 -csv -header, then `vicha data convert`";
-  }
-  if (content.what.find("Excel") != std::string_view::npos) return "Save the sheet as CSV, then `vicha data convert`";
   switch (content.kind) {
+    case FileKind::kParquet:
+      return fmt::format(
+          "A manifest is JSON: python -c \"import pandas; pandas.read_parquet('{}').to_json('m.jsonl', "
+          "orient='records', lines=True)\", then `vicha data convert m.jsonl` if its fields have other names",
+          file.string());
+    case FileKind::kDatabase:
+      return "Export the table: sqlite3 -csv -header, then `vicha data convert`";
+    case FileKind::kOffice:
+      return "Save the sheet as CSV, then `vicha data convert`";
     case FileKind::kTable:
+    case FileKind::kArrays:
       return "Write its records as JSON lines (pandas: to_json(orient='records', lines=True))";
     case FileKind::kPicture:
     case FileKind::kFilm:
@@ -66,10 +66,10 @@ std::optional<ForeignForm> table(const std::filesystem::path& file, std::string_
   const bool text = std::none_of(line.begin(), line.end(), [](char c) { return c >= 0 && c < ' ' && c != '\t'; });
   if (!text || line.empty()) return std::nullopt;
   if (line.find('\t') != std::string_view::npos) {
-    return ForeignForm{"is a table with tabs between its columns (TSV), not a manifest", convert(file)};
+    return ForeignForm{"is a table with tabs between its columns (TSV), not a manifest", convert(file), true};
   }
   if (line.find_first_of(",;|") != std::string_view::npos) {
-    return ForeignForm{"is a table (CSV), not a manifest", convert(file)};
+    return ForeignForm{"is a table (CSV), not a manifest", convert(file), true};
   }
   return std::nullopt;
 }
@@ -140,7 +140,7 @@ std::optional<ForeignForm> foreign_form(const std::filesystem::path& file, std::
       return excel ? ForeignForm{"is an Excel sheet", "Save it as CSV (UTF-8), then `vicha data convert`"}
                    : ForeignForm{"is a zip archive", "Unpack it first and name the manifest in it"};
     }
-    if (content->what == "a tar archive") {
+    if (content->kind == FileKind::kTar) {
       return ForeignForm{"is a tar archive",
                          "`vicha data from-tar` unpacks tars of pictures and captions to a manifest"};
     }

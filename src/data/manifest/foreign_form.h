@@ -12,6 +12,7 @@ namespace vicha {
 struct ForeignForm {
   std::string what;    ///< the end of a sentence that begins with the file's name
   std::string remedy;  ///< a sentence
+  bool table = false;  ///< CSV or TSV
 };
 
 /// Nothing for what begins as a manifest does, and for what nothing is known of. `head`: the file's first bytes, at

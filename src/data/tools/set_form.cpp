@@ -218,7 +218,7 @@ SetForm set_form_of(const fs::path& in) {
     }
   }
   const std::optional<ForeignForm> other = foreign_form(in, head.text);
-  if (other && other->what.find("table") == std::string::npos) throw DataError(in.string(), other->what, other->remedy);
+  if (other && !other->table) throw DataError(in.string(), other->what, other->remedy);
   if (!other) {
     throw DataError(in.string(), "is in no form that is known",
                     "Known are JSON (COCO, Karpathy, lists, lines, objects), CSV, TSV and the files that "

@@ -109,7 +109,13 @@ SampleJson::SampleJson(std::string text) {
     fault_ = "it is not UTF-8";
     return;
   }
-  const auto shallow = [](int depth, TarJson::parse_event_t, TarJson&) { return depth < kMaxDepth; };
+  std::string outermost;
+  const auto shallow = [&](int depth, TarJson::parse_event_t event, TarJson& value) {
+    if (depth == 1 && event == TarJson::parse_event_t::key) outermost = value.get_ref<const std::string&>();
+    if (depth < kMaxDepth) return true;
+    cut_.insert(outermost);
+    return false;
+  };
   try {
     value_ = TarJson::parse(without_nan(text), shallow);
   } catch (const nlohmann::json::exception& error) {
@@ -128,6 +134,8 @@ const TarJson* SampleJson::field(const std::string& name) const {
   const auto found = value_.find(name);
   return found == value_.end() ? nullptr : &*found;
 }
+
+bool SampleJson::is_cut(const std::string& name) const { return cut_.contains(name); }
 
 bool SampleJson::holds_nan(const TarJson& value) {
   if (value.is_structured()) return std::any_of(value.begin(), value.end(), holds_nan);

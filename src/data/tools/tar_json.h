@@ -2,6 +2,7 @@
 #pragma once
 
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,7 +14,7 @@ namespace vicha {
 /// Python's json writes NaN and Infinity, which are no JSON: they cost the field that holds them, not the sample.
 class SampleJson {
  public:
-  /// Of the content of a member. What is nested more than 16 levels deep is left out.
+  /// Of the content of a member. What is nested more than 15 levels deep is left out (`is_cut`).
   explicit SampleJson(std::string text);
 
   /// Why it cannot be read; empty if it can.
@@ -33,6 +34,8 @@ class SampleJson {
 
   /// A field of the outermost object; null if it is not there.
   const nlohmann::json* field(const std::string& name) const;
+  /// Whether parts of it were left out.
+  bool is_cut(const std::string& name) const;
   /// Whether NaN or Infinity stands in a value that `field` gave.
   static bool holds_nan(const nlohmann::json& value);
   /// Adds the paths of all fields that hold text.
@@ -40,6 +43,7 @@ class SampleJson {
 
  private:
   nlohmann::json value_;
+  std::set<std::string> cut_;
   std::string fault_;
   LostCause cause_ = LostCause::kBrokenJson;
 };

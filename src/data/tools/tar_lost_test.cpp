@@ -138,13 +138,14 @@ TEST_F(TarTest, EachKindOfLossHasItsCause) {
                                              {"__manifest__", "neither"},
                                              {".hidden.jpg", png_},
                                              {"._0.jpg", png_},
+                                             {".png", png_},
                                              {"10.jpg", png_},
                                              {"10.txt", "\xef\xbb\xbfwith a byte order mark"}};
   const UnpackReport report = unpack({write_tar(folder_ / "tars/0.tar", members)});
   EXPECT_EQ(captions(), (std::vector<Json>{"with a byte order mark"}));
   EXPECT_EQ(lost_causes(), (std::vector<std::string>{"1 unknown_extension", "2 unknown_extension", "3 several_pictures",
                                                      "4 not_a_picture", "5 not_a_picture", "6 encoding", "7 no_text",
-                                                     "8\\xff name_encoding"}));
+                                                     "8\\xff name_encoding", ".png unsafe_name"}));
   EXPECT_TRUE(contains(lost()[3].at("detail").get<std::string>(), "an HTML page"));
   EXPECT_EQ(lost()[0].at("archive"), (folder_ / "tars/0.tar").string());
   EXPECT_TRUE(contains(report.lost_by_cause(), "2 whose picture's extension is not known"));

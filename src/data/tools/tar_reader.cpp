@@ -2,26 +2,20 @@
 
 #include <archive.h>
 #include <archive_entry.h>
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
-#include <zlib.h>
 
 #include <algorithm>
 #include <array>
 #include <cctype>
 #include <cerrno>
-#include <cstring>
 #include <memory>
 #include <utility>
 #include <vector>
 
 #include "base/error.h"
 #include "base/file_content.h"
-#include "base/files.h"
-#include "base/sha256.h"
 #include "data/manifest/image_names.h"
+#include "data/tools/tar_input.h"
 
 namespace vicha {
 namespace {
@@ -31,12 +25,7 @@ constexpr std::array<std::string_view, 18> kImageParts = {"jpg", "jpeg", "jpe", 
                                                           "pnm", "tif",  "tiff", "avif", "heic", "heif"};
 constexpr std::size_t kMaxName = 1024;
 constexpr std::size_t kMaxFileName = 200;  // file systems allow 255 bytes
-constexpr std::size_t kBlock = std::size_t{1} << 18;
-constexpr std::string_view kGzip = "\x1f\x8b";
-constexpr std::size_t kEndMark = 512;  // bytes, all 0; there are two of them, and padding
-// More zeros in a row than a picture, a text or the end of an archive has: a file that was made large before it was
-// written, or a hole.
-constexpr std::uint64_t kMostZeros = 256 << 20;
+constexpr std::size_t kEndMark = 512;      // bytes, all 0; there are two of them, and padding
 // What an archive of pictures may be packed into is close to its size; beyond this it stands for endless zeros.
 constexpr std::int64_t kMostUnpacked = 200, kUnpackedAtLeast = std::int64_t{4} << 30;
 
@@ -70,6 +59,11 @@ std::string tidy(std::string_view name) {
   return out;
 }
 
+std::string lower(std::string text) {
+  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return text;
+}
+
 struct OtherFile {
   std::string what, remedy;
 };
@@ -86,14 +80,17 @@ std::optional<OtherFile> other_file(std::string_view head) {
       case FileKind::kPointer:
         return OtherFile{what, content_remedy(*content, "", kAgain)};
       case FileKind::kArchive:
-        if (content->what == "a tar archive") break;
         return OtherFile{what + ", not a tar archive",
                          "Unpack it; what it holds may be the archives, or pictures and captions"};
-      case FileKind::kTable:
+      case FileKind::kParquet:
         return OtherFile{what + ", not a tar archive", "img2dataset fetches the pictures that a Parquet file names"};
       case FileKind::kPicture:
       case FileKind::kFilm:
       case FileKind::kDocument:
+      case FileKind::kOffice:
+      case FileKind::kTable:
+      case FileKind::kDatabase:
+      case FileKind::kArrays:
       case FileKind::kWeights:
       case FileKind::kProgram:
       case FileKind::kUtf16:
@@ -102,6 +99,7 @@ std::optional<OtherFile> other_file(std::string_view head) {
         return OtherFile{what, kAgain};
       case FileKind::kXml:
         return OtherFile{"is XML, perhaps a server's refusal, not a tar archive", kAgain};
+      case FileKind::kTar:
       case FileKind::kCompressed:
       case FileKind::kZeros:
         break;
@@ -117,142 +115,14 @@ std::optional<OtherFile> other_file(std::string_view head) {
                    "Name the archive, or fetch it again"};
 }
 
-}  // namespace
-
-/// Several archives of gzip may lie behind one another: `cat a.tar.gz b.tar.gz`.
-struct Unzip {
-  Unzip() : out(kBlock) {
-    constexpr int kGzipOnly = 16 + MAX_WBITS;
-    if (inflateInit2(&stream, kGzipOnly) != Z_OK) throw Error("zlib cannot start");
-  }
-  ~Unzip() { inflateEnd(&stream); }
-  Unzip(const Unzip&) = delete;
-  Unzip& operator=(const Unzip&) = delete;
-
-  z_stream stream{};
-  std::vector<char> out;
-  bool between = false, padded = false;
-};
-
-/// The file, read from its first byte to its last, and what its bytes hash to.
-struct TarInput {
-  explicit TarInput(const std::filesystem::path& path) : buffer(kBlock) {
-    require_regular_file(path);
-    fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (fd < 0) throw DataError(path.string(), std::strerror(errno), "Check that it can be read");
-    ::fstat(fd, &before);
-    if (head().starts_with(kGzip)) unzip = std::make_unique<Unzip>();
-  }
-  ~TarInput() { ::close(fd); }
-  TarInput(const TarInput&) = delete;
-  TarInput& operator=(const TarInput&) = delete;
-
-  /// The archive's next bytes, unpacked where it is compressed by gzip, and how many; 0 at the end, -1 where no more
-  /// can be read (`why`).
-  ssize_t read(const void*& from) {
-    from = unzip ? unzip->out.data() : buffer.data();
-    return unzip ? read_unzipped() : read_raw();
-  }
-
-  ssize_t read_raw() {
-    ssize_t n = 0;
-    do {
-      n = ::read(fd, buffer.data(), buffer.size());
-    } while (n < 0 && errno == EINTR);
-    if (n <= 0) return n;
-    bytes += n;
-    hash.update({buffer.data(), static_cast<std::size_t>(n)});
-    const bool empty = std::all_of(buffer.begin(), buffer.begin() + n, [](char c) { return c == 0; });
-    zeros_in_a_row = empty ? zeros_in_a_row + static_cast<std::uint64_t>(n) : 0;
-    if (zeros_in_a_row <= kMostZeros) return n;
-    fault = fmt::format("nothing but zeros from about byte {} on", bytes - static_cast<std::int64_t>(zeros_in_a_row));
-    return -1;
-  }
-
-  ssize_t stop(std::string why) {
-    fault = std::move(why);
-    return -1;
-  }
-
-  /// libarchive compares no checksums of gzip, and takes whatever does not begin as another part for the end.
-  ssize_t read_unzipped() {
-    z_stream& z = unzip->stream;
-    z.next_out = reinterpret_cast<Bytef*>(unzip->out.data());
-    z.avail_out = static_cast<uInt>(unzip->out.size());
-    while (z.avail_out == unzip->out.size()) {
-      if (z.avail_in == 0) {
-        const ssize_t n = read_raw();
-        if (n < 0) return n;
-        if (n == 0) return unzip->between ? 0 : stop("the file ends in the middle of what gzip has compressed");
-        z.next_in = reinterpret_cast<Bytef*>(buffer.data());
-        z.avail_in = static_cast<uInt>(n);
-      }
-      if (unzip->between) {
-        if (*z.next_in == 0) {  // padding, of tapes
-          ++z.next_in;
-          --z.avail_in;
-          unzip->padded = true;
-          continue;
-        }
-        if (unzip->padded || *z.next_in != 0x1f) {
-          return stop(fmt::format("from byte {} on it is not compressed by gzip", bytes - z.avail_in));
-        }
-        inflateReset(&z);
-        unzip->between = false;
-      }
-      const int result = inflate(&z, Z_NO_FLUSH);
-      if (result == Z_STREAM_END) {
-        unzip->between = true;
-      } else if (result != Z_OK && result != Z_BUF_ERROR) {
-        return stop(fmt::format("near byte {} gzip says: {}", bytes - z.avail_in, z.msg ? z.msg : "damaged"));
-      }
-    }
-    return static_cast<ssize_t>(unzip->out.size() - z.avail_out);
-  }
-
-  std::string why() const { return fault.empty() ? std::strerror(errno) : fault; }
-  bool changed() const {
-    struct stat now {};
-    return ::fstat(fd, &now) != 0 || now.st_size != before.st_size || now.st_mtim.tv_sec != before.st_mtim.tv_sec ||
-           now.st_mtim.tv_nsec != before.st_mtim.tv_nsec;
-  }
-  /// The first bytes, whatever has been read.
-  std::string head() const {
-    std::array<char, 1024> bytes{};
-    const ssize_t n = ::pread(fd, bytes.data(), bytes.size(), 0);
-    return {bytes.data(), static_cast<std::size_t>(std::max<ssize_t>(n, 0))};
-  }
-  /// Whether only zeros lie from `begin` to `end`.
-  bool zeros(std::int64_t begin, std::int64_t end) const {
-    std::array<char, kEndMark> block{};
-    while (begin < end) {
-      const ssize_t n = ::pread(fd, block.data(), std::min<std::size_t>(block.size(), end - begin), begin);
-      if (n <= 0 || std::any_of(block.begin(), block.begin() + n, [](char c) { return c != 0; })) return false;
-      begin += n;
-    }
-    return true;
-  }
-
-  std::vector<char> buffer;
-  std::int64_t bytes = 0;
-  std::uint64_t zeros_in_a_row = 0;
-  std::string fault;
-  int fd = -1;
-  struct stat before {};
-  Sha256 hash;
-  std::unique_ptr<Unzip> unzip;
-};
-
-namespace {
-
 la_ssize_t on_read(struct archive* archive, void* input, const void** bytes) {
   auto& from = *static_cast<TarInput*>(input);
-  if (archive_filter_bytes(archive, 0) > std::max(kUnpackedAtLeast, kMostUnpacked * from.bytes)) {
-    from.fault = fmt::format("it unpacks to more than {} times its size", kMostUnpacked);
-    archive_set_error(archive, EFBIG, "%s", from.fault.c_str());
-    return -1;
+  ssize_t n = -1;
+  if (archive_filter_bytes(archive, 0) > std::max(kUnpackedAtLeast, kMostUnpacked * from.bytes_read())) {
+    from.fail(fmt::format("it unpacks to more than {} times its size", kMostUnpacked));
+  } else {
+    n = from.read(*bytes);
   }
-  const ssize_t n = from.read(*bytes);
   if (n < 0) archive_set_error(archive, errno, "%s", from.why().c_str());
   return n;
 }
@@ -277,27 +147,34 @@ struct TarReader::Impl {
   }
 
   [[noreturn]] void damaged(std::string_view member) const {
+    const std::string own = input.why();
     // A filter in between may take the end of its input for one that was cut.
-    const char* reason = input.fault.empty() ? archive_error_string(archive) : input.fault.c_str();
+    const char* reason = input.failed() ? own.c_str() : archive_error_string(archive);
     throw DataError(path.string() + (member.empty() ? "" : fmt::format(", member \"{}\"", member)),
                     fmt::format("the archive is damaged or cut short ({})", reason ? reason : "no reason given"),
                     "Fetch it again, or leave it out (--skip-damaged)");
   }
 
-  /// Key and part; false for hidden files.
+  /// Key and part; false for hidden files. One that is nothing but a picture's extension is a picture without a key.
   bool split(const std::string& tidied, TarMember& member) const {
     const std::size_t slash = tidied.rfind('/');
     const std::size_t file = slash == std::string::npos ? 0 : slash + 1;
-    if (file == tidied.size() || tidied[file] == '.') return false;
+    if (file == tidied.size()) return false;
+    if (tidied[file] == '.') {
+      member.key = tidied;
+      member.part = lower(tidied.substr(file + 1));
+      member.refused = LostCause::kUnsafeName;
+      member.why = "nothing stands in front of its extension";
+      return member.part.find('.') == std::string::npos && is_image_part(member.part);
+    }
     std::size_t dot = key_end == KeyEnd::kFirstDot ? tidied.find('.', file) : tidied.rfind('.');
     if (dot == std::string::npos || dot < file) dot = tidied.size();
     member.key = tidied.substr(0, dot);
-    member.part = dot < tidied.size() ? tidied.substr(dot + 1) : "";
-    for (char& c : member.part) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    member.part = dot < tidied.size() ? lower(tidied.substr(dot + 1)) : "";
     return true;
   }
 
-  bool packed() const { return input.unzip || archive_filter_code(archive, 0) != ARCHIVE_FILTER_NONE; }
+  bool packed() const { return input.gzip() || archive_filter_code(archive, 0) != ARCHIVE_FILTER_NONE; }
 
   /// Bytes that are no members, from here on.
   void pass_over(std::int64_t count) {
@@ -308,15 +185,14 @@ struct TarReader::Impl {
   /// What is less than a block and lies behind an end mark, or behind what was passed over, where libarchive takes it
   /// for a header that was cut.
   bool ends_in_crumbs() const {
-    const std::int64_t end = archive_filter_bytes(archive, 0), left = input.before.st_size - end;
-    return !packed() && input.fault.empty() && end >= std::int64_t{kEndMark} && left > 0 &&
-           left < std::int64_t{kEndMark} &&
+    const std::int64_t end = archive_filter_bytes(archive, 0), left = input.size() - end;
+    return !packed() && !input.failed() && end >= std::int64_t{kEndMark} && left > 0 && left < std::int64_t{kEndMark} &&
            (input.zeros(end - std::int64_t{kEndMark}, end) || (passed > 0 && passed_from + passed == end));
   }
 
   /// Whether the archive ends as one does.
   void look_at_end() {
-    const std::int64_t end = input.before.st_size - (passed > 0 ? input.before.st_size - passed_from : 0);
+    const std::int64_t end = input.size() - (passed > 0 ? input.size() - passed_from : 0);
     if (end >= std::int64_t{kEndMark} && input.zeros(end - std::int64_t{kEndMark}, end)) return;
     oddity = "the archive has no end mark: it may have been cut short between two members";
   }
@@ -369,7 +245,7 @@ bool TarReader::next(TarMember& member) {
       continue;
     }
     if (status < ARCHIVE_WARN && impl_->ends_in_crumbs()) {
-      impl_->pass_over(impl_->input.before.st_size - archive_filter_bytes(archive, 0));
+      impl_->pass_over(impl_->input.size() - archive_filter_bytes(archive, 0));
       impl_->ended = true;
       break;
     }
@@ -404,7 +280,7 @@ bool TarReader::next(TarMember& member) {
 
 std::optional<std::string> TarReader::content(std::int64_t most) {
   std::string bytes;
-  std::vector<char> block(kBlock);
+  std::vector<char> block(std::size_t{1} << 18);
   while (true) {
     const la_ssize_t n = archive_read_data(impl_->archive, block.data(), block.size());
     if (n < 0)
@@ -417,9 +293,8 @@ std::optional<std::string> TarReader::content(std::int64_t most) {
 
 std::string TarReader::finish() {
   const std::int64_t used = archive_filter_bytes(impl_->archive, -1);
-  if (impl_->ended && impl_->packed() && !impl_->input.unzip &&
-      !impl_->input.zeros(used, impl_->input.before.st_size)) {
-    impl_->input.fault = fmt::format("from byte {} on it is not compressed as its beginning is", used);
+  if (impl_->ended && impl_->packed() && !impl_->input.gzip() && !impl_->input.zeros(used, impl_->input.size())) {
+    impl_->input.fail(fmt::format("from byte {} on it is not compressed as its beginning is", used));
     impl_->damaged("");
   }
   ssize_t n = 0;
@@ -432,7 +307,7 @@ std::string TarReader::finish() {
     throw DataError(impl_->path.string(), "has changed while it was read", "Repeat when nothing writes it any more");
   }
   if (impl_->ended && !impl_->packed()) impl_->look_at_end();
-  return impl_->input.hash.hex();
+  return impl_->input.hash();
 }
 
 std::string_view TarReader::oddity() const { return impl_->oddity; }
