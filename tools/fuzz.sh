@@ -110,4 +110,5 @@ export TMPDIR
 trap 'rm -rf "$TMPDIR"' EXIT
 symbolizer=$(command -v llvm-symbolizer-19 || command -v llvm-symbolizer || true)
 export ASAN_SYMBOLIZER_PATH=$symbolizer
+export LSAN_OPTIONS=suppressions=$PWD/tests/fuzz/leaks.supp:print_suppressions=0
 printf '%s\n' "${targets[@]}" | xargs -P "${FUZZ_JOBS:-$(nproc)}" -n 1 "$0" --one || exit 1

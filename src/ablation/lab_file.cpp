@@ -94,6 +94,25 @@ class LabCheck {
     if (axis.key.empty()) {
       fail(fmt::format("'{}.key' is missing", key), "Name a key of the recipe, lab.share or lab.k");
     }
+    if (axis.key.starts_with("lab.") && axis.key != kShareKey && axis.key != kConceptsKey) {
+      fail(fmt::format("'{}.key' is {}, which is not a key of a lab", key, printable(axis.key)),
+           "Known are lab.share and lab.k; others are keys of the recipe");
+    }
+    if (axis.key == "train.seed")
+      fail(fmt::format("'{}.key' is train.seed, which 'seeds' sets", key), "Name the seeds there");
+    if (axis.key == "train.max_steps" && (lab_.budget.steps > 0 || lab_.budget.seconds > 0)) {
+      fail(fmt::format("'{}.key' is train.max_steps, which the budget sets", key), "Take [budget] out");
+    }
+    for (const auto& [other, options] : lab_.axes) {
+      const auto meets = [&](const std::string& row) {
+        return options.rows.empty() || std::ranges::find(options.rows, row) != options.rows.end();
+      };
+      if (other == name || options.key != axis.key) continue;
+      if (axis.rows.empty() || options.rows.empty() || std::ranges::any_of(axis.rows, meets)) {
+        fail(fmt::format("'{}' and 'axis.{}' both set {}", key, printable(other), axis.key),
+             "Give them different rows, or make one axis of them");
+      }
+    }
     if (axis.values.empty()) fail(fmt::format("'{}.values' is empty", key), "Give the values of the axis");
     for (std::size_t i = 0; i < axis.values.size(); ++i) {
       if (std::find(axis.values.begin(), axis.values.begin() + static_cast<std::ptrdiff_t>(i), axis.values[i]) !=
@@ -108,6 +127,9 @@ class LabCheck {
           fail(fmt::format("'{}.values' holds {}", key, printable(text)), "lab.k is a whole number from 1 to 9999");
         }
       }
+    }
+    if (axis.key == kConceptsKey && lab_.concepts.source.empty()) {
+      fail(fmt::format("'{}.key' is lab.k, and the lab finds no concepts", key), "Name their source: concepts.source");
     }
     for (const std::string& row : axis.rows) reference(key + ".rows", row);
     if (!axis.baseline.empty() && std::ranges::find(axis.values, axis.baseline) == axis.values.end()) {

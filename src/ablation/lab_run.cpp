@@ -56,11 +56,12 @@ bool has_checkpoints(const fs::path& run) {
 RunStage stage_of(const OpenLab& open, const PlannedRun& run, const fs::path& folder) {
   if (!run.recipe) return RunStage::kRefused;
   const std::optional<RunRecord> record = RunRecord::read(folder);
+  if (!record && RunRecord::is_there(folder)) return RunStage::kChanged;
   if (!record) return has_checkpoints(folder) ? RunStage::kForeign : RunStage::kNew;
   if (record->digest != run.digest) return RunStage::kChanged;
   if (!record->failure.empty()) return RunStage::kFailed;
   if (!record->trained) return RunStage::kBegun;
-  if (record->evaluation == open.evaluation && fs::exists(folder / "eval.json")) return RunStage::kDone;
+  if (record->evaluation == open.evaluation && evaluation_is_whole(folder)) return RunStage::kDone;
   return has_checkpoints(folder) ? RunStage::kTrained : RunStage::kChanged;
 }
 
@@ -91,7 +92,7 @@ class LabRunner {
     if (!command_.resume) {
       for (const PlannedRun& run : open_.plan.runs) {
         const fs::path folder = folder_of(command_.out, run);
-        if (RunRecord::read(folder)) fs::remove_all(folder);  // what a lab has made, and nothing else
+        if (RunRecord::is_there(folder)) fs::remove_all(folder);  // what a lab has made, and nothing else
       }
       fs::remove(command_.out / "lengths.json");
     }
@@ -104,7 +105,7 @@ class LabRunner {
     const LabTable table = write_table();
     for (std::size_t i = 0; i < open_.plan.runs.size(); ++i) {
       const RunStage now = stage(i);
-      result.failed += now == RunStage::kFailed || now == RunStage::kForeign;
+      result.failed += now == RunStage::kFailed || now == RunStage::kForeign || (now == RunStage::kDone && lacks(i));
     }
     result.table = table.to_text();
     return result;
@@ -114,6 +115,17 @@ class LabRunner {
   RunStage stage(std::size_t i) const {
     const PlannedRun& run = open_.plan.runs[i];
     return stage_of(open_, run, folder_of(command_.out, run));
+  }
+
+  /// Whether an evaluation that is whole has not all that the table needs; says so.
+  bool lacks(std::size_t i) const {
+    try {
+      read_figures(folder_of(command_.out, open_.plan.runs[i]), open_.measures);
+      return false;
+    } catch (const DataError& error) {
+      log::error("{}", error.what());
+      return true;
+    }
   }
 
   void announce(std::size_t i) const {
@@ -176,14 +188,19 @@ class LabRunner {
 
   bool train_and_evaluate(PlannedRun& run, const fs::path& folder) {
     std::optional<RunRecord> record = RunRecord::read(folder);
+    if (!record && RunRecord::is_there(folder)) {
+      log::warning("{}: its ablation.json is damaged; it is done again", run.name);
+      fs::remove_all(folder);
+    }
     if (!record && has_checkpoints(folder)) {
       throw DataError(folder.string(), "holds a run that this lab knows nothing of",
                       "Move it away, or name another --out");
     }
-    const bool lost = record && record->trained && record->evaluation != open_.evaluation && !has_checkpoints(folder);
+    const bool evaluated = record && record->evaluation == open_.evaluation && evaluation_is_whole(folder);
+    const bool lost = record && record->trained && !evaluated && !has_checkpoints(folder);
     if ((record && record->digest != run.digest) || lost) {
       log::info("{}: {}; it is done again", run.name,
-                lost ? "it is to be evaluated otherwise, and its model was not kept (keep_checkpoints)"
+                lost ? "it is to be evaluated again, and its model was not kept (keep_checkpoints)"
                      : "its recipe, budget or data have changed");
       fs::remove_all(folder);
       record.reset();

@@ -216,6 +216,38 @@ TEST_F(LabRuns, AFolderThatNoLabMadeIsLeftAlone) {
   EXPECT_NE(table()["rows"][0]["failures"][0]["reason"].get<std::string>().find("knows nothing"), std::string::npos);
 }
 
+TEST_F(LabRuns, ADamagedEvaluationIsDoneAgainAndTrainsNothing) {
+  run_rows(kTwoRows);
+  const auto plain = trained_at("plain-seed1"), hitc = trained_at("hitc-seed1");
+  const auto before = table();
+  const fs::path run = folder_ / "lab/runs/plain-seed1";
+  const std::vector<std::pair<std::string, std::string>> damages = {{"eval.json", "{\"text_to_im"},
+                                                                    {"eval.json", "[]"},
+                                                                    {"ranks.json", "[1"},
+                                                                    {"ranks.json", "{\"text_to_image\": 3}"}};
+  for (const auto& [file, text] : damages) {
+    write_file_atomic(run / file, text);
+    EXPECT_EQ(run_rows(kTwoRows).failed, 0) << file << ' ' << text;
+    EXPECT_EQ(table()["rows"][0]["measures"], before["rows"][0]["measures"]) << file << ' ' << text;
+  }
+  EXPECT_EQ(trained_at("plain-seed1"), plain);
+  EXPECT_EQ(trained_at("hitc-seed1"), hitc);
+  write_file_atomic(run / "eval.json", "{}");
+  EXPECT_EQ(run_rows(kTwoRows).failed, 1) << "whole, but without the figures";
+}
+
+TEST_F(LabRuns, ARunWhoseRecordIsDamagedIsDoneAgain) {
+  run_rows(kTwoRows);
+  const auto before = table();
+  const auto hitc = trained_at("hitc-seed1");
+  write_file_atomic(folder_ / "lab/runs/plain-seed1/ablation.json", "{");
+  const LabListing listing = list_lab({.lab = write_lab(kTwoRows), .out = folder_ / "lab", .device = "cpu"});
+  EXPECT_NE(listing.text.find("changed, to do again"), std::string::npos) << listing.text;
+  EXPECT_EQ(run_rows(kTwoRows).failed, 0);
+  EXPECT_EQ(table()["rows"][0]["measures"], before["rows"][0]["measures"]);
+  EXPECT_EQ(trained_at("hitc-seed1"), hitc);
+}
+
 // Two seeds, three captions. Hits at 1 of the row: 1 0 1 and 1 1 0; of its baseline: 0 0 1 and 1 0 0.
 TEST(LabTable, AQuerysGainIsTheMeanOverSeeds) {
   const auto of = [](std::vector<std::int64_t> ranks) {

@@ -160,6 +160,12 @@ class Planner {
     try {
       run.recipe = recipe_of(recipe, set);
       run.data = data_of(**run.recipe, share, k, seed);
+      for (const std::string& manifest : (*run.recipe)->data.manifests) {
+        std::error_code failed;
+        if (!fs::exists(manifest, failed)) {
+          throw DataError(manifest, "is not there", "Make it first, or name another: data.manifests");
+        }
+      }
     } catch (const Error& error) {
       run.recipe.reset();
       run.refusal = error.what();

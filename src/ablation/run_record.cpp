@@ -28,6 +28,7 @@ using OrderedJson = nlohmann::ordered_json;
 constexpr const char* kRecordFile = "ablation.json";
 constexpr const char* kWays[] = {"text_to_image", "image_to_text"};
 constexpr const char* kQueries[] = {"text_queries", "image_queries"};
+constexpr const char* kEvaluateAgain = "Repeat the lab: the run is evaluated again";
 constexpr const char* kMeanRecall = "mean";
 constexpr std::size_t kKeptExamples = 12;  // of each direction, for `vicha report`
 
@@ -37,9 +38,19 @@ OrderedJson read_json(const fs::path& file) {
   try {
     return OrderedJson::parse(read_file(file));
   } catch (const nlohmann::json::exception& error) {
-    throw DataError(file.string(), "is damaged: " + printable(json_reason(error.what())),
-                    "Remove the run's folder and repeat the lab");
+    throw DataError(file.string(), "is damaged: " + printable(json_reason(error.what())), kEvaluateAgain);
   }
+}
+
+std::map<std::string, std::vector<std::int64_t>> read_ranks(const fs::path& file) {
+  const OrderedJson all = read_json(file);
+  std::map<std::string, std::vector<std::int64_t>> ranks;
+  try {
+    for (const auto& [way, list] : all.items()) ranks[way] = list.get<std::vector<std::int64_t>>();
+  } catch (const nlohmann::json::exception& error) {
+    throw DataError(file.string(), "is damaged: " + printable(json_reason(error.what())), kEvaluateAgain);
+  }
+  return ranks;
 }
 
 /// The number at "a.b.c".
@@ -160,9 +171,13 @@ std::optional<RunRecord> RunRecord::read(const fs::path& run) {
     record.evaluation_seconds = json.at("evaluation_seconds").get<double>();
     return record;
   } catch (const nlohmann::json::exception&) {
-    log::warning("{} is damaged: the run is done again", file.string());
     return std::nullopt;
   }
+}
+
+bool RunRecord::is_there(const fs::path& run) {
+  std::error_code failed;
+  return fs::exists(run / kRecordFile, failed);
 }
 
 void RunRecord::write(const fs::path& run) const {
@@ -246,6 +261,22 @@ std::vector<Measure> measures_of(const LabEvaluation& evaluation) {
   return measures;
 }
 
+bool evaluation_is_whole(const fs::path& run) {
+  const fs::path file = run / "eval.json", ranks = run / "ranks.json";
+  std::error_code failed;
+  if (!fs::exists(file, failed)) return false;
+  try {
+    go_on_with(file);
+    if (!read_json(file).is_object()) return false;
+    if (!fs::exists(ranks, failed)) return true;
+    go_on_with(ranks);
+    read_ranks(ranks);
+  } catch (const DataError&) {
+    return false;
+  }
+  return true;
+}
+
 EvaluatedRun read_figures(const fs::path& run, const std::vector<Measure>& measures) {
   const fs::path file = run / "eval.json", ranks = run / "ranks.json";
   go_on_with(file);
@@ -261,13 +292,7 @@ EvaluatedRun read_figures(const fs::path& run, const std::vector<Measure>& measu
   }
   if (!fs::exists(ranks)) return result;
   go_on_with(ranks);
-  const OrderedJson all = read_json(ranks);
-  try {
-    for (const auto& [way, list] : all.items()) result.ranks[way] = list.get<std::vector<std::int64_t>>();
-  } catch (const nlohmann::json::exception& error) {
-    throw DataError(ranks.string(), "is damaged: " + printable(json_reason(error.what())),
-                    "Remove the run's folder and repeat the lab");
-  }
+  result.ranks = read_ranks(ranks);
   return result;
 }
 

@@ -29,6 +29,8 @@ struct RunRecord {
 
   /// Nothing where there is no record that can be read.
   static std::optional<RunRecord> read(const std::filesystem::path& run);
+  /// Whether there is one, and be it damaged: the folder is a lab's.
+  static bool is_there(const std::filesystem::path& run);
   void write(const std::filesystem::path& run) const;
 };
 
@@ -57,6 +59,9 @@ struct Measure {
 /// The lab's, or those of its task. Throws UsageError naming one that no evaluation of the task has, as far as is
 /// known.
 std::vector<Measure> measures_of(const LabEvaluation& evaluation);
+
+/// Whether eval.json, and ranks.json where it is there, can be read. What measures they have is another matter.
+bool evaluation_is_whole(const std::filesystem::path& run);
 
 /// Throws DataError naming the file, and the measure that it does not have.
 EvaluatedRun read_figures(const std::filesystem::path& run, const std::vector<Measure>& measures);

@@ -24,8 +24,18 @@ struct AssignRequest {
   ConceptSourceOptions source_options;
   AssignOptions options;
   TagOptions tags;
+  std::optional<double> threshold;  ///< of words, or of tags
   bool regions = false;
   NeighbourBuild neighbours;
+
+  AssignOptions assignment() const {
+    AssignOptions all = options;
+    all.threshold = threshold.value_or(all.threshold);
+    if (!regions) return all;
+    all.regions = tags;
+    all.regions->threshold = threshold.value_or(tags.threshold);
+    return all;
+  }
 
   /// Empty where none are made or read.
   std::filesystem::path vocabulary_embeddings() const {
@@ -46,9 +56,8 @@ AssignReport assign_by_neighbours(const AssignRequest& given) {
   build.source = given.source;
   build.source_options = given.source_options;
   build.vocabulary = given.vocabulary;
-  build.assign = given.options;
+  build.assign = given.assignment();
   build.neighbours = given.neighbours;
-  if (given.regions) build.assign.regions = given.tags;
   return build_concepts(build);
 }
 
@@ -60,11 +69,7 @@ AssignReport assign(const AssignRequest& given) {
   if (given.stores.empty() || given.vocabulary.empty()) {
     throw UsageError("--store and --vocab are needed, unless --source is manifest:FIELD or tower:STORE");
   }
-  AssignOptions options = given.options;
-  if (given.regions) {
-    options.regions = given.tags;
-    if (options.threshold > 0) options.regions->threshold = options.threshold;
-  }
+  const AssignOptions options = given.assignment();
   const ConceptVocabulary vocabulary = ConceptVocabulary::load(given.vocabulary);
   const auto source = open_concept_source(given.source, given.source_options);
   const std::filesystem::path file = given.vocabulary_embeddings();
@@ -95,7 +100,7 @@ void add_concepts_assign(CLI::App& group, Action& chosen) {
   add_neighbour_options(*command, given->neighbours);
   command->add_option("--k", given->options.k, "Concepts of a picture")->capture_default_str()->check(between(1, 1e6));
   command
-      ->add_option("--threshold", given->options.threshold,
+      ->add_option("--threshold", given->threshold,
                    "Least probability, softmax(scale * cosine) over the vocabulary (default: none; regions: 0.5)")
       ->check(between(0, 1));
   command->add_flag("--regions", given->regions, "Tag the regions of a store made with --regions");

@@ -30,7 +30,7 @@ void add_data_region_tags(CLI::App& group, Action& chosen) {
       ->check(between(1, 64));
   command->add_option("--share", given->options.share, "Least share of a region that the box of its tag covers")
       ->capture_default_str()
-      ->check(CLI::Range(0.0, 1.0));
+      ->check(between(0, 1));
   command->add_option("--num-tags", given->options.num_tags, "Tags of a picture that become its concepts")
       ->capture_default_str()
       ->check(between(1, 1000));

@@ -165,6 +165,10 @@ TEST(Recipe, NamesWrongValues) {
   EXPECT_EQ(toml_error("itc = 3\n"),
             "dir/r.toml:1: 'itc' is a section, not a value, but got the integer 3. Set its keys below a line [itc]");
   EXPECT_NE(toml_error("name = \n").find("dir/r.toml:1: "), std::string::npos);
+  for (const std::string letters : {"\u03DA", "cl\u00E9", "\u0499", "\u3042", "\u200B"}) {
+    EXPECT_NE(toml_error("tatr " + letters + "ain = 1\n").find("dir/r.toml:1: "), std::string::npos) << letters;
+    EXPECT_NE(toml_error(letters + " = 1\n").find("dir/r.toml:1: "), std::string::npos) << letters;
+  }
   EXPECT_NE(toml_error("name = 'a'\nname = 'b'\n").find("dir/r.toml:2: "), std::string::npos);
   EXPECT_NE(toml_error("name = '\xff'\n").find("dir/r.toml:1: "), std::string::npos);
 }

@@ -22,8 +22,8 @@ struct IndexReport {
   double seconds = 0;
 };
 
-/// What became of the files of an index: sets `fresh`, `changed`, `moved`, `removed` and `unchanged`. A content that stood
-/// under a name that is gone, and stands under one that is new, has moved.
+/// What became of the files of an index: sets `fresh`, `changed`, `moved`, `removed` and `unchanged`. A content that
+/// stood under a name that is gone, and stands under one that is new, has moved.
 void count_changes(const std::vector<IndexedFile>& before, const std::vector<IndexedFile>& now, IndexReport& report);
 
 /// "12 pictures new, 1 changed, …".

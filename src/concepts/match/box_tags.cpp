@@ -18,6 +18,7 @@
 #include "concepts/match/assign.h"
 #include "concepts/source/provenance.h"
 #include "data/manifest/image_paths.h"
+#include "data/manifest/json_members.h"
 #include "data/manifest/record_fields.h"
 #include "data/manifest/rewrite.h"
 #include "image/decode.h"
@@ -43,6 +44,9 @@ NamedBoxes::NamedBoxes(const fs::path& file) : file_(file.string()), json_(std::
   } catch (const nlohmann::json::exception& error) {
     throw DataError(file_, fmt::format("is not JSON: {}", printable(json_reason(error.what()))), kBoxesForm);
   }
+  if (const auto twice = json_->is_object() ? repeated_key(text) : std::nullopt) {
+    throw DataError(file_, fmt::format("holds \"{}\" twice", printable(*twice)), "Give each picture one list");
+  }
   if (!json_->is_object()) throw DataError(file_, "holds no object with a list of boxes for each picture", kBoxesForm);
 }
 
@@ -61,7 +65,8 @@ std::vector<NamedBox> NamedBoxes::of(const std::string& picture) const {
   for (const auto& box : *found) {
     if (!box.is_object()) fail(picture, "hold something that is not an object");
     const auto name = box.find("name"), place = box.find("bbox");
-    if (name == box.end() || !name->is_string() || name->get_ref<const std::string&>().empty()) {
+    if (name == box.end() || !name->is_string() ||
+        name->get_ref<const std::string&>().find_first_not_of(" \t\r\n") == std::string::npos) {
       fail(picture, "hold one without a \"name\"");
     }
     const bool four = place != box.end() && place->is_array() && place->size() == 4 &&

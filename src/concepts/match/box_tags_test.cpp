@@ -68,7 +68,9 @@ TEST_F(BoxTagFiles, SayWhatIsWrong) {
       {R"({"a.png": [3]})", "not an object"},
       {R"({"a.png": [{"bbox": [0, 0, 1, 1]}]})", "without a \"name\""},
       {R"({"a.png": [{"name": "x", "bbox": [0, 0, 1]}]})", "\"bbox\""},
-      {R"({"a.png": [{"name": "x", "bbox": [0, 0, 0, 1]}]})", "without area"}};
+      {R"({"a.png": [{"name": "x", "bbox": [0, 0, 0, 1]}]})", "without area"},
+      {R"({"a.png": [{"name": " ", "bbox": [0, 0, 1, 1]}]})", "without a \"name\""},
+      {R"({"a.png": [{"name": "x", "bbox": [0, 0, 9, 9]}], "a.png": []})", "\"a.png\" twice"}};
   for (const auto& [boxes, part] : cases) EXPECT_NE(refusal(boxes).find(part), std::string::npos) << refusal(boxes);
   EXPECT_FALSE(fs::exists(folder_ / "out.json"));
 }

@@ -238,7 +238,8 @@ INSTANTIATE_TEST_SUITE_P(
         WrongColumn{ColumnType::kTags, R"("cat")", R"(is "cat", not a list of strings and nulls)"},
         WrongColumn{ColumnType::kTags, "[]", "is an empty list"},
         WrongColumn{ColumnType::kTags, R"(["cat", 3])", "holds 3, where only strings and null may be"},
-        WrongColumn{ColumnType::kTags, R"(["cat", ""])", "holds an empty tag: null stands for none"}));
+        WrongColumn{ColumnType::kTags, R"(["cat", ""])", "holds an empty tag: null stands for none"},
+        WrongColumn{ColumnType::kTags, R"(["cat", "  "])", "holds an empty tag: null stands for none"}));
 
 TEST(Columns, LetRecordsDoWithoutCaptionsOnlyWhereTheSchemaSaysSo) {
   const TemporaryFolder folder;

@@ -168,7 +168,8 @@ std::string TagsColumn::parse(const Value& value, const Value*, const ImagePaths
     if (!tag.is_string() && !tag.is_null()) {
       return fmt::format("holds {}, where only strings and null may be", shown(tag));
     }
-    if (tag.is_string() && tag.get_ref<const std::string&>().empty()) return "holds an empty tag: null stands for none";
+    if (tag.is_string() && tag.get_ref<const std::string&>().find_first_not_of(" \t\r\n") == std::string::npos)
+      return "holds an empty tag: null stands for none";
     read_.push_back(tag.is_null() ? std::nullopt : std::optional(tag.get<std::string>()));
   }
   return "";

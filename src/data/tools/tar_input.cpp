@@ -133,8 +133,7 @@ std::string TarInput::head() const {
 bool TarInput::zeros(std::int64_t begin, std::int64_t end) const {
   std::array<char, 512> block{};
   while (begin < end) {
-    const ssize_t n =
-        ::pread(fd_, block.data(), std::min(block.size(), static_cast<std::size_t>(end - begin)), begin);
+    const ssize_t n = ::pread(fd_, block.data(), std::min(block.size(), static_cast<std::size_t>(end - begin)), begin);
     if (n <= 0 || !all_zeros(block.data(), n)) return false;
     begin += n;
   }

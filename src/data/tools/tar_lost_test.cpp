@@ -106,14 +106,21 @@ TEST_F(TarTest, NanCostsTheFieldThatHoldsIt) {
       {"c.json", R"({"caption": "says \"NaN\" itself: NaN", "url": [1, -Infinity]})"},
       {"d.jpg", png_},
       {"d.txt", "has a text"},
-      {"d.json", "{\"url\": Nan}"}};
+      {"d.json", "{\"url\": Nan}"},
+      {"e.jpg", png_},
+      {"e.json", R"({"caption": "deep", "url": )" + std::string(16, '[') + std::string(16, ']') + "}"},
+      {"f.jpg", png_},
+      {"f.json", R"({"caption": "flat", "n": [], "url": )" + std::string(15, '[') + std::string(15, ']') + "}"}};
   const UnpackReport report = unpack({write_tar(folder_ / "tars/0.tar", members)});
-  EXPECT_EQ(captions(), (std::vector<Json>{"kept", "says \"NaN\" itself: NaN", "has a text"}));
+  EXPECT_EQ(captions(), (std::vector<Json>{"kept", "says \"NaN\" itself: NaN", "has a text", "deep", "flat"}));
   EXPECT_EQ(lost_causes(), (std::vector<std::string>{"b nan"}));
   EXPECT_TRUE(contains(lost()[0].at("detail").get<std::string>(), "field \"caption\" of member \"json\" is NaN"));
   EXPECT_FALSE(records_in(manifest_)[1].contains("url"));
-  ASSERT_EQ(report.notes.size(), 2u);
+  ASSERT_EQ(report.notes.size(), 3u);
   EXPECT_TRUE(contains(report.notes[0], "c.json: field \"url\" holds NaN"));
+  EXPECT_TRUE(contains(report.notes[2], "e.json: field \"url\" is nested more than 15 levels deep"));
+  EXPECT_FALSE(records_in(manifest_)[3].contains("url"));
+  EXPECT_TRUE(records_in(manifest_)[4].contains("url"));
 }
 
 TEST_F(TarTest, EachKindOfLossHasItsCause) {

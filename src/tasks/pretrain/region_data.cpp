@@ -114,12 +114,13 @@ void require_same_tags(const TagVocabulary& before, const std::string& where_bef
   const auto at = [&](const TagVocabulary& tags) {
     return same < tags.size() ? fmt::format("\"{}\"", printable(tags.word(same))) : std::string("no more");
   };
-  throw DataError(where_now,
-                  fmt::format("has other tags of regions than {}: {} and {} of them, the first that differs, number "
-                              "{}, is {} here and {} there",
-                              where_before, now.size(), before.size(), same, at(now), at(before)),
-                  "Give the manifests that the model began with, or leave masked tag modelling out (mtm.enabled = "
-                  "false) where it goes on with others");
+  throw DataError(
+      where_now,
+      fmt::format("has other tags of regions than {}: {} and {} of them, the first that differs, number "
+                  "{}, is {} here and {} there",
+                  where_before, now.size(), before.size(), same, at(now), at(before)),
+      "Give the manifests that the model began with. A new run that starts from the model (init.checkpoint) "
+      "may leave masked tag modelling out: mtm.enabled = false");
 }
 
 std::vector<std::int64_t> tags_seen(const std::vector<float>& shares, const std::vector<std::int64_t>& stored) {

@@ -345,7 +345,13 @@ EvaluateResult evaluate_regions(LoadedModel& loaded, const EvaluateCommand& comm
   if (compares_words) {
     const SetStates states = evaluation.states();
     json["irta"] = evaluation.retrieval(states);
-    if (boxes) json["pointing"] = evaluation.pointing(states, *boxes, text);
+    if (boxes) {
+      json["pointing"] = evaluation.pointing(states, *boxes, text);
+      if (json["pointing"]["words"] == 0) {
+        log::warning("no caption holds the name of one of its picture's boxes: there is nothing to point at");
+        json.erase("pointing");
+      }
+    }
   }
   json["images"] = set->image_count();
   json["captions"] = set->caption_count();

@@ -1,10 +1,12 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/files.h"
 #include "base/json_text.h"
+#include "base/log.h"
 #include "concepts/kit/concept_kit.h"
 #include "config/serialize.h"
 #include "nn/precision.h"
@@ -31,6 +33,15 @@ EvaluateResult evaluate_command(LoadedModel& loaded, const EvaluateCommand& comm
     throw UsageError(fmt::format("--set {}={}: only models that stand on towers (`vicha align`) read stored features",
                                  options.image_store.empty() ? "text_store" : "image_store",
                                  options.image_store.empty() ? options.text_store : options.image_store));
+  }
+  const auto& entries = loaded.parts->objectives().entries();
+  const auto matching = std::ranges::find(entries, "itm", &ObjectiveSet::Entry::name);
+  if (options.k_test > 0 && matching != entries.end() && !matching->enabled) {
+    log::warning(
+        "{}: matching was not among what this model learnt (itm.enabled = false), and unless it started from a model "
+        "that "
+        "had learnt it, its head ranks at random: --k-test 0 ranks by contrast alone",
+        command.checkpoint.string());
   }
   const DataOptions data = command.data(loaded.recipe->data);
   ConceptFinderOptions finding = command.concepts;
