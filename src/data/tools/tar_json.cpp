@@ -15,7 +15,6 @@ namespace {
 
 using TarJson = nlohmann::json;  // sorted: an ordered one takes time in the square of an object's size
 
-constexpr int kMaxDepth = 16;  // values are copied and written by recursion; img2dataset's are flat
 constexpr std::size_t kListedDepth = 3;
 constexpr std::string_view kNan = "\x01NaN";  // what stands for NaN in a value that was read
 
@@ -112,7 +111,7 @@ SampleJson::SampleJson(std::string text) {
   std::string outermost;
   const auto shallow = [&](int depth, TarJson::parse_event_t event, TarJson& value) {
     if (depth == 1 && event == TarJson::parse_event_t::key) outermost = value.get_ref<const std::string&>();
-    if (depth < kMaxDepth) return true;
+    if (depth <= kMostLevels) return true;
     cut_.insert(outermost);
     return false;
   };

@@ -14,7 +14,10 @@ namespace vicha {
 /// Python's json writes NaN and Infinity, which are no JSON: they cost the field that holds them, not the sample.
 class SampleJson {
  public:
-  /// Of the content of a member. What is nested more than 15 levels deep is left out (`is_cut`).
+  /// Of a field's value. Values are copied and written by recursion; img2dataset's are flat.
+  static constexpr int kMostLevels = 15;
+
+  /// Of the content of a member. What is nested deeper than kMostLevels is left out (`is_cut`).
   explicit SampleJson(std::string text);
 
   /// Why it cannot be read; empty if it can.

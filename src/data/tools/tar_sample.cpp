@@ -293,8 +293,8 @@ class Reading {
       if (SampleJson::holds_nan(*value)) {
         read_.note = fmt::format("{}.json: field \"{}\" holds NaN or Infinity and is left out", sample_.key, field);
       } else if (json->is_cut(field)) {
-        read_.note =
-            fmt::format("{}.json: field \"{}\" is nested more than 15 levels deep and is left out", sample_.key, field);
+        read_.note = fmt::format("{}.json: field \"{}\" is nested more than {} levels deep and is left out",
+                                 sample_.key, field, SampleJson::kMostLevels);
       } else {
         read_.kept.emplace_back(field, *value);
       }

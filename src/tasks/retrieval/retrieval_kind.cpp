@@ -39,8 +39,7 @@ EvaluateResult evaluate_command(LoadedModel& loaded, const EvaluateCommand& comm
   if (options.k_test > 0 && matching != entries.end() && !matching->enabled) {
     log::warning(
         "{}: matching was not among what this model learnt (itm.enabled = false), and unless it started from a model "
-        "that "
-        "had learnt it, its head ranks at random: --k-test 0 ranks by contrast alone",
+        "that had learnt it, its head ranks at random: --k-test 0 ranks by contrast alone",
         command.checkpoint.string());
   }
   const DataOptions data = command.data(loaded.recipe->data);
