@@ -9,6 +9,7 @@
 #include <cmath>
 #include <utility>
 
+#include "base/blank.h"
 #include "base/error.h"
 #include "search/embed_pictures.h"
 #include "search/picture_hash.h"
@@ -61,7 +62,7 @@ SearchQuery SearchQuery::parse(std::string_view given) {
     }
   }
   if (!has_words(query.text)) {
-    const bool blank = query.text.find_first_not_of(" \t\r\n") == std::string::npos;
+    const bool blank = is_blank(query.text);
     throw UsageError(fmt::format("the query {}. Give words, or the path of a picture",
                                  blank ? "is empty" : fmt::format("\"{}\" has no words", query.text)));
   }

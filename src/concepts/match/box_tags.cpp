@@ -9,6 +9,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "base/blank.h"
 #include "base/error.h"
 #include "base/file_content.h"
 #include "base/files.h"
@@ -65,8 +66,7 @@ std::vector<NamedBox> NamedBoxes::of(const std::string& picture) const {
   for (const auto& box : *found) {
     if (!box.is_object()) fail(picture, "hold something that is not an object");
     const auto name = box.find("name"), place = box.find("bbox");
-    if (name == box.end() || !name->is_string() ||
-        name->get_ref<const std::string&>().find_first_not_of(" \t\r\n") == std::string::npos) {
+    if (name == box.end() || !name->is_string() || is_blank(name->get_ref<const std::string&>())) {
       fail(picture, "hold one without a \"name\"");
     }
     const bool four = place != box.end() && place->is_array() && place->size() == 4 &&

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "base/blank.h"
 #include "data/manifest/column.h"
 #include "data/manifest/json_kind.h"
 
@@ -168,7 +169,7 @@ std::string TagsColumn::parse(const Value& value, const Value*, const ImagePaths
     if (!tag.is_string() && !tag.is_null()) {
       return fmt::format("holds {}, where only strings and null may be", shown(tag));
     }
-    if (tag.is_string() && tag.get_ref<const std::string&>().find_first_not_of(" \t\r\n") == std::string::npos)
+    if (tag.is_string() && is_blank(tag.get_ref<const std::string&>()))
       return "holds an empty tag: null stands for none";
     read_.push_back(tag.is_null() ? std::nullopt : std::optional(tag.get<std::string>()));
   }

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <unordered_set>
 
+#include "base/blank.h"
 #include "base/error.h"
 #include "base/file_content.h"
 #include "base/file_guard.h"
@@ -21,8 +22,6 @@ constexpr std::size_t kMostAnswers = 1000000;
 constexpr const char* kAnswerField = "answer";
 constexpr const char* kListRemedy =
     "Make a list from manifests of questions: vicha data answers MANIFEST --out answer_list.json";
-
-bool is_blank_answer(std::string_view text) { return text.find_first_not_of(" \t\r\n") == std::string_view::npos; }
 
 }  // namespace
 
@@ -41,7 +40,7 @@ std::vector<std::string> read_answer_list(const std::filesystem::path& file) {
                       "Give a JSON list of strings, [\"yes\", \"no\", …]");
     }
     const auto& text = json[i].get_ref<const std::string&>();
-    if (is_blank_answer(text)) {
+    if (is_blank(text)) {
       throw DataError(fmt::format("{}, answer {}", file.string(), i), "is blank", "Take it out of the list");
     }
     if (seen.insert(text).second) answers.push_back(text);
@@ -65,7 +64,7 @@ std::vector<CountedAnswer> count_answers(const Manifest& manifest, const std::st
     for (const Answer& answer : column[record]) counted[static_cast<std::size_t>(answer.number)].count += answer.count;
   }
   for (std::size_t i = 0; i < counted.size(); ++i) counted[i].text = column.answer(static_cast<std::int64_t>(i));
-  std::erase_if(counted, [](const CountedAnswer& answer) { return is_blank_answer(answer.text); });
+  std::erase_if(counted, [](const CountedAnswer& answer) { return is_blank(answer.text); });
   std::ranges::sort(counted, [](const CountedAnswer& a, const CountedAnswer& b) {
     return a.count != b.count ? a.count > b.count : a.text < b.text;
   });

@@ -5,6 +5,7 @@
 #include <optional>
 #include <unordered_map>
 
+#include "base/blank.h"
 #include "base/error.h"
 #include "base/files.h"
 #include "checkpoint/pickle/pickle_reader.h"
@@ -168,7 +169,7 @@ void add_expressions(const PickleValue& ref, const std::string& where, const Ins
     if (text.empty()) text = text_in(sentence, "raw");
     const std::string place = fmt::format("{}, sentence {}", where, i);
     written.add(text);
-    if (text.find_first_not_of(" \t\r\n") == std::string::npos) {
+    if (is_blank(text)) {
       sink.lose(place, "has no text");
       continue;
     }
@@ -232,7 +233,7 @@ void convert_mdetr(const fs::path& in, ConvertSink& sink) {
     const std::string where = fmt::format("{}, images {}", in.string(), one.number);
     const CocoPicture& picture = instances.pictures.at(one.id);
     const auto box = instances.boxes.find(one.id);
-    if (one.text.find_first_not_of(" \t\r\n") == std::string::npos) {
+    if (is_blank(one.text)) {
       sink.lose(where, "has no caption");
     } else if (box == instances.boxes.end()) {
       sink.lose(where, "has no annotation with a box");

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "base/blank.h"
 #include "base/error.h"
 #include "base/json_text.h"
 #include "data/manifest/image_names.h"
@@ -46,8 +47,6 @@ std::string file_of_link(std::string_view link) {
   }
   return name == "." || name == ".." ? "" : name;
 }
-
-bool is_blank(const std::string& caption) { return caption.find_first_not_of(" \t\r\n") == std::string::npos; }
 
 /// Forms whose fields may have any names.
 bool fields_have_any_name(SetForm form) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/blank.h"
 #include "base/printable.h"
 #include "data/tools/convert_sink.h"
 #include "data/tools/set_form.h"
@@ -12,8 +13,6 @@ namespace vicha {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-bool is_blank_statement(const std::string& text) { return text.find_first_not_of(" \t\r\n") == std::string::npos; }
 
 /// "train-10171-0-0" is split, set, pair and sentence; the pictures have the first three.
 struct Identifier {
@@ -63,7 +62,7 @@ void convert_nlvr2(const std::filesystem::path& in, ConvertSink& sink) {
                                                          printable(name)));
     }
     if (!sink.takes(identifier->split)) return;
-    if (is_blank_statement(sentence)) return sink.lose(where, "has no sentence");
+    if (is_blank(sentence)) return sink.lose(where, "has no sentence");
     const std::string label = label_of(record);
     if (label != "True" && label != "False") {
       return sink.lose(where, label.empty()
@@ -94,7 +93,7 @@ void convert_snli_ve(const std::filesystem::path& in, ConvertSink& sink) {
                                                        : text_field(record, "Flickr30K_ID");
     if (name.empty()) return sink.lose(where, "has no Flickr30K_ID");
     const std::string sentence = text_field(record, "sentence2"), label = text_field(record, "gold_label");
-    if (is_blank_statement(sentence)) return sink.lose(where, "has no sentence2, the hypothesis");
+    if (is_blank(sentence)) return sink.lose(where, "has no sentence2, the hypothesis");
     if (label == "-") {
       ++undecided;
       return sink.lose(where, "has no label that most annotators agree on (gold_label \"-\")");

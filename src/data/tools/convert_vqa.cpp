@@ -4,6 +4,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "base/blank.h"
 #include "base/error.h"
 #include "base/json_text.h"
 #include "data/tools/convert_sink.h"
@@ -144,7 +145,7 @@ class VqaFiles {
       const auto id = one.find("question_id");
       if (id == one.end() || !is_id(*id)) return sink_.lose(where, "has no question_id");
       const std::string text = text_field(one, "question");
-      if (text.find_first_not_of(" \t\r\n") == std::string::npos) return sink_.lose(where, "has no question");
+      if (is_blank(text)) return sink_.lose(where, "has no question");
       if (vqa_image_of(one) < 0) return sink_.lose(where, "has no image_id that is a whole number from 0 on");
       if (!asked_ids_.insert(id->dump()).second) {
         return sink_.lose(where, fmt::format("question {} stands there before it", id->dump()));
