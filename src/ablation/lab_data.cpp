@@ -11,6 +11,7 @@
 #include "base/sha256.h"
 #include "data/tools/subset.h"
 #include "tasks/concepts/concept_build.h"
+#include "tasks/concepts/concept_sources.h"
 
 namespace vicha {
 namespace {
@@ -50,6 +51,18 @@ std::string share_name(std::string share) {
 }
 
 }  // namespace
+
+void require_concept_source(const LabConcepts& concepts) {
+  const std::optional<std::string> store = store_of_source(concepts.source);
+  if (!store) {
+    open_concept_source(concepts.source, {.image_tower = concepts.image_tower});
+    return;
+  }
+  std::error_code failed;
+  if (fs::exists(*store, failed) || !concepts.image_tower.empty()) return;
+  throw DataError(*store, fmt::format("is not there, and 'concepts.source' names it ({})", concepts.source),
+                  "Make it (vicha embed), or name the tower that makes it: concepts.image_tower");
+}
 
 void make_lab_data(const Lab& lab, const LabData& data, const fs::path& folder, TaskRecipe& recipe) {
   if (!data.is_made()) return;

@@ -119,7 +119,17 @@ class LabCheck {
           axis.values.begin() + static_cast<std::ptrdiff_t>(i)) {
         fail(fmt::format("'{}.values' holds {} twice", key, printable(axis.values[i])), "Take one out");
       }
-      if (axis.key == kShareKey) share_of_text(axis.values[i], fmt::format("{}: '{}.values'", file_, key));
+      if (axis.key == kShareKey) {
+        const auto share = [&](std::size_t at) {
+          return share_of_text(axis.values[at], fmt::format("{}: '{}.values'", file_, key));
+        };
+        for (std::size_t other = 0; other < i; ++other) {
+          if (share(other) == share(i)) {
+            fail(fmt::format("'{}.values' holds one share twice, {} and {}", key, axis.values[other], axis.values[i]),
+                 "Take one out");
+          }
+        }
+      }
       if (axis.key == kConceptsKey) {
         const std::string& text = axis.values[i];
         if (text.empty() || text.size() > 4 || text.find_first_not_of("0123456789") != std::string::npos ||

@@ -23,6 +23,7 @@
 #include "base/progress.h"
 #include "base/sha256.h"
 #include "config/serialize.h"
+#include "data/pipeline/loader.h"
 #include "tasks/host/training.h"
 #include "train/run_lock.h"
 
@@ -31,6 +32,16 @@ namespace {
 
 /// How far a run is, by what lies in its folder.
 enum class RunStage { kRefused, kNew, kBegun, kChanged, kTrained, kFailed, kForeign, kDone };
+
+/// That its records can be read, before hours of training: known of sets of captions without a model.
+void require_evaluation_set(const Lab& lab, const LabPlan& plan) {
+  const TaskKind& kind = *find_task_kind(lab.evaluation.task);
+  const auto run = std::ranges::find_if(plan.runs, [](const PlannedRun& one) { return one.recipe.has_value(); });
+  if (kind.schema || run == plan.runs.end()) return;
+  EvaluateCommand command;
+  command.manifest = lab.evaluation.manifest;
+  load_manifests(command.data((*run->recipe)->data));
+}
 
 /// What is known before anything is trained.
 struct OpenLab {
@@ -43,6 +54,7 @@ struct OpenLab {
     measures = measures_of(lab.evaluation);
     evaluation = evaluation_digest(lab.evaluation);
     plan = plan_lab(lab, file.string());
+    require_evaluation_set(lab, plan);
   }
 };
 
@@ -223,7 +235,8 @@ class LabRunner {
   }
 
   bool train(PlannedRun& run, const fs::path& folder, RunRecord& record) {
-    TrainCommand train{.recipe = *run.recipe, .out = folder, .resume = {}, .device = command_.device};
+    TrainCommand train{
+        .recipe = *run.recipe, .out = folder, .resume = {}, .device = command_.device, .known_moments = &known_};
     if (open_.lab.budget.seconds > 0) {
       const std::int64_t steps = steps_for(run);
       if (steps == 0) return false;
@@ -267,7 +280,8 @@ class LabRunner {
       return known->get<std::int64_t>();
     const fs::path folder = command_.out / "trials" / run.name;
     fs::remove_all(folder);
-    TrainCommand trial{.recipe = *run.recipe, .out = folder, .resume = {}, .device = command_.device};
+    TrainCommand trial{
+        .recipe = *run.recipe, .out = folder, .resume = {}, .device = command_.device, .known_moments = &known_};
     trial.recipe->training.length.max_steps = open_.lab.budget.trial_steps;
     make_lab_data(open_.lab, run.data, command_.out / "data", *trial.recipe);
     trial.recipe->finish();
@@ -292,6 +306,7 @@ class LabRunner {
 
   const LabCommand& command_;
   OpenLab open_;
+  KnownMoments known_;                           ///< what runs of one text encoder need not find out anew
   std::map<std::string, std::string> failures_;  ///< of this command, by the run's name
 };
 

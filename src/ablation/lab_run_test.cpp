@@ -145,6 +145,51 @@ TEST_F(LabRuns, MeasuresThatNoEvaluationFindsAreRefusedAtOnce) {
   EXPECT_EQ(refused("vqa", "types.number"), "");
 }
 
+// What the first run found out of the captions serves the second to the bit: alone it comes to the same figures.
+TEST_F(LabRuns, WhitenedProjectionsAreTheSameWhoeverEncodedTheCaptions) {
+  const std::string first = "[row.plain]\nset = [\"init.text_projection=whiten\", \"hitc.enabled=false\"]\n",
+                    second =
+                        "[row.weight]\nset = [\"init.text_projection=whiten\", \"hitc.enabled=false\", "
+                        "\"itc.weight=0.5\"]\n",
+                    levels = "[row.levels]\nset = [\"init.text_projection=whiten\", \"hitc.levels=1\"]\n";
+  std::vector<std::string> lines;
+  log::set_sink([&](log::Level, std::string_view line) {
+    if (line.find("whiten the states") != std::string_view::npos) lines.emplace_back(line);
+  });
+  log::set_level(log::Level::kInfo);
+  run_lab({.lab = write_lab(first + second + levels, "seeds = [1]"), .out = folder_ / "lab", .device = "cpu"});
+  const auto together = table();
+  const auto metrics = read_file(folder_ / "lab/runs/weight-seed1/metrics.jsonl");
+  run_lab({.lab = write_lab(second, "seeds = [1]"), .out = folder_ / "alone", .device = "cpu"});
+  log::set_sink({});
+  log::set_level(log::Level::kError);
+  ASSERT_EQ(lines.size(), 4u);
+  const auto was_known = [&](std::size_t i) { return lines[i].find("an earlier run") != std::string::npos; };
+  EXPECT_FALSE(was_known(0));
+  EXPECT_TRUE(was_known(1));
+  EXPECT_FALSE(was_known(2)) << "another count of hidden states";
+  EXPECT_FALSE(was_known(3)) << "another command";
+  const auto losses = [](const std::string& text) {
+    std::vector<std::string> found;
+    std::istringstream in(text);
+    for (std::string line; std::getline(in, line);) {
+      const auto json = nlohmann::json::parse(line);
+      if (json.contains("losses")) found.push_back(json["losses"].dump());
+    }
+    return found;
+  };
+  const auto alone = nlohmann::json::parse(read_file(folder_ / "alone/table.json"));
+  EXPECT_EQ(together["rows"][1]["measures"]["mean"]["values"], alone["rows"][0]["measures"]["mean"]["values"]);
+  EXPECT_FALSE(losses(metrics).empty());
+  EXPECT_EQ(losses(metrics), losses(read_file(folder_ / "alone/runs/weight-seed1/metrics.jsonl")));
+}
+
+TEST_F(LabRuns, ASetThatCannotBeReadIsToldOfBeforeAnythingIsTrained) {
+  write_file_atomic(folder_ / "test.json", "{\"image\": \"images/red0.png\"}\n");
+  EXPECT_NE(refusal_of([&] { run_rows(kTwoRows); }).find("caption"), std::string::npos);
+  EXPECT_FALSE(fs::exists(folder_ / "lab/runs"));
+}
+
 TEST_F(LabRuns, AChangedLabDoesAgainWhatChanged) {
   run_rows(kTwoRows);
   const auto plain = trained_at("plain-seed1"), hitc = trained_at("hitc-seed1");

@@ -6,6 +6,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "ablation/lab_data.h"
 #include "base/error.h"
 #include "base/files.h"
 #include "base/json_text.h"
@@ -45,6 +46,7 @@ class Planner {
   Planner(const Lab& lab, std::string file) : lab_(lab), file_(std::move(file)) {}
 
   LabPlan plan() {
+    if (!lab_.concepts.source.empty()) source_refusal_ = refusal_of_source();
     for (const auto& [name, row] : lab_.rows) add_cells(name, row);
     for (PlannedRow& row : plan_.rows) row.baseline = baseline_of(row);
     for (const double seed : lab_.seeds) {
@@ -159,6 +161,7 @@ class Planner {
     PlannedRun run{.name = fmt::format("{}-seed{}", cell.name, seed), .seed = seed};
     try {
       run.recipe = recipe_of(recipe, set);
+      require_evaluated(**run.recipe);
       run.data = data_of(**run.recipe, share, k, seed);
       for (const std::string& manifest : (*run.recipe)->data.manifests) {
         std::error_code failed;
@@ -186,6 +189,24 @@ class Planner {
     return recipe;
   }
 
+  std::string refusal_of_source() const {
+    try {
+      require_concept_source(lab_.concepts);
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "";
+  }
+
+  void require_evaluated(const TaskRecipe& recipe) const {
+    const TaskKind* kind = find_task_kind(lab_.evaluation.task);
+    if (kind == nullptr || kind->evaluates(recipe.task)) return;
+    throw UsageError(
+        fmt::format("'evaluation.task' is {}, and a model of the task '{}' is not evaluated so: name the task that the "
+                    "recipe is of",
+                    lab_.evaluation.task, recipe.task));
+  }
+
   LabData data_of(const TaskRecipe& recipe, const std::string& share, std::int64_t k, std::int64_t seed) const {
     LabData data;
     if (!share.empty() && share_of_text(share, file_) < 1) {
@@ -193,6 +214,7 @@ class Planner {
       data.seed = seed;
     }
     if (recipe.data.concepts.enabled && !lab_.concepts.source.empty()) data.k = k > 0 ? k : lab_.concepts.k;
+    if (data.k > 0 && !source_refusal_.empty()) throw UsageError(source_refusal_);
     if (data.k > 0 && recipe.data.manifests.size() != 1) {
       throw UsageError(
           "[concepts]: the lab finds concepts of one manifest; join them (vicha data join), or give "
@@ -219,6 +241,7 @@ class Planner {
 
   const Lab& lab_;
   std::string file_;
+  std::string source_refusal_;  ///< why no concepts come out of the lab's source; "" where they do
   LabPlan plan_;
   std::map<std::string, std::size_t> by_digest_;
   std::map<std::string, std::string> file_digests_;

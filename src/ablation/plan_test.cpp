@@ -111,6 +111,32 @@ set = ["no.such=1"]
   EXPECT_TRUE(plan.runs[plan.rows[0].runs[0]].recipe);
 }
 
+TEST_F(LabPlanning, WhatCannotBeEvaluatedIsRefusedBeforeItTrains) {
+  const fs::path file = write_lab("[row.a]\n");
+  std::string text = read_file(file);
+  text.replace(text.find("[evaluation]"), 12, "[evaluation]\ntask = \"vqa\"");
+  text.replace(text.find("set = [\"k_test=4\"]"), 18, "");
+  write_file_atomic(file, text);
+  const LabPlan plan = plan_lab(load_lab(file), file.string());
+  EXPECT_FALSE(plan.runs.front().recipe);
+  EXPECT_NE(plan.runs.front().refusal.find("a model of the task 'pretrain' is not evaluated so"), std::string::npos)
+      << plan.runs.front().refusal;
+}
+
+TEST_F(LabPlanning, ASourceOfConceptsThatIsNotThereRefusesTheRowsThatReadThem) {
+  const auto refusal = [&](const std::string& source) {
+    const LabPlan plan = this->plan(
+        "[row.a]\n[row.plain]\nset = [\"model.concepts.enabled=false\", "
+        "\"data.concepts.enabled=false\"]\n[concepts]\nsource = \"" +
+        source + "\"\n");
+    EXPECT_TRUE(plan.runs[1].recipe) << plan.runs[1].refusal;
+    return plan.runs[0].refusal;
+  };
+  EXPECT_NE(refusal("clip:no/such.safetensors").find("no/such.safetensors"), std::string::npos);
+  EXPECT_NE(refusal("tower:no/such.store").find("concepts.image_tower"), std::string::npos);
+  EXPECT_NE(refusal("nothing").find("is not a source of concepts"), std::string::npos);
+}
+
 TEST_F(LabPlanning, DigestsFollowRecipeAndData) {
   const auto digest = [&](const std::string& row) { return plan("[row.a]\n" + row).runs.front().digest; };
   const std::string first = digest("");
@@ -139,6 +165,7 @@ TEST_F(LabPlanning, WhatIsWrongIsNamed) {
       {"[row.a]\n[axis.x]\nkey = \"itc.weight\"\nvalues = [\"1\"]\n[axis.y]\nkey = \"itc.weight\"\nvalues = [\"2\"]",
        "both set itc.weight"},
       {"[row.a]\n[axis.x]\nkey = \"itc.weight\"\nvalues = [\"1\", \"1\"]", "twice"},
+      {"[row.a]\n[axis.x]\nkey = \"lab.share\"\nvalues = [\"1/2\", \"0.5\"]", "one share twice, 1/2 and 0.5"},
       {"[row.a]\n[row.b]\n[axis.x]\nkey = \"itc.weight\"\nrows = [\"a\"]\nvalues = [\"1\", \"2\"]", "axis.x"},
       {"", "has no rows"},
   };

@@ -387,7 +387,7 @@ LoadedModel load_trained(const fs::path& folder, const std::string& device, cons
   guard_checkpoint(checkpoint);
   LoadedModel loaded{load_task_recipe(checkpoint / "recipe.toml"), nullptr, nullptr};
   const TaskRecipe& recipe = *loaded.recipe;
-  if (asked != nullptr && !asked->any_model && recipe.task != asked->key) {
+  if (asked != nullptr && !asked->evaluates(recipe.task)) {
     throw DataError(checkpoint.string(), fmt::format("is a model of the task '{}', not '{}'", recipe.task, asked->key),
                     fmt::format("Give one that was trained for it: vicha finetune {} RECIPE --out RUN, with "
                                 "init.checkpoint = \"{}\"",

@@ -5,7 +5,6 @@
 #include <memory>
 #include <string>
 
-#include "data/pipeline/sample_maker.h"
 #include "tasks/host/task_kind.h"
 #include "text/wordpiece/wordpiece.h"
 
@@ -38,10 +37,5 @@ EvaluateResult evaluate_trained(const TaskKind& kind, const EvaluateCommand& com
 
 /// Throws DataError naming `file` unless the model's temperature is above 0: cosines are divided by it.
 void require_temperature(const Vicha& model, std::string_view file);
-
-/// Text projections that whiten the [CLS] states of the training captions (the first 20,000 distinct ones): mean 0,
-/// equal variance in all directions (method: a start for encoders whose states hardly differ), those of the
-/// hierarchical contrast too. The model's text encoder must be loaded.
-void whiten_text_projections(TaskModel& model, const Manifest& manifest, const SampleText& text);
 
 }  // namespace vicha

@@ -151,6 +151,9 @@ struct TaskKind {
   PredictFields predict_fields = {};
   /// Evaluation and prediction take models of other tasks too; otherwise their recipe is of the kind's type.
   bool any_model = false;
+
+  /// Whether a model of that task is evaluated as this kind.
+  bool evaluates(std::string_view task) const { return any_model || task == key; }
 };
 
 /// The built-in kinds, then those that the program has added.

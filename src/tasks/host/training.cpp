@@ -162,7 +162,7 @@ RunResult train_task(const TrainCommand& given, const Group& group) {
   if (!checkpoint) {
     initialise_model(*model, recipe.init);
     if (recipe.init.text_projection == TextProjection::kWhiten) {
-      whiten_text_projections(*model, *manifest, SampleText(tokenizer, recipe.data));
+      whiten_text_projections(*model, *manifest, SampleText(tokenizer, recipe.data), command.known_moments);
     }
     if (!recipe.init.heads.empty()) {
       VICHA_ASSERT(features != nullptr);  // ModelOptions::check

@@ -6,6 +6,7 @@
 
 #include "distributed/group.h"
 #include "tasks/host/task_kind.h"
+#include "tasks/host/whitening.h"
 #include "train/loop.h"
 
 namespace vicha {
@@ -17,6 +18,8 @@ struct TrainCommand {
   std::string device = "auto";
   /// Resume although the manifests say something else than they did (tasks/host/data_record.h).
   bool allow_changed_data = false;
+  /// What runs of this process have found out about the captions before (a lab's); must outlive the command.
+  KnownMoments* known_moments = nullptr;
 };
 
 /// Loads data and model, trains, and lets the task evaluate at each checkpoint. In a group every rank calls it with the

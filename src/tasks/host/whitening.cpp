@@ -1,24 +1,31 @@
-// Text projections that start by whitening the captions' states.
+#include "tasks/host/whitening.h"
+
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
+#include <fmt/format.h>
 
 #include <algorithm>
+#include <span>
+#include <string_view>
 #include <unordered_set>
 
 #include "base/log.h"
+#include "base/sha256.h"
 #include "data/pipeline/collate.h"
+#include "nn/kernel_choice.h"
 #include "objectives/hitc.h"
-#include "tasks/host/model_files.h"
 
 namespace vicha {
 namespace {
 
-/// W (E, D), b (E) such that W x + b has mean 0 and covariance 1 over the rows of x (n, D): principal directions,
-/// largest variance first.
-void whiten(const at::Tensor& x, const Linear& projection) {
-  const at::Tensor rows = x.to(at::kDouble), mean = rows.mean(0), centred = rows - mean;
-  const at::Tensor covariance = at::mm(centred.t(), centred) / std::max<std::int64_t>(1, rows.size(0) - 1);
-  const auto [values, vectors] = at::linalg_eigh(covariance);
+StateMoments moments_of(const at::Tensor& states_ND) {
+  const at::Tensor rows = states_ND.to(at::kDouble), mean = rows.mean(0), centred = rows - mean;
+  return {mean, at::mm(centred.t(), centred) / std::max<std::int64_t>(1, rows.size(0) - 1)};
+}
+
+/// W (E, D), b (E) such that W x + b has mean 0 and covariance 1: principal directions, largest variance first.
+void whiten(const StateMoments& x, const Linear& projection) {
+  const auto [values, vectors] = at::linalg_eigh(x.covariance);
   const std::int64_t wanted = projection.weight.size(0), there = std::min(wanted, values.size(0));
   const at::Tensor largest = values.slice(0, values.size(0) - there).flip(0);
   const at::Tensor directions = vectors.slice(1, vectors.size(1) - there).flip(1);
@@ -27,7 +34,7 @@ void whiten(const at::Tensor& x, const Linear& projection) {
   const at::Tensor weight = (directions * scale).t();
   at::Tensor w = projection.weight, b = projection.bias;
   w.slice(0, 0, there).copy_(weight);
-  b.slice(0, 0, there).copy_(-at::mv(weight, mean));
+  b.slice(0, 0, there).copy_(-at::mv(weight, x.mean));
 }
 
 /// Distinct captions of the training set, the first 20,000.
@@ -48,29 +55,68 @@ Tokens caption_tokens(const Manifest& manifest, const SampleText& text) {
   return collate_tokens(pointers, text.pad_id());
 }
 
+std::string_view bytes_of(const at::Tensor& contiguous) {
+  return {static_cast<const char*>(contiguous.const_data_ptr()), contiguous.nbytes()};
+}
+
+/// Of all that the moments depend on: two that are equal have equal moments.
+std::string key_of(const Vicha& vicha, const Tokens& captions, std::int64_t levels) {
+  Sha256 digest;
+  digest.update(fmt::format("{} levels of {} layers, {} heads, {} by {}; {}\n", levels,
+                            vicha.options().text.text_layers, vicha.options().text.heads, captions.ids.size(0),
+                            captions.ids.size(1), kernel_choice().describe()));
+  digest.update(bytes_of(captions.ids.contiguous()));
+  digest.update({reinterpret_cast<const char*>(captions.lengths.data()), std::span(captions.lengths).size_bytes()});
+  for (const Parameter& parameter : vicha.parameters().parameters()) {
+    if (parameter.follower || !parameter.in("text")) continue;
+    digest.update(fmt::format("{}\n", parameter.name));
+    digest.update(bytes_of(parameter.value.detach().cpu().contiguous()));
+  }
+  return digest.hex();
+}
+
+/// Of the `levels` hidden states below the last, then of the last.
+std::vector<StateMoments> caption_moments(const Vicha& vicha, const Tokens& captions, std::int64_t levels) {
+  std::vector<std::vector<at::Tensor>> states(static_cast<std::size_t>(levels) + 1);
+  constexpr std::int64_t kChunk = 256;
+  for (std::int64_t i = 0; i < captions.size(); i += kChunk) {
+    const std::int64_t end = std::min(captions.size(), i + kChunk);
+    const Tokens part{captions.ids.slice(0, i, end), {captions.lengths.begin() + i, captions.lengths.begin() + end}};
+    const TextStates out = vicha.online().encode_text(PackedText::packed(part, vicha.device()), Dropout(), levels);
+    for (std::size_t j = 0; j < out.hidden.size(); ++j) states[j].push_back(out.hidden[j].cpu());
+    states.back().push_back(out.cls.cpu());
+  }
+  std::vector<StateMoments> moments;
+  for (const auto& level : states) moments.push_back(moments_of(at::cat(level)));
+  return moments;
+}
+
 }  // namespace
 
-void whiten_text_projections(TaskModel& model, const Manifest& manifest, const SampleText& text) {
+const std::vector<StateMoments>* KnownMoments::find(const std::string& key) const {
+  const auto at = by_key_.find(key);
+  return at == by_key_.end() ? nullptr : &at->second;
+}
+
+void KnownMoments::insert(const std::string& key, std::vector<StateMoments> moments) {
+  by_key_.emplace(key, std::move(moments));
+}
+
+void whiten_text_projections(TaskModel& model, const Manifest& manifest, const SampleText& text, KnownMoments* known) {
   const at::NoGradGuard guard;
   const Tokens captions = caption_tokens(manifest, text);
   Vicha& vicha = model.vicha();
   const auto* hierarchy = model.objectives().find<HitcObjective>();
-  const std::int64_t count = captions.size(),
-                     levels = hierarchy ? static_cast<std::int64_t>(hierarchy->text_projections().size()) : 0;
-  std::vector<std::vector<at::Tensor>> hidden(static_cast<std::size_t>(levels));
-  std::vector<at::Tensor> last;
-  constexpr std::int64_t kChunk = 256;
-  for (std::int64_t i = 0; i < count; i += kChunk) {
-    const std::int64_t end = std::min(count, i + kChunk);
-    const Tokens part{captions.ids.slice(0, i, end), {captions.lengths.begin() + i, captions.lengths.begin() + end}};
-    const TextStates out = vicha.online().encode_text(PackedText::packed(part, vicha.device()), Dropout(), levels);
-    for (std::size_t j = 0; j < out.hidden.size(); ++j) hidden[j].push_back(out.hidden[j].cpu());
-    last.push_back(out.cls.cpu());
-  }
-  for (std::size_t j = 0; j < hidden.size(); ++j) whiten(at::cat(hidden[j]), hierarchy->text_projections()[j]);
-  whiten(at::cat(last), vicha.online().text_proj);
+  const std::int64_t levels = hierarchy ? static_cast<std::int64_t>(hierarchy->text_projections().size()) : 0;
+  const std::string key = known ? key_of(vicha, captions, levels) : "";
+  const std::vector<StateMoments>* earlier = known ? known->find(key) : nullptr;
+  const std::vector<StateMoments> moments = earlier ? *earlier : caption_moments(vicha, captions, levels);
+  for (std::size_t j = 0; j + 1 < moments.size(); ++j) whiten(moments[j], hierarchy->text_projections()[j]);
+  whiten(moments.back(), vicha.online().text_proj);
   vicha.reset_momentum();
-  log::info("text projections whiten the states of {} captions", count);
+  log::info("text projections whiten the states of {} captions{}", captions.size(),
+            earlier ? ", which an earlier run encoded" : "");
+  if (known && !earlier) known->insert(key, moments);
 }
 
 }  // namespace vicha

@@ -4,12 +4,14 @@
 #include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/files.h"
 #include "base/json_text.h"
+#include "base/log.h"
 #include "concepts/kit/concept_kit.h"
 #include "data/pipeline/collate.h"
 #include "models/pair_scorer.h"
@@ -75,6 +77,10 @@ class Ranker {
     require_pairs_of_one(loaded, command.checkpoint.string());
     ConceptFinderOptions finding = command.concepts;
     finding.tower.device = command.device;
+    if (loaded.vicha().options().text.fusion_layers > 0) {
+      warn_of_untaught_matching(loaded, command.checkpoint.string(),
+                                "go by \"similarity\", as \"match\" and \"probability\" read that head");
+    }
     const std::filesystem::path checkpoint = checkpoint_folder(command.checkpoint);
     finder_.emplace(checkpoint_concept_kit(checkpoint), checkpoint.string(), finding);
   }
@@ -156,6 +162,16 @@ void require_pairs_of_one(const LoadedModel& loaded, const std::string& where) {
                   "retrieval shows it one",
                   loaded.recipe->task, images),
       "Take a model that reads one, such as the one that this one was started from");
+}
+
+void warn_of_untaught_matching(const LoadedModel& loaded, const std::string& where, const std::string& remedy) {
+  const auto& entries = loaded.parts->objectives().entries();
+  const auto matching = std::ranges::find(entries, "itm", &ObjectiveSet::Entry::name);
+  if (matching == entries.end() || matching->enabled) return;
+  log::warning(
+      "{}: matching was not among what this model learnt (itm.enabled = false), and unless it started from a model "
+      "that had learnt it, its head ranks at random: {}",
+      where, remedy);
 }
 
 Predictor rank_input(LoadedModel& loaded, const PredictCommand& command) {

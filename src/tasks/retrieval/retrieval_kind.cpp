@@ -34,13 +34,8 @@ EvaluateResult evaluate_command(LoadedModel& loaded, const EvaluateCommand& comm
                                  options.image_store.empty() ? "text_store" : "image_store",
                                  options.image_store.empty() ? options.text_store : options.image_store));
   }
-  const auto& entries = loaded.parts->objectives().entries();
-  const auto matching = std::ranges::find(entries, "itm", &ObjectiveSet::Entry::name);
-  if (options.k_test > 0 && matching != entries.end() && !matching->enabled) {
-    log::warning(
-        "{}: matching was not among what this model learnt (itm.enabled = false), and unless it started from a model "
-        "that had learnt it, its head ranks at random: --k-test 0 ranks by contrast alone",
-        command.checkpoint.string());
+  if (options.k_test > 0) {
+    warn_of_untaught_matching(loaded, command.checkpoint.string(), "--k-test 0 ranks by contrast alone");
   }
   const DataOptions data = command.data(loaded.recipe->data);
   ConceptFinderOptions finding = command.concepts;
