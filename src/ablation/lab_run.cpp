@@ -236,7 +236,7 @@ class LabRunner {
 
   bool train(PlannedRun& run, const fs::path& folder, RunRecord& record) {
     TrainCommand train{
-        .recipe = *run.recipe, .out = folder, .resume = {}, .device = command_.device, .known_moments = &known_};
+        .recipe = *run.recipe, .out = folder, .resume = {}, .device = command_.device, .known_texts = &known_texts_};
     if (open_.lab.budget.seconds > 0) {
       const std::int64_t steps = steps_for(run);
       if (steps == 0) return false;
@@ -281,7 +281,7 @@ class LabRunner {
     const fs::path folder = command_.out / "trials" / run.name;
     fs::remove_all(folder);
     TrainCommand trial{
-        .recipe = *run.recipe, .out = folder, .resume = {}, .device = command_.device, .known_moments = &known_};
+        .recipe = *run.recipe, .out = folder, .resume = {}, .device = command_.device, .known_texts = &known_texts_};
     trial.recipe->training.length.max_steps = open_.lab.budget.trial_steps;
     make_lab_data(open_.lab, run.data, command_.out / "data", *trial.recipe);
     trial.recipe->finish();
@@ -306,7 +306,7 @@ class LabRunner {
 
   const LabCommand& command_;
   OpenLab open_;
-  KnownMoments known_;                           ///< what runs of one text encoder need not find out anew
+  KnownTexts known_texts_;                       ///< what the runs have found out about their captions
   std::map<std::string, std::string> failures_;  ///< of this command, by the run's name
 };
 

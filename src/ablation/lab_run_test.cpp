@@ -145,43 +145,58 @@ TEST_F(LabRuns, MeasuresThatNoEvaluationFindsAreRefusedAtOnce) {
   EXPECT_EQ(refused("vqa", "types.number"), "");
 }
 
-// What the first run found out of the captions serves the second to the bit: alone it comes to the same figures.
-TEST_F(LabRuns, WhitenedProjectionsAreTheSameWhoeverEncodedTheCaptions) {
-  const std::string first = "[row.plain]\nset = [\"init.text_projection=whiten\", \"hitc.enabled=false\"]\n",
-                    second =
-                        "[row.weight]\nset = [\"init.text_projection=whiten\", \"hitc.enabled=false\", "
-                        "\"itc.weight=0.5\"]\n",
-                    levels = "[row.levels]\nset = [\"init.text_projection=whiten\", \"hitc.levels=1\"]\n";
+std::vector<std::string> lines_of(const fs::path& metrics) {
+  std::vector<std::string> losses;
+  std::istringstream in(read_file(metrics));
+  for (std::string line; std::getline(in, line);) {
+    const auto json = nlohmann::json::parse(line);
+    if (json.contains("losses")) losses.push_back(json["losses"].dump());
+  }
+  return losses;
+}
+
+// What the first run found out about the captions serves the second to the bit: alone it comes to the same losses and
+// figures. A frozen encoder's states serve too, but for runs in another precision; the last run's encoder learns, so
+// that it has none to share.
+TEST_F(LabRuns, ARunIsTheSameWhoeverEncodedItsCaptions) {
+  const auto row = [](const std::string& name, const std::string& set, const std::string& frozen = "\"text\"") {
+    return fmt::format(
+        "[row.{}]\nset = [\"init.text_projection=whiten\", \"train.precision=fp32\", 'freeze=[{}]', {}]\n", name,
+        frozen, set);
+  };
+  const std::string second = row("weight", "\"itc.weight=0.5\", \"hitc.enabled=false\"");
   std::vector<std::string> lines;
   log::set_sink([&](log::Level, std::string_view line) {
     if (line.find("whiten the states") != std::string_view::npos) lines.emplace_back(line);
   });
   log::set_level(log::Level::kInfo);
-  run_lab({.lab = write_lab(first + second + levels, "seeds = [1]"), .out = folder_ / "lab", .device = "cpu"});
+  const std::string first = row("plain", "\"hitc.enabled=false\""), levels = row("levels", "\"hitc.levels=1\""),
+                    bf16 = row("bf16", "\"hitc.enabled=false\", \"train.precision=bf16\""),
+                    learning = row("learning", "\"hitc.enabled=false\"", "");
+  run_lab({.lab = write_lab(first + second + levels + bf16 + learning, "seeds = [1]"),
+           .out = folder_ / "lab",
+           .device = "cpu"});
   const auto together = table();
-  const auto metrics = read_file(folder_ / "lab/runs/weight-seed1/metrics.jsonl");
-  run_lab({.lab = write_lab(second, "seeds = [1]"), .out = folder_ / "alone", .device = "cpu"});
+  const std::vector<std::string> alone_in = {second, levels, bf16, learning};
+  for (std::size_t i = 0; i < alone_in.size(); ++i) {
+    run_lab({.lab = write_lab(alone_in[i], "seeds = [1]"), .out = folder_ / "alone", .device = "cpu"});
+    const auto alone = nlohmann::json::parse(read_file(folder_ / "alone/table.json"));
+    EXPECT_EQ(together["rows"][i + 1]["measures"]["mean"]["values"], alone["rows"][0]["measures"]["mean"]["values"]);
+    const std::string run = together["rows"][i + 1].at("name").get<std::string>() + "-seed1";
+    const std::vector<std::string> losses = lines_of(folder_ / "lab/runs" / run / "metrics.jsonl");
+    EXPECT_FALSE(losses.empty());
+    EXPECT_EQ(losses, lines_of(folder_ / "alone/runs" / run / "metrics.jsonl")) << run;
+  }
   log::set_sink({});
   log::set_level(log::Level::kError);
-  ASSERT_EQ(lines.size(), 4u);
+  ASSERT_EQ(lines.size(), 9u);
   const auto was_known = [&](std::size_t i) { return lines[i].find("an earlier run") != std::string::npos; };
   EXPECT_FALSE(was_known(0));
   EXPECT_TRUE(was_known(1));
   EXPECT_FALSE(was_known(2)) << "another count of hidden states";
-  EXPECT_FALSE(was_known(3)) << "another command";
-  const auto losses = [](const std::string& text) {
-    std::vector<std::string> found;
-    std::istringstream in(text);
-    for (std::string line; std::getline(in, line);) {
-      const auto json = nlohmann::json::parse(line);
-      if (json.contains("losses")) found.push_back(json["losses"].dump());
-    }
-    return found;
-  };
-  const auto alone = nlohmann::json::parse(read_file(folder_ / "alone/table.json"));
-  EXPECT_EQ(together["rows"][1]["measures"]["mean"]["values"], alone["rows"][0]["measures"]["mean"]["values"]);
-  EXPECT_FALSE(losses(metrics).empty());
-  EXPECT_EQ(losses(metrics), losses(read_file(folder_ / "alone/runs/weight-seed1/metrics.jsonl")));
+  EXPECT_TRUE(was_known(3)) << "whitened before its precision counts";
+  EXPECT_TRUE(was_known(4)) << "the same encoder when it starts";
+  EXPECT_FALSE(was_known(5)) << "another command";
 }
 
 TEST_F(LabRuns, ASetThatCannotBeReadIsToldOfBeforeAnythingIsTrained) {

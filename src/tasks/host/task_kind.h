@@ -14,6 +14,7 @@
 #include "data/pipeline/loader.h"
 #include "distributed/group.h"
 #include "tasks/host/concept_options.h"
+#include "tasks/host/known_texts.h"
 #include "tasks/host/task_model.h"
 #include "tasks/host/task_recipe.h"
 #include "text/wordpiece/wordpiece.h"
@@ -34,6 +35,7 @@ struct TrainingSetup {
   std::string device;
   const Group& group;
   std::optional<std::filesystem::path> checkpoint = {};  ///< that the run goes on from
+  KnownTexts* known_texts = nullptr;                     ///< TrainCommand::known_texts
 };
 
 /// A task while it is trained.

@@ -15,6 +15,7 @@
 #include "tasks/host/data_record.h"
 #include "tasks/host/model_files.h"
 #include "tasks/host/stored_pictures.h"
+#include "tasks/host/whitening.h"
 #include "train/device.h"
 #include "train/resume.h"
 #include "train/run_lock.h"
@@ -162,7 +163,7 @@ RunResult train_task(const TrainCommand& given, const Group& group) {
   if (!checkpoint) {
     initialise_model(*model, recipe.init);
     if (recipe.init.text_projection == TextProjection::kWhiten) {
-      whiten_text_projections(*model, *manifest, SampleText(tokenizer, recipe.data), command.known_moments);
+      whiten_text_projections(*model, *manifest, SampleText(tokenizer, recipe.data), command.known_texts);
     }
     if (!recipe.init.heads.empty()) {
       VICHA_ASSERT(features != nullptr);  // ModelOptions::check
@@ -177,8 +178,9 @@ RunResult train_task(const TrainCommand& given, const Group& group) {
   vicha.to(device);
   const std::optional<ConceptKit> kit = training_kit(recipe.data);
   if (kit) std::ranges::move(concept_kit_files(*kit), std::back_inserter(files));
-  const std::unique_ptr<TaskTraining> training = kind->begin_training(
-      {recipe, *model, manifest, tokenizer, kit, tower, command.out, command.device, group, checkpoint});
+  const std::unique_ptr<TaskTraining> training =
+      kind->begin_training({recipe, *model, manifest, tokenizer, kit, tower, command.out, command.device, group,
+                            checkpoint, command.known_texts});
   std::ranges::move(training->checkpoint_files(), std::back_inserter(files));
   TrainedTask task(*training, vicha, command.recipe, std::move(files));
   if (device.is_cpu()) log::info("{}", kernel_choice().describe());

@@ -5,8 +5,8 @@
 #include <string>
 
 #include "distributed/group.h"
+#include "tasks/host/known_texts.h"
 #include "tasks/host/task_kind.h"
-#include "tasks/host/whitening.h"
 #include "train/loop.h"
 
 namespace vicha {
@@ -19,7 +19,7 @@ struct TrainCommand {
   /// Resume although the manifests say something else than they did (tasks/host/data_record.h).
   bool allow_changed_data = false;
   /// What runs of this process have found out about the captions before (a lab's); must outlive the command.
-  KnownMoments* known_moments = nullptr;
+  KnownTexts* known_texts = nullptr;
 };
 
 /// Loads data and model, trains, and lets the task evaluate at each checkpoint. In a group every rank calls it with the

@@ -12,7 +12,6 @@
 #include "base/log.h"
 #include "base/sha256.h"
 #include "data/pipeline/collate.h"
-#include "nn/kernel_choice.h"
 #include "objectives/hitc.h"
 
 namespace vicha {
@@ -62,16 +61,10 @@ std::string_view bytes_of(const at::Tensor& contiguous) {
 /// Of all that the moments depend on: two that are equal have equal moments.
 std::string key_of(const Vicha& vicha, const Tokens& captions, std::int64_t levels) {
   Sha256 digest;
-  digest.update(fmt::format("{} levels of {} layers, {} heads, {} by {}; {}\n", levels,
-                            vicha.options().text.text_layers, vicha.options().text.heads, captions.ids.size(0),
-                            captions.ids.size(1), kernel_choice().describe()));
+  digest.update(fmt::format("{}\n{} levels, {} by {}\n", text_encoder_digest(vicha), levels, captions.ids.size(0),
+                            captions.ids.size(1)));
   digest.update(bytes_of(captions.ids.contiguous()));
   digest.update({reinterpret_cast<const char*>(captions.lengths.data()), std::span(captions.lengths).size_bytes()});
-  for (const Parameter& parameter : vicha.parameters().parameters()) {
-    if (parameter.follower || !parameter.in("text")) continue;
-    digest.update(fmt::format("{}\n", parameter.name));
-    digest.update(bytes_of(parameter.value.detach().cpu().contiguous()));
-  }
   return digest.hex();
 }
 
@@ -93,30 +86,21 @@ std::vector<StateMoments> caption_moments(const Vicha& vicha, const Tokens& capt
 
 }  // namespace
 
-const std::vector<StateMoments>* KnownMoments::find(const std::string& key) const {
-  const auto at = by_key_.find(key);
-  return at == by_key_.end() ? nullptr : &at->second;
-}
-
-void KnownMoments::insert(const std::string& key, std::vector<StateMoments> moments) {
-  by_key_.emplace(key, std::move(moments));
-}
-
-void whiten_text_projections(TaskModel& model, const Manifest& manifest, const SampleText& text, KnownMoments* known) {
+void whiten_text_projections(TaskModel& model, const Manifest& manifest, const SampleText& text, KnownTexts* known) {
   const at::NoGradGuard guard;
   const Tokens captions = caption_tokens(manifest, text);
   Vicha& vicha = model.vicha();
   const auto* hierarchy = model.objectives().find<HitcObjective>();
   const std::int64_t levels = hierarchy ? static_cast<std::int64_t>(hierarchy->text_projections().size()) : 0;
   const std::string key = known ? key_of(vicha, captions, levels) : "";
-  const std::vector<StateMoments>* earlier = known ? known->find(key) : nullptr;
+  const std::vector<StateMoments>* earlier = known ? known->moments(key) : nullptr;
   const std::vector<StateMoments> moments = earlier ? *earlier : caption_moments(vicha, captions, levels);
   for (std::size_t j = 0; j + 1 < moments.size(); ++j) whiten(moments[j], hierarchy->text_projections()[j]);
   whiten(moments.back(), vicha.online().text_proj);
   vicha.reset_momentum();
   log::info("text projections whiten the states of {} captions{}", captions.size(),
             earlier ? ", which an earlier run encoded" : "");
-  if (known && !earlier) known->insert(key, moments);
+  if (known && !earlier) known->keep_moments(key, moments);
 }
 
 }  // namespace vicha

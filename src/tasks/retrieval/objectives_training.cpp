@@ -22,14 +22,31 @@ std::pair<std::string, std::string> objectives_fact(const ObjectivesOptions& obj
   return {"Objectives (and when they set in)", text.empty() ? "none" : text};
 }
 
+namespace {
+
+/// Of the runs before too, where their states are known to be this run's: a run that goes on takes kernel and precision
+/// from its checkpoint later, and one that measures which precision is faster does so when it begins.
+std::shared_ptr<TextCache> text_cache(const TrainingSetup& setup) {
+  const std::int64_t budget = setup.recipe.text_cache_mib << 20;
+  const Precision precision = setup.recipe.training.length.precision;
+  if (setup.known_texts == nullptr || setup.checkpoint || precision == Precision::kAuto) {
+    return std::make_shared<TextCache>(budget);
+  }
+  const Vicha& vicha = setup.model.vicha();
+  return setup.known_texts->states(fmt::format("{} {} {} {}", text_encoder_digest(vicha),
+                                               name_of(kPrecisionNames, precision), vicha.device().str(), budget),
+                                   budget);
+}
+
+}  // namespace
+
 ObjectivesTraining::ObjectivesTraining(const TrainingSetup& setup, const ObjectivesOptions& objectives, Extras extras)
     : objectives_(objectives),
       model_(setup.model.vicha()),
       group_(setup.group),
       step_(objectives, setup.model.objectives(), model_),
       extras_(std::move(extras)) {
-  const std::int64_t mib = setup.recipe.text_cache_mib;
-  if (model_.text_frozen() && mib > 0) cache_ = std::make_unique<TextCache>(mib << 20);
+  if (model_.text_frozen() && setup.recipe.text_cache_mib > 0) cache_ = text_cache(setup);
 }
 
 Losses ObjectivesTraining::step(const Batch& batch, const StepContext& context) {

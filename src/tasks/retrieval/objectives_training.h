@@ -48,7 +48,7 @@ class ObjectivesTraining : public TaskTraining {
   const Group& group_;
   PretrainStep step_;
   Extras extras_;
-  std::unique_ptr<TextCache> cache_;  ///< of the states of a frozen text encoder
+  std::shared_ptr<TextCache> cache_;  ///< of the states of a frozen text encoder
   Pending pending_;
 };
 
