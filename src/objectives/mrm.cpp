@@ -32,6 +32,13 @@ void MrmOptions::check(const ModelOptions& model) const {
   }
 }
 
+void require_region_features(const ModelOptions& model) {
+  if (model.regions.feature_width > 0 || model.vit.reads_features()) return;
+  throw UsageError(
+      "mrm.target = feature: nothing says how many numbers the feature of a region has; name a store of them "
+      "(data.regions.store) or what makes them (data.regions.source), or set mrm.target = pixels");
+}
+
 at::Tensor region_feature_loss(const at::Tensor& prediction_MF, const at::Tensor& target_MF) {
   if (prediction_MF.size(0) == 0) return prediction_MF.sum() * 0.0;
   const at::Tensor distance_M = (prediction_MF - target_MF).square().sum(1);
@@ -85,12 +92,8 @@ class MrmObjective : public Objective {
     from_source_ = sizes.regions.feature_width > 0;
     std::int64_t numbers = 3 * kRegionPixels * kRegionPixels;
     if (options.target == MrmTarget::kFeature) {
+      require_region_features(sizes);
       numbers = from_source_ ? sizes.regions.feature_width : sizes.vit.picture.width;
-      if (!from_source_ && !sizes.vit.reads_features()) {
-        throw UsageError(
-            "mrm.target = feature: nothing says how many numbers the feature of a region has; name a store of them "
-            "(data.regions.store) or what makes them (data.regions.source), or set mrm.target = pixels");
-      }
     }
     ParameterStore& store = model.parameters();
     const ParameterStore::Scope fusion_heads(store, "fusion_heads"), scope(store, "mrm_head");

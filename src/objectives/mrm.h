@@ -20,6 +20,10 @@ struct MrmOptions : ObjectiveOptions {
   std::string note() const override { return target == MrmTarget::kPixels ? "pixels" : ""; }
 };
 
+/// Throws UsageError where nothing says how many numbers a region's feature has: no source of them
+/// (model.regions.feature_width), and no stored features that the model itself reads.
+void require_region_features(const ModelOptions& model);
+
 /// Side of a region of pixels as it is predicted.
 inline constexpr std::int64_t kRegionPixels = 16;
 

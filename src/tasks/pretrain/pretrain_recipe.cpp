@@ -42,7 +42,12 @@ void PretrainRecipe::make_data(const std::filesystem::path& out, const std::stri
 /// Of the store of regions' features, where somebody reads it.
 void PretrainRecipe::read_feature_width() {
   const auto& mrm = objectives.get<MrmOptions>();
-  if (data.regions.store.empty() || !mrm.enabled || mrm.target != MrmTarget::kFeature) return;
+  if (!mrm.enabled || mrm.target != MrmTarget::kFeature) return;
+  if (data.regions.store.empty()) {
+    // Before data and model are made, which takes minutes at full size.
+    if (data.regions.source.empty()) require_region_features(model);
+    return;
+  }
   const std::int64_t width = EmbeddingStore::open(data.regions.store).shape().width;
   std::int64_t& own = model.regions.feature_width;
   if (own != 0 && own != width) {

@@ -164,6 +164,9 @@ TEST_F(RegionRuns, SayWhatManifestsLack) {
   PretrainRecipe none = regions();
   none.data.manifests = {(folder_ / "none.json").string()};
   EXPECT_NE(error_of([&] { run(none, "c"); }).find("no region with a tag"), std::string::npos);
+  PretrainRecipe featureless = none;  // told before the manifest, let alone the model
+  apply_overrides(featureless, {"mrm.target=feature"});
+  EXPECT_NE(error_of([&] { run(featureless, "d"); }).find("data.regions.store"), std::string::npos);
 }
 
 TEST_F(RegionRuns, CombineWithThePapersObjectives) {
