@@ -30,6 +30,23 @@ class Tower(torch.nn.Module):
         return last.mean((2, 3)), last, x
 
 
+def save_alike(traced, out):
+    """Without the paths of the sources, which `save` keeps for messages: features of a tower are told from those of
+    another by its file's digest, and a network traced in another folder is the same tower."""
+    whole = out + ".whole"
+    traced.save(whole)
+    reader = torch._C.PyTorchFileReader(whole)
+    writer = torch._C.PyTorchFileWriter(out)
+    for name in reader.get_all_records():
+        # The last two the writer makes itself.
+        if name.endswith(".debug_pkl") or name in ("version", ".data/serialization_id"):
+            continue
+        record = reader.get_record(name)
+        writer.write_record(name, record, len(record))
+    writer.write_end_of_file()
+    os.remove(whole)
+
+
 def main(packages, weights, out):
     sys.path.insert(0, packages)
     from efficientnet_lite_pytorch import EfficientNet
@@ -55,7 +72,7 @@ def main(packages, weights, out):
     # The JSON first: a network without it would be taken for finished.
     for path, write in (
         (os.path.splitext(out)[0] + ".json", lambda p: open(p, "w").write(json.dumps(settings, indent=1) + "\n")),
-        (out, traced.save),
+        (out, lambda p: save_alike(traced, p)),
     ):
         write(path + ".part")
         os.replace(path + ".part", path)
