@@ -60,7 +60,7 @@ void require_concept_source(const LabConcepts& concepts) {
   }
   std::error_code failed;
   if (fs::exists(*store, failed) || !concepts.image_tower.empty()) return;
-  throw DataError(*store, fmt::format("is not there, and 'concepts.source' names it ({})", concepts.source),
+  throw DataError(*store, fmt::format("is not there ({})", concepts.source),
                   "Make it (vicha embed), or name the tower that makes it: concepts.image_tower");
 }
 

@@ -1,6 +1,7 @@
 #include "ablation/lab_run.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <chrono>
@@ -83,15 +84,22 @@ std::string reason_of(const std::exception& error) {
   return printable(text.substr(0, text.find('\n')));
 }
 
-/// Rows whose recipes are refused, and why; one line each, as all seeds of a row are refused for the same reason.
-std::string refusals_of(const LabPlan& plan) {
-  std::string text;
+/// Rows whose recipes are refused, and why: one text for all rows of one reason, as all seeds of a row have one.
+std::vector<std::string> refusals_of(const LabPlan& plan) {
+  std::vector<std::pair<std::string, std::vector<std::string>>> rows_by_reason;
   for (const PlannedRow& row : plan.rows) {
     const auto refused = std::ranges::find_if(row.runs, [&](std::size_t run) { return !plan.runs[run].recipe; });
     if (refused == row.runs.end()) continue;
-    text += fmt::format("{}row '{}': {}", text.empty() ? "" : "\n", row.name, printable(plan.runs[*refused].refusal));
+    const std::string reason = printable(plan.runs[*refused].refusal);
+    auto known = std::ranges::find(rows_by_reason, reason, [](const auto& pair) { return pair.first; });
+    if (known == rows_by_reason.end()) known = rows_by_reason.insert(known, {reason, {}});
+    known->second.push_back(fmt::format("'{}'", row.name));
   }
-  return text;
+  std::vector<std::string> refusals;
+  for (const auto& [reason, rows] : rows_by_reason) {
+    refusals.push_back(fmt::format("{} {}: {}", rows.size() == 1 ? "row" : "rows", fmt::join(rows, ", "), reason));
+  }
+  return refusals;
 }
 
 class LabRunner {
@@ -342,8 +350,9 @@ std::string steps_of_recipe(const Lab& lab, const TaskRecipe& recipe) {
 
 LabResult run_lab(const LabCommand& command) {
   OpenLab open(command.lab);
-  if (const std::string refusals = refusals_of(open.plan); !refusals.empty()) {
-    throw DataError(command.lab.string(), refusals, "Nothing was trained: correct these rows first");
+  if (const auto refusals = refusals_of(open.plan); !refusals.empty()) {
+    throw DataError(command.lab.string(), fmt::format("{}", fmt::join(refusals, "; ")),
+                    "Nothing was trained: correct these rows first");
   }
   const RunLock lock(command.out);
   return LabRunner(command, std::move(open)).run();
@@ -369,7 +378,7 @@ LabListing list_lab(const LabCommand& command) {
   } else if (steps > 0) {
     text += fmt::format(": about {} steps in all", steps);
   }
-  return {text + "\n", refusals_of(open.plan)};
+  return {text + "\n", fmt::format("{}", fmt::join(refusals_of(open.plan), "\n"))};
 }
 
 }  // namespace vicha

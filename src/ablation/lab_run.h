@@ -30,7 +30,7 @@ LabResult run_lab(const LabCommand& command);
 
 struct LabListing {
   std::string text;      ///< the runs, their steps and how far they are, for a terminal
-  std::string refusals;  ///< of recipes, for which run_lab would throw; "" where there are none
+  std::string refusals;  ///< of recipes, for which run_lab would throw, one a line; "" where there are none
 };
 /// Writes nothing.
 LabListing list_lab(const LabCommand& command);

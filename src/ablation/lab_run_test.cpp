@@ -127,7 +127,10 @@ set = ["hitc.levels=none"]
   EXPECT_NE(said.find("row 'misspelt': "), std::string::npos) << said;
   EXPECT_NE(said.find("hitc.levles"), std::string::npos) << said;
   EXPECT_NE(said.find("row 'wrong': "), std::string::npos) << said;
+  EXPECT_EQ(said.find('\n'), std::string::npos) << "a line of the log";
   EXPECT_FALSE(fs::exists(folder_ / "lab/runs"));
+  const std::string twice = refusal_of([&] { run_rows(rows + "[row.too]\nset = [\"hitc.levles=2\"]\n"); });
+  EXPECT_NE(twice.find("rows 'misspelt', 'too': "), std::string::npos) << twice;
   const LabListing listing = list_lab({.lab = write_lab(rows), .out = folder_ / "lab", .device = "cpu"});
   EXPECT_NE(listing.refusals.find("hitc.levles"), std::string::npos);
   EXPECT_NE(listing.text.find("plain-seed1"), std::string::npos);

@@ -214,7 +214,7 @@ class Planner {
       data.seed = seed;
     }
     if (recipe.data.concepts.enabled && !lab_.concepts.source.empty()) data.k = k > 0 ? k : lab_.concepts.k;
-    if (data.k > 0 && !source_refusal_.empty()) throw UsageError(source_refusal_);
+    if (data.k > 0 && !source_refusal_.empty()) throw UsageError("'concepts.source': " + source_refusal_);
     if (data.k > 0 && recipe.data.manifests.size() != 1) {
       throw UsageError(
           "[concepts]: the lab finds concepts of one manifest; join them (vicha data join), or give "

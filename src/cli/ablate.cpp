@@ -29,7 +29,7 @@ void add_ablate(CLI::App& app, Action& chosen) {
         const LabListing listing = list_lab(given->lab);
         print(listing.text);
         if (listing.refusals.empty()) return 0;
-        log::error("{}", listing.refusals);
+        log::write_lines(log::Level::kError, listing.refusals);
         return static_cast<int>(ExitCode::kData);
       }
       const LabResult result = run_lab(given->lab);
