@@ -114,21 +114,21 @@ class LabCheck {
       }
     }
     if (axis.values.empty()) fail(fmt::format("'{}.values' is empty", key), "Give the values of the axis");
+    std::vector<double> shares;
     for (std::size_t i = 0; i < axis.values.size(); ++i) {
       if (std::find(axis.values.begin(), axis.values.begin() + static_cast<std::ptrdiff_t>(i), axis.values[i]) !=
           axis.values.begin() + static_cast<std::ptrdiff_t>(i)) {
         fail(fmt::format("'{}.values' holds {} twice", key, printable(axis.values[i])), "Take one out");
       }
       if (axis.key == kShareKey) {
-        const auto share = [&](std::size_t at) {
-          return share_of_text(axis.values[at], fmt::format("{}: '{}.values'", file_, key));
-        };
-        for (std::size_t other = 0; other < i; ++other) {
-          if (share(other) == share(i)) {
-            fail(fmt::format("'{}.values' holds one share twice, {} and {}", key, axis.values[other], axis.values[i]),
-                 "Take one out");
-          }
+        const double share = share_of_text(axis.values[i], fmt::format("{}: '{}.values'", file_, key));
+        const auto twin = std::ranges::find(shares, share);
+        if (twin != shares.end()) {
+          fail(fmt::format("'{}.values' holds one share twice, {} and {}", key,
+                           axis.values[static_cast<std::size_t>(twin - shares.begin())], axis.values[i]),
+               "Take one out");
         }
+        shares.push_back(share);
       }
       if (axis.key == kConceptsKey) {
         const std::string& text = axis.values[i];

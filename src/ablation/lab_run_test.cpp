@@ -148,7 +148,7 @@ TEST_F(LabRuns, MeasuresThatNoEvaluationFindsAreRefusedAtOnce) {
   EXPECT_EQ(refused("vqa", "types.number"), "");
 }
 
-std::vector<std::string> lines_of(const fs::path& metrics) {
+std::vector<std::string> losses_in(const fs::path& metrics) {
   std::vector<std::string> losses;
   std::istringstream in(read_file(metrics));
   for (std::string line; std::getline(in, line);) {
@@ -186,9 +186,9 @@ TEST_F(LabRuns, ARunIsTheSameWhoeverEncodedItsCaptions) {
     const auto alone = nlohmann::json::parse(read_file(folder_ / "alone/table.json"));
     EXPECT_EQ(together["rows"][i + 1]["measures"]["mean"]["values"], alone["rows"][0]["measures"]["mean"]["values"]);
     const std::string run = together["rows"][i + 1].at("name").get<std::string>() + "-seed1";
-    const std::vector<std::string> losses = lines_of(folder_ / "lab/runs" / run / "metrics.jsonl");
+    const std::vector<std::string> losses = losses_in(folder_ / "lab/runs" / run / "metrics.jsonl");
     EXPECT_FALSE(losses.empty());
-    EXPECT_EQ(losses, lines_of(folder_ / "alone/runs" / run / "metrics.jsonl")) << run;
+    EXPECT_EQ(losses, losses_in(folder_ / "alone/runs" / run / "metrics.jsonl")) << run;
   }
   log::set_sink({});
   log::set_level(log::Level::kError);

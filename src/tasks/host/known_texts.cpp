@@ -2,24 +2,18 @@
 
 #include <fmt/format.h>
 
-#include <string_view>
 #include <utility>
 
-#include "base/sha256.h"
 #include "nn/kernel_choice.h"
+#include "tasks/host/model_identity.h"
 
 namespace vicha {
 
 std::string text_encoder_digest(const Vicha& vicha) {
   const TextOptions& sizes = vicha.options().text;
-  Sha256 digest;
-  digest.update(fmt::format("{} layers of {} heads; {}\n", sizes.text_layers, sizes.heads, kernel_choice().describe()));
-  for (const Parameter& parameter : vicha.parameters().parameters()) {
-    if (parameter.follower || !parameter.in("text")) continue;
-    const at::Tensor value = parameter.value.detach().cpu().contiguous();
-    digest.update(fmt::format("{}\n", parameter.name));
-    digest.update({static_cast<const char*>(value.const_data_ptr()), value.nbytes()});
-  }
+  Sha256 digest =
+      hash_of_parameters(vicha, [](const Parameter& parameter) { return !parameter.follower && parameter.in("text"); });
+  digest.update(fmt::format("{} layers of {} heads; {}", sizes.text_layers, sizes.heads, kernel_choice().describe()));
   return digest.hex();
 }
 

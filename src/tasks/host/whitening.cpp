@@ -54,16 +54,13 @@ Tokens caption_tokens(const Manifest& manifest, const SampleText& text) {
   return collate_tokens(pointers, text.pad_id());
 }
 
-std::string_view bytes_of(const at::Tensor& contiguous) {
-  return {static_cast<const char*>(contiguous.const_data_ptr()), contiguous.nbytes()};
-}
-
 /// Of all that the moments depend on: two that are equal have equal moments.
 std::string key_of(const Vicha& vicha, const Tokens& captions, std::int64_t levels) {
   Sha256 digest;
   digest.update(fmt::format("{}\n{} levels, {} by {}\n", text_encoder_digest(vicha), levels, captions.ids.size(0),
                             captions.ids.size(1)));
-  digest.update(bytes_of(captions.ids.contiguous()));
+  const at::Tensor ids = captions.ids.contiguous();
+  digest.update({static_cast<const char*>(ids.const_data_ptr()), ids.nbytes()});
   digest.update({reinterpret_cast<const char*>(captions.lengths.data()), std::span(captions.lengths).size_bytes()});
   return digest.hex();
 }

@@ -1,12 +1,10 @@
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/files.h"
 #include "base/json_text.h"
-#include "base/log.h"
 #include "concepts/kit/concept_kit.h"
 #include "config/serialize.h"
 #include "nn/precision.h"
